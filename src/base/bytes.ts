@@ -1,0 +1,90 @@
+/**
+ * Big-endian (network order) access to bytes, and hexadecimal text.
+ *
+ * Nothing here checks bounds: the `check` of a wire module has proved them before. Outside the array a read
+ * yields 0 bits, and a write is ignored, as typed arrays do.
+ * @module
+ */
+
+/** Reads one byte. */
+export function u8(b: Uint8Array, at: number): number {
+  return b[at]!;
+}
+
+/** Reads 16 bits, network order. */
+export function u16(b: Uint8Array, at: number): number {
+  return (b[at]! << 8) | b[at + 1]!;
+}
+
+/** Reads 24 bits, network order. */
+export function u24(b: Uint8Array, at: number): number {
+  return (b[at]! << 16) | (b[at + 1]! << 8) | b[at + 2]!;
+}
+
+/** Reads 32 bits, network order, as an unsigned number. */
+export function u32(b: Uint8Array, at: number): number {
+  return ((b[at]! << 24) | (b[at + 1]! << 16) | (b[at + 2]! << 8) | b[at + 3]!) >>> 0;
+}
+
+/** Writes the low 16 bits of `v`, network order. */
+export function putU16(b: Uint8Array, at: number, v: number): void {
+  b[at] = v >>> 8;
+  b[at + 1] = v;
+}
+
+/** Writes the low 24 bits of `v`, network order. */
+export function putU24(b: Uint8Array, at: number, v: number): void {
+  b[at] = v >>> 16;
+  b[at + 1] = v >>> 8;
+  b[at + 2] = v;
+}
+
+/** Writes the low 32 bits of `v`, network order. */
+export function putU32(b: Uint8Array, at: number, v: number): void {
+  b[at] = v >>> 24;
+  b[at + 1] = v >>> 16;
+  b[at + 2] = v >>> 8;
+  b[at + 3] = v;
+}
+
+/** Flips one bit; bit 0 is the most significant bit of the first byte, as RFC diagrams count. */
+export function flipBit(b: Uint8Array, bit: number): void {
+  const at = bit >>> 3;
+  b[at] = b[at]! ^ (0x80 >>> (bit & 7));
+}
+
+/** Are both arrays the same length and content? Not constant time: never for tags or keys. */
+export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
+}
+
+const HEX = Array.from({ length: 256 }, (_, i) => i.toString(16).padStart(2, '0'));
+
+/** Lower-case hexadecimal text of `b[at..end)`. */
+export function toHex(b: Uint8Array, at = 0, end = b.length): string {
+  let text = '';
+  for (let i = at; i < end; i++) text += HEX[b[i]!];
+  return text;
+}
+
+/**
+ * Bytes of hexadecimal text. White space between digits is skipped, a leading `0x` is allowed.
+ * @returns `undefined` when the text holds another character or an odd number of digits; the text is not
+ * echoed, because it may be a key
+ */
+export function fromHex(text: string): Uint8Array | undefined {
+  const digits = text.replace(/^\s*0x/i, '').replace(/\s+/g, '');
+  if (digits.length % 2 !== 0 || /[^0-9a-f]/i.test(digits)) return undefined;
+  const out = new Uint8Array(digits.length / 2);
+  for (let i = 0; i < out.length; i++) out[i] = Number.parseInt(digits.slice(2 * i, 2 * i + 2), 16);
+  return out;
+}
+
+/** Bytes of hexadecimal text that is known to be good, such as a literal in the source. */
+export function hex(text: string): Uint8Array {
+  const b = fromHex(text);
+  if (!b) throw new TypeError('hex: expected pairs of hexadecimal digits');
+  return b;
+}

@@ -1,0 +1,31 @@
+/**
+ * Chance that can be repeated: a small seeded generator for simulations and tests. Not for keys or IVs.
+ * @module
+ */
+
+/**
+ * Marsaglia's xorshift with 32 bits of state.
+ * @param seed any number; 0 is replaced, because the generator would stay there
+ * @returns a function that yields the next number, 1..2^32-1
+ */
+export function xorshift32(seed: number): () => number {
+  let x = seed >>> 0 || 0x9e37_79b9;
+  return () => {
+    x ^= x << 13;
+    x ^= x >>> 17;
+    x ^= x << 5;
+    x >>>= 0;
+    return x;
+  };
+}
+
+/** Fills `out` with bytes. The data plane takes one of these for IVs: `crypto.getRandomValues` in real use. */
+export type RandomBytes = (out: Uint8Array) => void;
+
+/** A {@link RandomBytes} that can be repeated, for simulations and tests. */
+export function seededBytes(seed: number): RandomBytes {
+  const next = xorshift32(seed);
+  return (out) => {
+    for (let i = 0; i < out.length; i++) out[i] = next() >>> 11;
+  };
+}

@@ -1,0 +1,87 @@
+/**
+ * The one interface to ciphers: a table of jobs over a slab, sealed or opened in one call.
+ *
+ * A job is a row: which key, nonce, AAD, where the text lies in the slab and how long it is, how long the ICV
+ * is. Nonce and AAD have tables of their own, because neither lies in the packet as the cipher wants it: the
+ * nonce is salt ‖ IV, and under ESN the AAD is SPI ‖ high ‖ low although only SPI ‖ low is on the wire.
+ *
+ * ```text
+ *            espAt        ivAt      textAt                 textAt + textLen
+ *  … outer | SPI seq(lo) | IV     | payload pad len next | ICV            |
+ * ```
+ *
+ * What each kind of suite takes from where:
+ *
+ * | cipher | authenticated | encrypted in place | IV |
+ * |---|---|---|---|
+ * | `aes-gcm`, `chacha20-poly1305` | AAD row, then ciphertext | text | nonce row |
+ * | `aes-gmac` (RFC 4543) | AAD row, then IV and text in the slab | nothing | nonce row |
+ * | `aes-cbc`, `null` with a MAC | slab from SPI to the end of the text, then the high half (AAD row 4..8) under ESN | text | in the slab before the text |
+ *
+ * Every backend works on the same table, so the conformance suite holds them to the same answers.
+ * @module
+ */
+import type { KeyMaterial } from './suite.ts';
+
+/** Bytes of a row in the nonce table: salt (4) and IV (8). */
+export const NONCE_LEN = 12;
+/** Bytes reserved for a row in the AAD table: SPI, and sequence number in 4 or, with ESN, 8 bytes. */
+export const AAD_LEN = 12;
+
+/** Job verdict: sealed, or opened with a good ICV. */
+export const JOB_OK = 0;
+/** Job verdict: the ICV is wrong. What lies in the slab for this job is then undefined. */
+export const JOB_BAD_ICV = 1;
+
+export class JobTable {
+  readonly capacity: number;
+  /** Key handle, from {@link Engine.addKey}. */
+  readonly key: Int32Array;
+  /** The caller's own number for this row, such as the packet's index in its batch. */
+  readonly tag: Int32Array;
+  /** {@link NONCE_LEN} bytes a row. */
+  readonly nonce: Uint8Array;
+  /** {@link AAD_LEN} bytes a row, of which {@link aadLen} count. */
+  readonly aad: Uint8Array;
+  /** 8, or 12 with ESN. */
+  readonly aadLen: Uint8Array;
+  readonly textAt: Uint32Array;
+  readonly textLen: Uint32Array;
+  /** Bytes of ICV right after the text. */
+  readonly icvLen: Uint8Array;
+  /** {@link JOB_OK} or {@link JOB_BAD_ICV}, written by the engine. */
+  readonly verdict: Uint8Array;
+  /** Rows in use: 0 to count-1. */
+  count = 0;
+
+  constructor(capacity: number) {
+    this.capacity = capacity;
+    this.key = new Int32Array(capacity);
+    this.tag = new Int32Array(capacity);
+    this.nonce = new Uint8Array(capacity * NONCE_LEN);
+    this.aad = new Uint8Array(capacity * AAD_LEN);
+    this.aadLen = new Uint8Array(capacity);
+    this.textAt = new Uint32Array(capacity);
+    this.textLen = new Uint32Array(capacity);
+    this.icvLen = new Uint8Array(capacity);
+    this.verdict = new Uint8Array(capacity);
+  }
+}
+
+/** A cipher backend. One owner: an engine and its keys belong to one thread. */
+export interface Engine {
+  /** `noble` or `node`; `openssl` and `ipsec-mb` come with the addon. */
+  readonly name: string;
+  /**
+   * Prepares a key.
+   * @returns a handle for {@link JobTable.key}
+   * @throws {EsplaneError} `ERR_SUITE` when this backend does not have the suite
+   */
+  addKey(material: KeyMaterial): number;
+  /** Forgets a key and wipes its copy. The handle may be given out again. */
+  removeKey(handle: number): void;
+  /** Encrypts in place and writes the ICV after the text, for rows 0 to `jobs.count - 1`. */
+  seal(slab: Uint8Array, jobs: JobTable): void;
+  /** Verifies the ICV (in constant time), decrypts in place, and writes a verdict per row. Never throws. */
+  open(slab: Uint8Array, jobs: JobTable): void;
+}

@@ -1,0 +1,5 @@
+/**
+ * The public API of esplane.
+ * @module
+ */
+export { EsplaneError, InputError, WireError } from './base/errors.ts';

@@ -1,0 +1,218 @@
+/**
+ * Why a packet was dropped. One row a reason: what Linux would count, the rule that was broken, where to look.
+ * Verdicts, metrics, `decrypt`, `diagnose` and the lab read this one table.
+ *
+ * `counter` is the row of `/proc/net/xfrm_stat`. It is null for the few drops that happen outside xfrm: the
+ * kernel's IP layer drops a decrypted packet whose own header is wrong, and Cilium's eBPF programs drop before
+ * xfrm sees the packet. `elsewhere` then says who counts it.
+ * @module
+ */
+import { PASS } from '../wire/packet.ts';
+
+interface DropSpec {
+  readonly reason: string;
+  readonly counter: `Xfrm${'In' | 'Out' | 'Fwd'}${string}` | null;
+  /** Counter outside `/proc/net/xfrm_stat`, where {@link counter} is null. */
+  readonly elsewhere?: string;
+  /** The rule: an RFC section, or the kernel function that enforces it. */
+  readonly rule: string;
+  /** What to look at first. */
+  readonly look: string;
+}
+
+/** A row's verdict code is its place here, from 1: append, never insert. */
+export const DROPS = [
+  {
+    reason: 'header-error',
+    counter: 'XfrmInHdrError',
+    rule: 'RFC 4303 §2; Linux xfrm_parse_spi',
+    look: 'Fewer than eight bytes after the outer header: no SPI and sequence number. A cut-off packet, or not ESP.',
+  },
+  {
+    reason: 'no-state',
+    counter: 'XfrmInNoStates',
+    rule: 'RFC 4303 §3.4.2',
+    look: 'No SA has this destination, SPI and source or mark: a key rotation out of step, or an SA that is gone.',
+  },
+  {
+    reason: 'state-invalid',
+    counter: 'XfrmInStateInvalid',
+    rule: 'Linux xfrm_input: state not valid',
+    look: 'The SA is being deleted, or expired by time.',
+  },
+  {
+    reason: 'encap-mismatch',
+    counter: 'XfrmInStateMismatch',
+    rule: 'RFC 3948; Linux xfrm_input: encap type',
+    look: 'ESP in UDP came for an SA without UDP encapsulation, or plain ESP for one with it.',
+  },
+  {
+    reason: 'replay-zero',
+    counter: 'XfrmInStateSeqError',
+    rule: 'RFC 4303 §3.3.3; Linux xfrm_replay_check',
+    look: 'Sequence number 0 is never sent first: the sender does not count, or the packet was altered.',
+  },
+  {
+    reason: 'replay-stale',
+    counter: 'XfrmInStateSeqError',
+    rule: 'RFC 4303 §3.4.3',
+    look: 'Left of the window: reordering exceeds the window, or the sender restarted its counter.',
+  },
+  {
+    reason: 'replay-seen',
+    counter: 'XfrmInStateSeqError',
+    rule: 'RFC 4303 §3.4.3',
+    look: 'This number was accepted already: a path that duplicates, or a replay attack.',
+  },
+  {
+    reason: 'expired',
+    counter: 'XfrmInStateExpired',
+    rule: 'RFC 4301 §4.4.2.1; Linux xfrm_state_check_expire',
+    look: 'The SA has carried as many packets or bytes as its hard limit allows.',
+  },
+  {
+    reason: 'too-short',
+    counter: 'XfrmInStateProtoError',
+    rule: 'RFC 4303 §2; Linux esp_input',
+    look: 'Too short for header, IV and ICV, or not a whole number of cipher blocks: cut off on the way.',
+  },
+  {
+    reason: 'bad-icv',
+    counter: 'XfrmInStateProtoError',
+    rule: 'RFC 4303 §3.4.4',
+    look: 'Keys differ (boot id, node id, key changed without a new id), the packet was altered, or under ESN its number lies below the window.',
+  },
+  {
+    reason: 'bad-padding',
+    counter: 'XfrmInStateProtoError',
+    rule: 'RFC 4303 §2.4; Linux esp_remove_trailer',
+    look: 'The ICV is good but the pad length leaves no payload: the sender builds wrong packets.',
+  },
+  {
+    reason: 'dummy',
+    counter: 'XfrmInStateProtoError',
+    rule: 'RFC 4303 §2.6; Linux esp_input_done2',
+    look: 'A dummy packet (next header 59), sent to hide traffic. Linux counts it as an error.',
+  },
+  {
+    reason: 'not-ip',
+    counter: 'XfrmInStateModeError',
+    rule: 'RFC 4303 §2.6; Linux xfrm_inner_mode_input',
+    look: 'A tunnel SA carries something that is not the IP version its selector has.',
+  },
+  {
+    reason: 'inner-short',
+    counter: 'XfrmInStateModeError',
+    rule: 'Linux xfrm_inner_mode_input: pskb_may_pull',
+    look: 'The inner packet is shorter than an IP header.',
+  },
+  {
+    reason: 'inner-header',
+    counter: null,
+    elsewhere: 'IpInHdrErrors (/proc/net/snmp)',
+    rule: 'RFC 4301 §5.2.1; Linux ip_rcv',
+    look: 'The inner IP header is damaged: wrong version, header length or total length.',
+  },
+  {
+    reason: 'inner-truncated',
+    counter: null,
+    elsewhere: 'IpExtInTruncatedPkts (/proc/net/netstat)',
+    rule: 'RFC 4301 §5.2.1; Linux ip_rcv',
+    look: 'The inner IP packet says it is longer than what was decrypted.',
+  },
+  {
+    reason: 'selector-mismatch',
+    counter: 'XfrmInStateMismatch',
+    rule: 'RFC 4301 §5.2 step 4; Linux __xfrm_policy_check',
+    look: 'The inner addresses lie outside the selector of the SA that carried them.',
+  },
+  {
+    reason: 'in-no-policy',
+    counter: 'XfrmInNoPols',
+    rule: 'RFC 4301 §5.2; Linux __xfrm_policy_check',
+    look: 'Decrypted well, but no inbound policy covers it.',
+  },
+  {
+    reason: 'in-template-mismatch',
+    counter: 'XfrmInTmplMismatch',
+    rule: 'RFC 4301 §5.2 step 4; Linux __xfrm_policy_check',
+    look: 'The inbound policy asks for another SA than the one it came by, or for one when it came in the clear.',
+  },
+  {
+    reason: 'in-policy-block',
+    counter: 'XfrmInPolBlock',
+    rule: 'RFC 4301 §5.2',
+    look: 'An inbound policy says discard.',
+  },
+  {
+    reason: 'out-policy-block',
+    counter: 'XfrmOutPolBlock',
+    rule: 'RFC 4301 §5.1',
+    look: 'An outbound policy says discard: with Cilium, a packet that would have left in the clear.',
+  },
+  {
+    reason: 'out-no-state',
+    counter: 'XfrmOutNoStates',
+    rule: 'RFC 4301 §5.1; Linux xfrm_tmpl_resolve',
+    look: 'A policy asks for encryption and no SA fits its template.',
+  },
+  {
+    reason: 'out-sequence',
+    counter: 'XfrmOutStateSeqError',
+    rule: 'RFC 4303 §3.3.3',
+    look: 'The SA has used up its sequence numbers (2^32-1 without ESN): rotate the key.',
+  },
+  {
+    reason: 'out-expired',
+    counter: 'XfrmOutStateExpired',
+    rule: 'RFC 4301 §4.4.2.1',
+    look: 'The SA has carried as many packets or bytes as its hard limit allows.',
+  },
+  {
+    reason: 'out-too-big',
+    counter: 'XfrmOutStateModeError',
+    rule: 'RFC 4301 §8.2; Linux xfrm_outer_mode_output',
+    look: 'Larger than the path allows and not to be fragmented: lower the MTU of the pods.',
+  },
+  {
+    reason: 'out-not-ip',
+    counter: 'XfrmOutStateModeError',
+    rule: 'RFC 4301 §5.1.2; Linux xfrm_outer_mode_output',
+    look: 'What should be encrypted is no IP packet of a version that the SA carries.',
+  },
+  {
+    reason: 'out-proto-error',
+    counter: 'XfrmOutStateProtoError',
+    rule: 'Linux esp_output',
+    look: 'The ESP packet could not be built: no room in the slot.',
+  },
+  {
+    reason: 'no-node-id',
+    counter: null,
+    elsewhere: 'cilium_drop_count_total reason 197',
+    rule: 'Cilium DROP_NO_NODE_ID (197)',
+    look: 'The peer node is unknown here: new, deleted, or its address changed.',
+  },
+  {
+    reason: 'unencrypted',
+    counter: null,
+    elsewhere: 'cilium_drop_count_total reason 195',
+    rule: 'Cilium DROP_UNENCRYPTED_TRAFFIC (195)',
+    look: 'Strict mode: this packet between pods would have left in the clear.',
+  },
+] as const satisfies readonly DropSpec[];
+
+export type DropReason = (typeof DROPS)[number]['reason'];
+export type DropRow = DropSpec & { readonly reason: DropReason };
+
+const CODES = new Map<DropReason, number>(DROPS.map((row, i) => [row.reason, i + 1]));
+
+/** The verdict code of a reason: what stands in `Batch.verdict`. */
+export function dropCode(reason: DropReason): number {
+  return CODES.get(reason)!;
+}
+
+/** The row behind a verdict code, or `undefined` for {@link PASS}. */
+export function dropRow(verdict: number): DropRow | undefined {
+  return verdict === PASS ? undefined : DROPS[verdict - 1];
+}

@@ -1,0 +1,153 @@
+/**
+ * The batch: many packets in one slab, the unit that every stage of the data plane works on.
+ *
+ * ```text
+ *  slot i                                                     slot i+1
+ * |<- headroom ->|<------ packet ------>|<---- tailroom ---->|<- …
+ *                ^ offset[i]            ^ offset[i] + length[i]
+ * ```
+ *
+ * A stage grows a packet into its headroom ({@link Batch.prepend}) and tailroom ({@link Batch.append}) and
+ * never moves its bytes. A packet whose verdict is not {@link PASS} stays in its slot, so that whoever looks
+ * later finds it, but no stage touches it again.
+ *
+ * Only typed arrays cross from stage to stage (and, later, into the native addon), so nothing on this path
+ * allocates per packet.
+ * @module
+ */
+
+/** Verdict of a packet that nobody dropped. Other values are rows of the drop table (`ipsec/drop.ts`). */
+export const PASS = 0;
+
+export interface BatchOptions {
+  /** How many packets the batch holds. */
+  readonly capacity?: number;
+  /** Largest packet, in bytes, that fits with the headroom before it and the tailroom after it. */
+  readonly maxPacket?: number;
+  /** Bytes kept free before a new packet, for headers that will be prepended. */
+  readonly headroom?: number;
+  /** Bytes kept free after the largest packet, for padding, trailer and ICV. */
+  readonly tailroom?: number;
+  /** Puts the slab into a `SharedArrayBuffer`, so that workers see the same bytes. */
+  readonly shared?: boolean;
+}
+
+/** Outer IPv6 (40), UDP (8), ESP header (8) and the longest IV (16) fit, and VXLAN over all of them (50). */
+export const HEADROOM = 128;
+/** The longest padding (255), its two trailer bytes and the longest ICV (32) fit. */
+export const TAILROOM = 320;
+
+export class Batch {
+  readonly capacity: number;
+  readonly headroom: number;
+  /** Bytes from one slot to the next. */
+  readonly slotSize: number;
+  readonly slab: Uint8Array;
+  /** Where each packet starts in the slab. */
+  readonly offset: Uint32Array;
+  /** How many bytes each packet has. */
+  readonly length: Uint32Array;
+  /** {@link PASS}, or the row of the drop table. */
+  readonly verdict: Uint8Array;
+  /** The SA that a packet takes, as its index in the SAD; -1 while there is none. */
+  readonly sa: Int32Array;
+  /** Linux's packet mark (`skb->mark`): Cilium keeps node id and key id in it. */
+  readonly mark: Uint32Array;
+  /** Packets in use: slots 0 to count-1. */
+  count = 0;
+
+  constructor({
+    capacity = 64,
+    maxPacket = 2048,
+    headroom = HEADROOM,
+    tailroom = TAILROOM,
+    shared = false,
+  }: BatchOptions = {}) {
+    this.capacity = capacity;
+    this.headroom = headroom;
+    // An odd number of cache lines: slots do not all fall onto the same cache sets.
+    this.slotSize = (Math.ceil((headroom + maxPacket + tailroom) / 64) | 1) * 64;
+    const bytes = this.slotSize * capacity;
+    this.slab = new Uint8Array(shared ? new SharedArrayBuffer(bytes) : new ArrayBuffer(bytes));
+    this.offset = new Uint32Array(capacity);
+    this.length = new Uint32Array(capacity);
+    this.verdict = new Uint8Array(capacity);
+    this.sa = new Int32Array(capacity);
+    this.mark = new Uint32Array(capacity);
+  }
+
+  /** Forgets all packets. Their bytes stay until overwritten. */
+  clear(): void {
+    this.count = 0;
+  }
+
+  /**
+   * Copies `bytes[at..end)` into the next free slot.
+   * @returns the packet's index, or -1 when the batch is full or the packet does not fit into a slot
+   */
+  push(bytes: Uint8Array, at = 0, end = bytes.length): number {
+    const i = this.reserve(end - at);
+    if (i < 0) return -1;
+    const to = this.offset[i]!;
+    // One call into the engine for long packets; a loop is quicker than the call's set-up for short ones.
+    if (end - at > 64) this.slab.set(at === 0 && end === bytes.length ? bytes : bytes.subarray(at, end), to);
+    else for (let k = at; k < end; k++) this.slab[to + k - at] = bytes[k]!;
+    return i;
+  }
+
+  /**
+   * Takes the next free slot for a packet of `len` bytes that the caller writes itself.
+   * @returns the packet's index, or -1 when the batch is full or the packet does not fit into a slot
+   */
+  reserve(len: number): number {
+    const i = this.count;
+    if (i >= this.capacity || this.headroom + len > this.slotSize) return -1;
+    this.offset[i] = i * this.slotSize + this.headroom;
+    this.length[i] = len;
+    this.verdict[i] = PASS;
+    this.sa[i] = -1;
+    this.mark[i] = 0;
+    this.count = i + 1;
+    return i;
+  }
+
+  /** Grows packet `i` by `n` bytes at its front. Returns false, and changes nothing, without headroom. */
+  prepend(i: number, n: number): boolean {
+    const at = this.offset[i]! - n;
+    if (at < i * this.slotSize) return false;
+    this.offset[i] = at;
+    this.length[i] = this.length[i]! + n;
+    return true;
+  }
+
+  /** Grows packet `i` by `n` bytes at its end. Returns false, and changes nothing, without tailroom. */
+  append(i: number, n: number): boolean {
+    const len = this.length[i]! + n;
+    if (this.offset[i]! + len > (i + 1) * this.slotSize) return false;
+    this.length[i] = len;
+    return true;
+  }
+
+  /** Removes `n` bytes at the front of packet `i`; the caller knows that it has them. */
+  trimFront(i: number, n: number): void {
+    this.offset[i] = this.offset[i]! + n;
+    this.length[i] = this.length[i]! - n;
+  }
+
+  /** Removes `n` bytes at the end of packet `i`; the caller knows that it has them. */
+  trimBack(i: number, n: number): void {
+    this.length[i] = this.length[i]! - n;
+  }
+
+  /** Packet `i` as a view: valid until the slot is used again. Allocates, so not for the hot path. */
+  view(i: number): Uint8Array {
+    const at = this.offset[i]!;
+    return this.slab.subarray(at, at + this.length[i]!);
+  }
+
+  /** Packet `i` as a copy of its own. */
+  copy(i: number): Uint8Array {
+    const at = this.offset[i]!;
+    return this.slab.slice(at, at + this.length[i]!);
+  }
+}
