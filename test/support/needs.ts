@@ -1,0 +1,55 @@
+/**
+ * Loud skips: a test that needs something this machine may not have says what, and how to get it.
+ *
+ * With `ESPLANE_NO_SKIP=1` (set by `.ci/run`) a missing thing is a failure, so that the full suite cannot go
+ * green by not running.
+ * @module
+ */
+import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { describe, it } from 'vitest';
+
+/** The folder with captures and vectors that stands beside the project. */
+export const SHARED = fileURLToPath(new URL('../../../shared/', import.meta.url));
+
+export interface Need {
+  readonly what: string;
+  readonly there: boolean;
+  readonly remedy: string;
+}
+
+/** A program on the PATH. */
+export function program(name: string, debianPackage: string): Need {
+  const there = spawnSync('sh', ['-c', `command -v ${name}`]).status === 0;
+  return { what: `the program ${name}`, there, remedy: `apt-get install ${debianPackage}` };
+}
+
+/** The shared captures and vectors. */
+export function shared(folder: 'captures' | 'vectors'): Need {
+  return {
+    what: `../shared/${folder}`,
+    there: existsSync(`${SHARED}${folder}`),
+    remedy: 'put the shared folder beside the project',
+  };
+}
+
+/** Runs `tests` when every need is met; otherwise skips them loudly, or fails under ESPLANE_NO_SKIP. */
+export function needs(needed: readonly Need[], title: string, tests: () => void): void {
+  const missing = needed.filter((need) => !need.there);
+  if (missing.length === 0) {
+    describe(title, tests);
+    return;
+  }
+  const why = missing.map((need) => `${need.what} is missing: ${need.remedy}`).join('; ');
+  if (process.env['ESPLANE_NO_SKIP'] === '1') {
+    describe(title, () => {
+      it('runs', () => {
+        throw new Error(why);
+      });
+    });
+    return;
+  }
+  process.stderr.write(`SKIPPED: ${title}: ${why}\n`);
+  describe.skip(`${title} (${why})`, tests);
+}
