@@ -1,0 +1,63 @@
+/**
+ * What an SA is made of, before it carries packets: the fields of `ip xfrm state`.
+ *
+ * The sources of SAs (Cilium's keys and nodes, `ip xfrm state` text, Wireshark's esp_sa) all yield this, and all
+ * output formats are written from it.
+ * @module
+ */
+import type { KeyMaterial } from '../crypto/suite.ts';
+import type { Address, Prefix } from '../wire/address.ts';
+
+/** A value and the bits of it that count, as xfrm marks have. */
+export interface Mark {
+  readonly value: number;
+  readonly mask: number;
+}
+
+/** Limits after which an SA warns (soft) or stops (hard); absent means none. */
+export interface Lifetime {
+  readonly softPackets?: number;
+  readonly hardPackets?: number;
+  readonly softBytes?: number;
+  readonly hardBytes?: number;
+}
+
+/** Counters that the source printed. For a capture they are hints, not the state. */
+export interface SequenceHint {
+  readonly seqHi: number;
+  readonly seq: number;
+  readonly oseqHi: number;
+  readonly oseq: number;
+}
+
+export interface SaConfig {
+  /** Outer source; all zero means any. */
+  readonly src: Address;
+  /** Outer destination, same family as {@link src}. */
+  readonly dst: Address;
+  readonly spi: number;
+  readonly mode: 'tunnel' | 'transport';
+  readonly keys: KeyMaterial;
+  readonly esn: boolean;
+  /** Packets; 0 is off. */
+  readonly replayWindow: number;
+  readonly reqid: number;
+  /**
+   * Inner addresses that the SA may carry. As in Linux its family decides which IP version a tunnel carries;
+   * absent, both.
+   */
+  readonly selector?: { readonly src: Prefix; readonly dst: Prefix };
+  readonly mark?: Mark;
+  /** Put on packets that leave xfrm. */
+  readonly outputMark?: Mark;
+  /** ESP in UDP (RFC 3948). */
+  readonly encap?: { readonly sport: number; readonly dport: number };
+  /** Flags by their `ip xfrm` names: `noecn`, `decap-dscp`, `nopmtudisc`, `wildrecv`, `icmp`, `af-unspec`, `align4`. */
+  readonly flags: readonly string[];
+  readonly lifetime?: Lifetime;
+  readonly sequence?: SequenceHint;
+  /** Known for planned SAs and for states that print `dir`. */
+  readonly direction?: 'in' | 'out';
+  /** Where it comes from, for people: `keys:1 node-1 -> node-2`, `n2.txt:14`. */
+  readonly origin: string;
+}

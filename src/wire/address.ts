@@ -1,0 +1,71 @@
+/**
+ * IP addresses: 4 or 16 bytes in network order on the inside, text at the borders.
+ * @module
+ */
+import ipaddr from 'ipaddr.js';
+
+/** An IPv4 (4 bytes) or IPv6 (16 bytes) address, network order. */
+export type Address = Uint8Array;
+
+/** An address range: all addresses whose first `bits` bits are those of `address`. */
+export interface Prefix {
+  readonly address: Address;
+  readonly bits: number;
+}
+
+/**
+ * Reads an address as text. IPv4 must be four decimal numbers; a zone (`%eth0`) is refused.
+ * @returns `undefined` when the text is no address
+ */
+export function parseAddress(text: string): Address | undefined {
+  if (ipaddr.IPv4.isValidFourPartDecimal(text)) return Uint8Array.from(ipaddr.IPv4.parse(text).toByteArray());
+  if (!text.includes('%') && ipaddr.IPv6.isValid(text)) {
+    return Uint8Array.from(ipaddr.IPv6.parse(text).toByteArray());
+  }
+  return undefined;
+}
+
+/** Reads `ADDRESS/BITS`; without `/BITS` the prefix is the one address. */
+export function parsePrefix(text: string): Prefix | undefined {
+  const slash = text.indexOf('/');
+  const address = parseAddress(slash < 0 ? text : text.slice(0, slash));
+  if (!address) return undefined;
+  const most = address.length * 8;
+  if (slash < 0) return { address, bits: most };
+  const bits = text.slice(slash + 1);
+  if (!/^\d{1,3}$/.test(bits) || Number(bits) > most) return undefined;
+  return { address, bits: Number(bits) };
+}
+
+/** The text of `b[at..at+len)`; IPv6 in the short form of RFC 5952. */
+export function formatAddress(b: Uint8Array, at = 0, len = b.length - at): string {
+  if (len === 4) return `${b[at]}.${b[at + 1]}.${b[at + 2]}.${b[at + 3]}`;
+  return new ipaddr.IPv6(Array.from(b.subarray(at, at + len))).toRFC5952String();
+}
+
+/** The text of a prefix: `10.0.0.0/8`. */
+export function formatPrefix(prefix: Prefix): string {
+  return `${formatAddress(prefix.address)}/${prefix.bits}`;
+}
+
+/** Does the prefix hold the address at `b[at..at+len)`? Another family is never inside. */
+export function inPrefix(prefix: Prefix, b: Uint8Array, at = 0, len = b.length - at): boolean {
+  const want = prefix.address;
+  if (want.length !== len) return false;
+  const whole = prefix.bits >>> 3;
+  for (let i = 0; i < whole; i++) if (b[at + i] !== want[i]) return false;
+  const rest = prefix.bits & 7;
+  return rest === 0 || ((b[at + whole]! ^ want[whole]!) & (0xff00 >>> rest) & 0xff) === 0;
+}
+
+/** An IPv4 address inside an IPv6 one (`::ffff:a.b.c.d`) as 4 bytes; any other address unchanged. */
+export function unmapIpv4(address: Address): Address {
+  if (address.length !== 16) return address;
+  for (let i = 0; i < 10; i++) if (address[i] !== 0) return address;
+  return address[10] === 0xff && address[11] === 0xff ? address.slice(12) : address;
+}
+
+/** Is every byte zero: `0.0.0.0` or `::`, which stand for "any" in an SA? */
+export function isAny(address: Address): boolean {
+  return address.every((v) => v === 0);
+}
