@@ -1,0 +1,201 @@
+/**
+ * The anti-replay window: which sequence numbers of an inbound SA may still come (RFC 4303 §3.4.3, §A2).
+ *
+ * ```text
+ *        gone              window, W numbers            not yet seen
+ *  … ------------ | bottom = T-W+1 … T = top | ------------------------- …
+ * ```
+ *
+ * Two calls, because RFC 4303 §3.4.3 moves the window only after the ICV verified: {@link ReplayWindow.check}
+ * can say "no" for certain, but its "yes" is provisional until {@link ReplayWindow.commit}. Between the two lies
+ * the cipher, and within a batch other packets: ask `check` again before `commit`, as Linux does.
+ *
+ * With ESN only the low half of a number is on the wire. The receiver infers the high half from where the window
+ * stands, so that a number below the window reads as one of the next 2^32: it passes the check and fails the
+ * ICV, because the high half is authenticated. Linux counts such a packet as XfrmInStateProtoError, not as a
+ * replay. Before the first wrap the inference may also point below zero; halves are unsigned 32-bit as in the
+ * kernel, so the high half is then 0xffffffff, and the ICV fails in the same way.
+ *
+ * The answers are those of Linux 6.1 (net/xfrm/xfrm_replay.c). One thing is not copied: where W does not divide
+ * 2^32, Linux's bitmap slips when the low half wraps, and may refuse or repeat numbers there.
+ *
+ * The bits lie in a ring of words (RFC 6479): a jump ahead clears whole words, and nothing is shifted.
+ * @module
+ */
+import { PASS } from '../wire/packet.ts';
+import { dropCode } from './drop.ts';
+
+const ZERO = dropCode('replay-zero');
+const STALE = dropCode('replay-stale');
+const SEEN = dropCode('replay-seen');
+
+const U32 = 2 ** 32;
+const MAX_SIZE = 2 ** 20;
+
+export class ReplayWindow {
+  /** Numbers in the window, W; 0 is off: everything passes and nothing is remembered. */
+  readonly size: number;
+  /** Extended (64-bit) sequence numbers? */
+  readonly esn: boolean;
+  /** High and low half of the highest number that verified, T. A typed array, so that writing allocates nothing. */
+  readonly #top = new Uint32Array(2);
+  /** One bit a number, at its low half modulo the ring: a power of two, at least a word more than the window. */
+  readonly #words: Uint32Array;
+  readonly #mask: number;
+  /** How many numbers at the bottom were never expected: those before the first. They leave without being lost. */
+  #before: number;
+  #lost = 0;
+
+  /**
+   * @param size 0 (off, only without ESN) to 2^20 numbers
+   * @throws {RangeError} for another size
+   */
+  constructor(size: number, esn: boolean) {
+    if (!Number.isInteger(size) || size < 0 || size > MAX_SIZE) {
+      throw new RangeError(`replay window: expected 0 to ${MAX_SIZE} numbers, got ${size}`);
+    }
+    // Without a window there is nothing to infer the high half from; Linux refuses it too.
+    if (esn && size === 0) throw new RangeError('replay window: ESN needs a window of at least 1');
+    this.size = size;
+    this.esn = esn;
+    const words = size === 0 ? 1 : 2 ** Math.ceil(Math.log2(Math.ceil(size / 32) + 1));
+    this.#words = new Uint32Array(words);
+    this.#mask = words - 1;
+    this.#before = size;
+  }
+
+  /** High half of the highest number that verified. */
+  get topHi(): number {
+    return this.#top[0]!;
+  }
+
+  /** Low half of the highest number that verified. */
+  get topLo(): number {
+    return this.#top[1]!;
+  }
+
+  /** How many numbers left the window without having been seen. A number still in the window is not lost yet. */
+  get lost(): number {
+    return this.#lost;
+  }
+
+  /** The high half that a packet with this low half must have, 0 without ESN (RFC 4303 §A2.2). */
+  inferHigh(lo: number): number {
+    return this.inferHighFrom(this.#top[0]!, this.#top[1]!, lo);
+  }
+
+  /** {@link inferHigh} for another top of the window: would the answer change if that number were committed? */
+  inferHighFrom(topHi: number, topLo: number, lo: number): number {
+    if (!this.esn) return 0;
+    const bottom = (topLo - this.size + 1) >>> 0;
+    // Case A: the window lies within one 2^32; what is below it must be of the next.
+    if (topLo >= this.size - 1) return lo < bottom ? (topHi + 1) >>> 0 : topHi;
+    // Case B: the window reaches back into the 2^32 before.
+    return lo >= bottom ? (topHi - 1) >>> 0 : topHi;
+  }
+
+  /**
+   * Is this number to be refused, as far as can be said before the ICV is verified? Changes nothing.
+   *
+   * Asked again after decryption it is Linux's recheck: if the window has moved on in between so that the high
+   * half would now be inferred differently, the number is stale.
+   * @param hi what {@link inferHigh} said
+   * @returns {@link PASS}, or the code of `replay-zero`, `replay-stale` or `replay-seen`
+   */
+  check(hi: number, lo: number): number {
+    const size = this.size;
+    if (size === 0) return PASS;
+    const topHi = this.#top[0]!;
+    const topLo = this.#top[1]!;
+    if (!this.esn) {
+      if (lo === 0) return ZERO;
+      if (lo > topLo) return PASS;
+      return topLo - lo >= size ? STALE : this.#seen(lo);
+    }
+    if (hi !== this.inferHighFrom(topHi, topLo, lo)) return STALE;
+    const bottom = (topLo - size + 1) >>> 0;
+    if (topLo >= size - 1) {
+      if (lo > topLo || lo < bottom) return PASS;
+    } else {
+      // Only a young window knows that 0 was never sent; later it is an ordinary low half.
+      if (lo === 0 && topHi === 0) return ZERO;
+      if (lo > topLo && lo < bottom) return PASS;
+    }
+    // Inside. For a young window that includes low halves near 2^32, "below zero": their bits are clear.
+    return this.#seen(lo);
+  }
+
+  /**
+   * Records a number whose packet verified; {@link check} must have passed for it just before. A number ahead of
+   * the top, by any distance, becomes the top.
+   */
+  commit(hi: number, lo: number): void {
+    if (this.size === 0) return;
+    const topHi = this.#top[0]!;
+    const topLo = this.#top[1]!;
+    // Signed, as in the kernel: 0xffffffff is one epoch behind 0.
+    const epochs = (hi - topHi) | 0;
+    if (epochs > 0 || (epochs === 0 && lo > topLo)) {
+      this.#advance(epochs * U32 + lo - topLo, topLo);
+      this.#top[0] = hi;
+      this.#top[1] = lo;
+    }
+    const word = (lo >>> 5) & this.#mask;
+    this.#words[word] = this.#words[word]! | (1 << (lo & 31));
+  }
+
+  /**
+   * Makes (hi, lo) the next number to be expected, with nothing seen: for a capture that starts in mid-stream.
+   * Numbers before it that still fit into the window are accepted, and are not lost when they never come.
+   * (0, 0) is no number that is ever sent; it makes a fresh window.
+   */
+  startBefore(hi: number, lo: number): void {
+    const fresh = hi === 0 && lo === 0;
+    this.#top[0] = fresh ? 0 : lo === 0 ? hi - 1 : hi;
+    this.#top[1] = fresh ? 0 : lo - 1;
+    this.#words.fill(0);
+    this.#before = this.size;
+    this.#lost = 0;
+  }
+
+  /** Counts what falls out at the bottom, and clears the words that are entered at the top. */
+  #advance(ahead: number, topLo: number): void {
+    const before = Math.min(this.#before, ahead);
+    this.#before -= before;
+    if (ahead > before) {
+      // Of the numbers that leave only those of the old window can have been seen.
+      const from = (topLo - this.size + 1 + before) >>> 0;
+      this.#lost += ahead - before - this.#count(from, Math.min(ahead, this.size) - before);
+    }
+    const words = this.#words;
+    const entered = Math.floor(((topLo & 31) + ahead) / 32);
+    const last = (topLo >>> 5) + Math.min(entered, words.length);
+    for (let i = (topLo >>> 5) + 1; i <= last; i++) words[i & this.#mask] = 0;
+  }
+
+  #seen(lo: number): number {
+    return (this.#words[(lo >>> 5) & this.#mask]! >>> (lo & 31)) & 1 ? SEEN : PASS;
+  }
+
+  /** How many of the `n` numbers from low half `lo` on have been seen. */
+  #count(lo: number, n: number): number {
+    let seen = 0;
+    for (let left = n, at = lo; left > 0; ) {
+      const bit = at & 31;
+      const take = Math.min(32 - bit, left);
+      // A shift by 32 is a shift by 0, so the mask of a whole word is made from the right.
+      const bits = (0xffff_ffff >>> (32 - take)) << bit;
+      seen += popCount(this.#words[(at >>> 5) & this.#mask]! & bits);
+      at = (at + take) >>> 0;
+      left -= take;
+    }
+    return seen;
+  }
+}
+
+/** Bits set in a 32-bit word. */
+function popCount(word: number): number {
+  let v = word - ((word >>> 1) & 0x5555_5555);
+  v = (v & 0x3333_3333) + ((v >>> 2) & 0x3333_3333);
+  return Math.imul((v + (v >>> 4)) & 0x0f0f_0f0f, 0x0101_0101) >>> 24;
+}
