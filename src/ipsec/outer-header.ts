@@ -1,0 +1,234 @@
+/**
+ * The outer header of tunnel mode: what Linux puts before ESP, and what of it the receiver keeps
+ * (RFC 4301 §5.1.2).
+ *
+ * ```text
+ *  at                    at + length
+ * | IPv4 or IPv6 | (UDP) | ESP … inner packet … |
+ *                                ^ innerAt
+ * ```
+ *
+ * | field | without special flags, Linux 6.1 |
+ * |---|---|
+ * | DSCP | that of the inner packet |
+ * | ECN | that of the inner packet, but CE inside becomes ECT(0) outside (RFC 3168 §9.1.1, full functionality) |
+ * | DF | that of inner IPv4; set over inner IPv6, but clear for IPv6 packets of up to 1280 bytes, which no router may refuse |
+ * | identification | 0 when DF is set, else counted |
+ * | TTL, hop limit | 64, the host's own |
+ * | flow label | that of inner IPv6; 0 over inner IPv4 |
+ *
+ * RFC 6040 §4.1 (normal mode) differs in one point: CE inside is CE outside, too. That is `ecn: 'copy'`, and
+ * what RFC 4301 and DPDK do.
+ *
+ * Nothing here checks lengths: the inner packet is one that `wire/ipv4.ts` or `wire/ipv6.ts` found whole.
+ * @module
+ */
+import { putU16, u16, u32 } from '../base/bytes.ts';
+import type { Address } from '../wire/address.ts';
+
+const IPV4_LEN = 20;
+const IPV6_LEN = 40;
+const UDP_LEN = 8;
+const PROTO_ESP = 50;
+const PROTO_UDP = 17;
+const DF = 0x4000;
+/** RFC 8200 §5: every link carries IPv6 packets of this size. */
+const IPV6_MIN_MTU = 1280;
+
+const ECN_MASK = 3;
+const ECT_0 = 2;
+const CE = 3;
+
+/** How an outer header follows the inner one. */
+export interface HeaderRules {
+  /** Copied from the inner packet, or fixed: 0..63. */
+  readonly dscp: 'copy' | number;
+  /** `linux`: RFC 3168 full functionality, CE becomes ECT(0); `copy`: RFC 6040 normal mode; `clear`: none, and none taken over by the receiver. */
+  readonly ecn: 'linux' | 'copy' | 'clear';
+  /** Don't Fragment of an outer IPv4 header. */
+  readonly df: 'copy' | 'set' | 'clear';
+  /** Copied from the inner packet, or fixed: 1..255. */
+  readonly ttl: 'copy' | number;
+  /** Of an outer IPv6 header: copied from inner IPv6 (0 over IPv4), or fixed: 0..0xfffff. */
+  readonly flowLabel: 'copy' | number;
+  /** Does the receiver write the outer DSCP into the inner packet? */
+  readonly decapDscp: boolean;
+}
+
+/** What Linux does for a state without flags, and so what Cilium's tunnels do. */
+export const LINUX_RULES: HeaderRules = {
+  dscp: 'copy',
+  ecn: 'linux',
+  df: 'copy',
+  ttl: 64,
+  flowLabel: 'copy',
+  decapDscp: false,
+};
+
+/** The rules of a state with these flags, by their `ip xfrm` names; flags about other things are passed over. */
+export function headerRules(flags: readonly string[]): HeaderRules {
+  return {
+    ...LINUX_RULES,
+    dscp: flags.includes('dont-encap-dscp') ? 0 : 'copy',
+    ecn: flags.includes('noecn') ? 'clear' : 'linux',
+    df: flags.includes('nopmtudisc') ? 'clear' : 'copy',
+    decapDscp: flags.includes('decap-dscp'),
+  };
+}
+
+/** Writes the outer headers of one SA. */
+export class OuterHeader {
+  /** Bytes it prepends: 20 or 40, and 8 more with UDP. */
+  readonly length: number;
+  readonly #rules: HeaderRules;
+  /** The header with every field that never changes; the others are 0. */
+  readonly #template: Uint8Array;
+  /** Sum of the template's 16-bit words, the constant part of the IPv4 checksum. */
+  readonly #sum: number;
+  readonly #version: 4 | 6;
+  #id = 0;
+
+  /**
+   * @param encap ports of ESP in UDP (RFC 3948)
+   * @throws {RangeError} when the addresses are of two families, or a rule's number does not fit its field
+   */
+  constructor(src: Address, dst: Address, rules: HeaderRules, encap?: { sport: number; dport: number }) {
+    if (src.length !== dst.length || (src.length !== 4 && src.length !== 16)) {
+      throw new RangeError(
+        `outer header: expected two addresses of one family, got ${src.length} and ${dst.length} bytes`,
+      );
+    }
+    inRange('DSCP', rules.dscp, 0, 63);
+    inRange('TTL', rules.ttl, 1, 255);
+    inRange('flow label', rules.flowLabel, 0, 0xfffff);
+    this.#rules = rules;
+    this.#version = src.length === 4 ? 4 : 6;
+    const ipLen = src.length === 4 ? IPV4_LEN : IPV6_LEN;
+    this.length = ipLen + (encap ? UDP_LEN : 0);
+    this.#template = new Uint8Array(this.length);
+    const protocol = encap ? PROTO_UDP : PROTO_ESP;
+    if (this.#version === 4) {
+      this.#template[0] = 0x45;
+      this.#template[9] = protocol;
+    } else {
+      this.#template[0] = 0x60;
+      this.#template[6] = protocol;
+    }
+    this.#template.set(src, ipLen - 2 * src.length);
+    this.#template.set(dst, ipLen - src.length);
+    let sum = 0;
+    for (let at = 0; at < ipLen; at += 2) sum += u16(this.#template, at);
+    this.#sum = sum;
+    if (encap) {
+      putU16(this.#template, ipLen, encap.sport);
+      putU16(this.#template, ipLen + 2, encap.dport);
+    }
+  }
+
+  /**
+   * Writes the header at `at`, reading what it copies from the inner packet at `innerAt`, which must still be in
+   * the clear. The checksum of a UDP header is 0 (RFC 3948 §2.1).
+   * @param totalLen bytes of the whole packet, this header to ICV; at most 65535 (IPv6: 65575)
+   */
+  emit(slab: Uint8Array, at: number, innerAt: number, totalLen: number): void {
+    const template = this.#template;
+    // Short loops beat `set` here: no view is made.
+    for (let i = 0; i < template.length; i++) slab[at + i] = template[i]!;
+    const rules = this.#rules;
+    const inner4 = slab[innerAt]! >>> 4 === 4;
+    const innerTos = inner4 ? slab[innerAt + 1]! : (u16(slab, innerAt) >>> 4) & 0xff;
+    const tos = (rules.dscp === 'copy' ? innerTos & ~ECN_MASK : rules.dscp << 2) | outerEcn(rules, innerTos);
+    const ttl = rules.ttl === 'copy' ? slab[innerAt + (inner4 ? 8 : 7)]! : rules.ttl;
+
+    if (this.#version === 4) {
+      const df = outerDf(rules, slab, innerAt, inner4);
+      let id = 0;
+      if (df === 0) {
+        // Only a packet that may be fragmented needs a number (RFC 6864 §4.1); 0 is left to those that may not.
+        this.#id = this.#id === 0xffff ? 1 : this.#id + 1;
+        id = this.#id;
+      }
+      slab[at + 1] = tos;
+      putU16(slab, at + 2, totalLen);
+      putU16(slab, at + 4, id);
+      putU16(slab, at + 6, df);
+      slab[at + 8] = ttl;
+      let sum = this.#sum + tos + totalLen + id + df + (ttl << 8);
+      sum = (sum & 0xffff) + (sum >>> 16);
+      sum = (sum & 0xffff) + (sum >>> 16);
+      putU16(slab, at + 10, ~sum);
+    } else {
+      const label = rules.flowLabel !== 'copy' ? rules.flowLabel : inner4 ? 0 : u32(slab, innerAt) & 0xfffff;
+      slab[at] = 0x60 | (tos >>> 4);
+      slab[at + 1] = ((tos & 0xf) << 4) | (label >>> 16);
+      putU16(slab, at + 2, label);
+      putU16(slab, at + 4, totalLen - IPV6_LEN);
+      slab[at + 7] = ttl;
+    }
+
+    const ipLen = this.#version === 4 ? IPV4_LEN : IPV6_LEN;
+    if (this.length > ipLen) putU16(slab, at + ipLen + 4, totalLen - ipLen);
+  }
+}
+
+/**
+ * Passes congestion on to the inner packet at `innerAt`: CE outside makes an ECN-capable inner packet CE.
+ *
+ * As Linux and RFC 3168 §9.1.1 have it, every other combination leaves the inner packet alone. RFC 6040 §4.2
+ * would drop an inner Not-ECT packet that comes with CE, and take over ECT(1).
+ * @param outerTos TOS or traffic class of the outer header
+ */
+export function ecnDecapsulate(
+  slab: Uint8Array,
+  outerTos: number,
+  innerAt: number,
+  innerVersion: 4 | 6,
+): void {
+  if ((outerTos & ECN_MASK) !== CE) return;
+  const tos = innerVersion === 4 ? slab[innerAt + 1]! : (u16(slab, innerAt) >>> 4) & 0xff;
+  if ((tos & ECN_MASK) === 0) return;
+  putTos(slab, innerAt, innerVersion, tos | CE);
+}
+
+/** Writes the DSCP of `outerTos` into the inner packet at `innerAt` (flag `decap-dscp`); its ECN stays. */
+export function dscpDecapsulate(
+  slab: Uint8Array,
+  outerTos: number,
+  innerAt: number,
+  innerVersion: 4 | 6,
+): void {
+  const tos = innerVersion === 4 ? slab[innerAt + 1]! : (u16(slab, innerAt) >>> 4) & 0xff;
+  putTos(slab, innerAt, innerVersion, (outerTos & ~ECN_MASK) | (tos & ECN_MASK));
+}
+
+function outerEcn(rules: HeaderRules, innerTos: number): number {
+  if (rules.ecn === 'clear') return 0;
+  const ecn = innerTos & ECN_MASK;
+  return rules.ecn === 'linux' && ecn === CE ? ECT_0 : ecn;
+}
+
+function outerDf(rules: HeaderRules, slab: Uint8Array, innerAt: number, inner4: boolean): number {
+  if (rules.df !== 'copy') return rules.df === 'set' ? DF : 0;
+  if (inner4) return u16(slab, innerAt + 6) & DF;
+  return IPV6_LEN + u16(slab, innerAt + 4) <= IPV6_MIN_MTU ? 0 : DF;
+}
+
+/** Writes a TOS or traffic class; the checksum of IPv4 follows (RFC 1624: HC' = ~(~HC + ~m + m')). */
+function putTos(slab: Uint8Array, at: number, version: 4 | 6, tos: number): void {
+  if (version === 4) {
+    const sum = (~u16(slab, at + 10) & 0xffff) + (~slab[at + 1]! & 0xffff) + tos;
+    slab[at + 1] = tos;
+    const folded = (sum & 0xffff) + (sum >>> 16);
+    putU16(slab, at + 10, ~(folded + (folded >>> 16)));
+  } else {
+    slab[at] = (slab[at]! & 0xf0) | (tos >>> 4);
+    slab[at + 1] = ((tos & 0xf) << 4) | (slab[at + 1]! & 0xf);
+  }
+}
+
+function inRange(what: string, value: 'copy' | number, least: number, most: number): void {
+  if (value === 'copy') return;
+  if (!Number.isInteger(value) || value < least || value > most) {
+    throw new RangeError(`outer header: expected a ${what} of ${least} to ${most}, got ${value}`);
+  }
+}
