@@ -65,17 +65,6 @@ export const LINUX_RULES: HeaderRules = {
   decapDscp: false,
 };
 
-/** The rules of a state with these flags, by their `ip xfrm` names; flags about other things are passed over. */
-export function headerRules(flags: readonly string[]): HeaderRules {
-  return {
-    ...LINUX_RULES,
-    dscp: flags.includes('dont-encap-dscp') ? 0 : 'copy',
-    ecn: flags.includes('noecn') ? 'clear' : 'linux',
-    df: flags.includes('nopmtudisc') ? 'clear' : 'copy',
-    decapDscp: flags.includes('decap-dscp'),
-  };
-}
-
 /** Writes the outer headers of one SA. */
 export class OuterHeader {
   /** Bytes it prepends: 20 or 40, and 8 more with UDP. */
@@ -136,7 +125,7 @@ export class OuterHeader {
     for (let i = 0; i < template.length; i++) slab[at + i] = template[i]!;
     const rules = this.#rules;
     const inner4 = slab[innerAt]! >>> 4 === 4;
-    const innerTos = inner4 ? slab[innerAt + 1]! : (u16(slab, innerAt) >>> 4) & 0xff;
+    const innerTos = readTos(slab, innerAt, inner4);
     const tos = (rules.dscp === 'copy' ? innerTos & ~ECN_MASK : rules.dscp << 2) | outerEcn(rules, innerTos);
     const ttl = rules.ttl === 'copy' ? slab[innerAt + (inner4 ? 8 : 7)]! : rules.ttl;
 
@@ -172,10 +161,11 @@ export class OuterHeader {
 }
 
 /**
- * Passes congestion on to the inner packet at `innerAt`: CE outside makes an ECN-capable inner packet CE.
+ * Takes over into the inner packet at `innerAt` what the rules let the outer header say: CE outside makes an
+ * ECN-capable inner packet CE; with `decapDscp` the outer DSCP replaces the inner one.
  *
- * As Linux and RFC 3168 §9.1.1 have it, every other combination leaves the inner packet alone. RFC 6040 §4.2
- * would drop an inner Not-ECT packet that comes with CE, and take over ECT(1).
+ * As Linux and RFC 3168 §9.1.1 have it, every other combination of ECN leaves the inner packet alone. RFC 6040
+ * §4.2 would drop an inner Not-ECT packet that comes with CE, and take over ECT(1).
  * @param outerTos TOS or traffic class of the outer header
  */
 export function ecnDecapsulate(
@@ -183,22 +173,13 @@ export function ecnDecapsulate(
   outerTos: number,
   innerAt: number,
   innerVersion: 4 | 6,
+  rules: HeaderRules = LINUX_RULES,
 ): void {
-  if ((outerTos & ECN_MASK) !== CE) return;
-  const tos = innerVersion === 4 ? slab[innerAt + 1]! : (u16(slab, innerAt) >>> 4) & 0xff;
-  if ((tos & ECN_MASK) === 0) return;
-  putTos(slab, innerAt, innerVersion, tos | CE);
-}
-
-/** Writes the DSCP of `outerTos` into the inner packet at `innerAt` (flag `decap-dscp`); its ECN stays. */
-export function dscpDecapsulate(
-  slab: Uint8Array,
-  outerTos: number,
-  innerAt: number,
-  innerVersion: 4 | 6,
-): void {
-  const tos = innerVersion === 4 ? slab[innerAt + 1]! : (u16(slab, innerAt) >>> 4) & 0xff;
-  putTos(slab, innerAt, innerVersion, (outerTos & ~ECN_MASK) | (tos & ECN_MASK));
+  const was = readTos(slab, innerAt, innerVersion === 4);
+  let tos = rules.decapDscp ? (outerTos & ~ECN_MASK) | (was & ECN_MASK) : was;
+  const isMarked = (outerTos & ECN_MASK) === CE && (was & ECN_MASK) !== 0;
+  if (isMarked && rules.ecn !== 'clear') tos |= CE;
+  if (tos !== was) writeTos(slab, innerAt, innerVersion === 4, tos);
 }
 
 function outerEcn(rules: HeaderRules, innerTos: number): number {
@@ -213,17 +194,22 @@ function outerDf(rules: HeaderRules, slab: Uint8Array, innerAt: number, inner4: 
   return IPV6_LEN + u16(slab, innerAt + 4) <= IPV6_MIN_MTU ? 0 : DF;
 }
 
-/** Writes a TOS or traffic class; the checksum of IPv4 follows (RFC 1624: HC' = ~(~HC + ~m + m')). */
-function putTos(slab: Uint8Array, at: number, version: 4 | 6, tos: number): void {
-  if (version === 4) {
-    const sum = (~u16(slab, at + 10) & 0xffff) + (~slab[at + 1]! & 0xffff) + tos;
-    slab[at + 1] = tos;
-    const folded = (sum & 0xffff) + (sum >>> 16);
-    putU16(slab, at + 10, ~(folded + (folded >>> 16)));
-  } else {
-    slab[at] = (slab[at]! & 0xf0) | (tos >>> 4);
-    slab[at + 1] = ((tos & 0xf) << 4) | (slab[at + 1]! & 0xf);
+/** TOS of IPv4, traffic class of IPv6: DSCP and ECN in one byte. */
+function readTos(b: Uint8Array, at: number, isV4: boolean): number {
+  return isV4 ? b[at + 1]! : (u16(b, at) >>> 4) & 0xff;
+}
+
+/** Writes it; the checksum of IPv4 follows (RFC 1624 §3: ~(~HC + ~m + m')). */
+function writeTos(b: Uint8Array, at: number, isV4: boolean, tos: number): void {
+  if (!isV4) {
+    b[at] = (b[at]! & 0xf0) | (tos >>> 4);
+    b[at + 1] = ((tos & 0xf) << 4) | (b[at + 1]! & 0xf);
+    return;
   }
+  const sum = (~u16(b, at + 10) & 0xffff) + (~b[at + 1]! & 0xffff) + tos;
+  const folded = (sum & 0xffff) + (sum >>> 16);
+  b[at + 1] = tos;
+  putU16(b, at + 10, ~(folded + (folded >>> 16)));
 }
 
 function inRange(what: string, value: 'copy' | number, least: number, most: number): void {

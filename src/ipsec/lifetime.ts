@@ -1,0 +1,48 @@
+/**
+ * How much an SA may still carry: soft and hard limits by packets and by bytes (RFC 4301 §4.4.2.1).
+ *
+ * As in Linux (xfrm_state_check_expire) the question is asked before a packet is counted. So a hard limit of n
+ * packets lets n of them pass, and a hard limit of n bytes is overrun by the packet that crosses it.
+ * @module
+ */
+import type { Lifetime } from './sa-config.ts';
+
+export class LifetimeCounter {
+  /** Packets carried. */
+  packets = 0;
+  /** Bytes carried: of inner packets, without trailer and outer header. */
+  bytes = 0;
+  /** Becomes true once, at the first soft limit that is reached: time for a new key. Whoever acts on it clears it. */
+  softEvent = false;
+  /** Is there a hard limit: can the answer of {@link expired} ever become true? */
+  readonly limited: boolean;
+  readonly #softPackets: number;
+  readonly #softBytes: number;
+  readonly #hardPackets: number;
+  readonly #hardBytes: number;
+  #isDying = false;
+
+  constructor(limits: Lifetime) {
+    this.#softPackets = limits.softPackets ?? Number.POSITIVE_INFINITY;
+    this.#softBytes = limits.softBytes ?? Number.POSITIVE_INFINITY;
+    this.#hardPackets = limits.hardPackets ?? Number.POSITIVE_INFINITY;
+    this.#hardBytes = limits.hardBytes ?? Number.POSITIVE_INFINITY;
+    this.limited = limits.hardPackets !== undefined || limits.hardBytes !== undefined;
+  }
+
+  /** Has the SA reached a hard limit, so that the next packet must be dropped? Notes a soft limit, too. */
+  expired(): boolean {
+    if (this.packets >= this.#hardPackets || this.bytes >= this.#hardBytes) return true;
+    if (!this.#isDying && (this.packets >= this.#softPackets || this.bytes >= this.#softBytes)) {
+      this.#isDying = true;
+      this.softEvent = true;
+    }
+    return false;
+  }
+
+  /** Counts a packet that the SA carried. */
+  count(bytes: number): void {
+    this.packets++;
+    this.bytes += bytes;
+  }
+}
