@@ -29,3 +29,8 @@ export function seededBytes(seed: number): RandomBytes {
     for (let i = 0; i < out.length; i++) out[i] = next() >>> 11;
   };
 }
+
+/** The machine's own random bytes, for keys and IVs. At most 65,536 bytes a call, as Web Crypto allows. */
+export const secureBytes: RandomBytes = (out) => {
+  globalThis.crypto.getRandomValues(out);
+};

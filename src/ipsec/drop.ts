@@ -200,6 +200,13 @@ export const DROPS = [
     rule: 'Cilium DROP_UNENCRYPTED_TRAFFIC (195)',
     look: 'Strict mode: this packet between pods would have left in the clear.',
   },
+  {
+    reason: 'not-captured',
+    counter: null,
+    elsewhere: 'nobody: the receiver had the whole packet',
+    rule: 'the capture holds fewer bytes than the IP header says',
+    look: 'The capture was taken with a snap length: take it again with `tcpdump -s 0`.',
+  },
 ] as const satisfies readonly DropSpec[];
 
 export type DropReason = (typeof DROPS)[number]['reason'];

@@ -1,0 +1,181 @@
+/**
+ * `esplane decrypt`: clear packets out of a capture of ESP.
+ * @module
+ */
+import type { Command } from 'commander';
+import { EsplaneError } from '../base/errors.ts';
+import { secureBytes } from '../base/rng.ts';
+import { PcapngWriter } from '../capture/pcapng-writer.ts';
+import { captureReader } from '../capture/reader.ts';
+import { CaptureDecryptor, type DecryptTotals, type EspRecord } from '../inspect/decrypt.ts';
+import { decryptJson, seqText, timeText } from '../inspect/decrypt-json.ts';
+import { OverlayFinder } from '../inspect/overlay.ts';
+import { packetLine } from '../inspect/packet-line.ts';
+import { dropRow } from '../ipsec/drop.ts';
+import { LINK_RAW } from '../wire/link-type.ts';
+import { PASS } from '../wire/packet.ts';
+import { addEngineOption, type EngineName, makeEngine } from './engine.ts';
+import { OutputFile, readChunks, sizeOf } from './files.ts';
+import { grouped, Output, Progress, say } from './output.ts';
+import { addSaOptions, loadSas, type SaOptions } from './sa-options.ts';
+
+interface DecryptCommandOptions extends SaOptions {
+  readonly write?: string;
+  readonly json?: boolean;
+  readonly quiet?: boolean;
+  readonly crypto: EngineName;
+}
+
+/** Adds the command. */
+export function decryptCommand(program: Command): void {
+  const command = program
+    .command('decrypt')
+    .description(
+      'Decrypt the ESP packets of a capture, with the verdict that the receiving kernel gives each.',
+    )
+    .argument('<capture>', 'pcap or pcapng file; - is standard input')
+    .option('-w, --write <out.pcapng>', 'write the clear packets, with their times and a comment each')
+    .option('--json', 'one JSON object a line for every ESP packet')
+    .option('-q, --quiet', 'no line for each packet, only the summary');
+  addEngineOption(addSaOptions(command))
+    .addHelpText(
+      'after',
+      `
+Example:
+  kubectl -n kube-system get secret cilium-ipsec-keys -o yaml > keys.yaml
+  kubectl get ciliumnodes -o json > nodes.json
+  esplane decrypt node-2.pcap --keys keys.yaml --nodes nodes.json -w clear.pcapng
+
+Exit status: 0 the capture was read to its end (packets may have been dropped), 2 unusable input.`,
+    )
+    .action(decrypt);
+}
+
+async function decrypt(capture: string, options: DecryptCommandOptions): Promise<void> {
+  const sas = loadSas(options);
+  for (const warning of sas.warnings) say(`warning: ${warning}`);
+  const out = new Output();
+  const clear = options.write === undefined ? undefined : new ClearFile(options.write);
+  const overlays = new OverlayFinder();
+  const decryptor = new CaptureDecryptor({
+    source: capture,
+    sas: sas.source,
+    engine: makeEngine(options.crypto),
+    random: secureBytes,
+    udpPorts: sas.udpPorts,
+    onPacket: (record) => {
+      if (options.json) out.write(decryptJson(record, overlays, hexOf));
+      else if (!options.quiet && !clear) out.write(textLine(record));
+      clear?.add(record);
+    },
+  });
+  const reader = captureReader(capture, decryptor);
+  const size = sizeOf(capture);
+  const progress = new Progress('decrypt');
+  let bytes = 0;
+  let failure: unknown;
+  try {
+    for await (const chunk of readChunks(capture)) {
+      reader.feed(chunk);
+      await out.flush();
+      bytes += chunk.length;
+      const share = size ? `${Math.floor((100 * bytes) / size)} %, ` : '';
+      progress.update(`${share}${grouped(decryptor.totals.frames)} frames`);
+    }
+    reader.end();
+  } catch (error) {
+    if (!(error instanceof EsplaneError)) throw error;
+    failure = error;
+  }
+  // What could be read is worth having, even when the rest could not.
+  decryptor.flush();
+  clear?.flush();
+  await out.flush();
+  progress.done();
+  if (failure !== undefined) {
+    if (decryptor.totals.frames > 0) say(summary(capture, decryptor));
+    if (clear) say(`What was read before the error is in ${clear.partialName}.`);
+    throw failure;
+  }
+  clear?.finish();
+  say(summary(capture, decryptor));
+  if (decryptor.totals.frames === 0) say('warning: the capture holds no frames');
+}
+
+/** Node writes hexadecimal text much faster than JavaScript does. */
+function hexOf(b: Uint8Array, at: number, end: number): string {
+  return Buffer.from(b.buffer, b.byteOffset + at, end - at).toString('hex');
+}
+
+/** One line a packet, for people. */
+function textLine(r: EspRecord): string {
+  const time = r.hasTime ? `${timeText(r.seconds, r.nanoseconds)} ` : '';
+  const numbers = r.hasSpi
+    ? `spi=0x${r.spi.toString(16).padStart(8, '0')},seq=${seqText(r.seqHi, r.seqLo)}`
+    : 'short';
+  const row = dropRow(r.verdict);
+  const what = row
+    ? `dropped: ${row.reason} (${row.counter ?? row.elsewhere})`
+    : packetLine(r.bytes, r.at, r.end);
+  return `${r.frame} ${time}${r.src} > ${r.dst}: ESP(${numbers}) ${what}\n`;
+}
+
+/** The clear packets as a pcapng file of raw IP packets. */
+class ClearFile {
+  readonly #file: OutputFile;
+  readonly #writer: PcapngWriter;
+  readonly #interfaceId: number;
+
+  constructor(name: string) {
+    this.#file = new OutputFile(name);
+    this.#writer = new PcapngWriter((bytes) => this.#file.write(bytes));
+    this.#interfaceId = this.#writer.interface({ linkType: LINK_RAW, snapLength: 0, name: 'decrypted' });
+  }
+
+  get partialName(): string {
+    return this.#file.partialName;
+  }
+
+  add(r: EspRecord): void {
+    if (r.verdict !== PASS) return;
+    const carrier = r.carrierVni < 0 ? '' : `, in VXLAN ${r.carrierVni}`;
+    this.#writer.comment(
+      `frame ${r.frame}: ${r.src} > ${r.dst} ESP spi 0x${r.spi.toString(16)} seq ${seqText(r.seqHi, r.seqLo)}${carrier}`,
+    );
+    this.#writer.frame(r.bytes, r.at, r.end, {
+      seconds: r.seconds,
+      nanoseconds: r.nanoseconds,
+      interfaceId: this.#interfaceId,
+      originalLength: r.end - r.at,
+    });
+  }
+
+  flush(): void {
+    this.#writer.flush();
+  }
+
+  finish(): void {
+    this.#file.finish();
+  }
+}
+
+/** What was read and what became of it, in a few lines. */
+function summary(capture: string, decryptor: CaptureDecryptor): string {
+  const t: DecryptTotals = decryptor.totals;
+  const lines = [
+    `${capture}: ${grouped(t.frames)} frames, ${grouped(t.esp)} ESP packets: ${grouped(t.ok)} decrypted, ${grouped(t.esp - t.ok)} dropped`,
+  ];
+  for (const [verdict, count] of [...t.dropped].sort((a, b) => b[1] - a[1])) {
+    const row = dropRow(verdict)!;
+    lines.push(`  ${grouped(count)} ${row.reason} (${row.counter ?? row.elsewhere}): ${row.look}`);
+  }
+  const beside = [
+    [t.other, 'without ESP'],
+    [t.keepalives, 'NAT keepalives'],
+    [t.ike, 'IKE'],
+    [t.broken, 'not readable as IP'],
+  ] as const;
+  const parts = beside.filter(([count]) => count > 0).map(([count, what]) => `${grouped(count)} ${what}`);
+  if (parts.length > 0) lines.push(`  other frames: ${parts.join(', ')}`);
+  return lines.join('\n');
+}

@@ -1,0 +1,83 @@
+/**
+ * Standard output and standard error as commands use them: text gathered into large writes, back-pressure
+ * honoured, a closed pipe (`| head`) taken as "enough".
+ * @module
+ */
+
+const FLUSH_AT = 1 << 16;
+
+export class Output {
+  #pending: string[] = [];
+  #size = 0;
+  #full = false;
+  readonly #stream: NodeJS.WriteStream;
+
+  constructor(stream: NodeJS.WriteStream = process.stdout) {
+    this.#stream = stream;
+    stream.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code === 'EPIPE') process.exit(0);
+      throw error;
+    });
+  }
+
+  /** Adds text; it reaches the stream soon, and at the latest at {@link flush}. */
+  write(text: string): void {
+    this.#pending.push(text);
+    this.#size += text.length;
+    if (this.#size >= FLUSH_AT) this.#send();
+  }
+
+  /** Sends what is pending and waits until the stream takes more. */
+  async flush(): Promise<void> {
+    this.#send();
+    if (this.#full) {
+      await new Promise<void>((resolve) => this.#stream.once('drain', resolve));
+      this.#full = false;
+    }
+  }
+
+  #send(): void {
+    if (this.#pending.length === 0) return;
+    if (!this.#stream.write(this.#pending.join(''))) this.#full = true;
+    this.#pending = [];
+    this.#size = 0;
+  }
+}
+
+/** Says something to the person at the terminal: standard error, one line. */
+export function say(text: string): void {
+  process.stderr.write(`${text}\n`);
+}
+
+/** A line on the terminal that says how far a long task is. Silent where standard error is no terminal. */
+export class Progress {
+  readonly #what: string;
+  readonly #shown = process.stderr.isTTY === true;
+  readonly #startedAt = performance.now();
+  #lastAt = 0;
+  #isOn = false;
+
+  constructor(what: string) {
+    this.#what = what;
+  }
+
+  /** Shows the state, at most five times a second, and not before the task has taken a second. */
+  update(state: string): void {
+    const now = performance.now();
+    if (!this.#shown || now - this.#startedAt < 1000 || now - this.#lastAt < 200) return;
+    this.#lastAt = now;
+    this.#isOn = true;
+    process.stderr.write(`\r\x1b[K${this.#what}: ${state}`);
+  }
+
+  /** Removes the line. */
+  done(): void {
+    if (this.#isOn) process.stderr.write('\r\x1b[K');
+    this.#isOn = false;
+  }
+}
+
+/** A whole number with thousands separators: 1,234,567. */
+export function grouped(n: number): string {
+  return n.toLocaleString('en-US');
+}

@@ -1,0 +1,134 @@
+/**
+ * Where security associations come from: the options that every command with SAs shares (design.md).
+ * @module
+ */
+import { type Command, InvalidArgumentError } from 'commander';
+import { InputError } from '../base/errors.ts';
+import { type CiliumKey, mergeKeys } from '../cilium/keys.ts';
+import { type CiliumNode, parseNodes } from '../cilium/nodes.ts';
+import { ClusterPlan } from '../cilium/plan.ts';
+import { readKeys } from '../cilium/secret.ts';
+import { type CiliumVersion, DEFAULT_VERSION, formatVersion, parseVersion } from '../cilium/version.ts';
+import { parseEspSa } from '../inspect/esp-sa.ts';
+import { joinSources, planSource, SaList, type SaSource } from '../inspect/sa-source.ts';
+import { parseXfrmState } from '../inspect/xfrm-state.ts';
+import type { SaConfig } from '../ipsec/sa-config.ts';
+import { readText } from './files.ts';
+
+/** What commander collects. */
+export interface SaOptions {
+  readonly keys: readonly string[];
+  readonly nodes: readonly string[];
+  readonly cilium: CiliumVersion;
+  readonly xfrmState: readonly string[];
+  readonly espSa: readonly string[];
+}
+
+/** The SAs that the options yield. */
+export interface Sas {
+  readonly source: SaSource;
+  /** Every SA; keys of a whole cluster are derived here, so ask only when all are wanted. */
+  all(): SaConfig[];
+  /** UDP ports that carry ESP by what the SAs say. */
+  readonly udpPorts: readonly number[];
+  /** What is odd about the inputs but does not stop the work. */
+  readonly warnings: readonly string[];
+}
+
+const collect = (value: string, before: readonly string[]): string[] => [...before, value];
+
+/** Adds `--keys`, `--nodes`, `--cilium`, `--xfrm-state` and `--esp-sa` to a command. */
+export function addSaOptions(command: Command): Command {
+  return command
+    .option(
+      '--keys <file>',
+      "Cilium's keys: the mounted file, or the Secret as YAML or JSON (repeatable)",
+      collect,
+      [],
+    )
+    .option(
+      '--nodes <file>',
+      'output of `kubectl get ciliumnodes -o json` or `-o yaml` (repeatable)',
+      collect,
+      [],
+    )
+    .option('--cilium <version>', 'Cilium version the nodes run', versionArgument, DEFAULT_VERSION)
+    .option(
+      '--xfrm-state <file>',
+      'text of `ip xfrm state` from one or several nodes (repeatable)',
+      collect,
+      [],
+    )
+    .option('--esp-sa <file>', "Wireshark's esp_sa table (repeatable)", collect, []);
+}
+
+/**
+ * Reads everything that the options name.
+ * @throws {InputError} when an input cannot be used, or none is given
+ */
+export function loadSas(options: SaOptions): Sas {
+  const stated = [
+    ...options.xfrmState.flatMap((file) => parseXfrmState(readText(file), file)),
+    ...options.espSa.flatMap((file) => parseEspSa(readText(file), file)),
+  ];
+  const plan = loadPlan(options);
+  if (!plan && options.xfrmState.length === 0 && options.espSa.length === 0) {
+    throw new InputError(
+      { source: 'options' },
+      'no security associations are given',
+      'Give --keys with --nodes, or --xfrm-state, or --esp-sa.',
+    );
+  }
+  const udpPorts = new Set<number>();
+  for (const { encap } of stated) if (encap) udpPorts.add(encap.sport).add(encap.dport);
+  return {
+    source: joinSources([new SaList(stated), ...(plan ? [planSource(plan.plan)] : [])]),
+    all: () => [...stated, ...(plan?.plan.all() ?? [])],
+    udpPorts: [...udpPorts],
+    warnings: plan?.warnings ?? [],
+  };
+}
+
+function loadPlan(options: SaOptions): { plan: ClusterPlan; warnings: string[] } | undefined {
+  const { cilium: version } = options;
+  if (options.keys.length === 0 && options.nodes.length === 0) return undefined;
+  if (options.nodes.length === 0) {
+    throw new InputError(
+      { source: '--keys' },
+      'keys alone are no SAs',
+      'Give --nodes too: kubectl get ciliumnodes -o json.',
+    );
+  }
+  if (options.keys.length === 0) {
+    throw new InputError(
+      { source: '--nodes' },
+      'nodes alone are no SAs',
+      'Give --keys too: kubectl -n kube-system get secret cilium-ipsec-keys -o yaml.',
+    );
+  }
+  const keys = mergeKeys(...options.keys.map((file) => readKeys(readText(file), file, version)));
+  const nodes = options.nodes.flatMap((file) => parseNodes(readText(file), file));
+  return { plan: new ClusterPlan(keys, nodes, { version }), warnings: missingKeys(keys, nodes) };
+}
+
+/** Nodes that say they use a key which nobody gave us. */
+function missingKeys(keys: readonly CiliumKey[], nodes: readonly CiliumNode[]): string[] {
+  const ids = new Set(keys.map((key) => key.id));
+  const lacking = nodes.filter((node) => node.keyId > 0 && !ids.has(node.keyId));
+  const [first] = lacking;
+  if (!first) return [];
+  const others = lacking.length > 1 ? ` and ${lacking.length - 1} more` : '';
+  return [`node ${first.name}${others} uses key id ${first.keyId}, which is not among --keys`];
+}
+
+function versionArgument(text: string): CiliumVersion {
+  try {
+    return parseVersion(text);
+  } catch (error) {
+    if (error instanceof InputError) throw new InvalidArgumentError(error.message);
+    throw error;
+  }
+}
+
+/** How the default version reads in `--help`. */
+export const DEFAULT_VERSION_TEXT = formatVersion(DEFAULT_VERSION);

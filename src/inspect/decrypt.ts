@@ -1,0 +1,396 @@
+/**
+ * Decrypts the ESP packets of a capture, with the verdicts that the receiving kernels would have given.
+ *
+ * Frames come in one at a time, as a capture reader delivers them. What is ESP is copied into a batch; a full
+ * batch goes through the same {@link Decapsulator} that a node uses, and out come records in the capture's
+ * order.
+ *
+ * A capture starts in mid-stream. The first packet of a stream that authenticates therefore starts its window,
+ * and finds the high half of its ESN, which is not on the wire: the source's hints are tried first, then 0
+ * upward. Later packets follow it as a receiver does.
+ * @module
+ */
+import { u32 } from '../base/bytes.ts';
+import { InputError } from '../base/errors.ts';
+import type { RandomBytes } from '../base/rng.ts';
+import type { FrameInfo, FrameSink } from '../capture/frame.ts';
+import { type Engine, JOB_OK, JobTable, NONCE_LEN } from '../crypto/engine.ts';
+import { Decapsulator, writeAad } from '../ipsec/decapsulate.ts';
+import { dropCode } from '../ipsec/drop.ts';
+import { EspPlace } from '../ipsec/esp-place.ts';
+import { SecurityAssociation } from '../ipsec/sa.ts';
+import type { SaConfig } from '../ipsec/sa-config.ts';
+import { Sad } from '../ipsec/sad.ts';
+import { formatAddress } from '../wire/address.ts';
+import * as linkType from '../wire/link-type.ts';
+import { Batch, PASS } from '../wire/packet.ts';
+import { Reassembler } from '../wire/reassembly.ts';
+import { findVxlan, type VxlanPlace } from './overlay.ts';
+import type { SaSource } from './sa-source.ts';
+
+const BAD_ICV = dropCode('bad-icv');
+
+/** How many high halves are tried for one packet: 2^42 packets, about 50 days at a million a second. */
+const HIGH_HALVES = 1024;
+/** How many trial decryptions a stream may cost before its high half is taken to be 0. */
+const TRIALS = 4096;
+/** Longest IP packet there is. */
+const MAX_PACKET = 0xffff;
+const BATCH = 64;
+
+/** One ESP packet of the capture. The object is used again: copy what you keep. */
+export class EspRecord {
+  /** 1-based number of the frame that completed the packet. */
+  frame = 0;
+  seconds = 0;
+  nanoseconds = 0;
+  hasTime = false;
+  /** Addresses of the IP header around ESP. */
+  src = '';
+  dst = '';
+  /** False where the packet is too short for SPI and number. */
+  hasSpi = false;
+  spi = 0;
+  seqHi = 0;
+  seqLo = 0;
+  /** {@link PASS} or the row of the drop table. */
+  verdict = PASS;
+  /** The clear packet, `bytes[at..end)`, where the verdict is {@link PASS}. */
+  bytes: Uint8Array = new Uint8Array(0);
+  at = 0;
+  end = 0;
+  /** VNI of the VXLAN packet that carried ESP, or -1. */
+  carrierVni = -1;
+  /** The SA, where one was found. */
+  sa: SecurityAssociation | undefined;
+}
+
+/** What went by beside the ESP packets. */
+export interface DecryptTotals {
+  frames: number;
+  esp: number;
+  ok: number;
+  /** Dropped, by row of the drop table. */
+  dropped: Map<number, number>;
+  keepalives: number;
+  ike: number;
+  /** Frames that hold no ESP. */
+  other: number;
+  /** IP packets that could not be read. */
+  broken: number;
+}
+
+/** A stream of packets: one direction of one tunnel under one SPI. */
+interface Stream {
+  readonly candidates: readonly SaConfig[];
+  readonly src: string;
+  readonly dst: string;
+  /** False until the first packet has authenticated, or trying was given up. */
+  synced: boolean;
+  trials: number;
+  /** Of its SA in the SAD. */
+  index: number;
+}
+
+export interface DecryptOptions {
+  /** Name of the capture, for errors. */
+  readonly source: string;
+  readonly sas: SaSource;
+  readonly engine: Engine;
+  /** SAs that never send need it all the same. */
+  readonly random: RandomBytes;
+  /** UDP ports that carry ESP beside 4500. */
+  readonly udpPorts?: readonly number[];
+  /** Gets every ESP packet, in the capture's order. */
+  readonly onPacket: (record: EspRecord) => void;
+}
+
+export class CaptureDecryptor implements FrameSink {
+  readonly totals: DecryptTotals = {
+    frames: 0,
+    esp: 0,
+    ok: 0,
+    dropped: new Map(),
+    keepalives: 0,
+    ike: 0,
+    other: 0,
+    broken: 0,
+  };
+  readonly reassembler = new Reassembler();
+
+  readonly #options: DecryptOptions;
+  readonly #sad = new Sad('source');
+  /** By index in the SAD. */
+  readonly #streams: (Stream | undefined)[] = [];
+  readonly #batch = new Batch({ capacity: BATCH, maxPacket: MAX_PACKET });
+  readonly #decapsulator: Decapsulator;
+  readonly #place: EspPlace;
+  readonly #record = new EspRecord();
+  readonly #trial = new JobTable(1);
+  readonly #scratch = new Uint8Array(MAX_PACKET);
+  readonly #vxlan: VxlanPlace = { vni: 0, frameAt: 0, frameEnd: 0 };
+
+  // What a record needs to know of each packet of the batch.
+  readonly #frame = new Float64Array(BATCH);
+  readonly #seconds = new Float64Array(BATCH);
+  readonly #nanoseconds = new Uint32Array(BATCH);
+  readonly #hasTime = new Uint8Array(BATCH);
+  readonly #carrier = new Int32Array(BATCH);
+  readonly #addressLen = new Uint8Array(BATCH);
+  /** Source and destination of each packet as they were: decapsulation may overwrite them. */
+  readonly #addresses = new Uint8Array(BATCH * 32);
+
+  constructor(options: DecryptOptions) {
+    this.#options = options;
+    const ports = [4500, ...(options.udpPorts ?? [])];
+    this.#place = new EspPlace(ports);
+    this.#decapsulator = new Decapsulator(this.#sad, options.engine, BATCH, ports);
+  }
+
+  /**
+   * Takes the next frame of the capture.
+   * @throws {InputError} when the capture has a link type that esplane does not know
+   */
+  frame(b: Uint8Array, at: number, end: number, info: FrameInfo): void {
+    this.totals.frames++;
+    if (!linkType.isKnownLinkType(info.linkType)) {
+      throw new InputError(
+        { source: this.#options.source, byte: info.byte },
+        `unknown link type ${info.linkType} (frame ${info.number})`,
+        'Take the capture on an Ethernet, cooked (any) or raw IP interface.',
+      );
+    }
+    const ipAt = linkType.ipAt(info.linkType, b, at, end);
+    if (ipAt < 0) this.totals.other++;
+    else this.#takeIp(b, ipAt, end, info, -1);
+  }
+
+  /** Finishes what is still in the batch. Call after the last frame, and before reading results so far. */
+  flush(): void {
+    const batch = this.#batch;
+    if (batch.count === 0) return;
+    this.#decapsulator.run(batch);
+    for (let i = 0; i < batch.count; i++) this.#emit(i);
+    batch.clear();
+  }
+
+  #takeIp(b: Uint8Array, at: number, end: number, info: FrameInfo, carrierVni: number): void {
+    const place = this.#place;
+    switch (place.find(b, at, end)) {
+      case 'esp':
+        this.#takeEsp(b, at, end, info, carrierVni);
+        return;
+      case 'fragment': {
+        const whole = this.reassembler.add(b, at, end, info.seconds * 1000 + info.nanoseconds / 1e6);
+        if (whole) this.#takeIp(whole, 0, whole.length, info, carrierVni);
+        return;
+      }
+      case 'keepalive':
+        this.totals.keepalives++;
+        return;
+      case 'ike':
+      case 'short':
+        this.totals.ike++;
+        return;
+      case 'broken':
+        this.totals.broken++;
+        return;
+      case 'other': {
+        const vxlan = this.#vxlan;
+        // One carrier deep: Cilium does not nest, and a crafted capture must not make us recurse.
+        if (carrierVni < 0 && findVxlan(b, place, vxlan)) {
+          const { vni } = vxlan;
+          const innerAt = linkType.ipAt(linkType.LINK_ETHERNET, b, vxlan.frameAt, vxlan.frameEnd);
+          if (innerAt >= 0) {
+            this.#takeIp(b, innerAt, vxlan.frameEnd, info, vni);
+            return;
+          }
+        }
+        this.totals.other++;
+      }
+    }
+  }
+
+  /** `#place` says where ESP lies. */
+  #takeEsp(b: Uint8Array, at: number, end: number, info: FrameInfo, carrierVni: number): void {
+    const place = this.#place;
+    const { espAt, espEnd, srcAt, dstAt, addressLen, cut } = place;
+    const hasSpi = espEnd - espAt >= 8;
+    const stream = hasSpi ? this.#streamOf(b, srcAt, dstAt, addressLen, u32(b, espAt)) : undefined;
+    if (!stream || cut || (stream.synced && stream.candidates.length === 1)) {
+      this.#push(b, at, end, info, carrierVni, srcAt, dstAt, addressLen);
+      return;
+    }
+    // The slow way: the SA itself is in question, so what came before has to be finished first.
+    this.flush();
+    if (!stream.synced) this.#sync(stream, b, espAt, espEnd, undefined);
+    this.#push(b, at, end, info, carrierVni, srcAt, dstAt, addressLen);
+    if (stream.candidates.length > 1 && stream.synced) {
+      this.#decapsulator.run(this.#batch);
+      const sa = this.#sad.sas[stream.index];
+      if (this.#batch.verdict[0] === BAD_ICV && this.#sync(stream, b, espAt, espEnd, sa?.config)) {
+        this.#batch.clear();
+        this.#push(b, at, end, info, carrierVni, srcAt, dstAt, addressLen);
+        this.#decapsulator.run(this.#batch);
+      }
+      this.#emit(0);
+      this.#batch.clear();
+    }
+  }
+
+  #push(
+    b: Uint8Array,
+    at: number,
+    end: number,
+    info: FrameInfo,
+    carrierVni: number,
+    srcAt: number,
+    dstAt: number,
+    addressLen: number,
+  ): void {
+    if (this.#batch.count === BATCH) this.flush();
+    // Nothing longer than an IP packet is ESP by its length fields; link-layer padding may go.
+    const i = this.#batch.push(b, at, Math.min(end, at + MAX_PACKET));
+    this.#frame[i] = info.number;
+    this.#seconds[i] = info.seconds;
+    this.#nanoseconds[i] = info.nanoseconds;
+    this.#hasTime[i] = info.hasTime ? 1 : 0;
+    this.#carrier[i] = carrierVni;
+    this.#addressLen[i] = addressLen;
+    for (let k = 0; k < addressLen; k++) {
+      this.#addresses[i * 32 + k] = b[srcAt + k]!;
+      this.#addresses[i * 32 + 16 + k] = b[dstAt + k]!;
+    }
+  }
+
+  /** The stream of a packet, made when this is its first; `undefined` when no source knows an SA for it. */
+  #streamOf(b: Uint8Array, srcAt: number, dstAt: number, len: number, spi: number): Stream | undefined {
+    const index = this.#sad.lookup(b, srcAt, dstAt, len, spi, 0);
+    if (index >= 0) return this.#streams[index];
+    const src = b.slice(srcAt, srcAt + len);
+    const dst = b.slice(dstAt, dstAt + len);
+    const candidates = this.#options.sas.find(src, dst, spi).map((config) => ({ ...config, src }));
+    const first = candidates[0];
+    if (!first) return undefined;
+    const stream: Stream = {
+      candidates,
+      src: formatAddress(src),
+      dst: formatAddress(dst),
+      synced: false,
+      trials: 0,
+      index: this.#sad.add(this.#newSa(first)),
+    };
+    this.#streams[stream.index] = stream;
+    return stream;
+  }
+
+  #newSa(config: SaConfig): SecurityAssociation {
+    return new SecurityAssociation(config, this.#options.engine, { random: this.#options.random });
+  }
+
+  /**
+   * Looks for the SA and the high half that a packet authenticates with, and starts the window there.
+   * @param except the SA that has just failed on this packet
+   */
+  #sync(stream: Stream, b: Uint8Array, espAt: number, espEnd: number, except: SaConfig | undefined): boolean {
+    const lo = u32(b, espAt + 4);
+    for (const config of stream.candidates) {
+      if (config === except) continue;
+      const sa = this.#newSa(config);
+      const hi = this.#findHigh(stream, sa, b, espAt, espEnd);
+      if (hi < 0) {
+        this.#options.engine.removeKey(sa.key);
+        continue;
+      }
+      if (hi > 0 || lo > 0) sa.window.startBefore(hi, lo);
+      this.#replace(stream, sa);
+      stream.synced = true;
+      return true;
+    }
+    if (stream.trials >= TRIALS) stream.synced = true;
+    return false;
+  }
+
+  #replace(stream: Stream, sa: SecurityAssociation): void {
+    this.#options.engine.removeKey(this.#sad.sas[stream.index]!.key);
+    this.#sad.remove(stream.index);
+    this.#streams[stream.index] = undefined;
+    stream.index = this.#sad.add(sa);
+    this.#streams[stream.index] = stream;
+  }
+
+  /** The high half that the packet authenticates with under this SA, or -1. */
+  #findHigh(stream: Stream, sa: SecurityAssociation, b: Uint8Array, espAt: number, espEnd: number): number {
+    const { esn, sequence } = sa.config;
+    if (!esn) return this.#opens(stream, sa, b, espAt, espEnd, 0) ? 0 : -1;
+    for (const hint of [sequence?.seqHi, sequence?.oseqHi]) {
+      if (hint && this.#opens(stream, sa, b, espAt, espEnd, hint)) return hint;
+    }
+    for (let hi = 0; hi < HIGH_HALVES && stream.trials < TRIALS; hi++) {
+      if (this.#opens(stream, sa, b, espAt, espEnd, hi)) return hi;
+    }
+    return -1;
+  }
+
+  /** Does the packet authenticate with this high half? Works on a copy. */
+  #opens(
+    stream: Stream,
+    sa: SecurityAssociation,
+    b: Uint8Array,
+    espAt: number,
+    espEnd: number,
+    hi: number,
+  ): boolean {
+    const { suite } = sa;
+    const scratch = this.#scratch;
+    const trial = this.#trial;
+    const textAt = 8 + suite.ivLen;
+    const textLen = espEnd - espAt - textAt - suite.icvLen;
+    if (textLen < 2 || (suite.align > 4 && textLen % suite.align !== 0)) return false;
+    stream.trials++;
+    scratch.set(b.subarray(espAt, espEnd));
+    trial.count = 1;
+    trial.key[0] = sa.key;
+    trial.textAt[0] = textAt;
+    trial.textLen[0] = textLen;
+    trial.icvLen[0] = suite.icvLen;
+    trial.aadLen[0] = writeAad(trial.aad, 0, scratch, 0, sa.config.esn, hi);
+    trial.nonce.set(sa.salt);
+    if (sa.salt.length > 0)
+      trial.nonce.set(scratch.subarray(8, 8 + NONCE_LEN - sa.salt.length), sa.salt.length);
+    this.#options.engine.open(scratch, trial);
+    return trial.verdict[0] === JOB_OK;
+  }
+
+  #emit(i: number): void {
+    const batch = this.#batch;
+    const { spi, seqHi, seqLo, isEsp } = this.#decapsulator;
+    const record = this.#record;
+    const { totals } = this;
+    const verdict = batch.verdict[i]!;
+    const index = batch.sa[i]!;
+    const stream = index < 0 ? undefined : this.#streams[index];
+    const addressAt = i * 32;
+    const len = this.#addressLen[i]!;
+    totals.esp++;
+    if (verdict === PASS) totals.ok++;
+    else totals.dropped.set(verdict, (totals.dropped.get(verdict) ?? 0) + 1);
+    record.frame = this.#frame[i]!;
+    record.seconds = this.#seconds[i]!;
+    record.nanoseconds = this.#nanoseconds[i]!;
+    record.hasTime = this.#hasTime[i] === 1;
+    record.src = stream?.src ?? formatAddress(this.#addresses, addressAt, len);
+    record.dst = stream?.dst ?? formatAddress(this.#addresses, addressAt + 16, len);
+    record.hasSpi = isEsp[i] === 1;
+    record.spi = spi[i]!;
+    record.seqHi = seqHi[i]!;
+    record.seqLo = seqLo[i]!;
+    record.verdict = verdict;
+    record.bytes = batch.slab;
+    record.at = batch.offset[i]!;
+    record.end = record.at + batch.length[i]!;
+    record.carrierVni = this.#carrier[i]!;
+    record.sa = index < 0 ? undefined : this.#sad.sas[index];
+    this.#options.onPacket(record);
+  }
+}

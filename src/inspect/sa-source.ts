@@ -1,0 +1,66 @@
+/**
+ * Which SAs could a stream of ESP packets belong to? The question that a capture asks for every new
+ * (source, destination, SPI).
+ *
+ * Several sources may answer, and differently: what keys and nodes say, and what the kernels hold. All answers
+ * are kept, those of kernels first, and the packets decide.
+ * @module
+ */
+import type { ClusterPlan } from '../cilium/plan.ts';
+import type { SaConfig } from '../ipsec/sa-config.ts';
+import { type Address, formatAddress, isAny } from '../wire/address.ts';
+
+/** Looks up the SAs of one stream. */
+export interface SaSource {
+  find(src: Address, dst: Address, spi: number): readonly SaConfig[];
+}
+
+/** SAs that are listed one by one: `ip xfrm state` text, Wireshark's esp_sa. */
+export class SaList implements SaSource {
+  readonly #byStream = new Map<string, SaConfig[]>();
+
+  constructor(configs: Iterable<SaConfig>) {
+    for (const config of configs) {
+      const key = isAny(config.src)
+        ? keyOf(undefined, config.dst, config.spi)
+        : keyOf(config.src, config.dst, config.spi);
+      const same = this.#byStream.get(key);
+      if (same) same.push(config);
+      else this.#byStream.set(key, [config]);
+    }
+  }
+
+  find(src: Address, dst: Address, spi: number): readonly SaConfig[] {
+    const exact = this.#byStream.get(keyOf(src, dst, spi)) ?? [];
+    const anySource = this.#byStream.get(keyOf(undefined, dst, spi)) ?? [];
+    return [...exact, ...anySource];
+  }
+}
+
+/** What Cilium's keys and nodes yield, derived for a pair of addresses when it is asked for. */
+export function planSource(plan: ClusterPlan): SaSource {
+  return { find: (src, dst, spi) => plan.between(src, dst).filter((config) => config.spi === spi) };
+}
+
+/**
+ * Asks several sources, in order, and leaves out what is said twice: the same key and the same ESN setting
+ * give the same answers.
+ */
+export function joinSources(sources: readonly SaSource[]): SaSource {
+  return {
+    find(src, dst, spi) {
+      const found: SaConfig[] = [];
+      for (const source of sources) {
+        for (const config of source.find(src, dst, spi)) {
+          if (!found.some((known) => known.esn === config.esn && known.keys.equals(config.keys)))
+            found.push(config);
+        }
+      }
+      return found;
+    },
+  };
+}
+
+function keyOf(src: Address | undefined, dst: Address, spi: number): string {
+  return `${src ? formatAddress(src) : 'any'} ${formatAddress(dst)} ${spi}`;
+}

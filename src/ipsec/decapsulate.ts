@@ -1,0 +1,376 @@
+/**
+ * ESP decapsulation of whole batches: outer IP packets in, inner packets or verdicts out.
+ *
+ * The order is the kernel's (`xfrm_input`, `esp_input`), because the order decides what is counted:
+ *
+ *  1. SPI and sequence number are there        else XfrmInHdrError
+ *  2. an SA has destination, SPI, mark/source  else XfrmInNoStates
+ *  3. the SA is valid, and encapsulated alike  else XfrmInStateInvalid, XfrmInStateMismatch
+ *  4. the window has not seen the number       else XfrmInStateSeqError
+ *  5. the SA has not expired                   else XfrmInStateExpired
+ *  6. the ICV is right                         else XfrmInStateProtoError
+ *  7. padding leaves a payload, no dummy       else XfrmInStateProtoError
+ *  8. the window is asked again, then moved    else XfrmInStateSeqError  (RFC 4303 §3.4.3: only now)
+ *  9. the payload is IP of the right version   else XfrmInStateModeError
+ * 10. ECN is merged, TFC padding cut off, the inner header checked
+ *
+ * Steps 1 to 5 run for the whole batch, then the engine opens all of it in one call, then steps 7 to 10. The
+ * answers are those of one packet after the other. Where an earlier packet of the batch could change what a
+ * later one gets (under ESN, the guess of the high half), what is pending is finished first.
+ * @module
+ */
+import { u8, u32 } from '../base/bytes.ts';
+import { type Engine, JOB_OK, JobTable, NONCE_LEN } from '../crypto/engine.ts';
+import { inPrefix } from '../wire/address.ts';
+import * as ipv4 from '../wire/ipv4.ts';
+import * as ipv6 from '../wire/ipv6.ts';
+import { type Batch, PASS } from '../wire/packet.ts';
+import { dropCode } from './drop.ts';
+import { EspPlace } from './esp-place.ts';
+import { ecnDecapsulate } from './outer-header.ts';
+import type { SecurityAssociation } from './sa.ts';
+import type { Sad } from './sad.ts';
+
+const HEADER_ERROR = dropCode('header-error');
+const NOT_CAPTURED = dropCode('not-captured');
+const NO_STATE = dropCode('no-state');
+const STATE_INVALID = dropCode('state-invalid');
+const ENCAP_MISMATCH = dropCode('encap-mismatch');
+const REPLAY_STALE = dropCode('replay-stale');
+const REPLAY_SEEN = dropCode('replay-seen');
+const EXPIRED = dropCode('expired');
+const TOO_SHORT = dropCode('too-short');
+const BAD_ICV = dropCode('bad-icv');
+const BAD_PADDING = dropCode('bad-padding');
+const DUMMY = dropCode('dummy');
+const NOT_IP = dropCode('not-ip');
+const INNER_SHORT = dropCode('inner-short');
+const INNER_HEADER = dropCode('inner-header');
+const INNER_TRUNCATED = dropCode('inner-truncated');
+const SELECTOR_MISMATCH = dropCode('selector-mismatch');
+
+const ESP_HEADER = 8;
+const TRAILER = 2;
+const NEXT_IPV4 = 4;
+const NEXT_IPV6 = 41;
+const NEXT_NONE = 59;
+
+export class Decapsulator {
+  /** SPI of each ESP packet of the last batch, by its index in the batch. */
+  readonly spi: Uint32Array;
+  /** High half of its sequence number, as inferred; 0 without ESN, without SA, or where it would be below 0. */
+  readonly seqHi: Uint32Array;
+  /** Low half: what is on the wire. */
+  readonly seqLo: Uint32Array;
+  /** 1 where the packet is ESP, 2 where it is ESP but shorter than SPI and number, 0 where it is not ESP. */
+  readonly isEsp: Uint8Array;
+
+  readonly #sad: Sad;
+  readonly #engine: Engine;
+  readonly #jobs: JobTable;
+  readonly #place: EspPlace;
+  /** What the later steps need of each packet: where the outer header starts, how long it is with its extensions,
+   * and which of its bytes names ESP. */
+  readonly #outerAt: Uint32Array;
+  readonly #headerLen: Uint32Array;
+  readonly #protocolAt: Uint32Array;
+
+  /**
+   * @param capacity packets in the largest batch
+   * @param ports UDP ports that carry ESP
+   */
+  constructor(sad: Sad, engine: Engine, capacity: number, ports?: readonly number[]) {
+    this.#sad = sad;
+    this.#engine = engine;
+    this.#jobs = new JobTable(capacity);
+    this.#place = new EspPlace(ports);
+    this.spi = new Uint32Array(capacity);
+    this.seqHi = new Uint32Array(capacity);
+    this.seqLo = new Uint32Array(capacity);
+    this.isEsp = new Uint8Array(capacity);
+    this.#outerAt = new Uint32Array(capacity);
+    this.#headerLen = new Uint32Array(capacity);
+    this.#protocolAt = new Uint32Array(capacity);
+  }
+
+  /**
+   * Decapsulates every packet of the batch that is ESP and has passed so far. It then holds the inner packet
+   * (tunnel mode) or the packet without ESP (transport mode), or has a verdict. Packets that are not ESP stay
+   * as they are, with {@link isEsp} 0.
+   */
+  run(batch: Batch): void {
+    this.#jobs.count = 0;
+    for (let i = 0; i < batch.count; i++) {
+      this.isEsp[i] = 0;
+      if (batch.verdict[i] === PASS) this.#admit(batch, i);
+    }
+    this.#finish(batch);
+  }
+
+  /** Steps 1 to 5: gives the packet a verdict or a job. */
+  #admit(batch: Batch, i: number): void {
+    const { slab } = batch;
+    const place = this.#place;
+    const at = batch.offset[i]!;
+    if (place.find(slab, at, at + batch.length[i]!) !== 'esp') return;
+    const { espAt, espEnd } = place;
+    this.isEsp[i] = 1;
+    this.seqHi[i] = 0;
+    // 1.
+    if (espEnd - espAt < ESP_HEADER) {
+      this.isEsp[i] = 2;
+      batch.verdict[i] = place.cut ? NOT_CAPTURED : HEADER_ERROR;
+      return;
+    }
+    const spi = u32(slab, espAt);
+    const lo = u32(slab, espAt + 4);
+    this.spi[i] = spi;
+    this.seqLo[i] = lo;
+    if (place.cut) {
+      batch.verdict[i] = NOT_CAPTURED;
+      return;
+    }
+    // 2.
+    const index = this.#sad.lookup(slab, place.srcAt, place.dstAt, place.addressLen, spi, batch.mark[i]!);
+    batch.sa[i] = index;
+    const sa = index < 0 ? undefined : this.#sad.sas[index];
+    if (!sa) {
+      batch.verdict[i] = NO_STATE;
+      return;
+    }
+    // 3.
+    if (!sa.valid) {
+      batch.verdict[i] = STATE_INVALID;
+      return;
+    }
+    if ((sa.config.encap !== undefined) !== place.udpAt >= 0) {
+      batch.verdict[i] = ENCAP_MISMATCH;
+      return;
+    }
+    // 4.
+    if (sa.pending > 0 && this.#dependsOnPending(sa, lo)) this.#finish(batch);
+    const { window } = sa;
+    const hi = window.inferHigh(lo);
+    let seen = window.check(hi, lo);
+    if (seen !== PASS && sa.pending > 0) {
+      // The same counter either way, but seen before or left of the window is for the pending packets to say.
+      this.#finish(batch);
+      seen = window.check(hi, lo);
+    }
+    const isBelowZero = hi > window.topHi + 1;
+    if (!isBelowZero) this.seqHi[i] = hi;
+    if (seen !== PASS) {
+      countReplay(sa, seen);
+      batch.verdict[i] = seen;
+      return;
+    }
+    // 5.
+    if (sa.life.expired()) {
+      batch.verdict[i] = EXPIRED;
+      return;
+    }
+    // 6. (the lengths; the ICV itself in #finish)
+    const { suite } = sa;
+    const textAt = espAt + ESP_HEADER + suite.ivLen;
+    const textLen = espEnd - textAt - suite.icvLen;
+    if (textLen < TRAILER || (suite.align > 4 && textLen % suite.align !== 0)) {
+      batch.verdict[i] = TOO_SHORT;
+      return;
+    }
+    if (isBelowZero) {
+      // Linux goes on with the high half wrapped to 2^32-1. There is no such number, so no ICV can be right.
+      sa.stats.failed++;
+      batch.verdict[i] = BAD_ICV;
+      return;
+    }
+    this.#outerAt[i] = place.outerAt;
+    this.#headerLen[i] = (place.udpAt < 0 ? espAt : place.udpAt) - place.outerAt;
+    this.#protocolAt[i] = place.protocolAt;
+    this.#addJob(slab, sa, i, hi, espAt, textAt, textLen);
+    if (sa.pending++ === 0 || isAbove(hi, lo, sa.pendingHi, sa.pendingLo)) {
+      sa.pendingHi = hi;
+      sa.pendingLo = lo;
+    }
+  }
+
+  /**
+   * Could the packets of this SA that wait for the cipher change what becomes of number `lo`? The guess of the
+   * high half grows with the top of the window, so it is enough to ask for both ends of where the top may be.
+   */
+  #dependsOnPending(sa: SecurityAssociation, lo: number): boolean {
+    if (sa.life.limited) return true;
+    const { window } = sa;
+    if (!window.esn) return false;
+    if (lo === 0 || !isAbove(sa.pendingHi, sa.pendingLo, window.topHi, window.topLo)) return lo === 0;
+    return window.inferHigh(lo) !== window.inferHighFrom(sa.pendingHi, sa.pendingLo, lo);
+  }
+
+  #addJob(
+    slab: Uint8Array,
+    sa: SecurityAssociation,
+    i: number,
+    hi: number,
+    espAt: number,
+    textAt: number,
+    textLen: number,
+  ): void {
+    const jobs = this.#jobs;
+    const row = jobs.count++;
+    jobs.key[row] = sa.key;
+    jobs.tag[row] = i;
+    jobs.textAt[row] = textAt;
+    jobs.textLen[row] = textLen;
+    jobs.icvLen[row] = sa.suite.icvLen;
+    jobs.aadLen[row] = writeAad(jobs.aad, row, slab, espAt, sa.config.esn, hi);
+    const { salt } = sa;
+    if (salt.length > 0) {
+      const nonceAt = row * NONCE_LEN;
+      for (let k = 0; k < 4; k++) jobs.nonce[nonceAt + k] = salt[k]!;
+      // RFC 4303 §3.4.4.2: the IV is the packet's, whatever the number is.
+      for (let k = 0; k < 8; k++) jobs.nonce[nonceAt + 4 + k] = slab[espAt + ESP_HEADER + k]!;
+    }
+  }
+
+  /** Steps 6 to 10 for everything that waits. */
+  #finish(batch: Batch): void {
+    const jobs = this.#jobs;
+    if (jobs.count === 0) return;
+    this.#engine.open(batch.slab, jobs);
+    for (let row = 0; row < jobs.count; row++) {
+      const i = jobs.tag[row]!;
+      const sa = this.#sad.sas[batch.sa[i]!]!;
+      sa.pending = 0;
+      batch.verdict[i] = this.#accept(batch, i, sa, row);
+    }
+    jobs.count = 0;
+  }
+
+  /** Steps 7 to 10 for one packet. Returns its verdict. */
+  #accept(batch: Batch, i: number, sa: SecurityAssociation, row: number): number {
+    const jobs = this.#jobs;
+    const { slab } = batch;
+    if (jobs.verdict[row] !== JOB_OK) {
+      sa.stats.failed++;
+      return BAD_ICV;
+    }
+    const textAt = jobs.textAt[row]!;
+    const textLen = jobs.textLen[row]!;
+    // 7. Linux, esp_remove_trailer: padding must leave a payload. What the padding holds is not looked at.
+    const padLen = slab[textAt + textLen - 2]!;
+    const next = slab[textAt + textLen - 1]!;
+    if (padLen + TRAILER >= textLen) return BAD_PADDING;
+    if (next === NEXT_NONE) return DUMMY;
+    // 8. A copy of this packet may have been accepted since, in the same batch.
+    const hi = this.seqHi[i]!;
+    const lo = this.seqLo[i]!;
+    const seen = sa.window.check(hi, lo);
+    if (seen !== PASS) {
+      countReplay(sa, seen);
+      return seen;
+    }
+    sa.window.commit(hi, lo);
+    const payloadLen = textLen - padLen - TRAILER;
+    sa.life.count(payloadLen);
+    // 9., 10.
+    return sa.config.mode === 'tunnel'
+      ? this.#takeInner(batch, i, sa, textAt, payloadLen, next)
+      : this.#takeTransport(batch, i, textAt, payloadLen, next);
+  }
+
+  /** The inner packet becomes the packet. */
+  #takeInner(
+    batch: Batch,
+    i: number,
+    sa: SecurityAssociation,
+    at: number,
+    payloadLen: number,
+    next: number,
+  ): number {
+    const { slab } = batch;
+    // A state's selector decides in Linux which version it carries; without one, both.
+    const family = sa.config.selector?.src.address.length;
+    const isV4 = next === NEXT_IPV4 && family !== 16;
+    const isV6 = next === NEXT_IPV6 && family !== 4;
+    if (!isV4 && !isV6) return NOT_IP;
+    if (payloadLen < (isV4 ? ipv4.HEADER_LEN : ipv6.HEADER_LEN)) return INNER_SHORT;
+    const outerAt = this.#outerAt[i]!;
+    const end = at + payloadLen;
+    if (isV4 ? ipv4.checkHeader(slab, at, end) : ipv6.checkHeader(slab, at, end)) return INNER_HEADER;
+    const innerLen = isV4 ? ipv4.totalLength(slab, at) : ipv6.HEADER_LEN + ipv6.payloadLength(slab, at);
+    if (innerLen > payloadLen) return INNER_TRUNCATED;
+    if (!inSelector(sa, slab, at, isV4)) return SELECTOR_MISMATCH;
+    ecnDecapsulate(slab, trafficClass(slab, outerAt), at, isV4 ? 4 : 6, sa.rules);
+    batch.offset[i] = at;
+    // Anything after the inner packet is TFC padding (RFC 4303 §2.7).
+    batch.length[i] = innerLen;
+    return PASS;
+  }
+
+  /** The outer header moves up to the payload and names it as what comes next (RFC 4303 §3.1.1). */
+  #takeTransport(batch: Batch, i: number, textAt: number, payloadLen: number, next: number): number {
+    const { slab } = batch;
+    const outerAt = this.#outerAt[i]!;
+    const isV4 = u8(slab, outerAt) >>> 4 === 4;
+    const headerLen = this.#headerLen[i]!;
+    const at = textAt - headerLen;
+    const protocolAt = this.#protocolAt[i]! - outerAt + at;
+    slab.copyWithin(at, outerAt, outerAt + headerLen);
+    slab[protocolAt] = next;
+    const len = headerLen + payloadLen;
+    if (isV4) {
+      ipv4.setTotalLength(slab, at, len);
+      ipv4.fillChecksum(slab, at);
+    } else ipv6.setPayloadLength(slab, at, len - ipv6.HEADER_LEN);
+    batch.offset[i] = at;
+    batch.length[i] = len;
+    return PASS;
+  }
+}
+
+/** The statistics of `ip -s xfrm state` (Linux counts a zero number nowhere but in XfrmInStateSeqError). */
+function countReplay(sa: SecurityAssociation, verdict: number): void {
+  if (verdict === REPLAY_STALE) sa.stats.replayWindow++;
+  else if (verdict === REPLAY_SEEN) sa.stats.replay++;
+}
+
+/**
+ * Writes the additional authenticated data into its row: SPI ‖ number, and under ESN SPI ‖ high ‖ low (RFC 4106
+ * §5).
+ * @returns its length in bytes
+ */
+export function writeAad(
+  aad: Uint8Array,
+  row: number,
+  slab: Uint8Array,
+  espAt: number,
+  esn: boolean,
+  hi: number,
+): number {
+  let to = row * 12;
+  for (let k = 0; k < 4; k++) aad[to++] = slab[espAt + k]!;
+  if (esn) {
+    aad[to++] = hi >>> 24;
+    aad[to++] = hi >>> 16;
+    aad[to++] = hi >>> 8;
+    aad[to++] = hi;
+  }
+  for (let k = 4; k < 8; k++) aad[to++] = slab[espAt + k]!;
+  return esn ? 12 : 8;
+}
+
+function inSelector(sa: SecurityAssociation, slab: Uint8Array, at: number, isV4: boolean): boolean {
+  const { selector } = sa.config;
+  if (!selector || (selector.src.bits === 0 && selector.dst.bits === 0)) return true;
+  const len = isV4 ? 4 : 16;
+  const srcAt = at + (isV4 ? 12 : 8);
+  return inPrefix(selector.src, slab, srcAt, len) && inPrefix(selector.dst, slab, srcAt + len, len);
+}
+
+/** TOS of IPv4, traffic class of IPv6: DSCP and ECN in one byte. */
+function trafficClass(b: Uint8Array, at: number): number {
+  return b[at]! >>> 4 === 4 ? ipv4.tos(b, at) : ipv6.trafficClass(b, at);
+}
+
+function isAbove(hi: number, lo: number, thanHi: number, thanLo: number): boolean {
+  return hi > thanHi || (hi === thanHi && lo > thanLo);
+}

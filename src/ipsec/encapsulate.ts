@@ -1,0 +1,224 @@
+/**
+ * ESP encapsulation of whole batches: inner packets in, outer IP packets out.
+ *
+ * The order is the kernel's (`xfrm_output_one`, `esp_output`):
+ *
+ *  1. the packet is IP, of a version the SA carries, and fits   else XfrmOutStateModeError
+ *  2. the SA has not expired                                    else XfrmOutStateExpired
+ *  3. there is a sequence number left                           else XfrmOutStateSeqError
+ *  4. padding, trailer and room for the ICV go behind           else XfrmOutStateProtoError
+ *  5. ESP header and IV go before, then UDP and the outer header
+ *  6. the engine seals the batch
+ *
+ * Everything that can fail is asked before a number is used, so a packet that fails leaves the SA as it was.
+ * @module
+ */
+import { putU16, putU32, u32 } from '../base/bytes.ts';
+import type { RandomBytes } from '../base/rng.ts';
+import { type Engine, JobTable, NONCE_LEN } from '../crypto/engine.ts';
+import * as esp from '../wire/esp.ts';
+import * as ipv4 from '../wire/ipv4.ts';
+import * as ipv6 from '../wire/ipv6.ts';
+import { Walk } from '../wire/ipv6-extensions.ts';
+import { type Batch, PASS } from '../wire/packet.ts';
+import { writeAad } from './decapsulate.ts';
+import { dropCode } from './drop.ts';
+import { padLength, writeTrailer } from './padding.ts';
+import type { SecurityAssociation } from './sa.ts';
+import type { Sad } from './sad.ts';
+
+const NOT_IP = dropCode('out-not-ip');
+const TOO_BIG = dropCode('out-too-big');
+const EXPIRED = dropCode('out-expired');
+const NO_NUMBER = dropCode('out-sequence');
+const PROTO_ERROR = dropCode('out-proto-error');
+
+const ESP_HEADER = 8;
+const UDP_HEADER = 8;
+const TRAILER = 2;
+const NEXT_IPV4 = 4;
+const NEXT_IPV6 = 41;
+/** CBC wants an IV that nobody can foretell (RFC 3602 §3): random bytes, drawn many packets at a time. */
+const IV_POOL = 4096;
+
+export class Encapsulator {
+  readonly #sad: Sad;
+  readonly #engine: Engine;
+  readonly #jobs: JobTable;
+  readonly #random: RandomBytes;
+  readonly #pool = new Uint8Array(IV_POOL);
+  #poolAt = IV_POOL;
+  readonly #walk = new Walk();
+
+  /**
+   * @param capacity packets in the largest batch
+   * @param random for the IVs of CBC
+   */
+  constructor(sad: Sad, engine: Engine, capacity: number, random: RandomBytes) {
+    this.#sad = sad;
+    this.#engine = engine;
+    this.#jobs = new JobTable(capacity);
+    this.#random = random;
+  }
+
+  /**
+   * Encapsulates every packet that has passed so far and has an SA (`batch.sa`); others stay as they are. A
+   * packet starts at its IP header. Its length is made that of its IP header: what lies behind is not sent.
+   */
+  run(batch: Batch): void {
+    this.#jobs.count = 0;
+    for (let i = 0; i < batch.count; i++) {
+      if (batch.verdict[i] !== PASS) continue;
+      const sa = this.#sad.sas[batch.sa[i]!];
+      if (sa) batch.verdict[i] = this.#frame(batch, i, sa);
+    }
+    if (this.#jobs.count > 0) this.#engine.seal(batch.slab, this.#jobs);
+  }
+
+  /** Steps 1 to 5 for one packet. Returns its verdict. */
+  #frame(batch: Batch, i: number, sa: SecurityAssociation): number {
+    const { slab } = batch;
+    const { suite, config } = sa;
+    const at = batch.offset[i]!;
+    // 1.
+    const len = ipLength(slab, at, batch.length[i]!);
+    if (len === 0) return NOT_IP;
+    batch.length[i] = len;
+    const isV4 = slab[at]! >>> 4 === 4;
+    const isTunnel = config.mode === 'tunnel';
+    let next: number;
+    /** What stays in clear before ESP: nothing of the inner packet in tunnel mode. */
+    let clearLen = 0;
+    if (isTunnel) {
+      const family = config.selector?.src.address.length;
+      if (family !== undefined && family !== (isV4 ? 4 : 16)) return NOT_IP;
+      next = isV4 ? NEXT_IPV4 : NEXT_IPV6;
+    } else {
+      if (isV4 !== (config.dst.length === 4)) return NOT_IP;
+      if (isV4) {
+        clearLen = ipv4.headerLen(slab, at);
+        next = ipv4.protocol(slab, at);
+      } else {
+        if (this.#walk.run(slab, at, at + len)) return NOT_IP;
+        clearLen = this.#walk.transportAt - at;
+        next = slab[this.#walk.transportNextAt]!;
+      }
+    }
+    const payloadLen = len - clearLen;
+    const padLen = padLength(payloadLen, suite.align);
+    const behind = padLen + TRAILER + suite.icvLen;
+    const udpLen = config.encap ? UDP_HEADER : 0;
+    const outerLen = isTunnel ? sa.outer.length : udpLen;
+    const before = outerLen + ESP_HEADER + suite.ivLen;
+    const total = len + before + behind;
+    if (total > sa.pathMtu || total > 0xffff) return TOO_BIG;
+    // 2.
+    if (sa.life.expired()) return EXPIRED;
+    // 4. and 5. ask for room before 3. takes a number.
+    if (!batch.append(i, behind)) return PROTO_ERROR;
+    if (!batch.prepend(i, before)) {
+      batch.trimBack(i, behind);
+      return PROTO_ERROR;
+    }
+    // 3.
+    if (!sa.sequence.advance()) {
+      batch.trimFront(i, before);
+      batch.trimBack(i, behind);
+      return NO_NUMBER;
+    }
+    sa.life.count(isTunnel ? len : payloadLen);
+    const { hi, lo } = sa.sequence;
+
+    const start = batch.offset[i]!;
+    const textAt = at + clearLen;
+    const textLen = payloadLen + padLen + TRAILER;
+    writeTrailer(slab, textAt + payloadLen, padLen, next);
+    const espAt = textAt - suite.ivLen - ESP_HEADER;
+    if (isTunnel) {
+      sa.outer.emit(slab, start, at, total);
+    } else {
+      slab.copyWithin(start, at, textAt);
+      this.#patchTransport(slab, start, at, clearLen, total, sa, isV4);
+    }
+    putU32(slab, espAt, config.spi);
+    putU32(slab, espAt + 4, lo);
+    this.#addJob(slab, sa, espAt, textAt, textLen, hi, lo);
+    return PASS;
+  }
+
+  /** The header that was moved down now names ESP (or UDP), and is longer by what follows. */
+  #patchTransport(
+    slab: Uint8Array,
+    start: number,
+    at: number,
+    clearLen: number,
+    total: number,
+    sa: SecurityAssociation,
+    isV4: boolean,
+  ): void {
+    const { encap } = sa.config;
+    const protocol = encap ? 17 : esp.PROTOCOL;
+    if (isV4) {
+      ipv4.setProtocol(slab, start, protocol);
+      ipv4.setTotalLength(slab, start, total);
+      ipv4.fillChecksum(slab, start);
+    } else {
+      slab[this.#walk.transportNextAt - at + start] = protocol;
+      ipv6.setPayloadLength(slab, start, total - ipv6.HEADER_LEN);
+    }
+    if (encap) {
+      const udpAt = start + clearLen;
+      putU16(slab, udpAt, encap.sport);
+      putU16(slab, udpAt + 2, encap.dport);
+      putU16(slab, udpAt + 4, total - clearLen);
+      putU16(slab, udpAt + 6, 0); // RFC 3948 §2.1
+    }
+  }
+
+  #addJob(
+    slab: Uint8Array,
+    sa: SecurityAssociation,
+    espAt: number,
+    textAt: number,
+    textLen: number,
+    hi: number,
+    lo: number,
+  ): void {
+    const jobs = this.#jobs;
+    const { suite, ivSalt, salt } = sa;
+    const row = jobs.count++;
+    jobs.key[row] = sa.key;
+    jobs.textAt[row] = textAt;
+    jobs.textLen[row] = textLen;
+    jobs.icvLen[row] = suite.icvLen;
+    jobs.aadLen[row] = writeAad(jobs.aad, row, slab, espAt, sa.config.esn, hi);
+    const ivAt = espAt + ESP_HEADER;
+    if (salt.length > 0) {
+      putU32(slab, ivAt, hi ^ u32(ivSalt, 0));
+      putU32(slab, ivAt + 4, lo ^ u32(ivSalt, 4));
+      const nonceAt = row * NONCE_LEN;
+      for (let k = 0; k < 4; k++) jobs.nonce[nonceAt + k] = salt[k]!;
+      for (let k = 0; k < 8; k++) jobs.nonce[nonceAt + 4 + k] = slab[ivAt + k]!;
+    } else this.#randomIv(slab, ivAt, suite.ivLen);
+  }
+
+  #randomIv(slab: Uint8Array, at: number, len: number): void {
+    if (this.#poolAt + len > IV_POOL) {
+      this.#random(this.#pool);
+      this.#poolAt = 0;
+    }
+    for (let k = 0; k < len; k++) slab[at + k] = this.#pool[this.#poolAt + k]!;
+    this.#poolAt += len;
+  }
+}
+
+/** How long the IP packet at `at` is by its header; 0 when it is none, or longer than the `len` bytes here. */
+function ipLength(b: Uint8Array, at: number, len: number): number {
+  const version = len > 0 ? b[at]! >>> 4 : 0;
+  let total = 0;
+  if (version === 4 && ipv4.checkHeader(b, at, at + len) === undefined) total = ipv4.totalLength(b, at);
+  if (version === 6 && ipv6.checkHeader(b, at, at + len) === undefined) {
+    total = ipv6.HEADER_LEN + ipv6.payloadLength(b, at);
+  }
+  return total <= len ? total : 0;
+}

@@ -1,0 +1,99 @@
+/**
+ * A security association at work: its configuration (RFC 4301 §4.4.2) with key handle, counters and window.
+ *
+ * Like a Linux `xfrm_state` it does not know whether it sends or receives; the node that sends uses
+ * {@link SecurityAssociation.sequence}, the one that receives {@link SecurityAssociation.window}. One thread owns
+ * it; others may read its statistics.
+ * @module
+ */
+import type { RandomBytes } from '../base/rng.ts';
+import type { Engine } from '../crypto/engine.ts';
+import type { Suite } from '../crypto/suite.ts';
+import { LifetimeCounter } from './lifetime.ts';
+import { type HeaderRules, LINUX_RULES, OuterHeader } from './outer-header.ts';
+import { ReplayWindow } from './replay.ts';
+import type { SaConfig } from './sa-config.ts';
+import { OutboundSequence } from './sequence.ts';
+
+export interface SaOptions {
+  /** Where the per-SA part of the IVs comes from. */
+  readonly random: RandomBytes;
+  /** How the outer header is made; left out, as Linux does with the SA's flags. */
+  readonly rules?: HeaderRules;
+  /** The number before the first one sent: 0 for a new SA. */
+  readonly startAfter?: { readonly hi: number; readonly lo: number };
+  /** Fixes the per-SA part of the IVs, for reproducible packets only: two SAs with one key must not share it. */
+  readonly ivSalt?: Uint8Array;
+}
+
+/** What `ip -s xfrm state` prints as `stats`, for one SA. */
+export interface SaStats {
+  /** Numbers left of the window. */
+  replayWindow: number;
+  /** Numbers seen before. */
+  replay: number;
+  /** ICV failures. */
+  failed: number;
+}
+
+export class SecurityAssociation {
+  readonly config: SaConfig;
+  readonly suite: Suite;
+  /** Handle of the key in the engine that made this SA. */
+  readonly key: number;
+  readonly sequence: OutboundSequence;
+  readonly window: ReplayWindow;
+  readonly life: LifetimeCounter;
+  readonly stats: SaStats = { replayWindow: 0, replay: 0, failed: 0 };
+  readonly outer: OuterHeader;
+  readonly rules: HeaderRules;
+  /** First bytes of each nonce (RFC 4106 §4); empty for suites without. */
+  readonly salt: Uint8Array;
+  /**
+   * XORed with the sequence number it gives the IV, as Linux's seqiv does: unique because the number is, and
+   * without telling how many packets were sent before.
+   */
+  readonly ivSalt: Uint8Array;
+  /** False while the SA is being deleted: inbound packets are then XfrmInStateInvalid. */
+  valid = true;
+  /** Largest whole outer packet that the path takes, in bytes. */
+  pathMtu = 0xffff;
+
+  /** Packets of the batch at hand that wait for the cipher: the decapsulator's own note. */
+  pending = 0;
+  /** The highest number among them. */
+  pendingHi = 0;
+  pendingLo = 0;
+
+  /**
+   * @throws {EsplaneError} `ERR_SUITE` when the engine does not have the suite
+   * @throws {RangeError} when the window's size is impossible
+   */
+  constructor(config: SaConfig, engine: Engine, options: SaOptions) {
+    this.config = config;
+    this.suite = config.keys.suite;
+    this.sequence = new OutboundSequence(
+      config.esn,
+      options.startAfter?.hi ?? 0,
+      options.startAfter?.lo ?? 0,
+    );
+    this.window = new ReplayWindow(config.replayWindow, config.esn);
+    this.life = new LifetimeCounter(config.lifetime ?? {});
+    this.rules = options.rules ?? rulesOf(config.flags);
+    this.outer = new OuterHeader(config.src, config.dst, this.rules, config.encap);
+    this.salt = config.keys.salt().slice();
+    this.ivSalt = options.ivSalt?.slice() ?? new Uint8Array(8);
+    if (!options.ivSalt) options.random(this.ivSalt);
+    this.key = engine.addKey(config.keys);
+  }
+}
+
+/** The outer header as Linux makes it under the flags of `ip xfrm state`. */
+function rulesOf(flags: readonly string[]): HeaderRules {
+  return {
+    ...LINUX_RULES,
+    ecn: flags.includes('noecn') ? 'clear' : LINUX_RULES.ecn,
+    df: flags.includes('nopmtudisc') ? 'clear' : LINUX_RULES.df,
+    decapDscp: flags.includes('decap-dscp'),
+  };
+}

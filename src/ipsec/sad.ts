@@ -1,0 +1,160 @@
+/**
+ * The security association database (RFC 4301 §4.4.2): which SA does an inbound packet belong to?
+ *
+ * Linux looks for destination, SPI and protocol, and then for the packet's mark; it does not look at the source.
+ * Cilium depends on that: all its SPIs are key ids, and the mark that tells the peers apart is set from the
+ * outer source address. A capture has no marks, so there the source itself decides (RFC 4301 §4.1 allows it).
+ * @module
+ */
+import { u32 } from '../base/bytes.ts';
+import { EsplaneError } from '../base/errors.ts';
+import { formatAddress, isAny } from '../wire/address.ts';
+import type { SecurityAssociation } from './sa.ts';
+
+/** What, beside destination and SPI, has to fit: the packet's mark (as Linux) or its source address. */
+export type SadMatch = 'mark' | 'source';
+
+export class Sad {
+  readonly match: SadMatch;
+  /** By index, as `Batch.sa` names them; a removed SA leaves a hole that is filled again. */
+  readonly sas: (SecurityAssociation | undefined)[] = [];
+  readonly #free: number[] = [];
+  /** First index of each chain, by hash; the chains go on in {@link #next}. -1 ends. */
+  #heads = new Int32Array(64).fill(-1);
+  #next = new Int32Array(64).fill(-1);
+  /** How many SAs take any source: while there is none, a second look-up is spared. */
+  #anySource = 0;
+
+  constructor(match: SadMatch) {
+    this.match = match;
+  }
+
+  /** How many SAs are here. */
+  get size(): number {
+    return this.sas.length - this.#free.length;
+  }
+
+  /**
+   * Adds an SA.
+   * @returns its index
+   * @throws {EsplaneError} `ERR_SA_EXISTS` when a packet could belong to this SA and to one that is here
+   */
+  add(sa: SecurityAssociation): number {
+    for (let i = this.#heads[this.#bucket(sa)]!; i >= 0; i = this.#next[i]!) {
+      const twin = this.sas[i]!;
+      if (!this.#collide(twin, sa)) continue;
+      const { src, dst, spi } = sa.config;
+      throw new EsplaneError(
+        'ERR_SA_EXISTS',
+        `an SA from ${formatAddress(src)} to ${formatAddress(dst)} with SPI 0x${spi.toString(16)} is here already (${twin.config.origin})`,
+      );
+    }
+    const index = this.#free.pop() ?? this.sas.length;
+    this.sas[index] = sa;
+    if (isAny(sa.config.src)) this.#anySource++;
+    if (this.sas.length > this.#heads.length) this.#grow();
+    else this.#link(sa, index);
+    return index;
+  }
+
+  /** Removes the SA at `index`; unknown indices are ignored. */
+  remove(index: number): void {
+    const sa = this.sas[index];
+    if (!sa) return;
+    const bucket = this.#bucket(sa);
+    if (this.#heads[bucket] === index) this.#heads[bucket] = this.#next[index]!;
+    else {
+      let i = this.#heads[bucket]!;
+      while (this.#next[i] !== index) i = this.#next[i]!;
+      this.#next[i] = this.#next[index]!;
+    }
+    if (isAny(sa.config.src)) this.#anySource--;
+    this.sas[index] = undefined;
+    this.#free.push(index);
+  }
+
+  /**
+   * Finds the SA of a packet whose addresses, of `addressLen` bytes, lie in the slab. An SA for the very source
+   * wins over one for any source; of several that fit a mark, the one added last wins, as in Linux.
+   * @returns its index, or -1
+   */
+  lookup(
+    slab: Uint8Array,
+    srcAt: number,
+    dstAt: number,
+    addressLen: number,
+    spi: number,
+    mark: number,
+  ): number {
+    const mask = this.#heads.length - 1;
+    const key = hash(spi, slab, dstAt, addressLen);
+    if (this.match === 'mark') {
+      for (let i = this.#heads[key & mask]!; i >= 0; i = this.#next[i]!) {
+        const config = this.sas[i]!.config;
+        if (config.spi !== spi || !sameBytes(config.dst, slab, dstAt, addressLen)) continue;
+        const want = config.mark;
+        if (!want || ((mark ^ want.value) & want.mask) === 0) return i;
+      }
+      return -1;
+    }
+    for (let i = this.#heads[hash(key, slab, srcAt, addressLen) & mask]!; i >= 0; i = this.#next[i]!) {
+      const config = this.sas[i]!.config;
+      if (config.spi !== spi || !sameBytes(config.dst, slab, dstAt, addressLen)) continue;
+      if (sameBytes(config.src, slab, srcAt, addressLen)) return i;
+    }
+    if (this.#anySource === 0) return -1;
+    const zero = addressLen === 4 ? ANY4 : ANY6;
+    for (let i = this.#heads[hash(key, zero, 0, addressLen) & mask]!; i >= 0; i = this.#next[i]!) {
+      const config = this.sas[i]!.config;
+      if (config.spi === spi && isAny(config.src) && sameBytes(config.dst, slab, dstAt, addressLen)) return i;
+    }
+    return -1;
+  }
+
+  #collide(a: SecurityAssociation, b: SecurityAssociation): boolean {
+    const x = a.config;
+    const y = b.config;
+    if (x.spi !== y.spi || !sameBytes(x.dst, y.dst, 0, y.dst.length)) return false;
+    if (this.match === 'source') return sameBytes(x.src, y.src, 0, y.src.length);
+    // Linux: two states collide when some packet's mark fits both.
+    const shared = (x.mark?.mask ?? 0) & (y.mark?.mask ?? 0);
+    return (((x.mark?.value ?? 0) ^ (y.mark?.value ?? 0)) & shared) === 0;
+  }
+
+  #bucket(sa: SecurityAssociation): number {
+    const { spi, src, dst } = sa.config;
+    const key = hash(spi, dst, 0, dst.length);
+    return (this.match === 'mark' ? key : hash(key, src, 0, src.length)) & (this.#heads.length - 1);
+  }
+
+  #link(sa: SecurityAssociation, index: number): void {
+    const bucket = this.#bucket(sa);
+    this.#next[index] = this.#heads[bucket]!;
+    this.#heads[bucket] = index;
+  }
+
+  #grow(): void {
+    const size = this.#heads.length * 2;
+    this.#heads = new Int32Array(size).fill(-1);
+    this.#next = new Int32Array(size).fill(-1);
+    this.sas.forEach((sa, index) => {
+      if (sa) this.#link(sa, index);
+    });
+  }
+}
+
+const ANY4 = new Uint8Array(4);
+const ANY6 = new Uint8Array(16);
+
+/** Spreads SPI and address over 32 bits (FNV-1a over words). */
+function hash(spi: number, b: Uint8Array, at: number, len: number): number {
+  let h = (0x811c_9dc5 ^ spi) | 0;
+  for (let i = 0; i < len; i += 4) h = Math.imul(h ^ u32(b, at + i), 0x0100_0193);
+  return h ^ (h >>> 15);
+}
+
+function sameBytes(want: Uint8Array, b: Uint8Array, at: number, len: number): boolean {
+  if (want.length !== len) return false;
+  for (let i = 0; i < len; i++) if (want[i] !== b[at + i]) return false;
+  return true;
+}

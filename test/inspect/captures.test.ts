@@ -1,0 +1,68 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { parseVersion } from '../../src/cilium/version.ts';
+import type { SaOptions } from '../../src/cli/sa-options.ts';
+import { NobleEngine } from '../../src/crypto/noble.ts';
+import { NodeEngine } from '../../src/crypto/node.ts';
+import { decryptFile, fixedFields, type Line, readLines } from '../support/decrypt.ts';
+import { needs, SHARED, shared } from '../support/needs.ts';
+
+const CAPTURES = `${SHARED}captures/`;
+
+interface Flags {
+  readonly keys?: readonly string[];
+  readonly xfrm?: readonly string[];
+  readonly 'keys-expected'?: string;
+}
+
+/** The command-line flags in `flags.json`, where `@` stands for the folder. */
+function optionsOf(folder: string, flags: readonly string[]): Partial<SaOptions> {
+  const file = (name: string) => flags[flags.indexOf(name) + 1]!.replace('@', `${folder}/`);
+  const options: { -readonly [K in keyof SaOptions]?: SaOptions[K] } = {};
+  if (flags.includes('--keys')) options.keys = [file('--keys')];
+  if (flags.includes('--nodes')) options.nodes = [file('--nodes')];
+  if (flags.includes('--xfrm-state')) options.xfrmState = [file('--xfrm-state')];
+  if (flags.includes('--cilium')) options.cilium = parseVersion(flags[flags.indexOf('--cilium') + 1]!);
+  return options;
+}
+
+needs([shared('captures')], 'captures of a Linux kernel, decrypted', () => {
+  const folders = readdirSync(CAPTURES, { withFileTypes: true }).filter((entry) => entry.isDirectory());
+
+  it('are all here', () => {
+    expect(folders.map((folder) => folder.name)).toHaveLength(13);
+  });
+
+  describe.each(folders.map((folder) => folder.name))('%s', (name) => {
+    const folder = `${CAPTURES}${name}`;
+    const flags = JSON.parse(readFileSync(`${folder}/flags.json`, 'utf8')) as Flags;
+    const sources = [
+      { source: 'keys and nodes', flags: flags.keys, expected: flags['keys-expected'] ?? 'expected.jsonl' },
+      { source: "the kernel's text", flags: flags.xfrm, expected: 'expected.jsonl' },
+    ];
+    for (const { source, flags: given, expected } of sources) {
+      if (!given) continue;
+      for (const engine of [new NodeEngine(), new NobleEngine()]) {
+        it(`from ${source}, by ${engine.name}`, () => {
+          const lines: Line[] = decryptFile(`${folder}/wire.pcap`, optionsOf(folder, given), engine);
+          expect(lines.map(fixedFields)).toEqual(readLines(`${folder}/${expected}`));
+        });
+      }
+    }
+
+    it("counts what the receiver's kernel counted", () => {
+      const given = flags.xfrm ?? flags.keys!;
+      const counted: Record<string, number> = {};
+      for (const line of decryptFile(`${folder}/wire.pcap`, optionsOf(folder, given), new NodeEngine())) {
+        if (line.counter) counted[line.counter] = (counted[line.counter] ?? 0) + 1;
+      }
+      const kernel: Record<string, number> = {};
+      for (const [, counter, count] of readFileSync(`${folder}/n2.xfrm_stat`, 'utf8').matchAll(
+        /^(\w+)\s+(\d+)$/gm,
+      )) {
+        if (Number(count) > 0) kernel[counter!] = Number(count);
+      }
+      expect(counted).toEqual(kernel);
+    });
+  });
+});

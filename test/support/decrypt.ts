@@ -1,0 +1,76 @@
+/**
+ * Runs the work of `esplane decrypt --json` inside the test process.
+ * @module
+ */
+import { readFileSync } from 'node:fs';
+import { seededBytes } from '../../src/base/rng.ts';
+import { captureReader } from '../../src/capture/reader.ts';
+import { DEFAULT_VERSION } from '../../src/cilium/version.ts';
+import { loadSas, type SaOptions } from '../../src/cli/sa-options.ts';
+import type { Engine } from '../../src/crypto/engine.ts';
+import { CaptureDecryptor, type DecryptTotals } from '../../src/inspect/decrypt.ts';
+import { decryptJson } from '../../src/inspect/decrypt-json.ts';
+import { OverlayFinder } from '../../src/inspect/overlay.ts';
+
+/** A line of `decrypt --json`. */
+export interface Line {
+  frame: number;
+  time?: string | null;
+  src: string;
+  dst: string;
+  spi: number | null;
+  seq: string | null;
+  verdict: 'ok' | 'drop';
+  reason?: string | null;
+  counter: string | null;
+  inner: string | null;
+  overlay: { vni: number; frame: string } | null;
+  carrier: { vni: number } | null;
+}
+
+/** SA options of the command line, with the defaults filled in. */
+export function saOptions(given: Partial<SaOptions>): SaOptions {
+  return { keys: [], nodes: [], cilium: DEFAULT_VERSION, xfrmState: [], espSa: [], ...given };
+}
+
+/** Decrypts a capture's bytes; returns the parsed lines and the totals. */
+export function decryptBytes(
+  bytes: Uint8Array,
+  options: Partial<SaOptions>,
+  engine: Engine,
+): { lines: Line[]; totals: DecryptTotals } {
+  const sas = loadSas(saOptions(options));
+  const lines: Line[] = [];
+  const overlays = new OverlayFinder();
+  const decryptor = new CaptureDecryptor({
+    source: 'test',
+    sas: sas.source,
+    engine,
+    random: seededBytes(1),
+    udpPorts: sas.udpPorts,
+    onPacket: (record) => lines.push(JSON.parse(decryptJson(record, overlays)) as Line),
+  });
+  const reader = captureReader('test', decryptor);
+  reader.feed(bytes);
+  reader.end();
+  decryptor.flush();
+  return { lines, totals: decryptor.totals };
+}
+
+/** Decrypts a capture file. */
+export function decryptFile(file: string, options: Partial<SaOptions>, engine: Engine): Line[] {
+  return decryptBytes(readFileSync(file), options, engine).lines;
+}
+
+/** The expected lines beside a capture. */
+export function readLines(file: string): Line[] {
+  return readFileSync(file, 'utf8')
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line) as Line);
+}
+
+/** What the contract fixes: all fields but time and reason. */
+export function fixedFields({ time: _time, reason: _reason, ...rest }: Line): Omit<Line, 'time' | 'reason'> {
+  return rest;
+}
