@@ -30,7 +30,11 @@ export const AAD_LEN = 12;
 
 /** Job verdict: sealed, or opened with a good ICV. */
 export const JOB_OK = 0;
-/** Job verdict: the ICV is wrong. What lies in the slab for this job is then undefined. */
+/**
+ * Job verdict: the ICV is wrong, or the key cannot serve the row, in either direction: nobody gave out this
+ * handle, `icvLen` is not the suite's, header or text do not lie in the slab, CBC text is empty or not whole
+ * blocks. What lies in the slab for this job, text and ICV, is then undefined: after `seal` it may be in the clear.
+ */
 export const JOB_BAD_ICV = 1;
 
 export class JobTable {
@@ -43,11 +47,11 @@ export class JobTable {
   readonly nonce: Uint8Array;
   /** {@link AAD_LEN} bytes a row, of which {@link aadLen} count. */
   readonly aad: Uint8Array;
-  /** 8, or 12 with ESN. */
+  /** 8, or 12 with ESN. AEAD suites take every length up to {@link AAD_LEN}, as public test vectors have them. */
   readonly aadLen: Uint8Array;
   readonly textAt: Uint32Array;
   readonly textLen: Uint32Array;
-  /** Bytes of ICV right after the text. */
+  /** Bytes of ICV right after the text: the suite's. */
   readonly icvLen: Uint8Array;
   /** {@link JOB_OK} or {@link JOB_BAD_ICV}, written by the engine. */
   readonly verdict: Uint8Array;
@@ -73,14 +77,14 @@ export interface Engine {
   /** `noble` or `node`; `openssl` and `ipsec-mb` come with the addon. */
   readonly name: string;
   /**
-   * Prepares a key.
+   * Prepares a key. The engine copies what it needs: wiping the material later does not reach it.
    * @returns a handle for {@link JobTable.key}
    * @throws {EsplaneError} `ERR_SUITE` when this backend does not have the suite
    */
   addKey(material: KeyMaterial): number;
   /** Forgets a key and wipes its copy. The handle may be given out again. */
   removeKey(handle: number): void;
-  /** Encrypts in place and writes the ICV after the text, for rows 0 to `jobs.count - 1`. */
+  /** Encrypts in place, writes the ICV after the text, and a verdict per row 0 to `jobs.count - 1`. Never throws. */
   seal(slab: Uint8Array, jobs: JobTable): void;
   /** Verifies the ICV (in constant time), decrypts in place, and writes a verdict per row. Never throws. */
   open(slab: Uint8Array, jobs: JobTable): void;

@@ -104,7 +104,7 @@ export class KeyMaterial {
  * @throws {EsplaneError} `ERR_SUITE` unknown name or ICV length; `ERR_KEY` key length that the cipher does not have
  */
 export function aead(name: string, keymat: Uint8Array, icvBits: number): KeyMaterial {
-  const known = AEADS[name];
+  const known = named(AEADS, name);
   if (!known) {
     throw new EsplaneError(
       'ERR_SUITE',
@@ -151,14 +151,14 @@ export function authenc(
   encKey: Uint8Array,
   truncBits?: number,
 ): KeyMaterial {
-  const mac = AUTHS[auth];
+  const mac = named(AUTHS, auth);
   if (!mac) {
     throw new EsplaneError(
       'ERR_SUITE',
       `unknown integrity algorithm "${auth}"; known are ${Object.keys(AUTHS).join(', ')}`,
     );
   }
-  const cipher = ENCS[enc];
+  const cipher = named(ENCS, enc);
   if (!cipher) {
     throw new EsplaneError(
       'ERR_SUITE',
@@ -166,10 +166,11 @@ export function authenc(
     );
   }
   const bits = truncBits ?? mac.defaultBits;
-  if (bits % 8 !== 0 || bits > mac.fullBits || (mac.mac !== undefined && bits < 32)) {
+  const least = mac.mac ? 32 : 0;
+  if (bits % 8 !== 0 || bits < least || bits > mac.fullBits) {
     throw new EsplaneError(
       'ERR_SUITE',
-      `${auth}: ICV of ${bits} bits; it gives at most ${mac.fullBits}, in whole bytes`,
+      `${auth}: ICV of ${bits} bits; possible are ${least} to ${mac.fullBits}, in whole bytes`,
     );
   }
   if (!cipher.keyLens.includes(encKey.length)) {
@@ -248,3 +249,8 @@ const ENCS: Readonly<Record<string, Enc>> = {
   'ecb(cipher_null)': NULL,
   cipher_null: NULL,
 };
+
+/** Own entries only: `constructor` is no algorithm. */
+function named<T>(table: Readonly<Record<string, T>>, name: string): T | undefined {
+  return Object.hasOwn(table, name) ? table[name] : undefined;
+}

@@ -1,0 +1,78 @@
+/**
+ * Encryption and integrity by two algorithms, the older way of ESP: encrypt, then HMAC over the result.
+ * Linux calls it `authenc`, and `authencesn` with extended sequence numbers.
+ *
+ * ```text
+ *  | SPI seq(lo) | IV | text (encrypted) | ICV |     [ seq(hi) ]
+ *  |<------------- HMAC ---------------->|            under ESN, after the text
+ * ```
+ *
+ * The high half of the sequence number is not sent. It is appended to what the HMAC covers (RFC 4303 §2.2.1),
+ * unlike in AEAD suites, where it stands between SPI and low half.
+ * @module
+ */
+import type { JobTable } from './engine.ts';
+import { AAD_LEN } from './engine.ts';
+import { ESP_HEADER_LEN, type RowCipher, tagMatches } from './rows.ts';
+import type { Suite } from './suite.ts';
+
+/** A block cipher mode with its key. The IV lies in the slab right before the text. */
+export interface KeyedMode {
+  /** Encrypts `slab[at..at+len)` in place; `len` is a whole number of blocks, at least one. */
+  encrypt(slab: Uint8Array, at: number, len: number): void;
+  /** Decrypts `slab[at..at+len)` in place. */
+  decrypt(slab: Uint8Array, at: number, len: number): void;
+  wipe?(): void;
+}
+
+/** A hash-based MAC with its key. */
+export interface KeyedMac {
+  /** The full tag over `covered`, then `high` where there is one. */
+  tag(covered: Uint8Array, high: Uint8Array | undefined): Uint8Array;
+  wipe?(): void;
+}
+
+/** Row cipher of every suite that is not an AEAD. Both parts may be absent: `cipher_null`, `digest_null`. */
+export class EncryptThenMac implements RowCipher {
+  readonly #suite: Suite;
+  readonly #mode: KeyedMode | undefined;
+  readonly #mac: KeyedMac | undefined;
+
+  constructor(suite: Suite, mode: KeyedMode | undefined, mac: KeyedMac | undefined) {
+    this.#suite = suite;
+    this.#mode = mode;
+    this.#mac = mac;
+  }
+
+  seal(slab: Uint8Array, jobs: JobTable, row: number): void {
+    const at = jobs.textAt[row]!;
+    const len = jobs.textLen[row]!;
+    this.#mode?.encrypt(slab, at, len);
+    const tag = this.#tag(slab, jobs, row);
+    if (tag) for (let i = 0; i < this.#suite.icvLen; i++) slab[at + len + i] = tag[i]!;
+  }
+
+  open(slab: Uint8Array, jobs: JobTable, row: number): boolean {
+    const at = jobs.textAt[row]!;
+    const len = jobs.textLen[row]!;
+    // RFC 4303 §3.4.4.1: integrity first, so that no forged byte is ever decrypted.
+    const tag = this.#tag(slab, jobs, row);
+    if (tag && !tagMatches(slab, at + len, tag, this.#suite.icvLen)) return false;
+    this.#mode?.decrypt(slab, at, len);
+    return true;
+  }
+
+  wipe(): void {
+    this.#mode?.wipe?.();
+    this.#mac?.wipe?.();
+  }
+
+  #tag(slab: Uint8Array, jobs: JobTable, row: number): Uint8Array | undefined {
+    if (!this.#mac) return undefined;
+    const at = jobs.textAt[row]!;
+    const covered = slab.subarray(at - this.#suite.ivLen - ESP_HEADER_LEN, at + jobs.textLen[row]!);
+    const aadAt = row * AAD_LEN;
+    const esn = jobs.aadLen[row] === AAD_LEN;
+    return this.#mac.tag(covered, esn ? jobs.aad.subarray(aadAt + 4, aadAt + 8) : undefined);
+  }
+}
