@@ -235,6 +235,10 @@ function readFlags(text: string): string[] {
 function readAlgorithm(line: XfrmLine, source: string): Algorithm {
   const { words, number } = line;
   const name = words[1] ?? '';
+  // Errors further on repeat the name. A key in its place must not get there.
+  if (!/^[a-z][a-z0-9_-]{1,15}(\([\w(),-]*\))?$/i.test(name)) {
+    throw unreadable(source, number, 'cannot read the name of the algorithm', AS_PRINTED);
+  }
   let at = 2;
   let key: Uint8Array | undefined = new Uint8Array(0);
   const word = words[at];

@@ -280,6 +280,11 @@ describe('parseXfrmState', () => {
         /^n2\.txt:5: unknown encryption algorithm "cbc\(des3_ede\)"/,
       ],
       [
+        'no name before the key',
+        state({ algorithms: `enc ${KEY}` }),
+        /^n2\.txt:4: cannot read the name of the algorithm\. Give the whole text [^4]*$/,
+      ],
+      [
         'no ICV length',
         state({ algorithms: `aead rfc4106(gcm(aes)) 0x${KEY}` }),
         /^n2\.txt:4: the length of the ICV is missing/,

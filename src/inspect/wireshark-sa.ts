@@ -1,0 +1,251 @@
+/**
+ * One SA in Wireshark's words: the columns that its esp_sa table and the pcapng secrets block share.
+ *
+ * ```text
+ * Protocol, Src IP, Dest IP, SPI, Encryption, Encryption Key, Authentication, Authentication Key, SN, ESN High Bits
+ * ```
+ *
+ * The names of algorithms are those of Wireshark's `epan/dissectors/packet-ipsec.c` and have to be exact. The
+ * first eight columns are understood by every version, the last two from 4.6; before, ESN packets are decrypted
+ * but their ICV is called wrong. A key is `0x…`, or else text whose characters are the bytes.
+ * @module
+ */
+import { fromHex } from '../base/bytes.ts';
+import { EsplaneError, InputError, type Place } from '../base/errors.ts';
+import { aead, authenc, type KeyMaterial, type Mac, type Suite } from '../crypto/suite.ts';
+import type { SaConfig } from '../ipsec/sa-config.ts';
+import { type Address, formatAddress, isAny, parseAddress } from '../wire/address.ts';
+import { keyText } from './show-keys.ts';
+
+/** The columns, as the pcapng secrets block names them. */
+export const COLUMNS = [
+  'Protocol',
+  'Src IP',
+  'Dest IP',
+  'SPI',
+  'Encryption',
+  'Encryption Key',
+  'Authentication',
+  'Authentication Key',
+  'SN',
+  'ESN High Bits',
+] as const;
+
+const NULL = 'NULL';
+const AES_CBC = 'AES-CBC [RFC3602]';
+const CHACHA = 'ChaCha20 with Poly1305 [RFC7634]';
+/** Old name that leaves the length of the ICV open; Wireshark itself cannot decrypt with it. */
+const GCM_OLD = 'AES-GCM [RFC4106]';
+const GCM = /^AES-GCM with (8|12|16) octet ICV \[RFC4106\]$/;
+/** An ICV of which only the length is known. */
+const ANY_ICV = /^ANY (64|96|128|192|256) bit authentication \[no checking\]$/;
+
+/** Bytes of an address, by protocol. */
+const ADDRESS_LENGTHS = new Map([
+  ['ipv4', [4]],
+  ['ipv6', [16]],
+  ['any', [4, 16]],
+]);
+
+/** Kernel's names of ciphers that go with a separate integrity algorithm. */
+const CIPHERS = new Map([
+  [AES_CBC, 'cbc(aes)'],
+  [NULL, 'ecb(cipher_null)'],
+]);
+
+/** Wireshark's names of integrity algorithms, the kernel's, and the bits of ICV that the former stand for. */
+const AUTHS = [
+  { name: 'HMAC-SHA-1-96 [RFC2404]', mac: 'hmac-sha1', kernel: 'hmac(sha1)', bits: 96 },
+  {
+    name: 'HMAC-SHA-256-96 [draft-ietf-ipsec-ciph-sha-256-00]',
+    mac: 'hmac-sha256',
+    kernel: 'hmac(sha256)',
+    bits: 96,
+  },
+  { name: 'HMAC-SHA-256-128 [RFC4868]', mac: 'hmac-sha256', kernel: 'hmac(sha256)', bits: 128 },
+  { name: 'HMAC-SHA-384-192 [RFC4868]', mac: 'hmac-sha384', kernel: 'hmac(sha384)', bits: 192 },
+  { name: 'HMAC-SHA-512-256 [RFC4868]', mac: 'hmac-sha512', kernel: 'hmac(sha512)', bits: 256 },
+] as const satisfies readonly { name: string; mac: Mac; kernel: string; bits: number }[];
+
+/** An SA in columns, or the reason why it has none. */
+export interface WiresharkRow {
+  /** All ten; `undefined` when Wireshark has no words for the SA. */
+  readonly columns: readonly string[] | undefined;
+  /** What the reader should know about this row, or why there is none. */
+  readonly remark: string | undefined;
+}
+
+/** Says an SA in Wireshark's words. */
+export function toWireshark(sa: SaConfig, showKeys: boolean): WiresharkRow {
+  const { src, dst, keys, sequence } = sa;
+  const words = algorithms(keys.suite);
+  if (!words.encryption) return { columns: undefined, remark: words.remark };
+  const key = (...parts: readonly Uint8Array[]) => {
+    const text = keyText(showKeys, ...parts);
+    return showKeys && text !== '' ? `0x${text}` : text;
+  };
+  const high = sa.esn ? Math.max(sequence?.seqHi ?? 0, sequence?.oseqHi ?? 0) : 0;
+  const columns = [
+    src.length === 4 ? 'IPv4' : 'IPv6',
+    isAny(src) ? '*' : formatAddress(src),
+    isAny(dst) ? '*' : formatAddress(dst),
+    `0x${sa.spi.toString(16).padStart(8, '0')}`,
+    words.encryption,
+    key(keys.key(), keys.salt()),
+    words.authentication,
+    key(keys.macKey()),
+    sa.esn ? '64-bit' : '32-bit',
+    high.toString(16),
+  ];
+  return { columns, remark: words.remark };
+}
+
+/**
+ * Reads eight to ten columns. The table says nothing of mode, window and reqid: tunnel mode, no window, 0 are
+ * assumed. Protocol `Any` looks at no address, and yields an SA for each family.
+ * @throws {InputError} when a column cannot be used; the message never holds a key
+ */
+export function fromWireshark(columns: readonly string[], place: Place): SaConfig[] {
+  const bad = (problem: string, remedy: string) => new InputError(place, problem, remedy);
+  if (columns.length < 8 || columns.length > 10) {
+    throw bad(
+      `${columns.length} fields; an SA has 8 or 10`,
+      'Give "Protocol","Src IP","Dest IP","SPI","Encryption","Encryption Key","Authentication","Authentication Key".',
+    );
+  }
+  const [protocol = '', from = '', to = '', spiText = '', encryption = '', encryptionKey = '', ...rest] =
+    columns.map((column) => column.trim());
+  const [authentication = '', authenticationKey = '', sn = '32-bit', high = '0'] = rest;
+
+  if (spiText.includes('*')) {
+    throw bad('the SPI is a pattern; esplane looks SAs up by their SPI', 'Write one line for each SPI.');
+  }
+  const spi = /^(0x[0-9a-f]{1,8}|0|[1-9]\d{0,9})$/i.test(spiText) ? Number(spiText) : Number.NaN;
+  if (!(spi <= 0xffff_ffff)) throw bad('the SPI is no number of 32 bits', 'Write it as 0x00000003 or 3.');
+
+  const lengths = ADDRESS_LENGTHS.get(protocol.toLowerCase());
+  if (!lengths) throw bad('the first field is not IPv4, IPv6 or Any', 'Write "IPv4" or "IPv6".');
+  const address = (text: string, length: number): Address => {
+    const any = lengths.length > 1 || text === '*' || text === (length === 4 ? '0.0.0.0/0' : '::/0');
+    const parsed = any ? new Uint8Array(length) : parseAddress(text);
+    if (parsed?.length === length) return parsed;
+    throw bad(
+      `an address is neither ${length === 4 ? 'IPv4' : 'IPv6'} nor "*"`,
+      'Write whole addresses, or "*" for any: parts of addresses are not matched.',
+    );
+  };
+
+  if (sn !== '32-bit' && sn !== '64-bit')
+    throw bad('SN is not "32-bit" or "64-bit"', 'Correct the ninth field.');
+  if (!/^(0x)?[0-9a-f]{1,8}$/i.test(high)) {
+    throw bad(
+      'ESN High Bits is not hexadecimal',
+      'Write the upper 32 bits of the sequence number, such as "0".',
+    );
+  }
+  const esn = sn === '64-bit';
+  const seqHi = Number.parseInt(high, 16);
+  const keys = readKeys(encryption, encryptionKey, authentication, authenticationKey, place);
+  return lengths.map((length) => ({
+    src: address(from, length),
+    dst: address(to, length),
+    spi,
+    mode: 'tunnel',
+    keys,
+    esn,
+    replayWindow: 0,
+    reqid: 0,
+    flags: [],
+    ...(esn && seqHi > 0 && { sequence: { seqHi, seq: 0, oseqHi: seqHi, oseq: 0 } }),
+    origin: place.line === undefined ? place.source : `${place.source}:${place.line}`,
+  }));
+}
+
+/** The names of a suite's algorithms; no encryption where Wireshark has none. */
+function algorithms(suite: Suite): {
+  encryption?: string;
+  authentication: string;
+  remark: string | undefined;
+} {
+  const icvBits = suite.icvLen * 8;
+  switch (suite.cipher) {
+    case 'aes-gcm':
+      return {
+        encryption: `AES-GCM with ${suite.icvLen} octet ICV [RFC4106]`,
+        authentication: NULL,
+        remark: undefined,
+      };
+    case 'chacha20-poly1305':
+      return {
+        encryption: CHACHA,
+        authentication: NULL,
+        remark: 'Wireshark up to 4.0 does not know ChaCha20 with Poly1305 and refuses the next line',
+      };
+    case 'aes-gmac':
+      return { authentication: NULL, remark: 'Wireshark has no AES-GMAC' };
+  }
+  const encryption = suite.cipher === 'aes-cbc' ? AES_CBC : NULL;
+  if (suite.mac === undefined) return { encryption, authentication: NULL, remark: undefined };
+  const exact = AUTHS.find((auth) => auth.mac === suite.mac && auth.bits === icvBits);
+  if (exact) return { encryption, authentication: exact.name, remark: undefined };
+  const unchecked = `ANY ${icvBits} bit authentication [no checking]`;
+  if (!ANY_ICV.test(unchecked)) {
+    return { authentication: NULL, remark: `Wireshark has no ${suite.mac} with an ICV of ${icvBits} bits` };
+  }
+  return {
+    encryption,
+    authentication: unchecked,
+    remark: `Wireshark has no ${suite.mac} with an ICV of ${icvBits} bits: it decrypts the next line without a check`,
+  };
+}
+
+function readKeys(
+  encryption: string,
+  encryptionKey: string,
+  authentication: string,
+  authenticationKey: string,
+  place: Place,
+): KeyMaterial {
+  const unknown = (kind: string, known: string) =>
+    new InputError(place, `esplane does not have this ${kind} algorithm`, `Known are ${known}.`);
+  const key = readKey(encryptionKey, place);
+  try {
+    const gcm = GCM.exec(encryption);
+    if (gcm) return aead('rfc4106(gcm(aes))', key, Number(gcm[1]) * 8);
+    if (encryption === GCM_OLD) {
+      // strongSwan writes this with `ANY 128 bit authentication`, which says the length of the ICV.
+      return aead('rfc4106(gcm(aes))', key, Number(ANY_ICV.exec(authentication)?.[1] ?? 128));
+    }
+    if (encryption === CHACHA) return aead('rfc7539esp(chacha20,poly1305)', key, 128);
+
+    const cipher = CIPHERS.get(encryption);
+    if (cipher === undefined) {
+      throw unknown('encryption', `AES-GCM with 8, 12 or 16 octet ICV, ${AES_CBC}, ${CHACHA}, ${NULL}`);
+    }
+    if (authentication === NULL) return authenc('digest_null', new Uint8Array(0), cipher, key, 0);
+    if (ANY_ICV.test(authentication)) {
+      throw new InputError(
+        place,
+        'the integrity algorithm is not named, and esplane opens no packet unchecked',
+        `Name it, such as ${AUTHS[2].name}, with its key.`,
+      );
+    }
+    const auth = AUTHS.find((known) => known.name === authentication);
+    if (!auth) throw unknown('integrity', [...AUTHS.map(({ name }) => name), NULL].join(', '));
+    return authenc(auth.kernel, readKey(authenticationKey, place), cipher, key, auth.bits);
+  } catch (error) {
+    if (!(error instanceof EsplaneError) || error instanceof InputError) throw error;
+    throw new InputError(place, error.message, 'Correct the key or the algorithm.', { cause: error });
+  }
+}
+
+/** `0x…`, or text whose characters are the bytes, as Wireshark takes it. */
+function readKey(text: string, place: Place): Uint8Array {
+  if (text.startsWith('<<')) {
+    throw new InputError(place, 'the key is hidden', 'Write the table with its keys (--show-keys).');
+  }
+  const bytes = /^0x/i.test(text) ? fromHex(text) : Uint8Array.from(text, (c) => c.charCodeAt(0));
+  if (!bytes)
+    throw new InputError(place, 'a key is cut off, or not hexadecimal', 'Write pairs of digits after 0x.');
+  return bytes;
+}
