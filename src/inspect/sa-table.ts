@@ -1,0 +1,124 @@
+/**
+ * SAs for people, as an aligned table, and for programs, as JSON rows.
+ * @module
+ */
+import type { SaConfig } from '../ipsec/sa-config.ts';
+import { formatAddress, formatPrefix } from '../wire/address.ts';
+import { keyText, type ShowKeys } from './show-keys.ts';
+
+/** An SPI up to this is a key id of Cilium. */
+const MAX_KEY_ID = 15;
+
+/** An SA as JSON. What it does not have is null. */
+export interface SaRow {
+  readonly src: string;
+  readonly dst: string;
+  readonly spi: number;
+  /** Cilium's key id, when the SPI can be one (1 to 15). */
+  readonly keyId: number | null;
+  readonly mode: 'tunnel' | 'transport';
+  /** The kernel's name. */
+  readonly suite: string;
+  /** Bits of the cipher's key, without salt. */
+  readonly keyBits: number;
+  readonly icvBits: number;
+  readonly esn: boolean;
+  readonly replayWindow: number;
+  readonly reqid: number;
+  readonly selector: { readonly src: string; readonly dst: string } | null;
+  readonly mark: { readonly value: number; readonly mask: number } | null;
+  readonly outputMark: { readonly value: number; readonly mask: number } | null;
+  readonly encap: { readonly sport: number; readonly dport: number } | null;
+  readonly flags: readonly string[];
+  readonly direction: 'in' | 'out' | null;
+  readonly origin: string;
+  /** Hexadecimal digits; only when they were asked for. */
+  readonly keys?: { readonly key: string; readonly salt: string; readonly mac: string };
+}
+
+/** Says SAs as plain objects for JSON; without keys unless they are asked for. */
+export function saRows(sas: readonly SaConfig[], { showKeys }: ShowKeys): SaRow[] {
+  return sas.map((sa) => {
+    const { suite } = sa.keys;
+    return {
+      src: formatAddress(sa.src),
+      dst: formatAddress(sa.dst),
+      spi: sa.spi,
+      keyId: sa.spi >= 1 && sa.spi <= MAX_KEY_ID ? sa.spi : null,
+      mode: sa.mode,
+      suite: suite.name,
+      keyBits: suite.keyLen * 8,
+      icvBits: suite.icvLen * 8,
+      esn: sa.esn,
+      replayWindow: sa.replayWindow,
+      reqid: sa.reqid,
+      selector: sa.selector
+        ? { src: formatPrefix(sa.selector.src), dst: formatPrefix(sa.selector.dst) }
+        : null,
+      mark: sa.mark ?? null,
+      outputMark: sa.outputMark ?? null,
+      encap: sa.encap ?? null,
+      flags: sa.flags,
+      direction: sa.direction ?? null,
+      origin: sa.origin,
+      ...(showKeys && {
+        keys: {
+          key: keyText(true, sa.keys.key()),
+          salt: keyText(true, sa.keys.salt()),
+          mac: keyText(true, sa.keys.macKey()),
+        },
+      }),
+    };
+  });
+}
+
+/** Columns: title, and whether figures are set to the right. */
+const TABLE = [
+  { title: 'SRC' },
+  { title: 'DST' },
+  { title: 'SPI' },
+  { title: 'KEY ID', right: true },
+  { title: 'MODE' },
+  { title: 'SUITE' },
+  { title: 'KEY', right: true },
+  { title: 'ICV', right: true },
+  { title: 'ESN' },
+  { title: 'WINDOW', right: true },
+  { title: 'FROM' },
+] as const satisfies readonly { title: string; right?: boolean }[];
+
+/**
+ * Sets SAs as a table with a headline; columns are as wide as what is in them. Lengths are in bits, the window in
+ * packets. With keys asked for, a last column holds them: cipher key and salt, then the key of the MAC.
+ */
+export function saTable(sas: readonly SaConfig[], options: ShowKeys): string {
+  const { showKeys } = options;
+  const columns: readonly { title: string; right?: boolean }[] = showKeys
+    ? [...TABLE, { title: 'KEYS' }]
+    : TABLE;
+  const rows = saRows(sas, options).map((row) => [
+    row.src,
+    row.dst,
+    `0x${row.spi.toString(16).padStart(8, '0')}`,
+    row.keyId === null ? '-' : String(row.keyId),
+    row.mode,
+    row.suite,
+    String(row.keyBits),
+    String(row.icvBits),
+    row.esn ? 'yes' : 'no',
+    row.replayWindow === 0 ? 'off' : String(row.replayWindow),
+    row.origin,
+    ...(row.keys ? [`${row.keys.key}${row.keys.salt}${row.keys.mac === '' ? '' : ` ${row.keys.mac}`}`] : []),
+  ]);
+  const lines = [columns.map(({ title }) => title), ...rows];
+  const widths = columns.map((_, i) => Math.max(...lines.map((line) => line[i]?.length ?? 0)));
+  return lines
+    .map((line) => {
+      const cells = line.map((cell, i) => {
+        const width = widths[i] ?? 0;
+        return columns[i]?.right ? cell.padStart(width) : cell.padEnd(width);
+      });
+      return `${cells.join('  ').trimEnd()}\n`;
+    })
+    .join('');
+}

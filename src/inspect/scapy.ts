@@ -1,0 +1,101 @@
+/**
+ * Writes SAs as Python for scapy 2.5 (`scapy.layers.ipsec.SecurityAssociation`), one entry of a dictionary each.
+ *
+ * What scapy 2.5 cannot do becomes a comment that says why: it has no AES-GMAC, takes an ICV of 16 octets only
+ * with its AEADs, and leaves the high half of an extended sequence number out of an HMAC over ESP.
+ * @module
+ */
+import type { Mac, Suite } from '../crypto/suite.ts';
+import type { SaConfig } from '../ipsec/sa-config.ts';
+import { formatAddress } from '../wire/address.ts';
+import { keyText, type ShowKeys } from './show-keys.ts';
+
+const HEAD = `# Security associations for scapy 2.5 (Debian: python3-scapy).
+#   for packet in PcapReader('wire.pcap'):
+#       sa = sas.get((packet[IP].src, packet[IP].dst, packet[ESP].spi))
+#       if sa:
+#           sa.decrypt(packet[IP]).show()
+from scapy.layers.inet import IP, UDP
+from scapy.layers.inet6 import IPv6
+from scapy.layers.ipsec import AUTH_ALGOS, ESP, HMAC, AuthAlgo, SecurityAssociation, hashes
+`;
+
+/** scapy's names of integrity algorithms, by MAC and bits of ICV. */
+const AUTHS: Readonly<Record<string, string>> = {
+  'hmac-sha1 96': 'HMAC-SHA1-96',
+  'hmac-sha256 128': 'SHA2-256-128',
+  'hmac-sha384 192': 'SHA2-384-192',
+  'hmac-sha512 256': 'SHA2-512-256',
+};
+
+const HASHES: Readonly<Record<Mac, string>> = {
+  'hmac-sha1': 'SHA1',
+  'hmac-sha256': 'SHA256',
+  'hmac-sha384': 'SHA384',
+  'hmac-sha512': 'SHA512',
+};
+
+/** Writes a module with a dictionary `sas`, whose keys are source, destination and SPI. */
+export function writeScapy(sas: readonly SaConfig[], { showKeys }: ShowKeys): string {
+  // Truncations that scapy does not have by name are made of its own parts.
+  const made = new Map<string, string>();
+  const entries = sas.map((sa) => entry(sa, showKeys, made)).join('');
+  const extra = made.size > 0 ? `\n${[...made.values()].join('')}` : '';
+  return `${HEAD}${extra}\nsas = {\n${entries}}\n`;
+}
+
+function entry(sa: SaConfig, showKeys: boolean, made: Map<string, string>): string {
+  const { keys, sequence } = sa;
+  const { suite } = keys;
+  const src = formatAddress(sa.src);
+  const dst = formatAddress(sa.dst);
+  const spi = `0x${sa.spi.toString(16).padStart(8, '0')}`;
+  const bytes = (...parts: readonly Uint8Array[]) => `bytes.fromhex('${keyText(showKeys, ...parts)}')`;
+  const origin = sa.origin.replace(/[^ -~]/g, ' ');
+
+  const crypt = cryptName(suite);
+  if (crypt === undefined) {
+    return `    # ${origin}: scapy 2.5 has no ${suite.name} with an ICV of ${suite.icvLen * 8} bits\n`;
+  }
+  const args = ['ESP', `spi=${spi}`, `crypt_algo='${crypt}'`];
+  if (suite.cipher !== 'null') args.push(`crypt_key=${bytes(keys.key(), keys.salt())}`);
+  if (suite.mac) {
+    args.push(`auth_algo='${authName(suite.mac, suite.icvLen, made)}'`, `auth_key=${bytes(keys.macKey())}`);
+  }
+  if (sa.mode === 'tunnel')
+    args.push(`tunnel_header=${sa.src.length === 4 ? 'IP' : 'IPv6'}(src='${src}', dst='${dst}')`);
+  if (sa.encap) args.push(`nat_t_header=UDP(sport=${sa.encap.sport}, dport=${sa.encap.dport})`);
+  let remark = '';
+  if (sa.esn) {
+    args.push('esn_en=True', `esn=${Math.max(sequence?.seqHi ?? 0, sequence?.oseqHi ?? 0)}`);
+    if (suite.mac) remark = ': ESN and HMAC, which scapy 2.5 cannot verify; use decrypt(…, verify=False)';
+  }
+  return `    # ${origin}${remark}\n    ('${src}', '${dst}', ${spi}): SecurityAssociation(\n        ${args.join(',\n        ')}),\n`;
+}
+
+/** scapy's name of the cipher; `undefined` when it does not have the suite. */
+function cryptName(suite: Suite): string | undefined {
+  switch (suite.cipher) {
+    case 'aes-gcm':
+      return suite.icvLen === 16 ? 'AES-GCM' : undefined;
+    case 'chacha20-poly1305':
+      return 'CHACHA20-POLY1305';
+    case 'aes-gmac':
+      return undefined;
+    case 'aes-cbc':
+      return 'AES-CBC';
+    case 'null':
+      return 'NULL';
+  }
+}
+
+function authName(mac: Mac, icvLen: number, made: Map<string, string>): string {
+  const known = AUTHS[`${mac} ${icvLen * 8}`];
+  if (known !== undefined) return known;
+  const name = `${mac.toUpperCase()}-${icvLen * 8}`;
+  made.set(
+    name,
+    `AUTH_ALGOS['${name}'] = AuthAlgo('${name}', mac=HMAC, digestmod=hashes.${HASHES[mac]}, icv_size=${icvLen})\n`,
+  );
+  return name;
+}
