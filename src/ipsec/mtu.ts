@@ -11,10 +11,11 @@
  * @module
  */
 import type { Suite } from '../crypto/suite.ts';
-import { padLength, TRAILER_LEN } from './padding.ts';
-
-const ESP_HEADER_LEN = 8;
-const UDP_LEN = 8;
+import * as esp from '../wire/esp.ts';
+import * as ipv4 from '../wire/ipv4.ts';
+import * as ipv6 from '../wire/ipv6.ts';
+import * as udp from '../wire/udp.ts';
+import { padLength } from './padding.ts';
 
 type Mode = 'tunnel' | 'transport';
 
@@ -32,7 +33,7 @@ export function packetLength(
   const clearLen = mode === 'transport' ? ipHeader(outerFamily) : 0;
   const payloadLen = innerLen - clearLen;
   return (
-    fixedLength(suite, outerFamily, encap) + payloadLen + padLength(payloadLen, suite.align) + TRAILER_LEN
+    fixedLength(suite, outerFamily, encap) + payloadLen + padLength(payloadLen, suite.align) + esp.TRAILER_LEN
   );
 }
 
@@ -52,14 +53,14 @@ export function maxInner(
 ): number {
   const clearLen = mode === 'transport' ? ipHeader(outerFamily) : 0;
   const room = linkMtu - fixedLength(suite, outerFamily, encap);
-  return (room & -suite.align) - TRAILER_LEN + clearLen;
+  return (room & -suite.align) - esp.TRAILER_LEN + clearLen;
 }
 
 /** Everything but payload, padding and trailer. */
 function fixedLength(suite: Suite, outerFamily: 4 | 6, encap: boolean): number {
-  return ipHeader(outerFamily) + (encap ? UDP_LEN : 0) + ESP_HEADER_LEN + suite.ivLen + suite.icvLen;
+  return ipHeader(outerFamily) + (encap ? udp.HEADER_LEN : 0) + esp.HEADER_LEN + suite.ivLen + suite.icvLen;
 }
 
 function ipHeader(family: 4 | 6): number {
-  return family === 4 ? 20 : 40;
+  return family === 4 ? ipv4.HEADER_LEN : ipv6.HEADER_LEN;
 }

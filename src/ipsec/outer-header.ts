@@ -12,7 +12,7 @@
  * |---|---|
  * | DSCP | that of the inner packet |
  * | ECN | that of the inner packet, but CE inside becomes ECT(0) outside (RFC 3168 §9.1.1, full functionality) |
- * | DF | that of inner IPv4; set over inner IPv6, but clear for IPv6 packets of up to 1280 bytes, which no router may refuse |
+ * | DF | that of inner IPv4; set over inner IPv6, whose packets are never fragmented on the way |
  * | identification | 0 when DF is set, else counted |
  * | TTL, hop limit | 64, the host's own |
  * | flow label | that of inner IPv6; 0 over inner IPv4 |
@@ -23,17 +23,13 @@
  * Nothing here checks lengths: the inner packet is one that `wire/ipv4.ts` or `wire/ipv6.ts` found whole.
  * @module
  */
-import { putU16, u16, u32 } from '../base/bytes.ts';
+import { putU16, u16 } from '../base/bytes.ts';
 import type { Address } from '../wire/address.ts';
-
-const IPV4_LEN = 20;
-const IPV6_LEN = 40;
-const UDP_LEN = 8;
-const PROTO_ESP = 50;
-const PROTO_UDP = 17;
-const DF = 0x4000;
-/** RFC 8200 §5: every link carries IPv6 packets of this size. */
-const IPV6_MIN_MTU = 1280;
+import { update } from '../wire/checksum.ts';
+import * as esp from '../wire/esp.ts';
+import * as ipv4 from '../wire/ipv4.ts';
+import * as ipv6 from '../wire/ipv6.ts';
+import * as udp from '../wire/udp.ts';
 
 const ECN_MASK = 3;
 const ECT_0 = 2;
@@ -92,10 +88,10 @@ export class OuterHeader {
     inRange('flow label', rules.flowLabel, 0, 0xfffff);
     this.#rules = rules;
     this.#version = src.length === 4 ? 4 : 6;
-    const ipLen = src.length === 4 ? IPV4_LEN : IPV6_LEN;
-    this.length = ipLen + (encap ? UDP_LEN : 0);
+    const ipLen = src.length === 4 ? ipv4.HEADER_LEN : ipv6.HEADER_LEN;
+    this.length = ipLen + (encap ? udp.HEADER_LEN : 0);
     this.#template = new Uint8Array(this.length);
-    const protocol = encap ? PROTO_UDP : PROTO_ESP;
+    const protocol = encap ? udp.PROTOCOL : esp.PROTOCOL;
     if (this.#version === 4) {
       this.#template[0] = 0x45;
       this.#template[9] = protocol;
@@ -116,7 +112,8 @@ export class OuterHeader {
 
   /**
    * Writes the header at `at`, reading what it copies from the inner packet at `innerAt`, which must still be in
-   * the clear. The checksum of a UDP header is 0 (RFC 3948 §2.1).
+   * the clear. The checksum of a UDP header is 0 (RFC 3948 §2.1). Linux does not accept that over IPv6 (RFC 8200
+   * §8.1), so there the caller fills it once the packet is sealed: `fillTransport` in `wire/checksum.ts`.
    * @param totalLen bytes of the whole packet, this header to ICV; at most 65535 (IPv6: 65575)
    */
   emit(slab: Uint8Array, at: number, innerAt: number, totalLen: number): void {
@@ -147,15 +144,15 @@ export class OuterHeader {
       sum = (sum & 0xffff) + (sum >>> 16);
       putU16(slab, at + 10, ~sum);
     } else {
-      const label = rules.flowLabel !== 'copy' ? rules.flowLabel : inner4 ? 0 : u32(slab, innerAt) & 0xfffff;
+      const label = rules.flowLabel !== 'copy' ? rules.flowLabel : inner4 ? 0 : ipv6.flowLabel(slab, innerAt);
       slab[at] = 0x60 | (tos >>> 4);
       slab[at + 1] = ((tos & 0xf) << 4) | (label >>> 16);
       putU16(slab, at + 2, label);
-      putU16(slab, at + 4, totalLen - IPV6_LEN);
+      putU16(slab, at + 4, totalLen - ipv6.HEADER_LEN);
       slab[at + 7] = ttl;
     }
 
-    const ipLen = this.#version === 4 ? IPV4_LEN : IPV6_LEN;
+    const ipLen = this.#version === 4 ? ipv4.HEADER_LEN : ipv6.HEADER_LEN;
     if (this.length > ipLen) putU16(slab, at + ipLen + 4, totalLen - ipLen);
   }
 }
@@ -189,27 +186,24 @@ function outerEcn(rules: HeaderRules, innerTos: number): number {
 }
 
 function outerDf(rules: HeaderRules, slab: Uint8Array, innerAt: number, inner4: boolean): number {
-  if (rules.df !== 'copy') return rules.df === 'set' ? DF : 0;
-  if (inner4) return u16(slab, innerAt + 6) & DF;
-  return IPV6_LEN + u16(slab, innerAt + 4) <= IPV6_MIN_MTU ? 0 : DF;
+  if (rules.df !== 'copy') return rules.df === 'set' ? ipv4.DF : 0;
+  return inner4 ? u16(slab, innerAt + 6) & ipv4.DF : ipv4.DF;
 }
 
 /** TOS of IPv4, traffic class of IPv6: DSCP and ECN in one byte. */
 function readTos(b: Uint8Array, at: number, isV4: boolean): number {
-  return isV4 ? b[at + 1]! : (u16(b, at) >>> 4) & 0xff;
+  return isV4 ? ipv4.tos(b, at) : ipv6.trafficClass(b, at);
 }
 
-/** Writes it; the checksum of IPv4 follows (RFC 1624 §3: ~(~HC + ~m + m')). */
+/** Writes it; the checksum of IPv4 follows. */
 function writeTos(b: Uint8Array, at: number, isV4: boolean, tos: number): void {
   if (!isV4) {
-    b[at] = (b[at]! & 0xf0) | (tos >>> 4);
-    b[at + 1] = ((tos & 0xf) << 4) | (b[at + 1]! & 0xf);
+    ipv6.setTrafficClass(b, at, tos);
     return;
   }
-  const sum = (~u16(b, at + 10) & 0xffff) + (~b[at + 1]! & 0xffff) + tos;
-  const folded = (sum & 0xffff) + (sum >>> 16);
-  b[at + 1] = tos;
-  putU16(b, at + 10, ~(folded + (folded >>> 16)));
+  const before = u16(b, at);
+  ipv4.setTos(b, at, tos);
+  putU16(b, at + 10, update(ipv4.checksum(b, at), before, u16(b, at)));
 }
 
 function inRange(what: string, value: 'copy' | number, least: number, most: number): void {

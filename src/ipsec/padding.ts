@@ -7,9 +7,7 @@
  * ```
  * @module
  */
-
-/** Bytes of trailer besides the padding: pad length and next header. */
-export const TRAILER_LEN = 2;
+import { TRAILER_LEN } from '../wire/esp.ts';
 
 /**
  * The least padding that makes payload, padding and the two trailer bytes a multiple of `align`.

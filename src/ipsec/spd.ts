@@ -1,0 +1,195 @@
+/**
+ * The security policy database: which packets are to be protected, pass, or are dropped (RFC 4301 §4.4.1), with
+ * the answers of Linux's `ip xfrm policy`.
+ *
+ * - A policy matches by addresses, protocol, ports and mark. The lowest priority value wins; among equals the
+ *   oldest policy does, however narrow its prefixes are.
+ * - Where TCP and its like have ports, ICMP has type (as source port) and code (as destination port).
+ * - A fragment has no ports, not even the first one. A policy that asks for a port does not match it.
+ *
+ * **Not** here: interface ids, security contexts, policies of sockets. Unlike Linux, the IPv6 walk steps over an
+ * authentication header.
+ * @module
+ */
+import { equalBytes, u16 } from '../base/bytes.ts';
+import { type Address, inPrefix, type Prefix } from '../wire/address.ts';
+import * as ipv4 from '../wire/ipv4.ts';
+import * as ipv6 from '../wire/ipv6.ts';
+import { FRAGMENT, Walk } from '../wire/ipv6-extensions.ts';
+import type { Mark } from './sa-config.ts';
+
+/** Where a packet is asked about: leaving, for this host, or passing through it after decryption. */
+export type Direction = 'in' | 'out' | 'fwd';
+
+export type Action = 'allow' | 'block';
+
+/** Which packets; what is absent is any. Both prefixes are of one family. */
+export interface Selector {
+  readonly src: Prefix;
+  readonly dst: Prefix;
+  /** IP protocol number. */
+  readonly proto?: number;
+  /** Source port, or ICMP type. */
+  readonly sport?: number;
+  /** Destination port, or ICMP code. */
+  readonly dport?: number;
+}
+
+/** The SA that a policy asks for; what is absent, any SA has. */
+export interface Template {
+  readonly src?: Address;
+  readonly dst?: Address;
+  readonly spi?: number;
+  readonly reqid?: number;
+  readonly mode: 'tunnel' | 'transport';
+  /** `use`: without such an SA the packet passes all the same. */
+  readonly level: 'required' | 'use';
+}
+
+export interface Policy {
+  readonly dir: Direction;
+  readonly selector: Selector;
+  readonly action: Action;
+  /** Lower wins. */
+  readonly priority: number;
+  /** Compared under its mask; absent, any mark. */
+  readonly mark?: Mark;
+  /** No templates: what matches passes in the clear. */
+  readonly templates: readonly Template[];
+}
+
+/** No port: the packet is a fragment, or its protocol has none. No policy asks for it. */
+const NO_PORT = -1;
+
+export class Spd {
+  /** What becomes of a packet that no policy matches (`ip xfrm policy setdefault`). */
+  readonly defaults: Readonly<Record<Direction, Action>>;
+  /** In the order in which they are asked. */
+  readonly #policies: Readonly<Record<Direction, Policy[]>> = { in: [], out: [], fwd: [] };
+  readonly #walk = new Walk();
+  /** What was read last of the packet at hand. */
+  #proto = 0;
+  #sport = NO_PORT;
+  #dport = NO_PORT;
+
+  /** @param defaults those that are not `allow` */
+  constructor(defaults: Partial<Record<Direction, Action>> = {}) {
+    this.defaults = { in: 'allow', out: 'allow', fwd: 'allow', ...defaults };
+  }
+
+  /** The policies of one direction, in the order in which they are asked. */
+  policies(dir: Direction): readonly Policy[] {
+    return this.#policies[dir];
+  }
+
+  /**
+   * Adds a policy, or replaces the one with the same direction, selector and mark (`ip xfrm policy update`). With
+   * the same priority it takes the old one's place, age included.
+   */
+  set(policy: Policy): void {
+    const list = this.#policies[policy.dir];
+    const old = list.findIndex((p) => isSame(p, policy));
+    if (old >= 0 && list[old]!.priority === policy.priority) {
+      list[old] = policy;
+      return;
+    }
+    if (old >= 0) list.splice(old, 1);
+    const later = list.findIndex((p) => p.priority > policy.priority);
+    list.splice(later < 0 ? list.length : later, 0, policy);
+  }
+
+  /** Removes the policy with the same direction, selector and mark; false when there is none. */
+  remove(policy: Pick<Policy, 'dir' | 'selector' | 'mark'>): boolean {
+    const list = this.#policies[policy.dir];
+    const at = list.findIndex((p) => isSame(p, policy));
+    if (at < 0) return false;
+    list.splice(at, 1);
+    return true;
+  }
+
+  /**
+   * The policy for the IP packet at `at`, which `wire` has found whole. Allocates nothing; takes time in
+   * proportion to the number of policies.
+   * @param mark the packet's mark
+   * @returns `undefined` when none matches: {@link defaults} then decides
+   */
+  lookup(dir: Direction, slab: Uint8Array, at: number, mark: number): Policy | undefined {
+    const list = this.#policies[dir];
+    const isV4 = slab[at]! >>> 4 === 4;
+    const len = isV4 ? ipv4.ADDRESS_LEN : ipv6.ADDRESS_LEN;
+    const srcAt = at + (isV4 ? ipv4.SRC_AT : ipv6.SRC_AT);
+    let isRead = false;
+    for (let i = 0; i < list.length; i++) {
+      const policy = list[i]!;
+      // The mark first: with Cilium it names the peer, so nearly every other policy ends here.
+      if (policy.mark && ((mark & policy.mark.mask) ^ policy.mark.value) !== 0) continue;
+      const { selector } = policy;
+      if (!inPrefix(selector.dst, slab, srcAt + len, len) || !inPrefix(selector.src, slab, srcAt, len))
+        continue;
+      if (selector.proto !== undefined || selector.sport !== undefined || selector.dport !== undefined) {
+        if (!isRead) this.#readUpper(slab, at, isV4);
+        isRead = true;
+        if (selector.proto !== undefined && selector.proto !== this.#proto) continue;
+        if (selector.sport !== undefined && selector.sport !== this.#sport) continue;
+        if (selector.dport !== undefined && selector.dport !== this.#dport) continue;
+      }
+      return policy;
+    }
+    return undefined;
+  }
+
+  /** Reads protocol and ports, if the packet has them. */
+  #readUpper(b: Uint8Array, at: number, isV4: boolean): void {
+    this.#sport = NO_PORT;
+    this.#dport = NO_PORT;
+    let upperAt: number;
+    let end: number;
+    if (isV4) {
+      this.#proto = ipv4.protocol(b, at);
+      if (ipv4.isFragment(b, at)) return;
+      upperAt = at + ipv4.headerLen(b, at);
+      end = at + ipv4.totalLength(b, at);
+    } else {
+      const walk = this.#walk;
+      end = at + ipv6.HEADER_LEN + ipv6.payloadLength(b, at);
+      const isBroken = walk.run(b, at, end) !== undefined;
+      // A later fragment does not show what it carries, but its fragment header says it.
+      this.#proto = walk.protocol === FRAGMENT ? b[walk.fragmentAt]! : walk.protocol;
+      if (isBroken || walk.fragmentAt >= 0) return;
+      upperAt = walk.at;
+    }
+    switch (this.#proto) {
+      case 6: // TCP
+      case 17: // UDP
+      case 33: // DCCP
+      case 132: // SCTP
+      case 136: // UDP-Lite
+        if (upperAt + 4 > end) return;
+        this.#sport = u16(b, upperAt);
+        this.#dport = u16(b, upperAt + 2);
+        return;
+      case 1: // ICMP
+      case 58: // ICMPv6
+        if (upperAt + 2 > end) return;
+        this.#sport = b[upperAt]!;
+        this.#dport = b[upperAt + 1]!;
+    }
+  }
+}
+
+/** Linux keeps one policy for each direction, selector and mark. */
+function isSame(a: Policy, b: Pick<Policy, 'selector' | 'mark'>): boolean {
+  return (
+    samePrefix(a.selector.src, b.selector.src) &&
+    samePrefix(a.selector.dst, b.selector.dst) &&
+    a.selector.proto === b.selector.proto &&
+    a.selector.sport === b.selector.sport &&
+    a.selector.dport === b.selector.dport &&
+    (a.mark?.value ?? 0) === (b.mark?.value ?? 0) &&
+    (a.mark?.mask ?? 0) === (b.mark?.mask ?? 0)
+  );
+}
+
+function samePrefix(a: Prefix, b: Prefix): boolean {
+  return a.bits === b.bits && equalBytes(a.address, b.address);
+}
