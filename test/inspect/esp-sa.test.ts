@@ -1,0 +1,317 @@
+import * as fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { toHex } from '../../src/base/bytes.ts';
+import { InputError } from '../../src/base/errors.ts';
+import { joinFields, parseEspSa, splitFields, writeEspSa } from '../../src/inspect/esp-sa.ts';
+import type { SaConfig } from '../../src/ipsec/sa-config.ts';
+import { formatAddress, parseAddress } from '../../src/wire/address.ts';
+import { anySa, EVERY_SUITE, KEY_MARK } from '../support/arbitrary-sa.ts';
+
+const RUNS = Number(process.env['ESPLANE_FUZZ_RUNS'] ?? 500);
+const KEY = '0x4142434445464748494a4b4c4d4e4f5001020304';
+const GCM = 'AES-GCM with 16 octet ICV [RFC4106]';
+
+/** A line of the table with some fields replaced. */
+function row(over: Record<number, string> = {}, more: readonly string[] = []): string {
+  const fields = ['IPv4', '10.0.0.1', '10.0.0.2', '0x00000003', GCM, KEY, 'NULL', '', ...more];
+  for (const [i, field] of Object.entries(over)) fields[Number(i)] = field;
+  return `${fields.map((field) => `"${field}"`).join(',')}\n`;
+}
+
+function sa(over: Partial<SaConfig> = {}): SaConfig {
+  return { ...parseEspSa(row(), 'x')[0]!, ...over };
+}
+
+function failure(text: string): string {
+  try {
+    parseEspSa(text, 'esp_sa');
+  } catch (error) {
+    expect(error).toBeInstanceOf(InputError);
+    return (error as InputError).message;
+  }
+  throw new Error('nothing was thrown');
+}
+
+describe('parseEspSa', () => {
+  it('reads an SA, with tunnel mode and no window where the table is silent', () => {
+    const [{ src, dst, keys, ...rest }] = parseEspSa(`# a comment\n\n${row()}`, 'esp_sa') as [SaConfig];
+    expect([formatAddress(src), formatAddress(dst)]).toEqual(['10.0.0.1', '10.0.0.2']);
+    expect(`0x${toHex(keys.key())}${toHex(keys.salt())}`).toBe(KEY);
+    expect(keys.suite).toMatchObject({ name: 'rfc4106(gcm(aes))', keyLen: 16, icvLen: 16 });
+    expect(rest).toEqual({
+      spi: 3,
+      mode: 'tunnel',
+      esn: false,
+      replayWindow: 0,
+      reqid: 0,
+      flags: [],
+      origin: 'esp_sa:3',
+    });
+  });
+
+  it.each([
+    ['AES-GCM with 8 octet ICV [RFC4106]', KEY, 'NULL', '', 'rfc4106(gcm(aes))', 64],
+    ['AES-GCM with 12 octet ICV [RFC4106]', KEY, 'NULL', '', 'rfc4106(gcm(aes))', 96],
+    // What strongSwan's save-keys plugin writes.
+    ['AES-GCM [RFC4106]', KEY, 'ANY 128 bit authentication [no checking]', '0x', 'rfc4106(gcm(aes))', 128],
+    ['AES-GCM [RFC4106]', KEY, 'ANY 64 bit authentication [no checking]', '', 'rfc4106(gcm(aes))', 64],
+    [
+      'ChaCha20 with Poly1305 [RFC7634]',
+      `0x${'07'.repeat(36)}`,
+      'NULL',
+      '',
+      'rfc7539esp(chacha20,poly1305)',
+      128,
+    ],
+    [
+      'AES-CBC [RFC3602]',
+      `0x${'07'.repeat(16)}`,
+      'HMAC-SHA-1-96 [RFC2404]',
+      '0x01',
+      'authenc(hmac(sha1),cbc(aes))',
+      96,
+    ],
+    [
+      'AES-CBC [RFC3602]',
+      `0x${'07'.repeat(32)}`,
+      'HMAC-SHA-256-96 [draft-ietf-ipsec-ciph-sha-256-00]',
+      '0x01',
+      'authenc(hmac(sha256),cbc(aes))',
+      96,
+    ],
+    [
+      'AES-CBC [RFC3602]',
+      `0x${'07'.repeat(16)}`,
+      'HMAC-SHA-256-128 [RFC4868]',
+      '0x01',
+      'authenc(hmac(sha256),cbc(aes))',
+      128,
+    ],
+    [
+      'AES-CBC [RFC3602]',
+      `0x${'07'.repeat(16)}`,
+      'HMAC-SHA-384-192 [RFC4868]',
+      '0x01',
+      'authenc(hmac(sha384),cbc(aes))',
+      192,
+    ],
+    [
+      'AES-CBC [RFC3602]',
+      `0x${'07'.repeat(16)}`,
+      'HMAC-SHA-512-256 [RFC4868]',
+      '0x01',
+      'authenc(hmac(sha512),cbc(aes))',
+      256,
+    ],
+    ['AES-CBC [RFC3602]', `0x${'07'.repeat(16)}`, 'NULL', '', 'authenc(digest_null,cbc(aes))', 0],
+    ['NULL', '', 'HMAC-SHA-256-128 [RFC4868]', 'abcd', 'authenc(hmac(sha256),ecb(cipher_null))', 128],
+  ])('reads %s with key %s and %s', (encryption, key, auth, authKey, name, icvBits) => {
+    const [{ keys }] = parseEspSa(row({ 4: encryption, 5: key, 6: auth, 7: authKey }), 'x') as [SaConfig];
+    expect(keys.suite).toMatchObject({ name, icvLen: icvBits / 8 });
+  });
+
+  it('takes a key without 0x for text, as Wireshark does', () => {
+    const [{ keys }] = parseEspSa(row({ 5: 'ABCDEFGHIJKLMNOPsalt' }), 'x') as [SaConfig];
+    expect(toHex(keys.key()) + toHex(keys.salt())).toBe(
+      toHex(new TextEncoder().encode('ABCDEFGHIJKLMNOPsalt')),
+    );
+  });
+
+  it('reads wildcards as any address', () => {
+    const [one] = parseEspSa(row({ 1: '*', 2: '10.0.0.2' }), 'x') as [SaConfig];
+    expect(formatAddress(one.src)).toBe('0.0.0.0');
+    const [six] = parseEspSa(row({ 0: 'IPv6', 1: '*', 2: 'fd00::1' }), 'x') as [SaConfig];
+    expect([formatAddress(six.src), formatAddress(six.dst)]).toEqual(['::', 'fd00::1']);
+    const both = parseEspSa(row({ 0: 'Any', 1: 'whatever', 2: '' }), 'x');
+    expect(both.map(({ src }) => formatAddress(src))).toEqual(['0.0.0.0', '::']);
+  });
+
+  it('reads decimal SPIs, and the last two fields of Wireshark 4.6', () => {
+    expect(parseEspSa(row({ 3: '3' }), 'x')[0]).toMatchObject({ spi: 3, esn: false });
+    expect(parseEspSa(row({}, ['64-bit', '1f']), 'x')[0]).toMatchObject({
+      esn: true,
+      sequence: { seqHi: 0x1f, seq: 0, oseqHi: 0x1f, oseq: 0 },
+    });
+    expect(parseEspSa(row({}, ['32-bit', '0']), 'x')[0]).not.toHaveProperty('sequence');
+    expect(parseEspSa(row({}, ['64-bit']), 'x')[0]).toMatchObject({ esn: true });
+  });
+
+  it('does not mind Windows line ends, blanks around commas, or bare fields', () => {
+    const plain = parseEspSa(row() + row(), 'x').length;
+    expect(parseEspSa((row() + row()).replaceAll('\n', '\r\n'), 'x').length).toBe(plain);
+    expect(parseEspSa(row().replaceAll('","', '" , "'), 'x').length).toBe(1);
+    expect(parseEspSa(row().replaceAll('"', ''), 'x').length).toBe(1);
+  });
+
+  it.each([
+    ['seven fields', row().replace(',""', ''), /^esp_sa:1: 7 fields; an SA has 8 or 10\./],
+    ['eleven fields', row({}, ['32-bit', '0', 'x']), /^esp_sa:1: 11 fields/],
+    ['any SPI', row({ 3: '*' }), /^esp_sa:1: the SPI is a pattern.* Write one line for each SPI\.$/],
+    ['part of an SPI', row({ 3: '0x0000000*' }), /^esp_sa:1: the SPI is a pattern/],
+    ['an SPI of 33 bits', row({ 3: '4294967296' }), /^esp_sa:1: the SPI is no number of 32 bits/],
+    ['an octal SPI', row({ 3: '010' }), /^esp_sa:1: the SPI is no number of 32 bits/],
+    ['part of an address', row({ 1: '10.0.*.1' }), /^esp_sa:1: an address is neither IPv4 nor "\*"/],
+    ['an address of the other family', row({ 0: 'IPv6' }), /^esp_sa:1: an address is neither IPv6 nor "\*"/],
+    ['another protocol', row({ 0: 'constructor' }), /^esp_sa:1: the first field is not IPv4, IPv6 or Any/],
+    [
+      'a cipher that esplane does not have',
+      row({ 4: 'TripleDES-CBC [RFC2451]' }),
+      /^esp_sa:1: esplane does not have this encryption algorithm\. Known are AES-GCM/,
+    ],
+    [
+      'a MAC that esplane does not have',
+      row({ 4: 'NULL', 5: '', 6: 'HMAC-MD5-96 [RFC2403]' }),
+      /^esp_sa:1: esplane does not have this integrity algorithm\. Known are HMAC-SHA-1-96/,
+    ],
+    [
+      'an ICV that nobody could check',
+      row({ 4: 'NULL', 5: '', 6: 'ANY 96 bit authentication [no checking]' }),
+      /^esp_sa:1: the integrity algorithm is not named, and esplane opens no packet unchecked/,
+    ],
+    ['a key too short', row({ 5: KEY.slice(0, -2) }), /^esp_sa:1: rfc4106\(gcm\(aes\)\): key of 19 bytes/],
+    ['a key cut off', row({ 5: KEY.slice(0, -1) }), /^esp_sa:1: a key is cut off/],
+    [
+      'a hidden key',
+      row({ 5: '<<hidden: use --show-keys>>' }),
+      /^esp_sa:1: the key is hidden\. Write the table with its keys/,
+    ],
+    ['SN of another length', row({}, ['48-bit', '0']), /^esp_sa:1: SN is not "32-bit" or "64-bit"/],
+    ['high bits that are none', row({}, ['64-bit', 'x']), /^esp_sa:1: ESN High Bits is not hexadecimal/],
+    ['an open quotation', '"IPv4","10.0.0.1', /^esp_sa:1: a quotation mark is missing/],
+    ['text after a quotation', '"IPv4"x,"10.0.0.1"', /^esp_sa:1: a quotation mark is missing/],
+  ])('refuses %s', (_, text, message) => {
+    expect(failure(text)).toMatch(message);
+  });
+
+  it('refuses damaged tables with an InputError, never with a key in it', () => {
+    const base =
+      row() +
+      row(
+        {
+          4: 'AES-CBC [RFC3602]',
+          5: `0x${'c1'.repeat(16)}`,
+          6: 'HMAC-SHA-1-96 [RFC2404]',
+          7: `0x${'c2'.repeat(20)}`,
+        },
+        ['64-bit', '0'],
+      );
+    let refused = 0;
+    fc.assert(
+      fc.property(
+        fc.array(fc.tuple(fc.nat(base.length), fc.nat(8), fc.string({ unit: 'binary', maxLength: 4 })), {
+          minLength: 1,
+          maxLength: 4,
+        }),
+        (damages) => {
+          let text = base;
+          for (const [at, cut, put] of damages) text = text.slice(0, at) + put + text.slice(at + cut);
+          try {
+            parseEspSa(text, 'f');
+          } catch (error) {
+            expect(error).toBeInstanceOf(InputError);
+            expect((error as InputError).message).toMatch(/^f:\d+: [^\n]+$/);
+            expect((error as InputError).message).not.toMatch(/[0-9a-f]{16}/);
+            refused++;
+          }
+        },
+      ),
+      { numRuns: RUNS },
+    );
+    expect(refused).toBeGreaterThan(0);
+  });
+});
+
+describe('writeEspSa', () => {
+  it('writes eight fields, and ten for ESN', () => {
+    expect(writeEspSa([sa()], { showKeys: true })).toBe(row());
+    expect(writeEspSa([sa({ esn: true })], { showKeys: true })).toBe(row({}, ['64-bit', '0']));
+    const sequence = { seqHi: 0, seq: 0, oseqHi: 0x1f, oseq: 7 };
+    expect(writeEspSa([sa({ esn: true, sequence })], { showKeys: true })).toBe(row({}, ['64-bit', '1f']));
+  });
+
+  it('writes as many fields as it is asked for', () => {
+    expect(writeEspSa([sa()], { showKeys: true, fields: 10 })).toBe(row({}, ['32-bit', '0']));
+    expect(writeEspSa([sa({ esn: true })], { showKeys: true, fields: 8 })).toBe(row());
+  });
+
+  it('writes any address as a wildcard', () => {
+    expect(writeEspSa([sa({ src: new Uint8Array(4) })], { showKeys: true })).toBe(row({ 1: '*' }));
+    const v6 = { src: new Uint8Array(16), dst: parseAddress('fd00:10:244:1::1')! };
+    expect(writeEspSa([sa(v6)], { showKeys: true })).toBe(row({ 0: 'IPv6', 1: '*', 2: 'fd00:10:244:1::1' }));
+  });
+
+  it('hides keys unless they are asked for', () => {
+    const text = writeEspSa([sa()], { showKeys: false });
+    expect(text).toBe(row({ 5: '<<hidden: use --show-keys>>' }));
+    fc.assert(
+      fc.property(anySa, (one) => {
+        expect(writeEspSa([one], { showKeys: false })).not.toContain(KEY_MARK);
+      }),
+      { numRuns: 100 },
+    );
+  });
+
+  it.each([
+    ['gmac-128', /^# Wireshark has no AES-GMAC: SPI 0x00000003 of x:1\n$/],
+    [
+      'cbc-128+hmac(sha1)/160',
+      /^# Wireshark has no hmac-sha1 with an ICV of 160 bits: SPI 0x00000003 of x:1\n$/,
+    ],
+    [
+      'cbc-128+hmac(sha256)/256',
+      /^# .* decrypts the next line without a check\n"IPv4",.*"ANY 256 bit authentication \[no checking\]","0xc0/,
+    ],
+    [
+      'chacha20',
+      /^# Wireshark up to 4\.0 .* refuses the next line\n"IPv4",.*"ChaCha20 with Poly1305 \[RFC7634\]","0xc0/,
+    ],
+  ])('says of %s what Wireshark cannot do', (suite, text) => {
+    const keys = EVERY_SUITE.find(([name]) => name === suite)![1];
+    expect(writeEspSa([sa({ keys })], { showKeys: true })).toMatch(text);
+  });
+
+  it('is read again as the same SAs', () => {
+    let same = 0;
+    fc.assert(
+      fc.property(anySa, (one) => {
+        const text = writeEspSa([one], { showKeys: true, fields: 10 });
+        if (text.startsWith('#')) return; // what Wireshark cannot take
+        const [again] = parseEspSa(text, 'x') as [SaConfig];
+        expect(again.src).toEqual(one.src);
+        expect(again.dst).toEqual(one.dst);
+        expect([again.spi, again.esn]).toEqual([one.spi, one.esn]);
+        expect(again.keys.equals(one.keys)).toBe(true);
+        if (one.esn && one.sequence) {
+          expect(again.sequence?.seqHi ?? 0).toBe(Math.max(one.sequence.seqHi, one.sequence.oseqHi));
+        }
+        same++;
+      }),
+      { numRuns: RUNS },
+    );
+    expect(same).toBeGreaterThan(RUNS / 4);
+  });
+});
+
+describe('splitFields', () => {
+  it.each([
+    ['"a","b"', ['a', 'b']],
+    ['"a""b","c,d"', ['a"b', 'c,d']],
+    ['"a\\x22b","\\\\","\\""', ['a"b', '\\', '"']],
+    ['a , "b" ,c', ['a', 'b', 'c']],
+    ['"",', ['', '']],
+  ])('takes %s apart', (line, fields) => {
+    expect(splitFields(line)).toEqual(fields);
+  });
+
+  it('undoes joinFields', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.string({ unit: 'binary-ascii' }), { minLength: 1, maxLength: 10 }),
+        (fields) => {
+          expect(splitFields(joinFields(fields))).toEqual(fields);
+        },
+      ),
+      { numRuns: RUNS },
+    );
+  });
+});
