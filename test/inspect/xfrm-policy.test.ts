@@ -1,0 +1,162 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import * as fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { InputError } from '../../src/base/errors.ts';
+import { parseXfrmPolicy } from '../../src/inspect/xfrm-policy.ts';
+import { formatAddress, formatPrefix } from '../../src/wire/address.ts';
+import { needs, SHARED, shared } from '../support/needs.ts';
+
+const RUNS = Number(process.env['ESPLANE_FUZZ_RUNS'] ?? 500);
+
+const PLAIN = `src 0.0.0.0/0 dst 10.20.0.0/16 
+	dir out priority 7 ptype main 
+	mark 0x3e00/0xff00 
+	tmpl src 10.0.0.1 dst 10.0.0.2
+		proto esp spi 0x00000003 reqid 1 mode tunnel
+src 0.0.0.0/0 dst 10.10.0.0/16 
+	dir in priority 0 ptype main 
+	mark 0xd00/0xf00 
+	tmpl src 10.0.0.2 dst 10.0.0.1
+		proto esp reqid 1 mode tunnel
+		level use 
+	tmpl src :: dst ::
+		proto comp reqid 2 mode transport
+src 0.0.0.0/0 dst 0.0.0.0/0 
+	socket in priority 0 ptype main 
+src 0.0.0.0/0 dst 10.30.0.0/16 
+	dir fwd action block priority 2147483647 ptype main 
+`;
+
+const STATS = `src 0.0.0.0/0 dst 10.20.0.0/16 uid 0
+	dir out action allow index 1 priority 7 ptype main share any flag  (0x00000000)
+	lifetime config:
+	  limit: soft (INF)(bytes), hard (INF)(bytes)
+	  limit: soft (INF)(packets), hard (INF)(packets)
+	  expire add: soft 0(sec), hard 0(sec)
+	  expire use: soft 0(sec), hard 0(sec)
+	lifetime current:
+	  0(bytes), 0(packets)
+	  add 2026-11-23 00:52:36 use -
+	mark 0x3e00/0xff00 
+	tmpl src 10.0.0.1 dst 10.0.0.2
+		proto esp spi 0x00000003(3) reqid 1(0x00000001) mode tunnel
+		level required share any 
+		enc-mask ffffffff auth-mask ffffffff comp-mask ffffffff
+`;
+
+/** With addresses as text. */
+function plain(text: string) {
+  return parseXfrmPolicy(text, 'p').map(({ src, dst, templates, ...rest }) => ({
+    src: formatPrefix(src),
+    dst: formatPrefix(dst),
+    ...rest,
+    templates: templates.map((t) => ({ ...t, src: formatAddress(t.src), dst: formatAddress(t.dst) })),
+  }));
+}
+
+const FIRST = {
+  src: '0.0.0.0/0',
+  dst: '10.20.0.0/16',
+  direction: 'out',
+  socket: false,
+  action: 'allow',
+  priority: 7,
+  mark: { value: 0x3e00, mask: 0xff00 },
+  origin: 'p:1',
+  templates: [
+    { src: '10.0.0.1', dst: '10.0.0.2', proto: 'esp', spi: 3, reqid: 1, mode: 'tunnel', optional: false },
+  ],
+};
+
+describe('parseXfrmPolicy', () => {
+  it('reads policies with their templates', () => {
+    const [first, second, third, fourth, ...none] = plain(PLAIN);
+    expect(none).toEqual([]);
+    expect(first).toEqual(FIRST);
+    expect(second).toMatchObject({
+      direction: 'in',
+      templates: [
+        { src: '10.0.0.2', optional: true },
+        { src: '::', proto: 'comp', reqid: 2, mode: 'transport', optional: false },
+      ],
+    });
+    expect(second!.templates[0]).not.toHaveProperty('spi');
+    expect(third).toMatchObject({ socket: true, direction: 'in', templates: [] });
+    expect(fourth).toMatchObject({ direction: 'fwd', action: 'block', priority: 2147483647 });
+  });
+
+  it('reads the same from ip -s, and from pasted text', () => {
+    expect(plain(STATS)).toEqual([FIRST]);
+    expect(plain(STATS.replaceAll('\t', '  ').replaceAll('\n', '\r\n'))).toEqual([FIRST]);
+    expect(plain(STATS.replace(/^\s+/gm, ''))).toEqual([FIRST]);
+    expect(plain(STATS.trimEnd().replaceAll('\n', '\\'))).toEqual([FIRST]);
+  });
+
+  it('passes over states and prompts', () => {
+    const state = 'src 10.0.0.1 dst 10.0.0.2\n\tproto esp spi 0x00000003 reqid 1 mode tunnel\n\tdir in\n';
+    expect(plain(`# ip xfrm policy\n${STATS}$ ip xfrm state\n\tdir in\n${state}`)).toEqual([
+      { ...FIRST, origin: 'p:2' },
+    ]);
+    expect(plain('')).toEqual([]);
+  });
+
+  it.each([
+    [
+      'a bad prefix',
+      PLAIN.replace('10.20.0.0/16', '10.20.0.0/33'),
+      /^p:1: a policy begins with two prefixes/,
+    ],
+    ['no direction', 'src 0.0.0.0/0 dst 0.0.0.0/0\n\tmark 1/1\n', /^p:1: the policy has no line `dir …`/],
+    ['a strange direction', PLAIN.replace('dir out', 'dir up'), /^p:2: cannot read the direction/],
+    ['a bad priority', PLAIN.replace('priority 7', 'priority x'), /^p:2: cannot read the priority/],
+    [
+      'a bad template',
+      PLAIN.replace('tmpl src 10.0.0.1', 'tmpl src 10.0.0'),
+      /^p:4: cannot read the source of the template/,
+    ],
+    ['a bad SPI', PLAIN.replace('0x00000003', '0x000000031'), /^p:5: cannot read the SPI of the template/],
+  ])('refuses %s', (_, text, message) => {
+    expect(() => parseXfrmPolicy(text, 'p')).toThrow(message);
+    expect(() => parseXfrmPolicy(text, 'p')).toThrow(InputError);
+  });
+
+  it('refuses damaged texts with an InputError and nothing else', () => {
+    let refused = 0;
+    const text = PLAIN + STATS;
+    fc.assert(
+      fc.property(
+        fc.nat(text.length),
+        fc.nat(12),
+        fc.string({ unit: 'binary', maxLength: 4 }),
+        (at, cut, put) => {
+          try {
+            parseXfrmPolicy(text.slice(0, at) + put + text.slice(at + cut), 'p');
+          } catch (error) {
+            expect(error).toBeInstanceOf(InputError);
+            refused++;
+          }
+        },
+      ),
+      { numRuns: RUNS },
+    );
+    expect(refused).toBeGreaterThan(0);
+  });
+});
+
+needs([shared('captures')], 'parseXfrmPolicy on the texts of a real kernel', () => {
+  const files = readdirSync(`${SHARED}captures`, { recursive: true, encoding: 'utf8' })
+    .filter((file) => file.endsWith('xfrm_policy.txt'))
+    .sort();
+
+  it.each(files)('%s', (file) => {
+    const text = readFileSync(`${SHARED}captures/${file}`, 'utf8');
+    const policies = parseXfrmPolicy(text, file);
+    const all = (pattern: RegExp) => [...text.matchAll(pattern)].map((match) => match[1]!);
+    expect(policies.length).toBeGreaterThan(0);
+    expect(policies.map(({ src }) => formatPrefix(src))).toEqual(all(/^src (\S+)/gm));
+    expect(policies.map(({ direction }) => direction)).toEqual(all(/^\tdir (\w+)/gm));
+    expect(policies.flatMap(({ templates }) => templates.map(({ dst }) => formatAddress(dst)))).toEqual(
+      all(/tmpl src \S+ dst (\S+)/g),
+    );
+  });
+});
