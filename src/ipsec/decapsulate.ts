@@ -10,13 +10,14 @@
  *  5. the SA has not expired                   else XfrmInStateExpired
  *  6. the ICV is right                         else XfrmInStateProtoError
  *  7. padding leaves a payload, no dummy       else XfrmInStateProtoError
- *  8. the window is asked again, then moved    else XfrmInStateSeqError  (RFC 4303 §3.4.3: only now)
+ *  8. the window moves (RFC 4303 §3.4.3: only now)
  *  9. the payload is IP of the right version   else XfrmInStateModeError
  * 10. ECN is merged, TFC padding cut off, the inner header checked
  *
- * Steps 1 to 5 run for the whole batch, then the engine opens all of it in one call, then steps 7 to 10. The
- * answers are those of one packet after the other. Where an earlier packet of the batch could change what a
- * later one gets (under ESN, the guess of the high half), what is pending is finished first.
+ * Steps 1 to 5 run for the whole batch, then the engine opens all of it in one call, then steps 7 to 10, each
+ * packet asking the window once more. The answers are those of one packet after the other. Where an earlier
+ * packet of the batch could change what a later one gets (under ESN, the guess of the high half), what is
+ * pending is finished first.
  * @module
  */
 import { u8, u32 } from '../base/bytes.ts';
@@ -249,6 +250,14 @@ export class Decapsulator {
   #accept(batch: Batch, i: number, sa: SecurityAssociation, row: number): number {
     const jobs = this.#jobs;
     const { slab } = batch;
+    const hi = this.seqHi[i]!;
+    const lo = this.seqLo[i]!;
+    // 4. again: an earlier packet of this batch may have taken the number, or moved the window past it.
+    const seen = sa.window.check(hi, lo);
+    if (seen !== PASS) {
+      countReplay(sa, seen);
+      return seen;
+    }
     if (jobs.verdict[row] !== JOB_OK) {
       sa.stats.failed++;
       return BAD_ICV;
@@ -260,14 +269,7 @@ export class Decapsulator {
     const next = slab[textAt + textLen - 1]!;
     if (padLen + TRAILER >= textLen) return BAD_PADDING;
     if (next === NEXT_NONE) return DUMMY;
-    // 8. A copy of this packet may have been accepted since, in the same batch.
-    const hi = this.seqHi[i]!;
-    const lo = this.seqLo[i]!;
-    const seen = sa.window.check(hi, lo);
-    if (seen !== PASS) {
-      countReplay(sa, seen);
-      return seen;
-    }
+    // 8.
     sa.window.commit(hi, lo);
     const payloadLen = textLen - padLen - TRAILER;
     sa.life.count(payloadLen);

@@ -223,3 +223,8 @@ export function dropCode(reason: DropReason): number {
 export function dropRow(verdict: number): DropRow | undefined {
   return verdict === PASS ? undefined : DROPS[verdict - 1];
 }
+
+/** The row of a reason. */
+export function dropRowOf(reason: DropReason): DropRow {
+  return DROPS[dropCode(reason) - 1]!;
+}

@@ -1,0 +1,341 @@
+import { describe, expect, it } from 'vitest';
+import { hex, putU16, putU32 } from '../../src/base/bytes.ts';
+import { xorshift32 } from '../../src/base/rng.ts';
+import { JobTable } from '../../src/crypto/engine.ts';
+import { NodeEngine } from '../../src/crypto/node.ts';
+import { Decapsulator, writeAad } from '../../src/ipsec/decapsulate.ts';
+import { dropRow } from '../../src/ipsec/drop.ts';
+import { SecurityAssociation } from '../../src/ipsec/sa.ts';
+import type { SaConfig } from '../../src/ipsec/sa-config.ts';
+import { Sad } from '../../src/ipsec/sad.ts';
+import { TunnelEnd } from '../../src/ipsec/tunnel-end.ts';
+import * as ipv4 from '../../src/wire/ipv4.ts';
+import { Batch, PASS } from '../../src/wire/packet.ts';
+import { address, ipv4Packet, ipv6Packet, RANDOM, saConfig } from '../support/sa.ts';
+
+/**
+ * Builds an authentic ESP packet around any text, as a sender that does what it likes would: the peer that the
+ * encapsulator cannot be.
+ */
+class Forge {
+  readonly #engine = new NodeEngine();
+  readonly #sa: SecurityAssociation;
+
+  constructor(config: SaConfig) {
+    this.#sa = new SecurityAssociation(config, this.#engine, RANDOM);
+  }
+
+  /** @param text payload, padding, pad length, next header */
+  packet(seq: number, text: Uint8Array): Uint8Array {
+    const { config, salt, suite, key } = this.#sa;
+    const b = new Uint8Array(20 + 8 + 8 + text.length + suite.icvLen);
+    ipv4.emit(
+      {
+        ...ipv4.parse(ipv4Packet(20)),
+        totalLength: b.length,
+        protocol: 50,
+        src: config.src,
+        dst: config.dst,
+      },
+      b,
+    );
+    putU32(b, 20, config.spi);
+    putU32(b, 24, seq % 2 ** 32);
+    putU32(b, 32, seq);
+    b.set(text, 36);
+    const jobs = new JobTable(1);
+    jobs.count = 1;
+    jobs.key[0] = key;
+    jobs.textAt[0] = 36;
+    jobs.textLen[0] = text.length;
+    jobs.icvLen[0] = suite.icvLen;
+    jobs.aadLen[0] = writeAad(jobs.aad, 0, b, 20, config.esn, Math.floor(seq / 2 ** 32));
+    jobs.nonce.set(salt);
+    jobs.nonce.set(b.subarray(28, 36), 4);
+    this.#engine.seal(b, jobs);
+    return b;
+  }
+
+  /** A packet as it should be. */
+  good(seq: number, inner = ipv4Packet(64)): Uint8Array {
+    return this.packet(seq, textOf(inner, 4));
+  }
+}
+
+/** Payload with padding 1, 2, 3 … to four bytes, and its trailer. */
+function textOf(payload: Uint8Array, next: number, pad = (4 - ((payload.length + 2) % 4)) % 4): Uint8Array {
+  return Uint8Array.from([...payload, ...Array.from({ length: pad }, (_, i) => i + 1), pad, next]);
+}
+
+function receiverOf(config: SaConfig): TunnelEnd {
+  return new TunnelEnd(config, new NodeEngine(), RANDOM);
+}
+
+/** Everything a packet can move in an SA. */
+function stateOf({ sa }: TunnelEnd): unknown {
+  const { topHi, topLo, lost } = sa.window;
+  return { topHi, topLo, lost, packets: sa.life.packets, bytes: sa.life.bytes };
+}
+
+describe('what Linux would count', () => {
+  const config = saConfig({ esn: false, replayWindow: 64 });
+  const forge = new Forge(config);
+  const cut = (b: Uint8Array, len: number) => {
+    const short = b.slice(0, len);
+    putU16(short, 2, len);
+    return short;
+  };
+  const flip = (b: Uint8Array, at: number) => {
+    const bad = b.slice();
+    bad[at]! ^= 1;
+    return bad;
+  };
+  const cases = [
+    { name: 'seven bytes after the outer header', packet: cut(forge.good(9), 27), reason: 'header-error' },
+    { name: 'a SPI that nobody has', packet: flip(forge.good(9), 23), reason: 'no-state' },
+    { name: 'number 0', packet: forge.good(0), reason: 'replay-zero' },
+    { name: 'cut off in the IV', packet: cut(forge.good(9), 32), reason: 'too-short' },
+    { name: 'cut off in the ICV', packet: cut(forge.good(9), 50), reason: 'too-short' },
+    { name: 'a flipped bit of ciphertext', packet: flip(forge.good(9), 40), reason: 'bad-icv' },
+    {
+      name: 'no payload at all',
+      packet: forge.packet(9, textOf(new Uint8Array(0), 4)),
+      reason: 'bad-padding',
+    },
+    {
+      name: 'a pad length beyond the packet',
+      packet: forge.packet(9, Uint8Array.from([...ipv4Packet(62), 0xff, 4])),
+      reason: 'bad-padding',
+    },
+    { name: 'a dummy packet', packet: forge.packet(9, textOf(ipv4Packet(64), 59)), reason: 'dummy' },
+  ] as const;
+
+  it.each(cases)('$name: $reason, and nothing moves', ({ packet, reason }) => {
+    const receiver = receiverOf(config);
+    expect(receiver.decapsulate(forge.good(5)).verdict).toBe('ok');
+    const before = stateOf(receiver);
+    expect(receiver.decapsulate(packet)).toMatchObject({ verdict: 'drop', reason });
+    expect(stateOf(receiver)).toEqual(before);
+  });
+
+  const inner = [
+    { name: 'next header 41 around IPv4', text: textOf(ipv4Packet(64), 41), reason: 'inner-header' },
+    { name: 'ICMP where IP should be (the McGrew draft)', text: textOf(ipv4Packet(64), 1), reason: 'not-ip' },
+    {
+      name: 'an inner packet shorter than its header',
+      text: textOf(ipv4Packet(64).slice(0, 12), 4),
+      reason: 'inner-short',
+    },
+    {
+      name: 'an inner packet that says it is longer',
+      text: textOf(ipv4Packet(64).slice(0, 40), 4),
+      reason: 'inner-truncated',
+    },
+    {
+      name: 'an inner header length of 4 bytes',
+      text: textOf(Uint8Array.from([0x41, ...ipv4Packet(64).slice(1)]), 4),
+      reason: 'inner-header',
+    },
+  ] as const;
+
+  it.each(inner)('$name: $reason, after the window has moved', ({ text, reason }) => {
+    const receiver = receiverOf(config);
+    expect(receiver.decapsulate(forge.packet(9, text))).toMatchObject({ verdict: 'drop', reason });
+    expect(receiver.sa.window.topLo).toBe(9);
+    expect(receiver.sa.life.packets).toBe(1);
+  });
+
+  it('an IPv6 packet in an SA whose selector is IPv4 is not what it carries', () => {
+    const any4 = { address: address('0.0.0.0'), bits: 0 };
+    const receiver = receiverOf({ ...config, selector: { src: any4, dst: any4 } });
+    const packet = forge.packet(9, textOf(ipv6Packet(64), 41));
+    expect(receiver.decapsulate(packet)).toMatchObject({ reason: 'not-ip', counter: 'XfrmInStateModeError' });
+  });
+
+  it('addresses outside the selector', () => {
+    const receiver = receiverOf({
+      ...config,
+      selector: {
+        src: { address: address('10.9.0.0'), bits: 16 },
+        dst: { address: address('0.0.0.0'), bits: 0 },
+      },
+    });
+    expect(receiver.decapsulate(forge.good(1))).toMatchObject({ reason: 'selector-mismatch' });
+  });
+
+  it('an SA that is being deleted', () => {
+    const receiver = receiverOf(config);
+    receiver.sa.valid = false;
+    expect(receiver.decapsulate(forge.good(1))).toMatchObject({ reason: 'state-invalid' });
+  });
+
+  it('plain ESP for an SA that expects UDP', () => {
+    const receiver = receiverOf({ ...config, encap: { sport: 4500, dport: 4500 } });
+    expect(receiver.decapsulate(forge.good(1))).toMatchObject({
+      reason: 'encap-mismatch',
+      counter: 'XfrmInStateMismatch',
+    });
+  });
+
+  it('more packets than the hard limit', () => {
+    const receiver = receiverOf({ ...config, lifetime: { hardPackets: 2 } });
+    const got = [1, 2, 3].map((seq) => receiver.decapsulate(forge.good(seq)).verdict);
+    expect(got).toEqual(['ok', 'ok', 'drop']);
+    expect(receiver.decapsulate(forge.good(4))).toMatchObject({
+      reason: 'expired',
+      counter: 'XfrmInStateExpired',
+    });
+  });
+
+  it('a capture with a snap length says nothing about the packet', () => {
+    const receiver = receiverOf(config);
+    expect(receiver.decapsulate(forge.good(1).slice(0, 60))).toMatchObject({
+      reason: 'not-captured',
+      counter: null,
+    });
+  });
+});
+
+describe('what is inside', () => {
+  const config = saConfig();
+  const forge = new Forge(config);
+
+  it('TFC padding after the inner packet is cut off', () => {
+    const packet = ipv4Packet(50);
+    const padded = Uint8Array.from([...packet, ...new Uint8Array(100)]);
+    expect(receiverOf(config).decapsulate(forge.packet(1, textOf(padded, 4)))).toEqual({
+      verdict: 'ok',
+      packet,
+    });
+  });
+
+  it('padding of any content and length is taken', () => {
+    const packet = ipv4Packet(50);
+    const text = Uint8Array.from([...packet, ...new Uint8Array(200).fill(0xa5), 200, 4]);
+    expect(receiverOf(config).decapsulate(forge.packet(1, text))).toEqual({ verdict: 'ok', packet });
+  });
+
+  it('congestion met on the way is passed on to an ECN-capable packet', () => {
+    const sent = forge.good(1, ipv4Packet(64, { tos: 2 }));
+    ipv4.setTos(sent, 0, 3);
+    const outcome = receiverOf(config).decapsulate(sent);
+    expect(outcome.verdict === 'ok' && ipv4.ecn(outcome.packet)).toBe(3);
+    expect(outcome.verdict === 'ok' && ipv4.checksumOk(outcome.packet)).toBe(true);
+  });
+});
+
+/** A receiver that takes whole batches. */
+class BatchReceiver {
+  readonly sad = new Sad('source');
+  readonly sa: SecurityAssociation;
+  readonly #decapsulator: Decapsulator;
+  readonly #batch: Batch;
+  readonly #capacity: number;
+
+  constructor(config: SaConfig, capacity: number, start: readonly [number, number]) {
+    const engine = new NodeEngine();
+    this.sa = new SecurityAssociation(config, engine, RANDOM);
+    this.sa.window.startBefore(start[0], start[1]);
+    this.sad.add(this.sa);
+    this.#capacity = capacity;
+    this.#batch = new Batch({ capacity });
+    this.#decapsulator = new Decapsulator(this.sad, engine, capacity);
+  }
+
+  /** Verdicts as reasons, in order. */
+  take(packets: readonly Uint8Array[]): string[] {
+    const got: string[] = [];
+    for (let at = 0; at < packets.length; at += this.#capacity) {
+      this.#batch.clear();
+      for (const packet of packets.slice(at, at + this.#capacity)) this.#batch.push(packet);
+      this.#decapsulator.run(this.#batch);
+      for (let i = 0; i < this.#batch.count; i++) {
+        const verdict = this.#batch.verdict[i]!;
+        got.push(verdict === PASS ? 'ok' : dropRow(verdict)!.reason);
+      }
+    }
+    return got;
+  }
+}
+
+describe('a batch', () => {
+  // The batch opens all packets at once and moves the window afterwards; one packet at a time is the obvious way.
+  it.each([
+    { esn: true, window: 64, start: 0xffff_ff80, jumps: false },
+    { esn: true, window: 64, start: 1, jumps: true },
+    { esn: true, window: 1024, start: 0xffff_fe00, jumps: true },
+    { esn: false, window: 64, start: 1, jumps: true },
+    { esn: false, window: 0, start: 1, jumps: false },
+    { esn: true, window: 32, start: 5, jumps: true, lifetime: { hardPackets: 300 } },
+  ])(
+    'gives what one packet after the other gives: $esn $window from $start',
+    ({ esn, window, start, jumps, lifetime }) => {
+      const config = saConfig({ esn, replayWindow: window, ...(lifetime && { lifetime }) });
+      const forge = new Forge(config);
+      const next = xorshift32(start + window);
+      const packets: Uint8Array[] = [];
+      let top = start;
+      for (let i = 0; i < 600; i++) {
+        const draw = next() % 100;
+        let seq = top + (next() % 3);
+        if (draw < 20)
+          seq = top - (next() % (window + 20)); // late, or below the window
+        else if (draw < 30 && packets.length > 0) {
+          packets.push(packets[next() % packets.length]!); // a replay
+          continue;
+        } else if (draw < 33 && jumps) seq = top + (next() % (esn ? 0x7000_0000 : 5000));
+        else if (draw < 35 && esn) seq = Math.max(0, top - 2 ** 32 + (next() % 200)); // another epoch's low half
+        if (seq < 0) seq = 0;
+        if (!esn) seq = Math.min(seq, 2 ** 32 - 1);
+        top = Math.max(top, seq);
+        const packet = forge.good(seq);
+        if (draw > 95) packet[50]! ^= 4;
+        packets.push(packet);
+      }
+      const first = [Math.floor(start / 2 ** 32), start % 2 ** 32] as const;
+      const one = new BatchReceiver(config, 1, first);
+      const expected = one.take(packets);
+      for (const capacity of [2, 7, 64, 256]) {
+        const many = new BatchReceiver(config, capacity, first);
+        expect(many.take(packets), `batches of ${capacity}`).toEqual(expected);
+        expect(many.sa.stats).toEqual(one.sa.stats);
+        expect([many.sa.window.topHi, many.sa.window.topLo, many.sa.life.packets]).toEqual([
+          one.sa.window.topHi,
+          one.sa.window.topLo,
+          one.sa.life.packets,
+        ]);
+      }
+      expect(new Set(expected).size, 'the walk saw more than one verdict').toBeGreaterThan(1);
+    },
+  );
+
+  it('with one bad packet leaves the others alone', () => {
+    const config = saConfig();
+    const forge = new Forge(config);
+    const packets = [1, 2, 3, 4].map((seq) => forge.good(seq));
+    packets[1]![60]! ^= 1;
+    expect(new BatchReceiver(config, 4, [0, 1]).take(packets)).toEqual(['ok', 'bad-icv', 'ok', 'ok']);
+  });
+
+  it('of eight copies passes one', () => {
+    const config = saConfig();
+    const packet = new Forge(config).good(35);
+    const got = new BatchReceiver(config, 8, [0, 1]).take(Array.from({ length: 8 }, () => packet));
+    expect(got).toEqual(['ok', ...Array.from({ length: 7 }, () => 'replay-seen')]);
+  });
+
+  it('leaves packets that are not ESP, and packets that were dropped before, as they are', () => {
+    const engine = new NodeEngine();
+    const decapsulator = new Decapsulator(new Sad('source'), engine, 3);
+    const batch = new Batch({ capacity: 3 });
+    const clear = ipv4Packet(60);
+    batch.push(clear);
+    batch.push(clear);
+    batch.push(hex('00'));
+    batch.verdict[1] = 7;
+    decapsulator.run(batch);
+    expect([...decapsulator.isEsp]).toEqual([0, 0, 0]);
+    expect([...batch.verdict]).toEqual([PASS, 7, PASS]);
+    expect(batch.copy(0)).toEqual(clear);
+  });
+});

@@ -1,0 +1,126 @@
+import { describe, expect, it } from 'vitest';
+import { toHex } from '../../src/base/bytes.ts';
+import { NodeEngine } from '../../src/crypto/node.ts';
+import { dropRow } from '../../src/ipsec/drop.ts';
+import { Encapsulator } from '../../src/ipsec/encapsulate.ts';
+import { SecurityAssociation } from '../../src/ipsec/sa.ts';
+import { Sad } from '../../src/ipsec/sad.ts';
+import { TunnelEnd } from '../../src/ipsec/tunnel-end.ts';
+import { Batch, PASS } from '../../src/wire/packet.ts';
+import { address, ipv4Packet, ipv6Packet, RANDOM, saConfig } from '../support/sa.ts';
+
+function senderOf(given: Parameters<typeof saConfig>[0], startAfter = { hi: 0, lo: 0 }): TunnelEnd {
+  return new TunnelEnd(saConfig(given), new NodeEngine(), { ...RANDOM, startAfter });
+}
+
+describe('a sender that has no number left', () => {
+  it('stops after 2^32-1 without ESN, and never wraps', () => {
+    const sender = senderOf({ esn: false }, { hi: 0, lo: 0xffff_fffe });
+    expect(sender.encapsulate(ipv4Packet(64)).verdict).toBe('ok');
+    for (let i = 0; i < 3; i++) {
+      expect(sender.encapsulate(ipv4Packet(64))).toEqual({
+        verdict: 'drop',
+        reason: 'out-sequence',
+        counter: 'XfrmOutStateSeqError',
+      });
+    }
+    expect([sender.sa.sequence.hi, sender.sa.sequence.lo, sender.sa.life.packets]).toEqual([
+      0, 0xffff_ffff, 1,
+    ]);
+  });
+
+  it('stops after 2^64-1 with ESN', () => {
+    const sender = senderOf({ esn: true }, { hi: 0xffff_ffff, lo: 0xffff_fffe });
+    expect(sender.encapsulate(ipv4Packet(64)).verdict).toBe('ok');
+    expect(sender.encapsulate(ipv4Packet(64))).toMatchObject({ reason: 'out-sequence' });
+  });
+});
+
+describe('a packet that cannot be sent uses no number', () => {
+  const cases = [
+    { name: 'no IP at all', packet: Uint8Array.of(0x11, 2, 3), reason: 'out-not-ip' },
+    { name: 'nothing', packet: new Uint8Array(0), reason: 'out-not-ip' },
+    { name: 'IPv4 cut off', packet: ipv4Packet(64).slice(0, 40), reason: 'out-not-ip' },
+    { name: 'too long once it is encapsulated', packet: ipv4Packet(65_500), reason: 'out-too-big' },
+  ] as const;
+
+  it.each(cases)('$name: $reason', ({ packet, reason }) => {
+    const sender = senderOf({});
+    expect(sender.encapsulate(packet)).toMatchObject({ verdict: 'drop', reason });
+    expect([sender.sa.sequence.lo, sender.sa.life.packets]).toEqual([0, 0]);
+  });
+
+  it('IPv6 through an SA for IPv4', () => {
+    const any4 = { address: address('0.0.0.0'), bits: 0 };
+    const sender = senderOf({ selector: { src: any4, dst: any4 } });
+    expect(sender.encapsulate(ipv6Packet(64))).toMatchObject({ reason: 'out-not-ip' });
+    expect(sender.sa.sequence.lo).toBe(0);
+  });
+
+  it('IPv6 in transport mode between IPv4 addresses', () => {
+    expect(senderOf({ mode: 'transport' }).encapsulate(ipv6Packet(64))).toMatchObject({
+      reason: 'out-not-ip',
+    });
+  });
+
+  it('longer than the path takes', () => {
+    const sender = senderOf({});
+    sender.sa.pathMtu = 1500;
+    expect(sender.encapsulate(ipv4Packet(1446)).verdict).toBe('ok');
+    expect(sender.encapsulate(ipv4Packet(1447))).toMatchObject({ reason: 'out-too-big' });
+    expect(sender.sa.sequence.lo).toBe(1);
+  });
+
+  it('after the hard limit', () => {
+    const sender = senderOf({ lifetime: { hardBytes: 100 } });
+    expect([1, 2, 3].map(() => sender.encapsulate(ipv4Packet(64)).verdict)).toEqual(['ok', 'ok', 'drop']);
+    expect(sender.sa.sequence.lo).toBe(2);
+  });
+
+  it('without room in its slot, and it stays as it was', () => {
+    const engine = new NodeEngine();
+    const sad = new Sad('source');
+    const sa = new SecurityAssociation(saConfig(), engine, RANDOM);
+    const index = sad.add(sa);
+    const packet = ipv4Packet(64);
+    for (const room of [{ headroom: 8 }, { tailroom: 0, maxPacket: 64 }]) {
+      const batch = new Batch({ capacity: 1, ...room });
+      batch.sa[batch.push(packet)] = index;
+      if ('tailroom' in room) batch.offset[0] = batch.slotSize - packet.length;
+      if ('tailroom' in room) batch.slab.set(packet, batch.offset[0]!);
+      new Encapsulator(sad, engine, 1, RANDOM.random).run(batch);
+      expect(dropRow(batch.verdict[0]!)?.reason).toBe('out-proto-error');
+      expect(toHex(batch.view(0))).toBe(toHex(packet));
+    }
+    expect(sa.sequence.lo).toBe(0);
+  });
+});
+
+describe('a batch', () => {
+  it('takes several SAs, leaves clear packets clear, and numbers each SA by itself', () => {
+    const engine = new NodeEngine();
+    const sad = new Sad('source');
+    const [a, b] = [3, 4].map((spi) => sad.add(new SecurityAssociation(saConfig({ spi }), engine, RANDOM)));
+    const batch = new Batch({ capacity: 5 });
+    const packet = ipv4Packet(64);
+    for (const index of [a!, b!, -1, a!, b!]) batch.sa[batch.push(packet)] = index;
+    new Encapsulator(sad, engine, 5, RANDOM.random).run(batch);
+    expect([...batch.verdict]).toEqual([PASS, PASS, PASS, PASS, PASS]);
+    const seen = [0, 1, 3, 4].map((i) => [batch.view(i)[23], batch.view(i)[27]]);
+    expect(seen).toEqual([
+      [3, 1],
+      [4, 1],
+      [3, 2],
+      [4, 2],
+    ]);
+    expect(toHex(batch.view(2))).toBe(toHex(packet));
+  });
+
+  it('does not send what lies behind the IP packet', () => {
+    const sender = senderOf({});
+    const receiver = senderOf({});
+    const packet = ipv4Packet(50);
+    const sent = sender.encapsulate(Uint8Array.from([...packet, 0xa5, 0xa5, 0xa5]));
+    expect(sent.verdict === 'ok' && receiver.decapsulate(sent.packet)).toEqual({ verdict: 'ok', packet });
+  });
+});

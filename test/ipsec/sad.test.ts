@@ -1,0 +1,109 @@
+import { describe, expect, it } from 'vitest';
+import { xorshift32 } from '../../src/base/rng.ts';
+import { NodeEngine } from '../../src/crypto/node.ts';
+import { SecurityAssociation } from '../../src/ipsec/sa.ts';
+import type { SaConfig } from '../../src/ipsec/sa-config.ts';
+import { Sad } from '../../src/ipsec/sad.ts';
+import { address, RANDOM, saConfig } from '../support/sa.ts';
+
+const engine = new NodeEngine();
+
+function sa(given: Partial<SaConfig>): SecurityAssociation {
+  return new SecurityAssociation(saConfig(given), engine, RANDOM);
+}
+
+/** Looks up a packet from `src` to `dst`. */
+function find(sad: Sad, src: string, dst: string, spi: number, mark = 0): number {
+  const from = address(src);
+  const to = address(dst);
+  return sad.lookup(Uint8Array.from([...from, ...to]), 0, from.length, from.length, spi, mark);
+}
+
+describe('an SAD that goes by the source', () => {
+  it('tells peers apart that share destination and SPI, as all of Cilium do', () => {
+    const sad = new Sad('source');
+    const first = sad.add(sa({ src: address('192.0.2.1') }));
+    const second = sad.add(sa({ src: address('192.0.2.9') }));
+    expect(find(sad, '192.0.2.1', '192.0.2.2', 3)).toBe(first);
+    expect(find(sad, '192.0.2.9', '192.0.2.2', 3)).toBe(second);
+    expect(find(sad, '192.0.2.8', '192.0.2.2', 3)).toBe(-1);
+    expect(find(sad, '192.0.2.1', '192.0.2.2', 4)).toBe(-1);
+    expect(find(sad, '192.0.2.1', '192.0.2.3', 3)).toBe(-1);
+  });
+
+  it('prefers the very source to any source', () => {
+    const sad = new Sad('source');
+    const any = sad.add(sa({ src: address('0.0.0.0') }));
+    const exact = sad.add(sa({ src: address('192.0.2.1') }));
+    expect(find(sad, '192.0.2.1', '192.0.2.2', 3)).toBe(exact);
+    expect(find(sad, '192.0.2.7', '192.0.2.2', 3)).toBe(any);
+    sad.remove(exact);
+    expect(find(sad, '192.0.2.1', '192.0.2.2', 3)).toBe(any);
+  });
+
+  it('keeps IPv4 and IPv6 apart', () => {
+    const sad = new Sad('source');
+    sad.add(sa({ src: address('::'), dst: address('::') }));
+    expect(find(sad, '0.0.0.0', '0.0.0.0', 3)).toBe(-1);
+    expect(find(sad, '::1', '::', 3)).toBe(0);
+  });
+
+  it('refuses a second SA for the same packets, and says where the first came from', () => {
+    const sad = new Sad('source');
+    sad.add(sa({ origin: 'n1.txt:1' }));
+    expect(() => sad.add(sa({}))).toThrow(
+      'an SA from 192.0.2.1 to 192.0.2.2 with SPI 0x3 is here already (n1.txt:1)',
+    );
+  });
+
+  it('agrees with a plain list over thousands of additions, removals and look-ups', () => {
+    const sad = new Sad('source');
+    const list = new Map<string, number>();
+    const next = xorshift32(7);
+    const addressOf = (n: number) => (n % 2 ? `10.0.0.${n % 16}` : `fd00::${(n % 16).toString(16)}`);
+    for (let i = 0; i < 3000; i++) {
+      const n = next();
+      const [src, dst] = [addressOf((n >>> 4) * 2 + (n & 1)), addressOf((n >>> 9) * 2 + (n & 1))];
+      const spi = 1 + ((n >>> 14) % 3);
+      const key = `${src} ${dst} ${spi}`;
+      const known = list.get(key);
+      expect(find(sad, src, dst, spi)).toBe(known ?? -1);
+      if (known === undefined) list.set(key, sad.add(sa({ src: address(src), dst: address(dst), spi })));
+      else if (n & 0x10_0000) {
+        sad.remove(known);
+        list.delete(key);
+      }
+      expect(sad.size).toBe(list.size);
+    }
+    expect(sad.size).toBeGreaterThan(100);
+  });
+});
+
+describe('an SAD that goes by the mark', () => {
+  const marked = (value: number, mask: number, src = '192.0.2.1') =>
+    sa({ src: address(src), mark: { value, mask } });
+
+  it('compares only the bits of the mask, and not the source', () => {
+    const sad = new Sad('mark');
+    const first = sad.add(marked(0x1234_0d00, 0xffff_0f00));
+    const second = sad.add(marked(0xf234_0d00, 0xffff_0f00, '192.0.2.9'));
+    expect(find(sad, '192.0.2.77', '192.0.2.2', 3, 0x1234_3d07)).toBe(first);
+    expect(find(sad, '192.0.2.77', '192.0.2.2', 3, 0xf234_0d00)).toBe(second);
+    expect(find(sad, '192.0.2.1', '192.0.2.2', 3, 0)).toBe(-1);
+  });
+
+  it('takes the newest that fits, as Linux does', () => {
+    const sad = new Sad('mark');
+    sad.add(marked(0x100, 0xf00));
+    const newest = sad.add(marked(0x200, 0xf00));
+    expect(find(sad, '192.0.2.1', '192.0.2.2', 3, 0x200)).toBe(newest);
+  });
+
+  it('refuses an SA that some packet could not tell from another', () => {
+    const sad = new Sad('mark');
+    sad.add(marked(0x1234_0d00, 0xffff_0f00));
+    expect(() => sad.add(marked(0x0d00, 0xf00))).toThrow('is here already');
+    expect(() => sad.add(sa({}))).toThrow('is here already');
+    expect(sad.size).toBe(1);
+  });
+});
