@@ -1,0 +1,49 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { DROPS, dropCode, dropRow } from '../../src/ipsec/drop.ts';
+import { PASS } from '../../src/wire/packet.ts';
+import { needs, SHARED, shared } from '../support/needs.ts';
+
+describe('the drop table', () => {
+  it('names every reason once', () => {
+    const reasons = DROPS.map((row) => row.reason);
+    expect(new Set(reasons).size).toBe(reasons.length);
+    for (const reason of reasons) expect(reason).toMatch(/^[a-z]+(-[a-z]+)*$/);
+  });
+
+  it('gives codes that fit the byte of Batch.verdict, and never PASS', () => {
+    const verdict = new Uint8Array(1);
+    const codes = DROPS.map((row) => dropCode(row.reason));
+    expect(new Set(codes).size).toBe(DROPS.length);
+    DROPS.forEach((row, i) => {
+      verdict[0] = codes[i]!;
+      expect(verdict[0]).not.toBe(PASS);
+      expect(dropRow(verdict[0]!)).toBe(row);
+    });
+  });
+
+  it('has no row for a packet that passed, nor for a code that nobody gave', () => {
+    expect(dropRow(PASS)).toBeUndefined();
+    expect(dropRow(DROPS.length + 1)).toBeUndefined();
+  });
+
+  it('says who counts what xfrm does not', () => {
+    for (const row of DROPS) {
+      expect(row.counter === null, row.reason).toBe('elsewhere' in row);
+      expect(row.rule.length, row.reason).toBeGreaterThan(0);
+      expect(row.look, row.reason).toMatch(/^[A-Z].*\.$/);
+    }
+  });
+});
+
+needs([shared('captures')], "the kernel's own counters", () => {
+  it('have every name that the table uses', () => {
+    const text = readFileSync(`${SHARED}captures/native-v4/n2.xfrm_stat`, 'utf8');
+    const names = text
+      .trim()
+      .split('\n')
+      .map((line) => line.split(/\s+/)[0]);
+    expect(names.length).toBeGreaterThan(20);
+    for (const row of DROPS) if (row.counter !== null) expect(names, row.reason).toContain(row.counter);
+  });
+});
