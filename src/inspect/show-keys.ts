@@ -5,7 +5,7 @@
  */
 import { toHex } from '../base/bytes.ts';
 
-/** Stands where a key would. No tool that reads the formats takes it for a key. */
+/** Stands where the digits of a key would: no tool takes it for hexadecimal. */
 export const HIDDEN_KEY = '<<hidden: use --show-keys>>';
 
 export interface ShowKeys {

@@ -82,7 +82,7 @@ export function toWireshark(sa: SaConfig, showKeys: boolean): WiresharkRow {
   if (!words.encryption) return { columns: undefined, remark: words.remark };
   const key = (...parts: readonly Uint8Array[]) => {
     const text = keyText(showKeys, ...parts);
-    return showKeys && text !== '' ? `0x${text}` : text;
+    return text === '' ? '' : `0x${text}`;
   };
   const high = sa.esn ? Math.max(sequence?.seqHi ?? 0, sequence?.oseqHi ?? 0) : 0;
   const columns = [
@@ -145,13 +145,14 @@ export function fromWireshark(columns: readonly string[], place: Place): SaConfi
   }
   const esn = sn === '64-bit';
   const seqHi = Number.parseInt(high, 16);
-  const keys = readKeys(encryption, encryptionKey, authentication, authenticationKey, place);
+  // Each SA has keys of its own to wipe.
+  const keys = () => readKeys(encryption, encryptionKey, authentication, authenticationKey, place);
   return lengths.map((length) => ({
     src: address(from, length),
     dst: address(to, length),
     spi,
     mode: 'tunnel',
-    keys,
+    keys: keys(),
     esn,
     replayWindow: 0,
     reqid: 0,
@@ -241,7 +242,7 @@ function readKeys(
 
 /** `0x…`, or text whose characters are the bytes, as Wireshark takes it. */
 function readKey(text: string, place: Place): Uint8Array {
-  if (text.startsWith('<<')) {
+  if (/^(0x)?<</.test(text)) {
     throw new InputError(place, 'the key is hidden', 'Write the table with its keys (--show-keys).');
   }
   const bytes = /^0x/i.test(text) ? fromHex(text) : Uint8Array.from(text, (c) => c.charCodeAt(0));

@@ -242,7 +242,8 @@ describe('writeEspSa', () => {
 
   it('hides keys unless they are asked for', () => {
     const text = writeEspSa([sa()], { showKeys: false });
-    expect(text).toBe(row({ 5: '<<hidden: use --show-keys>>' }));
+    expect(text).toBe(row({ 5: '0x<<hidden: use --show-keys>>' }));
+    expect(failure(text)).toMatch(/the key is hidden/);
     fc.assert(
       fc.property(anySa, (one) => {
         expect(writeEspSa([one], { showKeys: false })).not.toContain(KEY_MARK);
