@@ -8,6 +8,8 @@ import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { EsplaneError } from '../base/errors.ts';
 import { decryptCommand } from './decrypt.ts';
+import { keysCommand } from './keys.ts';
+import { sasCommand } from './sas.ts';
 
 const EXIT_INPUT = 2;
 
@@ -21,6 +23,8 @@ function makeProgram(): Command {
     .showHelpAfterError('(esplane COMMAND --help shows how)')
     .exitOverride();
   decryptCommand(program);
+  sasCommand(program);
+  keysCommand(program);
   return program;
 }
 

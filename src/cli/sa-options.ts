@@ -2,7 +2,7 @@
  * Where security associations come from: the options that every command with SAs shares (design.md).
  * @module
  */
-import { type Command, InvalidArgumentError } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import { InputError } from '../base/errors.ts';
 import { type CiliumKey, mergeKeys } from '../cilium/keys.ts';
 import { type CiliumNode, parseNodes } from '../cilium/nodes.ts';
@@ -39,7 +39,7 @@ const collect = (value: string, before: readonly string[]): string[] => [...befo
 
 /** Adds `--keys`, `--nodes`, `--cilium`, `--xfrm-state` and `--esp-sa` to a command. */
 export function addSaOptions(command: Command): Command {
-  return command
+  return addVersionOption(command)
     .option(
       '--keys <file>',
       "Cilium's keys: the mounted file, or the Secret as YAML or JSON (repeatable)",
@@ -52,7 +52,6 @@ export function addSaOptions(command: Command): Command {
       collect,
       [],
     )
-    .option('--cilium <version>', 'Cilium version the nodes run', versionArgument, DEFAULT_VERSION)
     .option(
       '--xfrm-state <file>',
       'text of `ip xfrm state` from one or several nodes (repeatable)',
@@ -60,6 +59,15 @@ export function addSaOptions(command: Command): Command {
       [],
     )
     .option('--esp-sa <file>', "Wireshark's esp_sa table (repeatable)", collect, []);
+}
+
+/** Adds `--cilium` to a command. */
+export function addVersionOption(command: Command): Command {
+  return command.addOption(
+    new Option('--cilium <version>', 'Cilium version the nodes run')
+      .argParser(versionArgument)
+      .default(DEFAULT_VERSION, formatVersion(DEFAULT_VERSION)),
+  );
 }
 
 /**
@@ -129,6 +137,3 @@ function versionArgument(text: string): CiliumVersion {
     throw error;
   }
 }
-
-/** How the default version reads in `--help`. */
-export const DEFAULT_VERSION_TEXT = formatVersion(DEFAULT_VERSION);

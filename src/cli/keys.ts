@@ -1,0 +1,171 @@
+/**
+ * `esplane keys`: make a key for Cilium, make the next one, derive the key of one tunnel.
+ *
+ * These commands are about keys, so they print them.
+ * @module
+ */
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import { toHex } from '../base/bytes.ts';
+import { InputError } from '../base/errors.ts';
+import { secureBytes } from '../base/rng.ts';
+import { deriveMaterial } from '../cilium/derive.ts';
+import { generateKey, KEY_RECIPES, type KeyRecipe, rotateKey } from '../cilium/key-line.ts';
+import { type CiliumKey, MAX_KEY_ID, parseKeys } from '../cilium/keys.ts';
+import { parseNodes } from '../cilium/nodes.ts';
+import { findKeysText, readKeys, type SecretName, writeSecret } from '../cilium/secret.ts';
+import type { CiliumVersion } from '../cilium/version.ts';
+import { type Address, formatAddress, parseAddress } from '../wire/address.ts';
+import { readText } from './files.ts';
+import { addVersionOption } from './sa-options.ts';
+
+type Format = 'line' | 'yaml' | 'json';
+
+/** Adds the command and its three parts. */
+export function keysCommand(program: Command): void {
+  const keys = program.command('keys').description("Make, rotate and derive keys for Cilium's IPsec.");
+
+  addFormat(keys.command('generate'), 'line')
+    .description('Make a new key.')
+    .addOption(
+      new Option('--algorithm <name>', 'what the key is for').choices(KEY_RECIPES).default('gcm-aes'),
+    )
+    .option('--bits <n>', 'length of the AES key: 128, 192 or 256', wholeNumber, 128)
+    .option('--id <n>', `key id, 1 to ${MAX_KEY_ID}`, wholeNumber, 1)
+    .addHelpText(
+      'after',
+      `
+Example:
+  esplane keys generate --format yaml | kubectl apply -f -`,
+    )
+    .action(generate);
+
+  addFormat(addVersionOption(keys.command('rotate')), undefined)
+    .description(
+      'Make the key that comes after the current one: next id (15 wraps to 1), same algorithm and length.',
+    )
+    .argument('<keys>', 'the mounted keys file, or the Secret as YAML or JSON; - is standard input')
+    .addHelpText(
+      'after',
+      `
+Example:
+  kubectl -n kube-system get secret cilium-ipsec-keys -o yaml | esplane keys rotate - | kubectl apply -f -`,
+    )
+    .action(rotate);
+
+  addVersionOption(keys.command('derive'))
+    .description('Derive the key of one SA, sender to receiver, as the agents on both ends do.')
+    .requiredOption('--keys <file>', "Cilium's keys: the mounted file, or the Secret as YAML or JSON")
+    .requiredOption('--src <address>', 'outer source address: the node that encrypts', addressArgument)
+    .requiredOption('--dst <address>', 'outer destination address: the node that decrypts', addressArgument)
+    .option('--src-boot-id <id>', 'boot id of the sender')
+    .option('--dst-boot-id <id>', 'boot id of the receiver')
+    .option('--nodes <file>', 'take the boot ids from this CiliumNode list')
+    .option('--key-id <n>', 'which key (default: the last one, which senders use)', wholeNumber)
+    .option('--json', 'one JSON object')
+    .addHelpText(
+      'after',
+      `
+Example:
+  esplane keys derive --keys keys --nodes nodes.json --src 10.244.1.1 --dst 10.244.2.1`,
+    )
+    .action(derive);
+}
+
+function addFormat(command: Command, value: Format | undefined): Command {
+  const option = new Option(
+    '--format <format>',
+    value
+      ? 'the line of the keys file, or the Secret manifest'
+      : 'line, yaml or json (default: that of the input)',
+  ).choices(['line', 'yaml', 'json']);
+  return command.addOption(value ? option.default(value) : option);
+}
+
+function generate(options: { algorithm: KeyRecipe; bits: number; id: number; format: Format }): void {
+  const { algorithm, bits, id, format } = options;
+  print(generateKey({ algorithm, bits, id, random: secureBytes }), format);
+}
+
+function rotate(file: string, options: { format?: Format; cilium: CiliumVersion }): void {
+  const text = readText(file);
+  const found = findKeysText(text, file);
+  const line = rotateKey(parseKeys(found.text, found.source, options.cilium), secureBytes);
+  const inputFormat = found.secret ? (text.trimStart().startsWith('{') ? 'json' : 'yaml') : 'line';
+  print(line, options.format ?? inputFormat, found.secret);
+}
+
+function print(line: string, format: Format, secret?: SecretName): void {
+  const text = `${line.trimEnd()}\n`;
+  process.stdout.write(format === 'line' ? text : writeSecret(text, secret, format));
+}
+
+interface DeriveOptions {
+  readonly keys: string;
+  readonly cilium: CiliumVersion;
+  readonly src: Address;
+  readonly dst: Address;
+  readonly srcBootId?: string;
+  readonly dstBootId?: string;
+  readonly nodes?: string;
+  readonly keyId?: number;
+  readonly json?: boolean;
+}
+
+function derive(options: DeriveOptions): void {
+  const { src, dst } = options;
+  const key = pickKey(readKeys(readText(options.keys), options.keys, options.cilium), options);
+  const nodes = options.nodes === undefined ? [] : parseNodes(readText(options.nodes), options.nodes);
+  const bootIdOf = (end: 'src' | 'dst', given: string | undefined): string => {
+    if (given !== undefined) return given;
+    const text = formatAddress(options[end]);
+    const node = nodes.find((n) =>
+      [...n.ciliumAddresses, ...n.nodeAddresses].some((address) => formatAddress(address) === text),
+    );
+    if (node?.bootId) return node.bootId;
+    throw new InputError(
+      { source: options.nodes ?? 'options' },
+      node ? `node ${node.name} has no boot id` : `the boot id of ${text} is not known`,
+      `Give --${end}-boot-id, or --nodes with a list that has it.`,
+    );
+  };
+  const derived = deriveMaterial(
+    key.material,
+    src,
+    dst,
+    bootIdOf('src', options.srcBootId),
+    bootIdOf('dst', options.dstBootId),
+  );
+  const parts = {
+    key: toHex(Uint8Array.from([...derived.key(), ...derived.salt()])),
+    ...(derived.macKey().length > 0 && { authKey: toHex(derived.macKey()) }),
+  };
+  if (options.json) {
+    const { name } = derived.suite;
+    console.log(
+      JSON.stringify({
+        keyId: key.id,
+        src: formatAddress(src),
+        dst: formatAddress(dst),
+        suite: name,
+        ...parts,
+      }),
+    );
+  } else console.log([parts.authKey, parts.key].filter((part) => part !== undefined).join(' '));
+}
+
+function pickKey(keys: readonly CiliumKey[], { keys: source, keyId }: DeriveOptions): CiliumKey {
+  const key = keyId === undefined ? keys.at(-1) : keys.findLast((k) => k.id === keyId);
+  if (key) return key;
+  throw new InputError({ source }, `it has no key with id ${keyId}`, 'Give another --key-id.');
+}
+
+function wholeNumber(text: string): number {
+  if (!/^\d+$/.test(text)) throw new InvalidArgumentError('Give a whole number.');
+  return Number(text);
+}
+
+function addressArgument(text: string): Address {
+  const address = parseAddress(text);
+  if (!address) throw new InvalidArgumentError('Give an IPv4 or IPv6 address.');
+  return address;
+}

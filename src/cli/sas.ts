@@ -1,0 +1,83 @@
+/**
+ * `esplane sas`: the SAs that keys, nodes or kernel text yield, in the form that some tool reads.
+ * @module
+ */
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import { writeDsbCsv } from '../inspect/dsb-csv.ts';
+import { writeEspSa } from '../inspect/esp-sa.ts';
+import { saRows, saTable } from '../inspect/sa-table.ts';
+import { writeScapy } from '../inspect/scapy.ts';
+import { writeXfrmState } from '../inspect/xfrm-write.ts';
+import type { SaConfig } from '../ipsec/sa-config.ts';
+import { Output, say } from './output.ts';
+import { addSaOptions, loadSas, type SaOptions } from './sa-options.ts';
+
+interface SasOptions extends SaOptions {
+  readonly format: keyof typeof FORMATS;
+  readonly json?: boolean;
+  readonly showKeys?: boolean;
+  /** Fields in a line of esp_sa. */
+  readonly wireshark?: 8 | 10;
+}
+
+interface Write {
+  readonly showKeys: boolean;
+  readonly fields?: 8 | 10;
+}
+
+const FORMATS = {
+  table: (sas, write) => saTable(sas, write),
+  json: (sas, write) => `${JSON.stringify(saRows(sas, write), null, 2)}\n`,
+  'ip-xfrm': (sas, write) => writeXfrmState(sas, write),
+  'esp-sa': (sas, write) => writeEspSa(sas, write),
+  'dsb-csv': (sas, write) => writeDsbCsv(sas, write, (line) => say(`warning: ${line}`)),
+  scapy: (sas, write) => writeScapy(sas, write),
+} as const satisfies Record<string, (sas: readonly SaConfig[], write: Write) => string>;
+
+/** Adds the command. */
+export function sasCommand(program: Command): void {
+  const command = program
+    .command('sas')
+    .description('Print the security associations that the inputs yield. Keys are hidden unless asked for.')
+    .addOption(
+      new Option('--format <format>', 'how to print them').choices(Object.keys(FORMATS)).default('table'),
+    )
+    .option('--json', 'the same as --format json')
+    .option('--show-keys', 'print the keys themselves')
+    .option(
+      '--wireshark <version>',
+      'esp-sa for this Wireshark: 8 fields before 4.6, 10 from then on (default: 10 only under ESN)',
+      fieldsOf,
+    );
+  addSaOptions(command)
+    .addHelpText(
+      'after',
+      `
+Example:
+  esplane sas --keys keys.yaml --nodes nodes.json
+  esplane sas --keys keys.yaml --nodes nodes.json --format esp-sa --show-keys > ~/.config/wireshark/esp_sa
+  esplane sas --xfrm-state n1.txt --format ip-xfrm --show-keys`,
+    )
+    .action(sas);
+}
+
+async function sas(options: SasOptions): Promise<void> {
+  const loaded = loadSas(options);
+  for (const warning of loaded.warnings) say(`warning: ${warning}`);
+  const format = options.json ? 'json' : options.format;
+  const out = new Output();
+  out.write(
+    FORMATS[format](loaded.all(), {
+      showKeys: options.showKeys ?? false,
+      ...(options.wireshark && { fields: options.wireshark }),
+    }),
+  );
+  await out.flush();
+}
+
+/** Fields that a Wireshark version reads in a line of esp_sa. */
+function fieldsOf(version: string): 8 | 10 {
+  const [, major, minor] = /^(\d+)\.(\d+)/.exec(version) ?? [];
+  if (major === undefined) throw new InvalidArgumentError('Give a version such as 4.6.');
+  return Number(major) > 4 || (Number(major) === 4 && Number(minor) >= 6) ? 10 : 8;
+}
