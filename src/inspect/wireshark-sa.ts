@@ -15,6 +15,7 @@ import { EsplaneError, InputError, type Place } from '../base/errors.ts';
 import { aead, authenc, type KeyMaterial, type Mac, type Suite } from '../crypto/suite.ts';
 import type { SaConfig } from '../ipsec/sa-config.ts';
 import { type Address, formatAddress, isAny, parseAddress } from '../wire/address.ts';
+import { ESN_WINDOW } from './esn-window.ts';
 import { keyText } from './show-keys.ts';
 
 /** The columns, as the pcapng secrets block names them. */
@@ -101,8 +102,8 @@ export function toWireshark(sa: SaConfig, showKeys: boolean): WiresharkRow {
 }
 
 /**
- * Reads eight to ten columns. The table says nothing of mode, window and reqid: tunnel mode, no window, 0 are
- * assumed. Protocol `Any` looks at no address, and yields an SA for each family.
+ * Reads eight to ten columns. The table says nothing of mode, window and reqid: tunnel mode, 0 and 0 are assumed,
+ * and under ESN, which does not work without a window, Cilium's. Protocol `Any` looks at no address, and yields an SA for each family.
  * @throws {InputError} when a column cannot be used; the message never holds a key
  */
 export function fromWireshark(columns: readonly string[], place: Place): SaConfig[] {
@@ -154,7 +155,7 @@ export function fromWireshark(columns: readonly string[], place: Place): SaConfi
     mode: 'tunnel',
     keys: keys(),
     esn,
-    replayWindow: 0,
+    replayWindow: esn ? ESN_WINDOW : 0,
     reqid: 0,
     flags: [],
     ...(esn && seqHi > 0 && { sequence: { seqHi, seq: 0, oseqHi: seqHi, oseq: 0 } }),

@@ -24,6 +24,7 @@ import { EsplaneError, InputError } from '../base/errors.ts';
 import { aead, authenc, type KeyMaterial } from '../crypto/suite.ts';
 import type { Lifetime, Mark, SaConfig, SequenceHint } from '../ipsec/sa-config.ts';
 import { type Address, parseAddress, parsePrefix } from '../wire/address.ts';
+import { ESN_WINDOW } from './esn-window.ts';
 import { parseMark, parseU32, unreadable, wordAfter, type XfrmLine, xfrmLines } from './xfrm-text.ts';
 
 const AS_PRINTED = 'Give the whole text of `ip -s xfrm state`, as it was printed.';
@@ -335,6 +336,8 @@ function finish(state: Draft, source: string, note: (line: string) => void): SaC
     return undefined;
   }
   const { src, dst, spi = 0, reqid = 0, mode = 'tunnel', lifetime } = state;
+  const esn = state.flags.includes('esn');
+  const window = state.contextWindow ?? state.window ?? 0;
   if (spi === 0) {
     note(`${origin}: a state without SPI, which waits for its key exchange, is left out`);
     return undefined;
@@ -345,8 +348,8 @@ function finish(state: Draft, source: string, note: (line: string) => void): SaC
     spi,
     mode,
     keys: readKeys(state, source),
-    esn: state.flags.includes('esn'),
-    replayWindow: state.contextWindow ?? state.window ?? 0,
+    esn,
+    replayWindow: esn && window === 0 ? ESN_WINDOW : window,
     reqid,
     // A state that takes both families (af-unspec and no selector given) prints no selector. One that is printed
     // decides the family, whatever the flags say: tried on Linux 6.1.

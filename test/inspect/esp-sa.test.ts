@@ -130,6 +130,7 @@ describe('parseEspSa', () => {
     expect(parseEspSa(row({ 3: '3' }), 'x')[0]).toMatchObject({ spi: 3, esn: false });
     expect(parseEspSa(row({}, ['64-bit', '1f']), 'x')[0]).toMatchObject({
       esn: true,
+      replayWindow: 1024,
       sequence: { seqHi: 0x1f, seq: 0, oseqHi: 0x1f, oseq: 0 },
     });
     expect(parseEspSa(row({}, ['32-bit', '0']), 'x')[0]).not.toHaveProperty('sequence');

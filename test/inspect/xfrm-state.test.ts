@@ -204,6 +204,13 @@ describe('parseXfrmState', () => {
     ]);
   });
 
+  it('gives ESN a window where none is printed', () => {
+    expect(parseXfrmState(state({ window: 'replay-window 0 flag esn' }), 'x')[0]).toMatchObject({
+      esn: true,
+      replayWindow: 1024,
+    });
+  });
+
   it('reads nothing from nothing: a node without states prints an empty text', () => {
     expect(parseXfrmState('', 'x')).toEqual([]);
     expect(parseXfrmState(' \r\n\n', 'x')).toEqual([]);
