@@ -29,6 +29,9 @@ import { parseMark, parseU32, unreadable, wordAfter, type XfrmLine, xfrmLines } 
 
 const AS_PRINTED = 'Give the whole text of `ip -s xfrm state`, as it was printed.';
 
+/** Linux has no wider one (`XFRMA_REPLAY_ESN_MAX`). */
+const MAX_WINDOW = 4096;
+
 /**
  * Reads every ESP state of a text, in order. States of other protocols, and the empty ones that the kernel keeps
  * while it waits for a key exchange (SPI 0), are left out.
@@ -153,7 +156,7 @@ function readLine(state: Draft, line: XfrmLine, source: string): void {
     }
     case 'replay-window':
       if (words[2] === 'replay') return; // of the statistics: `replay-window 5 replay 6 failed 15`
-      state.window = need(parseU32(words[1]), 'the replay window');
+      state.window = need(parseWindow(words[1]), 'the replay window');
       state.flags = readFlags(text);
       return;
     case 'mark':
@@ -196,7 +199,7 @@ function readLine(state: Draft, line: XfrmLine, source: string): void {
       state.sequence = need(readCounters(text), 'the anti-replay context');
       return;
     case 'replay_window':
-      state.contextWindow = need(parseU32(words[1]?.replace(/,$/, '')), 'the replay window');
+      state.contextWindow = need(parseWindow(words[1]?.replace(/,$/, '')), 'the replay window');
       return;
     case 'sel':
       state.selector = need(readSelector(words), 'the selector');
@@ -314,6 +317,11 @@ function readLimits(text: string): Lifetime | undefined {
 function readLimit(digits: string | undefined): number | undefined {
   const limit = Number(digits);
   return Number.isSafeInteger(limit) ? limit : undefined;
+}
+
+function parseWindow(word: string | undefined): number | undefined {
+  const window = parseU32(word);
+  return window !== undefined && window <= MAX_WINDOW ? window : undefined;
 }
 
 function parsePort(word: string | undefined): number | undefined {

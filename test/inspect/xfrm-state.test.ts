@@ -313,6 +313,11 @@ describe('parseXfrmState', () => {
         /^n2\.txt:2: cannot read the SPI/,
       ],
       [
+        'a window that Linux does not have',
+        state({ window: 'replay-window 4097 ' }),
+        /^n2\.txt:3: cannot read the replay window/,
+      ],
+      [
         'a mode of another kind',
         state({ proto: 'proto esp spi 0x00000003 reqid 1 mode beet' }),
         /^n2\.txt:2: mode beet; esplane has tunnel and transport/,
