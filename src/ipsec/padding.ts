@@ -29,10 +29,9 @@ export function writeTrailer(b: Uint8Array, at: number, padLen: number, nextHead
  *
  * As in Linux (esp_remove_trailer) the payload must not be empty, and what the padding holds is not looked at:
  * the ICV has vouched for it.
- * @returns -1 when the pad length leaves no payload
+ * @returns -1 when the pad length leaves no payload, or the text is shorter than a trailer
  */
 export function payloadLength(b: Uint8Array, textAt: number, textLen: number): number {
-  if (textLen < TRAILER_LEN) return -1;
   const len = textLen - TRAILER_LEN - b[textAt + textLen - 2]!;
   return len > 0 ? len : -1;
 }

@@ -152,10 +152,11 @@ export class Spd {
     } else {
       const walk = this.#walk;
       end = at + ipv6.HEADER_LEN + ipv6.payloadLength(b, at);
-      const isBroken = walk.run(b, at, end) !== undefined;
+      // A chain that is broken ends at an extension header, and those have no ports.
+      walk.run(b, at, end);
       // A later fragment does not show what it carries, but its fragment header says it.
       this.#proto = walk.protocol === FRAGMENT ? b[walk.fragmentAt]! : walk.protocol;
-      if (isBroken || walk.fragmentAt >= 0) return;
+      if (walk.fragmentAt >= 0) return;
       upperAt = walk.at;
     }
     switch (this.#proto) {

@@ -111,6 +111,15 @@ describe('OuterHeader', () => {
     );
   });
 
+  it('has a right IPv4 checksum for every length, carries of carries included', () => {
+    const slab = withInner(4, { df: true });
+    const header = new OuterHeader(hex('ffffffff'), hex('ffffffff'), LINUX_RULES);
+    for (let totalLen = 60; totalLen <= 65_535; totalLen++) {
+      header.emit(slab, 0, INNER_AT, totalLen);
+      if (!ipv4.checksumOk(slab)) expect(toHex(slab, 0, 20), `${totalLen} bytes`).toBe('a right checksum');
+    }
+  });
+
   it('numbers packets that may be fragmented, and leaves 0 to the others', () => {
     const header = new OuterHeader(...NODES[4], LINUX_RULES);
     const ids = [];
