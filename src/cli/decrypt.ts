@@ -19,6 +19,9 @@ import { OutputFile, readChunks, sizeOf } from './files.ts';
 import { grouped, Output, Progress, say } from './output.ts';
 import { addSaOptions, loadSas, type SaOptions } from './sa-options.ts';
 
+/** What shells expect of a program that Ctrl-C ended. */
+const EXIT_INTERRUPTED = 130;
+
 interface DecryptCommandOptions extends SaOptions {
   readonly write?: string;
   readonly json?: boolean;
@@ -73,6 +76,10 @@ async function decrypt(capture: string, options: DecryptCommandOptions): Promise
   const size = sizeOf(capture);
   const progress = new Progress('decrypt');
   let bytes = 0;
+  let interrupted = false;
+  process.once('SIGINT', () => {
+    interrupted = true;
+  });
   let failure: unknown;
   try {
     for await (const chunk of readChunks(capture)) {
@@ -81,25 +88,28 @@ async function decrypt(capture: string, options: DecryptCommandOptions): Promise
       bytes += chunk.length;
       const share = size ? `${Math.floor((100 * bytes) / size)} %, ` : '';
       progress.update(`${share}${grouped(decryptor.totals.frames)} frames`);
+      if (interrupted) break;
     }
-    reader.end();
+    if (!interrupted) reader.end();
   } catch (error) {
     if (!(error instanceof EsplaneError)) throw error;
     failure = error;
   }
   // What could be read is worth having, even when the rest could not.
   decryptor.flush();
-  clear?.flush();
   await out.flush();
   progress.done();
-  if (failure !== undefined) {
-    if (decryptor.totals.frames > 0) say(summary(capture, decryptor));
-    if (clear) say(`What was read before the error is in ${clear.partialName}.`);
-    throw failure;
+  if (decryptor.totals.frames > 0) say(summary(capture, decryptor));
+  if (failure === undefined && !interrupted) {
+    if (decryptor.totals.frames === 0) say('warning: the capture holds no frames');
+    clear?.finish();
+    return;
   }
-  clear?.finish();
-  say(summary(capture, decryptor));
-  if (decryptor.totals.frames === 0) say('warning: the capture holds no frames');
+  const left = clear?.stopEarly();
+  if (left !== undefined) say(`What was decrypted before that is in ${left}.`);
+  if (failure !== undefined) throw failure;
+  say('esplane: interrupted');
+  process.exitCode = EXIT_INTERRUPTED;
 }
 
 /** Node writes hexadecimal text much faster than JavaScript does. */
@@ -125,6 +135,7 @@ class ClearFile {
   readonly #file: OutputFile;
   readonly #writer: PcapngWriter;
   readonly #interfaceId: number;
+  #packets = 0;
 
   constructor(name: string) {
     this.#file = new OutputFile(name);
@@ -132,12 +143,9 @@ class ClearFile {
     this.#interfaceId = this.#writer.interface({ linkType: LINK_RAW, snapLength: 0, name: 'decrypted' });
   }
 
-  get partialName(): string {
-    return this.#file.partialName;
-  }
-
   add(r: EspRecord): void {
     if (r.verdict !== PASS) return;
+    this.#packets++;
     const carrier = r.carrierVni < 0 ? '' : `, in VXLAN ${r.carrierVni}`;
     this.#writer.comment(
       `frame ${r.frame}: ${r.src} > ${r.dst} ESP spi 0x${r.spi.toString(16)} seq ${seqText(r.seqHi, r.seqLo)}${carrier}`,
@@ -150,12 +158,23 @@ class ClearFile {
     });
   }
 
-  flush(): void {
+  /** Gives the whole file its name. */
+  finish(): void {
     this.#writer.flush();
+    this.#file.finish();
   }
 
-  finish(): void {
-    this.#file.finish();
+  /**
+   * Ends the file where the work ended.
+   * @returns the name it is kept under, or `undefined` when nothing was in it
+   */
+  stopEarly(): string | undefined {
+    if (this.#packets === 0) {
+      this.#file.discard();
+      return undefined;
+    }
+    this.#writer.flush();
+    return this.#file.partialName;
   }
 }
 

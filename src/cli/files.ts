@@ -9,6 +9,7 @@ import {
   openSync,
   readFileSync,
   renameSync,
+  rmSync,
   writeSync,
 } from 'node:fs';
 import { EsplaneError, InputError } from '../base/errors.ts';
@@ -91,6 +92,12 @@ export class OutputFile {
     } catch (error) {
       throw outputError(this.partialName, error);
     }
+  }
+
+  /** Removes the file: nothing in it is worth keeping. */
+  discard(): void {
+    closeSync(this.#fd);
+    rmSync(this.partialName, { force: true });
   }
 
   /** Gives the file its name. */

@@ -15,6 +15,9 @@ import { parseXfrmState } from '../inspect/xfrm-state.ts';
 import type { SaConfig } from '../ipsec/sa-config.ts';
 import { readText } from './files.ts';
 
+/** What Cilium installs with ESN. */
+const ESN_WINDOW = 1024;
+
 /** What commander collects. */
 export interface SaOptions {
   readonly keys: readonly string[];
@@ -75,10 +78,9 @@ export function addVersionOption(command: Command): Command {
  * @throws {InputError} when an input cannot be used, or none is given
  */
 export function loadSas(options: SaOptions): Sas {
-  const stated = [
-    ...options.xfrmState.flatMap((file) => parseXfrmState(readText(file), file)),
-    ...options.espSa.flatMap((file) => parseEspSa(readText(file), file)),
-  ];
+  const kernel = options.xfrmState.flatMap((file) => parseXfrmState(readText(file), file));
+  const wireshark = options.espSa.flatMap((file) => parseEspSa(readText(file), file));
+  const stated = [...kernel, ...wireshark];
   const plan = loadPlan(options);
   if (!plan && options.xfrmState.length === 0 && options.espSa.length === 0) {
     throw new InputError(
@@ -90,7 +92,10 @@ export function loadSas(options: SaOptions): Sas {
   const udpPorts = new Set<number>();
   for (const { encap } of stated) if (encap) udpPorts.add(encap.sport).add(encap.dport);
   return {
-    source: joinSources([new SaList(stated), ...(plan ? [planSource(plan.plan)] : [])]),
+    source: joinSources([
+      new SaList([...kernel, ...wireshark.flatMap(withEsn)]),
+      ...(plan ? [planSource(plan.plan)] : []),
+    ]),
     all: () => [...stated, ...(plan?.plan.all() ?? [])],
     udpPorts: [...udpPorts],
     warnings: plan?.warnings ?? [],
@@ -117,6 +122,11 @@ function loadPlan(options: SaOptions): { plan: ClusterPlan; warnings: string[] }
   const keys = mergeKeys(...options.keys.map((file) => readKeys(readText(file), file, version)));
   const nodes = options.nodes.flatMap((file) => parseNodes(readText(file), file));
   return { plan: new ClusterPlan(keys, nodes, { version }), warnings: missingKeys(keys, nodes) };
+}
+
+/** A line of esp_sa with eight fields does not say whether its SA has ESN, so both are tried. */
+function withEsn(config: SaConfig): SaConfig[] {
+  return config.esn ? [config] : [config, { ...config, esn: true, replayWindow: ESN_WINDOW }];
 }
 
 /** Nodes that say they use a key which nobody gave us. */

@@ -82,7 +82,8 @@ export interface DecryptTotals {
 
 /** A stream of packets: one direction of one tunnel under one SPI. */
 interface Stream {
-  readonly candidates: readonly SaConfig[];
+  /** SAs that it may belong to. The one in the SAD is one of them. */
+  candidates: readonly SaConfig[];
   readonly src: string;
   readonly dst: string;
   /** False until the first packet has authenticated, or trying was given up. */
@@ -305,6 +306,8 @@ export class CaptureDecryptor implements FrameSink {
       if (hi > 0 || lo > 0) sa.window.startBefore(hi, lo);
       this.#replace(stream, sa);
       stream.synced = true;
+      // The same key with and without ESN was a question, and this is the answer.
+      stream.candidates = stream.candidates.filter((c) => c === config || !c.keys.equals(config.keys));
       return true;
     }
     if (stream.trials >= TRIALS) stream.synced = true;

@@ -1,0 +1,70 @@
+/**
+ * The rooms of the house and who may import whom (design.md), as a test.
+ */
+import { readdirSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it } from 'vitest';
+
+/** A room may always import itself and `base`. Each may use only rooms that stand above it in this list. */
+const ALLOWED: Readonly<Record<string, readonly string[]>> = {
+  base: [],
+  wire: [],
+  crypto: ['wire'],
+  capture: ['wire'],
+  ipsec: ['wire', 'crypto'],
+  link: ['wire', 'capture'],
+  cilium: ['wire', 'crypto', 'ipsec'],
+  node: ['wire', 'crypto', 'ipsec', 'cilium', 'link'],
+  sim: ['wire', 'crypto', 'capture', 'ipsec', 'link', 'cilium', 'node'],
+  inspect: ['wire', 'crypto', 'capture', 'ipsec', 'cilium'],
+  cli: ['wire', 'crypto', 'capture', 'ipsec', 'link', 'cilium', 'node', 'sim', 'inspect'],
+};
+
+/** Files that may use what only Node has; everything else also runs in a browser. */
+const NODE_ONLY = [/^cli\//, /^crypto\/node\.ts$/];
+
+const SRC = fileURLToPath(new URL('../src/', import.meta.url));
+const files = readdirSync(SRC, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts'));
+
+describe('the rooms', () => {
+  it('are all named here', () => {
+    const rooms = new Set(files.filter((file) => file.includes('/')).map((file) => file.split('/')[0]!));
+    expect([...rooms].filter((room) => !(room in ALLOWED))).toEqual([]);
+  });
+
+  it('stand in an order without cycles', () => {
+    const above: string[] = [];
+    for (const [room, uses] of Object.entries(ALLOWED)) {
+      for (const used of uses) expect(above, `${room} uses ${used}`).toContain(used);
+      above.push(room);
+    }
+  });
+});
+
+describe.each(files)('%s', (file) => {
+  const text = readFileSync(`${SRC}${file}`, 'utf8');
+  const room = file.includes('/') ? file.split('/')[0]! : undefined;
+
+  it('imports only from rooms below', () => {
+    if (room === undefined) return; // src/index.ts gathers from everywhere
+    for (const [, to] of text.matchAll(/from '(?:\.\.\/)+([a-z]+)\//g)) {
+      expect([room, 'base', ...ALLOWED[room]!], `${file} imports ${to}/`).toContain(to);
+    }
+  });
+
+  it('runs in a browser, unless it is made for Node', () => {
+    if (NODE_ONLY.some((pattern) => pattern.test(file))) return;
+    expect(text.match(/from 'node:[^']*'|\bBuffer[.(]|\bprocess\./g) ?? []).toEqual([]);
+  });
+
+  it('asks nobody for time or chance', () => {
+    if (room === 'base' || room === 'cli') return;
+    expect(text.match(/\bDate\.now\(|\bMath\.random\(|\bsetTimeout\(|\bgetRandomValues\(/g) ?? []).toEqual(
+      [],
+    );
+  });
+
+  it('says what it is for', () => {
+    expect(text.replace(/^#!.*\n/, '')).toMatch(/^\/\*\*\n[\s\S]*?@module\n/);
+  });
+});
