@@ -3,6 +3,7 @@
  * @module
  */
 import ipaddr from 'ipaddr.js';
+import { u16 } from '../base/bytes.ts';
 
 /** An IPv4 (4 bytes) or IPv6 (16 bytes) address, network order. */
 export type Address = Uint8Array;
@@ -18,11 +19,14 @@ export interface Prefix {
  * @returns `undefined` when the text is no address
  */
 export function parseAddress(text: string): Address | undefined {
-  if (ipaddr.IPv4.isValidFourPartDecimal(text)) return Uint8Array.from(ipaddr.IPv4.parse(text).toByteArray());
-  if (!text.includes('%') && ipaddr.IPv6.isValid(text)) {
-    return Uint8Array.from(ipaddr.IPv6.parse(text).toByteArray());
-  }
-  return undefined;
+  const v4 = parseIpv4(text);
+  if (v4) return v4;
+  // ipaddr.js reads `::10.0.0.1` as `::ffff:10.0.0.1` and takes octal there, so it gets hexadecimal groups.
+  const tailAt = text.lastIndexOf(':') + 1;
+  const tail = parseIpv4(text.slice(tailAt));
+  const plain = tail ? `${text.slice(0, tailAt)}${group(tail, 0)}:${group(tail, 2)}` : text;
+  if (/[%.]/.test(plain) || !ipaddr.IPv6.isValid(plain)) return undefined;
+  return Uint8Array.from(ipaddr.IPv6.parse(plain).toByteArray());
 }
 
 /** Reads `ADDRESS/BITS`; without `/BITS` the prefix is the one address. */
@@ -68,4 +72,14 @@ export function unmapIpv4(address: Address): Address {
 /** Is every byte zero: `0.0.0.0` or `::`, which stand for "any" in an SA? */
 export function isAny(address: Address): boolean {
   return address.every((v) => v === 0);
+}
+
+function parseIpv4(text: string): Address | undefined {
+  if (!ipaddr.IPv4.isValidFourPartDecimal(text)) return undefined;
+  return Uint8Array.from(ipaddr.IPv4.parse(text).toByteArray());
+}
+
+/** Two bytes as a group of IPv6 text. */
+function group(b: Uint8Array, at: number): string {
+  return u16(b, at).toString(16);
 }
