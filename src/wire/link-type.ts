@@ -46,6 +46,9 @@ const NAMES: ReadonlyMap<number, string> = new Map([
   [LINK_LINUX_SLL2, 'Linux cooked v2'],
 ]);
 
+/** Either IP version will do. */
+const EITHER = 0;
+
 /** Can {@link ipAt} read frames of this link type? */
 export function isKnownLinkType(linkType: number): boolean {
   return NAMES.has(linkType);
@@ -68,7 +71,7 @@ export function ipAt(linkType: number, b: Uint8Array, at: number, end: number): 
     case LINK_RAW:
     case LINK_RAW_BSD:
     case LINK_RAW_OPENBSD:
-      return withVersion(b, at, end, 0);
+      return withVersion(b, at, end, EITHER);
     case LINK_IPV4:
       return withVersion(b, at, end, 4);
     case LINK_IPV6:
@@ -128,9 +131,10 @@ function versionOf(etherType: number): number {
   return etherType === ethernet.TYPE_IPV6 ? 6 : -1;
 }
 
-/** `at`, if the version there is the one wanted, 0 for either; else -1. */
+/** `at`, when the IP version there is `wanted`, or {@link EITHER} is; else -1. */
 function withVersion(b: Uint8Array, at: number, end: number, wanted: number): number {
   if (at >= end) return -1;
   const version = b[at]! >>> 4;
-  return version === wanted || (wanted === 0 && (version === 4 || version === 6)) ? at : -1;
+  if (version !== 4 && version !== 6) return -1;
+  return wanted === EITHER || version === wanted ? at : -1;
 }
