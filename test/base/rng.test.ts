@@ -1,0 +1,62 @@
+import { describe, expect, it } from 'vitest';
+import { toHex } from '../../src/base/bytes.ts';
+import { secureBytes, seededBytes, xorshift32 } from '../../src/base/rng.ts';
+
+describe('xorshift32', () => {
+  it('gives the numbers of Marsaglia (2003), shifts 13, 17, 5, from 2463534242', () => {
+    expect(xorshift32(2463534242)()).toBe(723471715);
+  });
+
+  it('repeats itself for a seed, and differs between seeds', () => {
+    const draw = (seed: number) => {
+      const next = xorshift32(seed);
+      return Array.from({ length: 8 }, next);
+    };
+    expect(draw(42)).toEqual(draw(42));
+    expect(draw(42)).not.toEqual(draw(43));
+  });
+
+  it('yields unsigned 32-bit numbers and does not get stuck, from 0 too', () => {
+    for (const seed of [0, 1, -1, 0xffff_ffff, 2 ** 32]) {
+      const next = xorshift32(seed);
+      const seen = new Set<number>();
+      for (let i = 0; i < 1000; i++) {
+        const v = next();
+        expect(Number.isInteger(v) && v > 0 && v <= 0xffff_ffff).toBe(true);
+        seen.add(v);
+      }
+      expect(seen.size).toBe(1000);
+    }
+  });
+});
+
+describe('seededBytes', () => {
+  it('fills, repeatably, and goes on from call to call', () => {
+    const fill = seededBytes(7);
+    const [a, b] = [new Uint8Array(16), new Uint8Array(16)];
+    fill(a);
+    fill(b);
+    const both = new Uint8Array(32);
+    seededBytes(7)(both);
+    expect(toHex(a) + toHex(b)).toBe(toHex(both));
+    expect(toHex(a)).not.toBe(toHex(b));
+  });
+
+  it('uses every byte value about as often', () => {
+    const b = new Uint8Array(65536);
+    seededBytes(1)(b);
+    const counts = new Array<number>(256).fill(0);
+    for (const v of b) counts[v]!++;
+    expect(Math.min(...counts)).toBeGreaterThan(150);
+    expect(Math.max(...counts)).toBeLessThan(370);
+  });
+});
+
+describe('secureBytes', () => {
+  it('fills with something else each time', () => {
+    const [a, b] = [new Uint8Array(32), new Uint8Array(32)];
+    secureBytes(a);
+    secureBytes(b);
+    expect(toHex(a)).not.toBe(toHex(b));
+  });
+});
