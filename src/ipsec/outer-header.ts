@@ -23,13 +23,17 @@
  * Nothing here checks lengths: the inner packet is one that `wire/ipv4.ts` or `wire/ipv6.ts` found whole.
  * @module
  */
-import { putU16, u16 } from '../base/bytes.ts';
+import { putU16, putU32, u16, u32 } from '../base/bytes.ts';
 import type { Address } from '../wire/address.ts';
-import { update } from '../wire/checksum.ts';
+import { sum, update } from '../wire/checksum.ts';
 import * as esp from '../wire/esp.ts';
 import * as ipv4 from '../wire/ipv4.ts';
 import * as ipv6 from '../wire/ipv6.ts';
 import * as udp from '../wire/udp.ts';
+
+/** First byte: version, and for IPv4 the header length in words. */
+const VERSION_4 = 0x45;
+const VERSION_6 = 0x60;
 
 const ECN_MASK = 3;
 const ECT_0 = 2;
@@ -66,11 +70,15 @@ export class OuterHeader {
   /** Bytes it prepends: 20 or 40, and 8 more with UDP. */
   readonly length: number;
   readonly #rules: HeaderRules;
-  /** The header with every field that never changes; the others are 0. */
-  readonly #template: Uint8Array;
-  /** Sum of the template's 16-bit words, the constant part of the IPv4 checksum. */
-  readonly #sum: number;
   readonly #version: 4 | 6;
+  /** 50, or 17 with UDP. */
+  readonly #protocol: number;
+  /** Source and destination, 32 bits at a time: quicker to write than byte by byte. */
+  readonly #addresses: Uint32Array;
+  /** What never changes of an IPv4 header, summed in 16-bit words: the constant part of its checksum. */
+  readonly #sum: number;
+  /** UDP ports in 32 bits; -1 without UDP. */
+  readonly #ports: number;
   #id = 0;
 
   /**
@@ -88,26 +96,12 @@ export class OuterHeader {
     inRange('flow label', rules.flowLabel, 0, 0xfffff);
     this.#rules = rules;
     this.#version = src.length === 4 ? 4 : 6;
-    const ipLen = src.length === 4 ? ipv4.HEADER_LEN : ipv6.HEADER_LEN;
-    this.length = ipLen + (encap ? udp.HEADER_LEN : 0);
-    this.#template = new Uint8Array(this.length);
-    const protocol = encap ? udp.PROTOCOL : esp.PROTOCOL;
-    if (this.#version === 4) {
-      this.#template[0] = 0x45;
-      this.#template[9] = protocol;
-    } else {
-      this.#template[0] = 0x60;
-      this.#template[6] = protocol;
-    }
-    this.#template.set(src, ipLen - 2 * src.length);
-    this.#template.set(dst, ipLen - src.length);
-    let sum = 0;
-    for (let at = 0; at < ipLen; at += 2) sum += u16(this.#template, at);
-    this.#sum = sum;
-    if (encap) {
-      putU16(this.#template, ipLen, encap.sport);
-      putU16(this.#template, ipLen + 2, encap.dport);
-    }
+    this.length = (src.length === 4 ? ipv4.HEADER_LEN : ipv6.HEADER_LEN) + (encap ? udp.HEADER_LEN : 0);
+    this.#protocol = encap ? udp.PROTOCOL : esp.PROTOCOL;
+    const both = Uint8Array.of(...src, ...dst);
+    this.#addresses = Uint32Array.from({ length: both.length / 4 }, (_, i) => u32(both, 4 * i));
+    this.#sum = VERSION_4 * 0x100 + this.#protocol + sum(both, 0, both.length);
+    this.#ports = encap ? encap.sport * 0x1_0000 + encap.dport : -1;
   }
 
   /**
@@ -117,15 +111,12 @@ export class OuterHeader {
    * @param totalLen bytes of the whole packet, this header to ICV; at most 65535 (IPv6: 65575)
    */
   emit(slab: Uint8Array, at: number, innerAt: number, totalLen: number): void {
-    const template = this.#template;
-    // Short loops beat `set` here: no view is made.
-    for (let i = 0; i < template.length; i++) slab[at + i] = template[i]!;
     const rules = this.#rules;
     const inner4 = slab[innerAt]! >>> 4 === 4;
     const innerTos = readTos(slab, innerAt, inner4);
     const tos = (rules.dscp === 'copy' ? innerTos & ~ECN_MASK : rules.dscp << 2) | outerEcn(rules, innerTos);
     const ttl = rules.ttl === 'copy' ? slab[innerAt + (inner4 ? 8 : 7)]! : rules.ttl;
-
+    let to: number;
     if (this.#version === 4) {
       const df = outerDf(rules, slab, innerAt, inner4);
       let id = 0;
@@ -134,26 +125,35 @@ export class OuterHeader {
         this.#id = this.#id === 0xffff ? 1 : this.#id + 1;
         id = this.#id;
       }
+      slab[at] = VERSION_4;
       slab[at + 1] = tos;
       putU16(slab, at + 2, totalLen);
       putU16(slab, at + 4, id);
       putU16(slab, at + 6, df);
       slab[at + 8] = ttl;
-      let sum = this.#sum + tos + totalLen + id + df + (ttl << 8);
-      sum = (sum & 0xffff) + (sum >>> 16);
-      sum = (sum & 0xffff) + (sum >>> 16);
-      putU16(slab, at + 10, ~sum);
+      slab[at + 9] = this.#protocol;
+      let total = this.#sum + tos + totalLen + id + df + (ttl << 8);
+      total = (total & 0xffff) + (total >>> 16);
+      total = (total & 0xffff) + (total >>> 16);
+      putU16(slab, at + 10, ~total);
+      to = at + ipv4.SRC_AT;
     } else {
       const label = rules.flowLabel !== 'copy' ? rules.flowLabel : inner4 ? 0 : ipv6.flowLabel(slab, innerAt);
-      slab[at] = 0x60 | (tos >>> 4);
+      slab[at] = VERSION_6 | (tos >>> 4);
       slab[at + 1] = ((tos & 0xf) << 4) | (label >>> 16);
       putU16(slab, at + 2, label);
       putU16(slab, at + 4, totalLen - ipv6.HEADER_LEN);
+      slab[at + 6] = this.#protocol;
       slab[at + 7] = ttl;
+      to = at + ipv6.SRC_AT;
     }
-
-    const ipLen = this.#version === 4 ? ipv4.HEADER_LEN : ipv6.HEADER_LEN;
-    if (this.length > ipLen) putU16(slab, at + ipLen + 4, totalLen - ipLen);
+    const addresses = this.#addresses;
+    for (let i = 0; i < addresses.length; i++, to += 4) putU32(slab, to, addresses[i]!);
+    if (this.#ports >= 0) {
+      putU32(slab, to, this.#ports);
+      putU16(slab, to + 4, totalLen - (to - at));
+      putU16(slab, to + 6, 0);
+    }
   }
 }
 
