@@ -1,0 +1,159 @@
+/**
+ * The nodes of a cluster, from `kubectl get ciliumnodes -o json` or `-o yaml`.
+ *
+ * What counts in a CiliumNode, all under `spec`:
+ *
+ * | field | is |
+ * |---|---|
+ * | `addresses[]` of type `CiliumInternalIP` | the router address of a node inside its pod range: outer address in native routing |
+ * | `addresses[]` of type `InternalIP` | the address of the node: outer address of encrypted overlays, and in ENI and Azure mode |
+ * | `bootid` | part of every per-tunnel key |
+ * | `encryption.key` | the key id that the node can decrypt |
+ * | `ipam.podCIDRs[]` | pod ranges |
+ * | `eni`, `azure` | present and not empty: addresses come from the cloud |
+ * @module
+ */
+import { z } from 'zod';
+import { InputError } from '../base/errors.ts';
+import {
+  type Address,
+  formatAddress,
+  type Prefix,
+  parseAddress,
+  parsePrefix,
+  unmapIpv4,
+} from '../wire/address.ts';
+import { describeObject, parseManifest } from './manifest.ts';
+
+const GET_NODES = 'Use the output of kubectl get ciliumnodes -o json.';
+const ONCE = 'Give every node once, as it is now.';
+
+/** A node as far as IPsec is concerned. */
+export interface CiliumNode {
+  readonly name: string;
+  /** CiliumInternalIP: at most one of each family. */
+  readonly ciliumAddresses: readonly Address[];
+  /** What other nodes reach it by: InternalIP, or else ExternalIP; at most one of each family. */
+  readonly nodeAddresses: readonly Address[];
+  /** Empty when the node has not published one: Cilium makes no SA with it then. */
+  readonly bootId: string;
+  /** The key id it can decrypt; 0 while it has none. */
+  readonly keyId: number;
+  readonly podCidrs: readonly Prefix[];
+  /** The cloud that gives out pod addresses, if one does. */
+  readonly cloud?: 'eni' | 'azure';
+  /** The file it was read from, for errors. */
+  readonly source: string;
+}
+
+/**
+ * Reads the CiliumNode objects in a text: a List, one object, several YAML documents or a JSON array.
+ * @throws {InputError} when there is none, one is not what it should be or has no address, or two of them share
+ * a name or an address
+ */
+export function parseNodes(text: string, source: string): CiliumNode[] {
+  const objects = parseManifest(text, source);
+  if (objects.length === 0) throw new InputError({ source }, 'no CiliumNode in it', GET_NODES);
+  const nodes = objects.map((object) => readNode(object, source));
+  const names = new Set<string>();
+  for (const { name } of nodes) {
+    if (names.has(name)) throw new InputError({ source }, `two nodes have the name ${name}`, ONCE);
+    names.add(name);
+  }
+  checkAddresses(nodes);
+  return nodes;
+}
+
+/**
+ * Checks that every address belongs to one node, as it must across all files of a cluster mesh.
+ * @throws {InputError} that names both nodes
+ */
+export function checkAddresses(nodes: readonly CiliumNode[]): void {
+  const owners = new Map<string, CiliumNode>();
+  for (const node of nodes) {
+    for (const address of [...node.ciliumAddresses, ...node.nodeAddresses].map((b) => formatAddress(b))) {
+      const owner = owners.get(address);
+      if (owner && owner !== node) {
+        const problem = `nodes ${owner.name} and ${node.name} both have the address ${address}`;
+        throw new InputError({ source: node.source }, problem, ONCE);
+      }
+      owners.set(address, node);
+    }
+  }
+}
+
+const NODE = z.object({
+  kind: z.literal('CiliumNode').optional(), // items of a CiliumNodeList have none
+  metadata: z.object({ name: z.string().regex(/^[\w.-]{1,253}$/) }),
+  spec: z.object({
+    addresses: z.array(z.object({ type: z.string().optional(), ip: z.string().optional() })).nullish(),
+    bootid: z.string().nullish(),
+    encryption: z.object({ key: z.number().int().min(0).max(255).nullish() }).nullish(),
+    ipam: z.object({ podCIDRs: z.array(z.string()).nullish() }).nullish(),
+    eni: z.record(z.string(), z.unknown()).nullish(),
+    azure: z.record(z.string(), z.unknown()).nullish(),
+  }),
+});
+
+type RawAddresses = NonNullable<z.infer<typeof NODE>['spec']['addresses']>;
+
+function readNode(object: unknown, source: string): CiliumNode {
+  const parsed = NODE.safeParse(object);
+  if (!parsed.success) {
+    const path = parsed.error.issues[0]?.path.map(String) ?? [];
+    const problem =
+      path[0] === 'kind' || path.length === 0
+        ? `no CiliumNode, but ${describeObject(object)}`
+        : `${describeObject(object)}: ${path.join('.')} is missing or not what a CiliumNode has`;
+    throw new InputError({ source }, problem, GET_NODES);
+  }
+  const { metadata, spec } = parsed.data;
+  const { name } = metadata;
+  const fail = (problem: string) => new InputError({ source }, `node ${name} ${problem}`, GET_NODES);
+
+  const addresses = spec.addresses ?? [];
+  const ciliumAddresses = onePerFamily(ofType(addresses, 'CiliumInternalIP', fail));
+  // As Cilium chooses: the first internal address, or else the last external one.
+  const nodeAddresses = onePerFamily([
+    ...ofType(addresses, 'InternalIP', fail),
+    ...ofType(addresses, 'ExternalIP', fail).reverse(),
+  ]);
+  if (ciliumAddresses.length === 0 && nodeAddresses.length === 0) {
+    throw fail('has neither a CiliumInternalIP nor an InternalIP (spec.addresses)');
+  }
+  const podCidrs = (spec.ipam?.podCIDRs ?? []).map((text) => {
+    const prefix = parsePrefix(text);
+    if (!prefix) throw fail('has a pod range that is no prefix (spec.ipam.podCIDRs)');
+    return prefix;
+  });
+  const cloud = isFilled(spec.eni) ? 'eni' : isFilled(spec.azure) ? 'azure' : undefined;
+  return {
+    name,
+    ciliumAddresses,
+    nodeAddresses,
+    bootId: spec.bootid ?? '',
+    keyId: spec.encryption?.key ?? 0,
+    podCidrs,
+    ...(cloud && { cloud }),
+    source,
+  };
+}
+
+function ofType(addresses: RawAddresses, type: string, fail: (problem: string) => InputError): Address[] {
+  return addresses
+    .filter((address) => address.type === type)
+    .map(({ ip = '' }) => {
+      const address = parseAddress(ip);
+      if (!address) throw fail(`has an address of type ${type} that is no IP address`);
+      return unmapIpv4(address);
+    });
+}
+
+function onePerFamily(addresses: readonly Address[]): Address[] {
+  return addresses.filter((address, i) => addresses.findIndex((b) => b.length === address.length) === i);
+}
+
+/** Every CiliumNode has these objects; outside their cloud they are empty. */
+function isFilled(object: Record<string, unknown> | null | undefined): boolean {
+  return object !== null && object !== undefined && Object.keys(object).length > 0;
+}

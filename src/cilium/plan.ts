@@ -1,0 +1,73 @@
+/**
+ * Which SAs exist in a cluster: from its keys, its nodes and the Cilium version, exactly what its agents install.
+ *
+ * How a cluster routes shows in neither keys nor nodes, so every pair of addresses that could be a tunnel is taken
+ * unless told otherwise: for a capture, an SA too many does no harm.
+ * @module
+ */
+import type { SaConfig } from '../ipsec/sa-config.ts';
+import { type Address, formatAddress } from '../wire/address.ts';
+import type { CiliumKey } from './keys.ts';
+import type { CiliumNode } from './nodes.ts';
+import {
+  checkBootIds,
+  isTunnel,
+  keysAt,
+  type RoutingMode,
+  type TunnelEnd,
+  tunnelEnds,
+  tunnelSa,
+} from './tunnel.ts';
+import { type CiliumVersion, DEFAULT_VERSION } from './version.ts';
+
+export interface PlanOptions {
+  readonly version?: CiliumVersion;
+  /** Left out or `any`: every pair of addresses that some mode uses. */
+  readonly mode?: RoutingMode | 'any';
+}
+
+/**
+ * All SAs of a cluster, as one who sees the wire needs them: without direction and without marks, which differ
+ * from node to node.
+ *
+ * A thousand nodes have millions of SAs, so keys are derived only when asked for: {@link between} yields those of
+ * one pair of addresses, {@link all} everything.
+ */
+export class ClusterPlan {
+  readonly #keys: readonly CiliumKey[];
+  readonly #ends: readonly TunnelEnd[];
+  readonly #byAddress: ReadonlyMap<string, TunnelEnd>;
+
+  /**
+   * @throws {InputError} when a node lacks an address that other nodes have, or the boot id that per-tunnel keys
+   * need; when two nodes share an address
+   */
+  constructor(
+    keys: readonly CiliumKey[],
+    nodes: readonly CiliumNode[],
+    { version = DEFAULT_VERSION, mode = 'any' }: PlanOptions = {},
+  ) {
+    checkBootIds(keys, nodes);
+    this.#keys = keys;
+    this.#ends = tunnelEnds(nodes, mode, version);
+    this.#byAddress = new Map(this.#ends.map((end) => [formatAddress(end.address), end]));
+  }
+
+  /** The SAs from `src` to `dst`, one a key; none when these are no tunnel ends of two nodes. */
+  between(src: Address, dst: Address): SaConfig[] {
+    const from = this.#byAddress.get(formatAddress(src));
+    const to = this.#byAddress.get(formatAddress(dst));
+    return from && to ? this.#tunnel(from, to) : [];
+  }
+
+  /** Every SA of the cluster. */
+  all(): SaConfig[] {
+    return this.#ends.flatMap((from) => this.#ends.flatMap((to) => this.#tunnel(from, to)));
+  }
+
+  #tunnel(from: TunnelEnd, to: TunnelEnd): SaConfig[] {
+    if (!isTunnel(from, to)) return [];
+    // The wire carries what the sender made, so its keys count.
+    return keysAt(this.#keys, from.address).map((key) => tunnelSa(key, from, to));
+  }
+}

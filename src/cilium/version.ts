@@ -1,0 +1,62 @@
+/**
+ * Which Cilium: the few versions at which its IPsec changed.
+ *
+ * | from | what changed |
+ * |---|---|
+ * | 1.13.13, 1.14.9, 1.15.3 | `+` after the key id: a key of its own for every tunnel, ESN, replay window 1024 |
+ * | 1.15 | one inbound SA per peer in every patch release; marks are cleared whole after xfrm |
+ * | 1.17 | every key is per tunnel, with or without `+`; the key id is mandatory |
+ * | 1.18 | overlay packets are encrypted between node addresses (VXLAN in ESP); a rotation keeps the key length |
+ * @module
+ */
+import { InputError } from '../base/errors.ts';
+
+export interface CiliumVersion {
+  readonly minor: number;
+  /** Absent when only `1.18` was said: then the newest patch release is meant. */
+  readonly patch?: number;
+}
+
+/** What counts when nobody says otherwise. */
+export const DEFAULT_VERSION: CiliumVersion = { minor: 18 };
+
+/** The oldest minor release whose behaviour is known here. */
+const OLDEST_MINOR = 13;
+
+/** First patch release with per-tunnel keys, by minor release (CVE-2024-28860). */
+const PER_TUNNEL_SINCE: Readonly<Record<number, number>> = { 13: 13, 14: 9, 15: 3 };
+
+/**
+ * Reads `1.18`, `v1.17.3` or `1.18.0-rc.1`.
+ * @throws {InputError} when it is no version, or one that is older than 1.13
+ */
+export function parseVersion(text: string, source = '--cilium'): CiliumVersion {
+  const match = /^v?(\d{1,3})\.(\d{1,3})(?:\.(\d{1,3}))?(?:[-+][0-9A-Za-z.+-]*)?$/.exec(text.trim());
+  if (!match) {
+    throw new InputError({ source }, 'this is no Cilium version', 'Give one as 1.18 or v1.17.3.');
+  }
+  const [, major, minor, patch] = match;
+  if (Number(major) !== 1 || Number(minor) < OLDEST_MINOR) {
+    throw new InputError(
+      { source },
+      `Cilium ${Number(major)}.${Number(minor)} is not known here`,
+      `Give a version from 1.${OLDEST_MINOR} on, such as 1.${DEFAULT_VERSION.minor}.`,
+    );
+  }
+  return patch === undefined ? { minor: Number(minor) } : { minor: Number(minor), patch: Number(patch) };
+}
+
+/** The version as text: `1.18`, `1.17.3`. */
+export function formatVersion({ minor, patch }: CiliumVersion): string {
+  return patch === undefined ? `1.${minor}` : `1.${minor}.${patch}`;
+}
+
+/** Is this release 1.`minor` or newer? */
+export function isAtLeast(version: CiliumVersion, minor: number): boolean {
+  return version.minor >= minor;
+}
+
+/** Does this release understand `+` after the key id, or need it no more? */
+export function hasPerTunnelKeys({ minor, patch = Number.POSITIVE_INFINITY }: CiliumVersion): boolean {
+  return patch >= (PER_TUNNEL_SINCE[minor] ?? 0);
+}
