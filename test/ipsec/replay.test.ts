@@ -254,7 +254,7 @@ describe('ReplayWindow in both modes', () => {
         2 ** 31,
       ];
       for (const esn of [false, true]) {
-        for (const jump of [...jumps, 2 ** 32 - 2 * size].filter((j) => j > 0)) {
+        for (const jump of [...jumps, 2 ** 32 - 2 * size, 2 ** 32, 2 ** 32 + 1].filter((j) => j > 0)) {
           const start = 3 * size;
           const w = new ReplayWindow(size, esn);
           for (let n = start - size + 1; n <= start; n++) w.commit(0, n);
