@@ -102,6 +102,8 @@ describe('the walk to the upper layer', () => {
       fragmentNextAt: 6,
     });
     expect(extensions.isFragment(packet, 40)).toBe(false); // RFC 6946
+    packet[43] = 0x06; // reserved bits: ignored on receipt
+    expect(extensions.isFragment(packet, 40)).toBe(false);
   });
 
   it('goes on behind a first fragment, where the headers are', () => {

@@ -410,16 +410,27 @@ describe('bounds', () => {
     expect(feed(r, [last(1)], 0)[0]?.length).toBe(68);
   });
 
-  it('evicts the oldest of both families when there are too many', () => {
+  it.each([
+    ['IPv4', [first(1), piece6(six, 0, 24), first(2)], last(1), piece6(six, 24, 48)],
+    ['IPv6', [piece6(six, 0, 24), first(1), first(2)], piece6(six, 24, 48), last(1)],
+  ])('evicts the oldest of both families when there are too many: %s', (_name, full, lost, kept) => {
     const r = new Reassembler({ maxDatagrams: 3 });
-    feed(r, [first(1)], 1);
-    feed(r, [piece6(six, 0, 24)], 2);
-    feed(r, [first(2)], 3);
-    feed(r, [first(3)], 4); // takes the place of 1
-    feed(r, [first(4)], 5); // takes the place of the IPv6 one
-    expect([r.pending, r.stats.evicted]).toEqual([3, 2]);
-    for (const id of [2, 3, 4]) expect(feed(r, [last(id)], 6)[0], `id ${id}`).toBeDefined();
-    expect([r.pending, r.bytes]).toEqual([0, 0]);
+    for (const [now, f] of full.entries()) feed(r, [f], now);
+    expect([r.pending, r.stats.evicted]).toEqual([3, 0]);
+    feed(r, [first(3)], 4);
+    expect([r.pending, r.stats.evicted]).toEqual([3, 1]);
+    // The younger ones still complete; of the oldest, a late fragment is all there is.
+    for (const f of [kept, last(2), last(3)]) expect(feed(r, [f], 5)[0]).toBeDefined();
+    expect(feed(r, [lost], 5)).toEqual([undefined]);
+    expect(r.pending).toBe(1);
+  });
+
+  it('counts payload, first headers and a cost per fragment', () => {
+    const r = new Reassembler();
+    feed(r, [last(1)]);
+    expect(r.bytes).toBe(24 + FRAGMENT_COST);
+    feed(r, [first(2)]);
+    expect(r.bytes).toBe(24 + FRAGMENT_COST + 20 + 24 + FRAGMENT_COST);
   });
 
   it('evicts the oldest when memory runs out, and counts small fragments at their cost', () => {
