@@ -9,14 +9,12 @@ import { type CiliumNode, parseNodes } from '../cilium/nodes.ts';
 import { ClusterPlan } from '../cilium/plan.ts';
 import { readKeys } from '../cilium/secret.ts';
 import { type CiliumVersion, DEFAULT_VERSION, formatVersion, parseVersion } from '../cilium/version.ts';
+import { ESN_WINDOW } from '../inspect/esn-window.ts';
 import { parseEspSa } from '../inspect/esp-sa.ts';
 import { joinSources, planSource, SaList, type SaSource } from '../inspect/sa-source.ts';
 import { parseXfrmState } from '../inspect/xfrm-state.ts';
 import type { SaConfig } from '../ipsec/sa-config.ts';
 import { readText } from './files.ts';
-
-/** What Cilium installs with ESN. */
-const ESN_WINDOW = 1024;
 
 /** What commander collects. */
 export interface SaOptions {
@@ -78,7 +76,10 @@ export function addVersionOption(command: Command): Command {
  * @throws {InputError} when an input cannot be used, or none is given
  */
 export function loadSas(options: SaOptions): Sas {
-  const kernel = options.xfrmState.flatMap((file) => parseXfrmState(readText(file), file));
+  const warnings: string[] = [];
+  const kernel = options.xfrmState.flatMap((file) =>
+    parseXfrmState(readText(file), file, (line) => warnings.push(line)),
+  );
   const wireshark = options.espSa.flatMap((file) => parseEspSa(readText(file), file));
   const stated = [...kernel, ...wireshark];
   const plan = loadPlan(options);
@@ -98,7 +99,7 @@ export function loadSas(options: SaOptions): Sas {
     ]),
     all: () => [...stated, ...(plan?.plan.all() ?? [])],
     udpPorts: [...udpPorts],
-    warnings: plan?.warnings ?? [],
+    warnings: [...warnings, ...(plan?.warnings ?? [])],
   };
 }
 

@@ -23,12 +23,14 @@
 import { u8, u32 } from '../base/bytes.ts';
 import { type Engine, JOB_OK, JobTable, NONCE_LEN } from '../crypto/engine.ts';
 import { inPrefix } from '../wire/address.ts';
+import * as esp from '../wire/esp.ts';
 import * as ipv4 from '../wire/ipv4.ts';
 import * as ipv6 from '../wire/ipv6.ts';
 import { type Batch, PASS } from '../wire/packet.ts';
 import { dropCode } from './drop.ts';
 import { EspPlace } from './esp-place.ts';
 import { ecnDecapsulate } from './outer-header.ts';
+import { payloadLength } from './padding.ts';
 import type { SecurityAssociation } from './sa.ts';
 import type { Sad } from './sad.ts';
 
@@ -49,12 +51,6 @@ const INNER_SHORT = dropCode('inner-short');
 const INNER_HEADER = dropCode('inner-header');
 const INNER_TRUNCATED = dropCode('inner-truncated');
 const SELECTOR_MISMATCH = dropCode('selector-mismatch');
-
-const ESP_HEADER = 8;
-const TRAILER = 2;
-const NEXT_IPV4 = 4;
-const NEXT_IPV6 = 41;
-const NEXT_NONE = 59;
 
 export class Decapsulator {
   /** SPI of each ESP packet of the last batch, by its index in the batch. */
@@ -118,7 +114,7 @@ export class Decapsulator {
     this.isEsp[i] = 1;
     this.seqHi[i] = 0;
     // 1.
-    if (espEnd - espAt < ESP_HEADER) {
+    if (espEnd - espAt < esp.HEADER_LEN) {
       this.isEsp[i] = 2;
       batch.verdict[i] = place.cut ? NOT_CAPTURED : HEADER_ERROR;
       return;
@@ -172,9 +168,9 @@ export class Decapsulator {
     }
     // 6. (the lengths; the ICV itself in #finish)
     const { suite } = sa;
-    const textAt = espAt + ESP_HEADER + suite.ivLen;
+    const textAt = espAt + esp.HEADER_LEN + suite.ivLen;
     const textLen = espEnd - textAt - suite.icvLen;
-    if (textLen < TRAILER || (suite.align > 4 && textLen % suite.align !== 0)) {
+    if (textLen < esp.TRAILER_LEN || (suite.align > 4 && textLen % suite.align !== 0)) {
       batch.verdict[i] = TOO_SHORT;
       return;
     }
@@ -228,7 +224,7 @@ export class Decapsulator {
       const nonceAt = row * NONCE_LEN;
       for (let k = 0; k < 4; k++) jobs.nonce[nonceAt + k] = salt[k]!;
       // RFC 4303 §3.4.4.2: the IV is the packet's, whatever the number is.
-      for (let k = 0; k < 8; k++) jobs.nonce[nonceAt + 4 + k] = slab[espAt + ESP_HEADER + k]!;
+      for (let k = 0; k < 8; k++) jobs.nonce[nonceAt + 4 + k] = slab[espAt + esp.HEADER_LEN + k]!;
     }
   }
 
@@ -264,14 +260,13 @@ export class Decapsulator {
     }
     const textAt = jobs.textAt[row]!;
     const textLen = jobs.textLen[row]!;
-    // 7. Linux, esp_remove_trailer: padding must leave a payload. What the padding holds is not looked at.
-    const padLen = slab[textAt + textLen - 2]!;
-    const next = slab[textAt + textLen - 1]!;
-    if (padLen + TRAILER >= textLen) return BAD_PADDING;
-    if (next === NEXT_NONE) return DUMMY;
+    // 7.
+    const payloadLen = payloadLength(slab, textAt, textLen);
+    if (payloadLen < 0) return BAD_PADDING;
+    const next = esp.nextHeader(slab, textAt + textLen);
+    if (next === esp.DUMMY) return DUMMY;
     // 8.
     sa.window.commit(hi, lo);
-    const payloadLen = textLen - padLen - TRAILER;
     sa.life.count(payloadLen);
     // 9., 10.
     return sa.config.mode === 'tunnel'
@@ -291,8 +286,8 @@ export class Decapsulator {
     const { slab } = batch;
     // A state's selector decides in Linux which version it carries; without one, both.
     const family = sa.config.selector?.src.address.length;
-    const isV4 = next === NEXT_IPV4 && family !== 16;
-    const isV6 = next === NEXT_IPV6 && family !== 4;
+    const isV4 = next === ipv4.PROTOCOL && family !== 16;
+    const isV6 = next === ipv6.PROTOCOL && family !== 4;
     if (!isV4 && !isV6) return NOT_IP;
     if (payloadLen < (isV4 ? ipv4.HEADER_LEN : ipv6.HEADER_LEN)) return INNER_SHORT;
     const outerAt = this.#outerAt[i]!;

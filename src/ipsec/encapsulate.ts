@@ -13,14 +13,16 @@
  * Everything that can fail is asked before a number is used, so a packet that fails leaves the SA as it was.
  * @module
  */
-import { putU16, putU32, u32 } from '../base/bytes.ts';
+import { putU32, u32 } from '../base/bytes.ts';
 import type { RandomBytes } from '../base/rng.ts';
 import { type Engine, JobTable, NONCE_LEN } from '../crypto/engine.ts';
+import * as checksum from '../wire/checksum.ts';
 import * as esp from '../wire/esp.ts';
 import * as ipv4 from '../wire/ipv4.ts';
 import * as ipv6 from '../wire/ipv6.ts';
 import { Walk } from '../wire/ipv6-extensions.ts';
 import { type Batch, PASS } from '../wire/packet.ts';
+import * as udp from '../wire/udp.ts';
 import { writeAad } from './decapsulate.ts';
 import { dropCode } from './drop.ts';
 import { padLength, writeTrailer } from './padding.ts';
@@ -33,11 +35,6 @@ const EXPIRED = dropCode('out-expired');
 const NO_NUMBER = dropCode('out-sequence');
 const PROTO_ERROR = dropCode('out-proto-error');
 
-const ESP_HEADER = 8;
-const UDP_HEADER = 8;
-const TRAILER = 2;
-const NEXT_IPV4 = 4;
-const NEXT_IPV6 = 41;
 /** CBC wants an IV that nobody can foretell (RFC 3602 §3): random bytes, drawn many packets at a time. */
 const IV_POOL = 4096;
 
@@ -48,6 +45,8 @@ export class Encapsulator {
   readonly #random: RandomBytes;
   readonly #pool = new Uint8Array(IV_POOL);
   #poolAt = IV_POOL;
+  /** Is there ESP in UDP over IPv6 in this batch? */
+  #hasUdp6 = false;
   readonly #walk = new Walk();
 
   /**
@@ -67,12 +66,29 @@ export class Encapsulator {
    */
   run(batch: Batch): void {
     this.#jobs.count = 0;
+    this.#hasUdp6 = false;
     for (let i = 0; i < batch.count; i++) {
       if (batch.verdict[i] !== PASS) continue;
       const sa = this.#sad.sas[batch.sa[i]!];
       if (sa) batch.verdict[i] = this.#frame(batch, i, sa);
     }
-    if (this.#jobs.count > 0) this.#engine.seal(batch.slab, this.#jobs);
+    const jobs = this.#jobs;
+    if (jobs.count === 0) return;
+    this.#engine.seal(batch.slab, jobs);
+    if (this.#hasUdp6) this.#fillUdpChecksums(batch);
+  }
+
+  /** ESP in UDP over IPv6: Linux sends a checksum there, as RFC 8200 §8.1 wants, and it covers the ciphertext. */
+  #fillUdpChecksums(batch: Batch): void {
+    const jobs = this.#jobs;
+    for (let row = 0; row < jobs.count; row++) {
+      const i = jobs.tag[row]!;
+      const { config, suite } = this.#sad.sas[batch.sa[i]!]!;
+      if (!config.encap || config.dst.length !== ipv6.ADDRESS_LEN) continue;
+      const at = batch.offset[i]!;
+      const udpAt = jobs.textAt[row]! - suite.ivLen - esp.HEADER_LEN - udp.HEADER_LEN;
+      checksum.fillTransport(batch.slab, at, udp.PROTOCOL, udpAt, at + batch.length[i]!);
+    }
   }
 
   /** Steps 1 to 5 for one packet. Returns its verdict. */
@@ -92,7 +108,7 @@ export class Encapsulator {
     if (isTunnel) {
       const family = config.selector?.src.address.length;
       if (family !== undefined && family !== (isV4 ? 4 : 16)) return NOT_IP;
-      next = isV4 ? NEXT_IPV4 : NEXT_IPV6;
+      next = isV4 ? ipv4.PROTOCOL : ipv6.PROTOCOL;
     } else {
       if (isV4 !== (config.dst.length === 4)) return NOT_IP;
       if (isV4) {
@@ -106,10 +122,10 @@ export class Encapsulator {
     }
     const payloadLen = len - clearLen;
     const padLen = padLength(payloadLen, suite.align);
-    const behind = padLen + TRAILER + suite.icvLen;
-    const udpLen = config.encap ? UDP_HEADER : 0;
+    const behind = padLen + esp.TRAILER_LEN + suite.icvLen;
+    const udpLen = config.encap ? udp.HEADER_LEN : 0;
     const outerLen = isTunnel ? sa.outer.length : udpLen;
-    const before = outerLen + ESP_HEADER + suite.ivLen;
+    const before = outerLen + esp.HEADER_LEN + suite.ivLen;
     const total = len + before + behind;
     if (total > sa.pathMtu || total > 0xffff) return TOO_BIG;
     // 2.
@@ -131,9 +147,9 @@ export class Encapsulator {
 
     const start = batch.offset[i]!;
     const textAt = at + clearLen;
-    const textLen = payloadLen + padLen + TRAILER;
+    const textLen = payloadLen + padLen + esp.TRAILER_LEN;
     writeTrailer(slab, textAt + payloadLen, padLen, next);
-    const espAt = textAt - suite.ivLen - ESP_HEADER;
+    const espAt = textAt - suite.ivLen - esp.HEADER_LEN;
     if (isTunnel) {
       sa.outer.emit(slab, start, at, total);
     } else {
@@ -142,7 +158,8 @@ export class Encapsulator {
     }
     putU32(slab, espAt, config.spi);
     putU32(slab, espAt + 4, lo);
-    this.#addJob(slab, sa, espAt, textAt, textLen, hi, lo);
+    this.#addJob(slab, sa, i, espAt, textAt, textLen, hi, lo);
+    if (config.encap && config.dst.length === ipv6.ADDRESS_LEN) this.#hasUdp6 = true;
     return PASS;
   }
 
@@ -157,7 +174,7 @@ export class Encapsulator {
     isV4: boolean,
   ): void {
     const { encap } = sa.config;
-    const protocol = encap ? 17 : esp.PROTOCOL;
+    const protocol = encap ? udp.PROTOCOL : esp.PROTOCOL;
     if (isV4) {
       ipv4.setProtocol(slab, start, protocol);
       ipv4.setTotalLength(slab, start, total);
@@ -167,17 +184,16 @@ export class Encapsulator {
       ipv6.setPayloadLength(slab, start, total - ipv6.HEADER_LEN);
     }
     if (encap) {
-      const udpAt = start + clearLen;
-      putU16(slab, udpAt, encap.sport);
-      putU16(slab, udpAt + 2, encap.dport);
-      putU16(slab, udpAt + 4, total - clearLen);
-      putU16(slab, udpAt + 6, 0); // RFC 3948 §2.1
+      const { sport: srcPort, dport: dstPort } = encap;
+      // RFC 3948 §2.1: without checksum; IPv6 gets one after the cipher.
+      udp.emit({ srcPort, dstPort, length: total - clearLen, checksum: 0 }, slab, start + clearLen);
     }
   }
 
   #addJob(
     slab: Uint8Array,
     sa: SecurityAssociation,
+    i: number,
     espAt: number,
     textAt: number,
     textLen: number,
@@ -188,11 +204,12 @@ export class Encapsulator {
     const { suite, ivSalt, salt } = sa;
     const row = jobs.count++;
     jobs.key[row] = sa.key;
+    jobs.tag[row] = i;
     jobs.textAt[row] = textAt;
     jobs.textLen[row] = textLen;
     jobs.icvLen[row] = suite.icvLen;
     jobs.aadLen[row] = writeAad(jobs.aad, row, slab, espAt, sa.config.esn, hi);
-    const ivAt = espAt + ESP_HEADER;
+    const ivAt = espAt + esp.HEADER_LEN;
     if (salt.length > 0) {
       putU32(slab, ivAt, hi ^ u32(ivSalt, 0));
       putU32(slab, ivAt + 4, lo ^ u32(ivSalt, 4));

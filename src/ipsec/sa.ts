@@ -92,6 +92,7 @@ export class SecurityAssociation {
 function rulesOf(flags: readonly string[]): HeaderRules {
   return {
     ...LINUX_RULES,
+    dscp: flags.includes('dont-encap-dscp') ? 0 : LINUX_RULES.dscp,
     ecn: flags.includes('noecn') ? 'clear' : LINUX_RULES.ecn,
     df: flags.includes('nopmtudisc') ? 'clear' : LINUX_RULES.df,
     decapDscp: flags.includes('decap-dscp'),

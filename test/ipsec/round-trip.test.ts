@@ -6,6 +6,7 @@ import { NobleEngine } from '../../src/crypto/noble.ts';
 import { NodeEngine } from '../../src/crypto/node.ts';
 import type { SaConfig } from '../../src/ipsec/sa-config.ts';
 import { type Outcome, TunnelEnd } from '../../src/ipsec/tunnel-end.ts';
+import { transportOk } from '../../src/wire/checksum.ts';
 import * as ipv4 from '../../src/wire/ipv4.ts';
 import { address, counting, ipv4Packet, ipv6Packet, RANDOM, SUITES, saConfig } from '../support/sa.ts';
 
@@ -62,6 +63,8 @@ describe('what one end encapsulates the other decapsulates', () => {
             const sent = packetOf(sender.encapsulate(packet));
             expect(toHex(packet), 'the input is not changed').toBe(before);
 
+            if (given.encap && sent[0]! >>> 4 === 6)
+              expect(transportOk(sent, 0, 17, 40, sent.length)).toBe(true);
             // RFC 4303 §2.4: the least padding that aligns, and never more.
             const clear = given.mode === 'transport' ? (packet[0]! >>> 4 === 4 ? 20 : 40) : 0;
             const text = Math.ceil((len - clear + 2) / suite.align) * suite.align;
