@@ -1,0 +1,275 @@
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { toHex } from '../../src/base/bytes.ts';
+import { PcapWriter } from '../../src/capture/pcap-writer.ts';
+import { captureReader } from '../../src/capture/reader.ts';
+import { esplane, tempFolder } from '../support/cli.ts';
+import { fixedFields, type Line, readLines } from '../support/decrypt.ts';
+import { needs, SHARED, shared } from '../support/needs.ts';
+
+const NATIVE = `${SHARED}captures/native-v4`;
+const SAS = ['--keys', `${NATIVE}/keys`, '--nodes', `${NATIVE}/ciliumnodes.json`];
+
+const KEY = '4142434445464748494a4b4c4d4e4f5001020304';
+const NODE_LIST = {
+  kind: 'List',
+  items: [1, 2].map((n) => ({
+    kind: 'CiliumNode',
+    metadata: { name: `node-${n}` },
+    spec: {
+      addresses: [
+        { type: 'InternalIP', ip: `192.168.0.${n}` },
+        { type: 'CiliumInternalIP', ip: `10.0.${n}.1` },
+      ],
+      bootid: `00000000-0000-0000-0000-00000000000${n}`,
+      encryption: { key: 3 },
+      ipam: { podCIDRs: [`10.0.${n}.0/24`] },
+    },
+  })),
+};
+
+needs([shared('captures')], 'esplane decrypt', () => {
+  const folder = tempFolder();
+
+  it('prints the contract as JSON lines, and a summary beside them', () => {
+    const { code, stdout, stderr } = esplane(['decrypt', `${NATIVE}/wire.pcap`, ...SAS, '--json']);
+    expect(code).toBe(0);
+    const lines = stdout
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as Line);
+    expect(lines.map(fixedFields)).toEqual(readLines(`${NATIVE}/expected.jsonl`));
+    expect(Object.keys(lines[0]!)).toEqual([
+      'frame',
+      'time',
+      'src',
+      'dst',
+      'spi',
+      'seq',
+      'verdict',
+      'reason',
+      'counter',
+      'inner',
+      'overlay',
+      'carrier',
+    ]);
+    expect(lines[0]!.time).toBe('1795398120.660059');
+    expect(stderr).toContain('74 ESP packets: 74 decrypted, 0 dropped');
+  });
+
+  it('reads a capture from standard input', () => {
+    const { code, stdout } = esplane(['decrypt', '-', ...SAS], readFileSync(`${NATIVE}/wire.pcap`));
+    expect(code).toBe(0);
+    expect(stdout.split('\n')[0]).toBe(
+      '1 1795398120.660059 10.244.1.1 > 10.244.2.1: ESP(spi=0x00000003,seq=1) IP 10.244.1.10 > 10.244.2.20: ICMP echo request, length 84',
+    );
+  });
+
+  it('-w writes the clear packets, with their times and a comment each', () => {
+    const out = `${folder}/clear.pcapng`;
+    expect(esplane(['decrypt', `${NATIVE}/wire.pcap`, ...SAS, '-w', out]).code).toBe(0);
+    const expected = readLines(`${NATIVE}/expected.jsonl`);
+    const inner: string[] = [];
+    const comments: string[] = [];
+    const times: number[] = [];
+    const reader = captureReader(out, {
+      frame: (b, at, end, info) => {
+        inner.push(toHex(b, at, end));
+        times.push(info.seconds);
+      },
+      comment: (text) => comments.push(text),
+    });
+    reader.feed(readFileSync(out));
+    reader.end();
+    expect(inner).toEqual(expected.map((line) => line.inner));
+    expect(comments).toHaveLength(inner.length);
+    expect(comments[0]).toBe('frame 1: 10.244.1.1 > 10.244.2.1 ESP spi 0x3 seq 1');
+    expect(times[0]).toBe(1_795_398_120);
+    expect(existsSync(`${out}.partial`)).toBe(false);
+  });
+
+  it('a capture that is cut off: what could be read, then where it stopped; no file that looks whole', () => {
+    const cut = `${folder}/cut.pcap`;
+    const out = `${folder}/cut.pcapng`;
+    writeFileSync(cut, readFileSync(`${NATIVE}/wire.pcap`).subarray(0, 3000));
+    const { code, stderr } = esplane(['decrypt', cut, ...SAS, '-w', out]);
+    expect(code).toBe(2);
+    expect(stderr).toContain('16 ESP packets: 16 decrypted');
+    expect(stderr).toMatch(/^esplane: .*cut\.pcap at byte 3000: .*cut off/m);
+    expect(existsSync(out)).toBe(false);
+    expect(existsSync(`${out}.partial`)).toBe(true);
+  });
+});
+
+describe('esplane decrypt with unusable input ends with 2 and one line that says where', () => {
+  const folder = tempFolder();
+  const file = (name: string, text: string | Uint8Array): string => {
+    writeFileSync(`${folder}/${name}`, text);
+    return `${folder}/${name}`;
+  };
+  const keysFile = (name: string, text: string) => file(name, text);
+  const goodKeys = keysFile('keys', `3+ rfc4106(gcm(aes)) ${KEY} 128\n`);
+  const goodNodes = file('nodes.json', JSON.stringify(NODE_LIST));
+  const chunks: Uint8Array[] = [];
+  const writer = new PcapWriter((bytes) => chunks.push(bytes), { linkType: 147 });
+  writer.frame(new Uint8Array(60), 0, 60, { seconds: 1, nanoseconds: 0, interfaceId: 0, originalLength: 60 });
+  writer.flush();
+  const oddLink = file('odd.pcap', Buffer.concat(chunks));
+  const emptyChunks: Uint8Array[] = [];
+  new PcapWriter((bytes) => emptyChunks.push(bytes), { linkType: 1 }).flush();
+  const empty = file('empty.pcap', Buffer.concat(emptyChunks));
+  const without = (change: (spec: Record<string, unknown>) => void): string => {
+    const list = structuredClone(NODE_LIST) as unknown as { items: { spec: Record<string, unknown> }[] };
+    change(list.items[1]!.spec);
+    return JSON.stringify(list);
+  };
+  const state = (algorithm: string) =>
+    `src 10.0.1.1 dst 10.0.2.1\n\tproto esp spi 0x00000003 reqid 1 mode tunnel\n\treplay-window 0\n\t${algorithm}\n`;
+
+  const cases: { name: string; args: string[]; says: RegExp }[] = [
+    {
+      name: 'a keys file with too few fields',
+      args: ['--keys', keysFile('few', '3+ rfc4106(gcm(aes))\n'), '--nodes', goodNodes],
+      says: /few:1: .*too few fields/,
+    },
+    {
+      name: 'a key with an odd number of digits',
+      args: ['--keys', keysFile('odd', `3+ rfc4106(gcm(aes)) ${KEY}a 128\n`), '--nodes', goodNodes],
+      says: /odd:1: .*hex/,
+    },
+    ...[0, 16].map((id) => ({
+      name: `key id ${id}`,
+      args: ['--keys', keysFile(`id${id}`, `${id}+ rfc4106(gcm(aes)) ${KEY} 128\n`), '--nodes', goodNodes],
+      says: /id(0|16):1: the key id/,
+    })),
+    {
+      name: 'an unknown algorithm',
+      args: ['--keys', keysFile('algo', `3+ rfc9999(gcm(aes)) ${KEY} 128\n`), '--nodes', goodNodes],
+      says: /algo:1: /,
+    },
+    {
+      name: 'a changed key length',
+      args: [
+        '--keys',
+        keysFile('length', `3+ rfc4106(gcm(aes)) ${KEY} 128\n4+ rfc4106(gcm(aes)) ${KEY} 96\n`),
+        '--nodes',
+        goodNodes,
+      ],
+      says: /length:2: .*key length/,
+    },
+    {
+      name: 'a node without boot id',
+      args: [
+        '--keys',
+        goodKeys,
+        '--nodes',
+        file(
+          'noboot.json',
+          without((spec) => delete spec['bootid']),
+        ),
+      ],
+      says: /noboot\.json.*node-2.*boot id/,
+    },
+    {
+      name: 'a node without addresses',
+      args: [
+        '--keys',
+        goodKeys,
+        '--nodes',
+        file(
+          'noaddr.json',
+          without((spec) => delete spec['addresses']),
+        ),
+      ],
+      says: /noaddr\.json.*node-2.*address/,
+    },
+    {
+      name: 'states with hidden keys',
+      args: ['--xfrm-state', file('hidden.txt', state('aead rfc4106(gcm(aes)) <<Keys hidden>> 128'))],
+      says: /hidden\.txt:4: .*hidden/,
+    },
+    { name: 'no SAs at all', args: [], says: /no security associations/ },
+    { name: 'keys without nodes', args: ['--keys', goodKeys], says: /--nodes/ },
+    { name: 'nodes without keys', args: ['--nodes', goodNodes], says: /--keys/ },
+    {
+      name: 'a keys file that is not there',
+      args: ['--keys', `${folder}/nowhere`, '--nodes', goodNodes],
+      says: /nowhere: no such file/,
+    },
+    {
+      name: 'a Cilium version that is none',
+      args: ['--keys', goodKeys, '--nodes', goodNodes, '--cilium', 'new'],
+      says: /--cilium/,
+    },
+  ];
+
+  it.each(cases)('$name', ({ args, says }) => {
+    const out = `${folder}/out.pcapng`;
+    const { code, stdout, stderr } = esplane(['decrypt', empty, ...args, '-w', out]);
+    expect(stderr).toMatch(says);
+    expect(
+      stderr
+        .trimEnd()
+        .split('\n')
+        .filter((line) => line.startsWith('esplane: ') || line.startsWith('error: ')),
+    ).toHaveLength(1);
+    expect(stderr, 'keys stay secret').not.toContain(KEY.slice(0, 12));
+    expect(stderr).not.toMatch(/\n\s+at /);
+    expect(stdout).toBe('');
+    expect(code).toBe(2);
+    expect(existsSync(out) || existsSync(`${out}.partial`)).toBe(false);
+  });
+
+  it.each([
+    {
+      name: 'text',
+      capture: () => file('text.pcap', 'this is no capture at all, really'),
+      says: /text\.pcap at byte 0: /,
+    },
+    { name: 'an empty file', capture: () => file('nothing.pcap', ''), says: /nothing\.pcap.*empty/ },
+    { name: 'gzip', capture: () => file('a.pcap.gz', Uint8Array.of(0x1f, 0x8b, 8, 0, 0, 0)), says: /gzip/ },
+    {
+      name: 'an unknown link type',
+      capture: () => oddLink,
+      says: /odd\.pcap at byte \d+: unknown link type 147/,
+    },
+    { name: 'a folder', capture: () => folder, says: /is a folder/ },
+    { name: 'no such file', capture: () => `${folder}/none.pcap`, says: /none\.pcap: no such file/ },
+  ])('a capture that is $name', ({ capture, says }) => {
+    const out = `${folder}/out.pcapng`;
+    const { code, stderr } = esplane([
+      'decrypt',
+      capture(),
+      '--keys',
+      goodKeys,
+      '--nodes',
+      goodNodes,
+      '-w',
+      out,
+    ]);
+    expect(stderr).toMatch(says);
+    expect(code).toBe(2);
+    expect(existsSync(out) || existsSync(`${out}.partial`)).toBe(false);
+  });
+
+  it('an empty capture is read to its end', () => {
+    const { code, stderr } = esplane(['decrypt', empty, '--keys', goodKeys, '--nodes', goodNodes]);
+    expect(code).toBe(0);
+    expect(stderr).toContain('the capture holds no frames');
+  });
+
+  it('an output folder that does not exist', () => {
+    const { code, stderr } = esplane([
+      'decrypt',
+      empty,
+      '--keys',
+      goodKeys,
+      '--nodes',
+      goodNodes,
+      '-w',
+      `${folder}/no/where.pcapng`,
+    ]);
+    expect(code).toBe(2);
+    expect(stderr).toContain('its folder does not exist');
+  });
+});

@@ -1,0 +1,122 @@
+import { writeFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { parseDsbCsv } from '../../src/inspect/dsb-csv.ts';
+import { parseEspSa } from '../../src/inspect/esp-sa.ts';
+import { formatAddress } from '../../src/wire/address.ts';
+import { esplane, tempFolder } from '../support/cli.ts';
+import { needs, SHARED, shared } from '../support/needs.ts';
+
+const FOLDER = `${SHARED}captures/native-v4`;
+const CLUSTER = ['--keys', `${FOLDER}/keys`, '--nodes', `${FOLDER}/ciliumnodes.json`];
+/** The derived key of node-1 to node-2, as the kernel holds it. */
+const KEY = '884da8d4b58860e2373381d0c56370b4e9e5e0dc';
+
+needs([shared('captures')], 'esplane sas', () => {
+  const formats = ['table', 'json', 'ip-xfrm', 'esp-sa', 'dsb-csv', 'scapy'];
+
+  it.each(formats)('--format %s hides keys until it is told to show them', (format) => {
+    const hidden = esplane(['sas', ...CLUSTER, '--format', format]);
+    expect(hidden.code).toBe(0);
+    expect(hidden.stdout).toContain('10.244.1.1');
+    expect(hidden.stdout + hidden.stderr).not.toContain(KEY.slice(0, 8));
+    expect(esplane(['sas', ...CLUSTER, '--format', format, '--show-keys']).stdout).toContain(
+      KEY.slice(0, 32),
+    );
+  });
+
+  it('yields every SA of the cluster: two pairs of addresses in two families, both ways', () => {
+    const rows = JSON.parse(esplane(['sas', ...CLUSTER, '--json']).stdout) as { src: string; esn: boolean }[];
+    expect(rows).toHaveLength(8);
+    expect(rows.every((row) => row.esn)).toBe(true);
+  });
+
+  it('goes by the version: a global key for all up to 1.16', () => {
+    const folder = `${SHARED}captures/global-key-v4`;
+    const sources = ['--keys', `${folder}/keys`, '--nodes', `${folder}/ciliumnodes.json`];
+    const rows = JSON.parse(esplane(['sas', ...sources, '--cilium', '1.16', '--json']).stdout) as {
+      esn: boolean;
+      replayWindow: number;
+    }[];
+    expect(rows.every((row) => !row.esn && row.replayWindow === 0)).toBe(true);
+  });
+
+  it('writes what it reads: esp_sa, the secrets block, and kernel text', () => {
+    const shown = ['--show-keys', '--xfrm-state', `${FOLDER}/n2.xfrm_state.txt`];
+    const pairs = ['10.244.2.1 10.244.1.1', '10.244.1.1 10.244.2.1'];
+    for (const [format, parse] of [
+      ['esp-sa', parseEspSa],
+      ['dsb-csv', parseDsbCsv],
+    ] as const) {
+      const sas = parse(esplane(['sas', ...shown, '--format', format]).stdout, format);
+      expect(sas.map((sa) => `${formatAddress(sa.src)} ${formatAddress(sa.dst)}`)).toEqual(pairs);
+      expect(sas.every((sa) => sa.esn && sa.spi === 3)).toBe(true);
+    }
+  });
+
+  it.each([
+    ['4.0', 8],
+    ['4.6.1', 10],
+    ['5.0', 10],
+  ])('--wireshark %s has %i fields in a line', (version, fields) => {
+    const { stdout } = esplane(['sas', ...CLUSTER, '--format', 'esp-sa', '--wireshark', version]);
+    expect(stdout.split('\n')[0]!.split(',')).toHaveLength(fields);
+  });
+});
+
+describe('esplane keys', () => {
+  const folder = tempFolder();
+
+  it('generate makes a line that Cilium takes, another each time', () => {
+    const lines = [1, 2].map(() => esplane(['keys', 'generate', '--id', '7']).stdout);
+    expect(lines[0]).toMatch(/^7\+ rfc4106\(gcm\(aes\)\) [0-9a-f]{40} 128\n$/);
+    expect(lines[0]).not.toBe(lines[1]);
+  });
+
+  it('rotate goes to the next id, from 15 to 1, and keeps algorithm and length', () => {
+    const { stdout } = esplane(['keys', 'generate', '--id', '15', '--bits', '256']);
+    const next = esplane(['keys', 'rotate', '-'], stdout).stdout;
+    expect(next).toMatch(/^1\+ rfc4106\(gcm\(aes\)\) [0-9a-f]{72} 128\n$/);
+    expect(next.slice(3)).not.toBe(stdout.slice(4));
+  });
+
+  it('rotate of a Secret is a Secret, in YAML and in JSON', () => {
+    for (const format of ['yaml', 'json']) {
+      const secret = esplane(['keys', 'generate', '--format', format]).stdout;
+      const rotated = esplane(['keys', 'rotate', '-'], secret).stdout;
+      expect(rotated).toContain('cilium-ipsec-keys');
+      expect(rotated).toMatch(/2\+ rfc4106/);
+      expect(rotated.trimStart().startsWith('{')).toBe(format === 'json');
+    }
+  });
+
+  it('derive agrees with the value worked out by hand for upstream test inputs', () => {
+    const keys = `${folder}/keys`;
+    writeFileSync(keys, '4 rfc4106(gcm(aes)) 44434241343332312423222114131211f4f3f2f1 128\n');
+    const ends = ['--src', '1.1.0.0', '--dst', '1.2.0.0'];
+    const bootIds = [
+      '--src-boot-id',
+      '5f616d5f-b237-aed6-4ac7-123456789abc',
+      '--dst-boot-id',
+      '5f616d5f-aed6-4ac7-b237-987654321abc',
+    ];
+    const { code, stdout } = esplane(['keys', 'derive', '--keys', keys, ...ends, ...bootIds]);
+    expect({ code, stdout }).toEqual({ code: 0, stdout: '2772ac2a25e413cda118a89b32053971c5fc47a2\n' });
+  });
+
+  it('derive says which boot id is missing', () => {
+    const keys = `${folder}/keys-1`;
+    writeFileSync(keys, '4 rfc4106(gcm(aes)) 44434241343332312423222114131211f4f3f2f1 128\n');
+    const { code, stderr } = esplane([
+      'keys',
+      'derive',
+      '--keys',
+      keys,
+      '--src',
+      '1.1.0.0',
+      '--dst',
+      '1.2.0.0',
+    ]);
+    expect(code).toBe(2);
+    expect(stderr).toContain('the boot id of 1.1.0.0 is not known');
+  });
+});

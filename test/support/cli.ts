@@ -1,0 +1,36 @@
+/**
+ * Runs the built `esplane` command, as a user does.
+ * @module
+ */
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll } from 'vitest';
+
+const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
+
+export interface CliResult {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs `esplane ARGS` and waits for its end. */
+export function esplane(args: readonly string[], input?: string | Uint8Array, cwd?: string): CliResult {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [MAIN, ...args], {
+    encoding: 'utf8',
+    maxBuffer: 1 << 28,
+    ...(input !== undefined && { input }),
+    ...(cwd !== undefined && { cwd }),
+  });
+  return { code: status, stdout, stderr };
+}
+
+/** A folder for one test file, removed after its tests. */
+export function tempFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'esplane-test-'));
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
