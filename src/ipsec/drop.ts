@@ -178,7 +178,7 @@ export const DROPS = [
     reason: 'out-not-ip',
     counter: 'XfrmOutStateModeError',
     rule: 'RFC 4301 §5.1.2; Linux xfrm_outer_mode_output',
-    look: 'What should be encrypted is no IP packet of a version that the SA carries.',
+    look: 'What should be encrypted is no whole IP packet of a version that the SA carries; in transport mode, a fragment.',
   },
   {
     reason: 'out-proto-error',

@@ -111,11 +111,13 @@ export class Encapsulator {
       next = isV4 ? ipv4.PROTOCOL : ipv6.PROTOCOL;
     } else {
       if (isV4 !== (config.dst.length === 4)) return NOT_IP;
+      // RFC 4303 §3.3.4: transport mode takes whole packets only.
+      if (isV4 && ipv4.isFragment(slab, at)) return NOT_IP;
       if (isV4) {
         clearLen = ipv4.headerLen(slab, at);
         next = ipv4.protocol(slab, at);
       } else {
-        if (this.#walk.run(slab, at, at + len)) return NOT_IP;
+        if (this.#walk.run(slab, at, at + len) || this.#walk.fragmentAt >= 0) return NOT_IP;
         clearLen = this.#walk.transportAt - at;
         next = slab[this.#walk.transportNextAt]!;
       }

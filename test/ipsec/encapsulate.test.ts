@@ -63,6 +63,25 @@ describe('a packet that cannot be sent uses no number', () => {
     });
   });
 
+  it('a fragment in transport mode, which is no whole packet', () => {
+    const ends = { src: address('192.0.2.1'), dst: address('192.0.2.2') };
+    const sender = senderOf({ mode: 'transport' });
+    for (const piece of [{ moreFragments: true }, { fragmentOffset: 8 }]) {
+      const packet = ipv4Packet(64, { ...ends, dontFragment: false, ...piece });
+      expect(sender.encapsulate(packet)).toMatchObject({ reason: 'out-not-ip' });
+    }
+    const v6 = { src: address('2001:db8::1'), dst: address('2001:db8::2') };
+    const fragment = ipv6Packet(
+      64,
+      { ...v6, nextHeader: 44 },
+      Uint8Array.from([17, 0, 0, 1, 0, 0, 0, 9, ...new Uint8Array(16)]),
+    );
+    expect(senderOf({ mode: 'transport', ...v6 }).encapsulate(fragment)).toMatchObject({
+      reason: 'out-not-ip',
+    });
+    expect(sender.sa.sequence.lo).toBe(0);
+  });
+
   it('longer than the path takes', () => {
     const sender = senderOf({});
     sender.sa.pathMtu = 1500;
