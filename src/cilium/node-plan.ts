@@ -40,7 +40,7 @@ export interface NodePlanOptions {
  * @param local one of `nodes`
  * @throws {InputError} when a node lacks an address that other nodes have, or the boot id that per-tunnel keys
  * need; when two nodes share an address
- * @throws {EsplaneError} `ERR_NODE_ID` when an id is out of range
+ * @throws {EsplaneError} `ERR_NODE_ID` when an id is out of range; `ERR_NODE` when `local` is none of `nodes`
  */
 export function planForNode(
   local: CiliumNode,
@@ -49,6 +49,7 @@ export function planForNode(
   nodeIds: NodeIds,
   { version = DEFAULT_VERSION, mode = local.cloud ? 'eni' : 'native' }: NodePlanOptions = {},
 ): SaConfig[] {
+  if (!nodes.includes(local)) throw new EsplaneError('ERR_NODE', `node ${local.name} is not in the list`);
   checkBootIds(keys, nodes);
   checkNodeIds(nodeIds);
   const clearsIds = isAtLeast(version, 15);
