@@ -1,5 +1,51 @@
 /**
- * The public API of esplane.
+ * The public API of esplane. Everything here but {@link NodeEngine} also runs in a browser.
+ *
+ * @example
+ * ```ts
+ * import { aead, NobleEngine, parseAddress, secureBytes, TunnelEnd } from 'esplane';
+ *
+ * const sa = {
+ *   src: parseAddress('192.0.2.1')!, dst: parseAddress('192.0.2.2')!, spi: 3, mode: 'tunnel' as const,
+ *   keys: aead('rfc4106(gcm(aes))', key20, 128), esn: true, replayWindow: 1024, reqid: 1, flags: [], origin: 'mine',
+ * };
+ * const sender = new TunnelEnd(sa, new NobleEngine(), { random: secureBytes });
+ * const outcome = sender.encapsulate(ipPacket);
+ * ```
  * @module
  */
-export { EsplaneError, InputError, WireError } from './base/errors.ts';
+export { type Clock, systemClock, VirtualClock } from './base/clock.ts';
+export { EsplaneError, type Fault, InputError, WireError } from './base/errors.ts';
+export { type RandomBytes, secureBytes, seededBytes } from './base/rng.ts';
+export type { FrameInfo, FrameSink } from './capture/frame.ts';
+export { PcapWriter } from './capture/pcap-writer.ts';
+export { PcapngWriter } from './capture/pcapng-writer.ts';
+export { type CaptureReader, captureReader } from './capture/reader.ts';
+export { deriveKey, deriveMaterial } from './cilium/derive.ts';
+export { type CiliumKey, mergeKeys, parseKeys } from './cilium/keys.ts';
+export { type CiliumNode, parseNodes } from './cilium/nodes.ts';
+export { ClusterPlan } from './cilium/plan.ts';
+export { readKeys } from './cilium/secret.ts';
+export { type CiliumVersion, parseVersion } from './cilium/version.ts';
+export { type Engine, JobTable } from './crypto/engine.ts';
+export { NobleEngine } from './crypto/noble.ts';
+export { NodeEngine } from './crypto/node.ts';
+export { aead, authenc, KeyMaterial, type Suite } from './crypto/suite.ts';
+export { CaptureDecryptor, type DecryptOptions, EspRecord } from './inspect/decrypt.ts';
+export { parseEspSa, writeEspSa } from './inspect/esp-sa.ts';
+export { joinSources, planSource, SaList, type SaSource } from './inspect/sa-source.ts';
+export { parseXfrmState } from './inspect/xfrm-state.ts';
+export { writeXfrmState } from './inspect/xfrm-write.ts';
+export { Decapsulator } from './ipsec/decapsulate.ts';
+export { DROPS, type DropReason, type DropRow, dropCode, dropRow } from './ipsec/drop.ts';
+export { Encapsulator } from './ipsec/encapsulate.ts';
+export { maxInner, packetLength } from './ipsec/mtu.ts';
+export { ReplayWindow } from './ipsec/replay.ts';
+export { type SaOptions, SecurityAssociation } from './ipsec/sa.ts';
+export type { SaConfig } from './ipsec/sa-config.ts';
+export { Sad } from './ipsec/sad.ts';
+export { OutboundSequence } from './ipsec/sequence.ts';
+export { Spd } from './ipsec/spd.ts';
+export { type Outcome, TunnelEnd } from './ipsec/tunnel-end.ts';
+export { type Address, formatAddress, type Prefix, parseAddress, parsePrefix } from './wire/address.ts';
+export { Batch, PASS } from './wire/packet.ts';
