@@ -1,5 +1,5 @@
 /**
- * The public API of esplane. Everything here but {@link NodeEngine} also runs in a browser.
+ * The public API of esplane. It also runs in a browser; the faster engine over OpenSSL is `esplane/node-engine`.
  *
  * @example
  * ```ts
@@ -29,7 +29,6 @@ export { readKeys } from './cilium/secret.ts';
 export { type CiliumVersion, parseVersion } from './cilium/version.ts';
 export { type Engine, JobTable } from './crypto/engine.ts';
 export { NobleEngine } from './crypto/noble.ts';
-export { NodeEngine } from './crypto/node.ts';
 export { aead, authenc, KeyMaterial, type Suite } from './crypto/suite.ts';
 export { CaptureDecryptor, type DecryptOptions, EspRecord } from './inspect/decrypt.ts';
 export { parseEspSa, writeEspSa } from './inspect/esp-sa.ts';
