@@ -207,6 +207,40 @@ export const DROPS = [
     rule: 'the capture holds fewer bytes than the IP header says',
     look: 'The capture was taken with a snap length: take it again with `tcpdump -s 0`.',
   },
+  {
+    reason: 'ip-header',
+    counter: null,
+    elsewhere: 'IpInHdrErrors (/proc/net/snmp)',
+    rule: 'RFC 1122 §3.2.1; Linux ip_rcv',
+    look: 'The IP header that a packet came with is damaged: version, length or checksum.',
+  },
+  {
+    reason: 'hop-limit',
+    counter: null,
+    elsewhere: 'IpInHdrErrors (/proc/net/snmp)',
+    rule: 'RFC 1812 §5.3.1, RFC 8200 §3; Linux ip_forward',
+    look: 'TTL or hop limit used up: a routing loop, or a sender that started too low.',
+  },
+  {
+    reason: 'no-pod',
+    counter: 'XfrmFwdHdrError',
+    rule: 'Linux __xfrm_route_forward',
+    look: 'Decrypted well, but no pod here has the inner destination: it was deleted.',
+  },
+  {
+    reason: 'no-route',
+    counter: null,
+    elsewhere: 'IpExtInNoRoutes (/proc/net/netstat)',
+    rule: 'RFC 1812 §5.2.7; Linux ip_route_input',
+    look: 'Nobody on this node has the destination, or takes what it carries.',
+  },
+  {
+    reason: 'too-big',
+    counter: null,
+    elsewhere: 'IpFragFails (/proc/net/snmp)',
+    rule: 'RFC 1812 §5.2.6; Linux ip_forward',
+    look: 'In the clear, larger than the link carries: lower the MTU of the pods.',
+  },
 ] as const satisfies readonly DropSpec[];
 
 export type DropReason = (typeof DROPS)[number]['reason'];

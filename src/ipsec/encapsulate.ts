@@ -8,14 +8,14 @@
  *  3. there is a sequence number left                           else XfrmOutStateSeqError
  *  4. padding, trailer and room for the ICV go behind           else XfrmOutStateProtoError
  *  5. ESP header and IV go before, then UDP and the outer header
- *  6. the engine seals the batch
+ *  6. the engine seals the batch                               else XfrmOutStateProtoError
  *
  * Everything that can fail is asked before a number is used, so a packet that fails leaves the SA as it was.
  * @module
  */
 import { putU32, u32 } from '../base/bytes.ts';
 import type { RandomBytes } from '../base/rng.ts';
-import { type Engine, JobTable, NONCE_LEN } from '../crypto/engine.ts';
+import { type Engine, JOB_OK, JobTable, NONCE_LEN } from '../crypto/engine.ts';
 import * as checksum from '../wire/checksum.ts';
 import * as esp from '../wire/esp.ts';
 import * as ipv4 from '../wire/ipv4.ts';
@@ -56,7 +56,7 @@ export class Encapsulator {
   constructor(sad: Sad, engine: Engine, capacity: number, random: RandomBytes) {
     this.#sad = sad;
     this.#engine = engine;
-    this.#jobs = new JobTable(capacity);
+    this.#jobs = new JobTable(capacity, engine.isParallel ? 'shared' : 'own');
     this.#random = random;
   }
 
@@ -75,6 +75,10 @@ export class Encapsulator {
     const jobs = this.#jobs;
     if (jobs.count === 0) return;
     this.#engine.seal(batch.slab, jobs);
+    // A row that was not sealed may still be in the clear: it must not leave.
+    for (let row = 0; row < jobs.count; row++) {
+      if (jobs.verdict[row] !== JOB_OK) batch.verdict[jobs.tag[row]!] = PROTO_ERROR;
+    }
     if (this.#hasUdp6) this.#fillUdpChecksums(batch);
   }
 

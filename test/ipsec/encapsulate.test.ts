@@ -143,3 +143,24 @@ describe('a batch', () => {
     expect(sent.verdict === 'ok' && receiver.decapsulate(sent.packet)).toEqual({ verdict: 'ok', packet });
   });
 });
+
+describe('a packet that the cipher refuses', () => {
+  it('is dropped, because it may still be in the clear; the others of its batch are not', () => {
+    const engine = new NodeEngine();
+    const sad = new Sad('mark');
+    const gone = new SecurityAssociation(saConfig({ spi: 1 }), engine, RANDOM);
+    const [goneAt, hereAt] = [
+      sad.add(gone),
+      sad.add(new SecurityAssociation(saConfig({ spi: 2 }), engine, RANDOM)),
+    ];
+    const batch = new Batch();
+    for (const index of [goneAt, hereAt, goneAt]) batch.sa[batch.push(ipv4Packet(100))] = index;
+    engine.removeKey(gone.key);
+    new Encapsulator(sad, engine, batch.capacity, RANDOM.random).run(batch);
+    expect([0, 1, 2].map((i) => dropRow(batch.verdict[i]!)?.reason)).toEqual([
+      'out-proto-error',
+      undefined,
+      'out-proto-error',
+    ]);
+  });
+});
