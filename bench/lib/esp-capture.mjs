@@ -26,7 +26,10 @@ const STATE = `src 10.0.1.1 dst 10.0.2.1
 const BATCH = 64;
 const ETHERNET = hex('020000000002 020000000001 0800');
 
-/** The inner packet: IPv4, UDP, and as much payload as makes `size` bytes in all. */
+/**
+ * The inner packet: IPv4, UDP, and as much payload as makes `size` bytes in all. Random bytes, because some of
+ * tshark's dissectors take their time over zeros.
+ */
 export function innerPacket(size) {
   const b = new Uint8Array(size);
   ipv4.emit(
@@ -46,6 +49,7 @@ export function innerPacket(size) {
     b,
   );
   udp.emit({ srcPort: 1234, dstPort: 5678, length: size - 20, checksum: 0 }, b, 20);
+  seededBytes(7)(b.subarray(28));
   return b;
 }
 

@@ -55,7 +55,7 @@ Exit status: 0 the capture was read to its end (packets may have been dropped), 
 }
 
 async function decrypt(capture: string, options: DecryptCommandOptions): Promise<void> {
-  const sas = loadSas(options);
+  const sas = await loadSas(options);
   for (const warning of sas.warnings) say(`warning: ${warning}`);
   const out = new Output();
   const clear = options.write === undefined ? undefined : new ClearFile(options.write);
@@ -63,7 +63,7 @@ async function decrypt(capture: string, options: DecryptCommandOptions): Promise
   const decryptor = new CaptureDecryptor({
     source: capture,
     sas: sas.source,
-    engine: makeEngine(options.crypto),
+    engine: await makeEngine(options.crypto),
     random: secureBytes,
     udpPorts: sas.udpPorts,
     onPacket: (record) => {

@@ -4,10 +4,11 @@
  */
 import { type Command, Option } from 'commander';
 import type { Engine } from '../crypto/engine.ts';
-import { NobleEngine } from '../crypto/noble.ts';
-import { NodeEngine } from '../crypto/node.ts';
 
-const ENGINES = { node: () => new NodeEngine(), noble: () => new NobleEngine() } as const;
+const ENGINES = {
+  node: async () => new (await import('../crypto/node.ts')).NodeEngine(),
+  noble: async () => new (await import('../crypto/noble.ts')).NobleEngine(),
+} as const satisfies Record<string, () => Promise<Engine>>;
 
 export type EngineName = keyof typeof ENGINES;
 
@@ -24,6 +25,6 @@ export function addEngineOption(command: Command): Command {
 }
 
 /** Makes the backend. */
-export function makeEngine(name: EngineName): Engine {
+export function makeEngine(name: EngineName): Promise<Engine> {
   return ENGINES[name]();
 }

@@ -7,13 +7,18 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { EsplaneError } from '../base/errors.ts';
-import { decryptCommand } from './decrypt.ts';
-import { keysCommand } from './keys.ts';
-import { sasCommand } from './sas.ts';
 
 const EXIT_INPUT = 2;
 
-function makeProgram(): Command {
+/** How each command adds itself, in the order of the help text. */
+const COMMANDS: Readonly<Record<string, () => Promise<(program: Command) => void>>> = {
+  decrypt: async () => (await import('./decrypt.ts')).decryptCommand,
+  sas: async () => (await import('./sas.ts')).sasCommand,
+  keys: async () => (await import('./keys.ts')).keysCommand,
+};
+
+/** @param wanted the command that will run: the others are then not loaded, which saves most of the start */
+async function makeProgram(wanted: string | undefined): Promise<Command> {
   const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
     version: string;
   };
@@ -22,15 +27,15 @@ function makeProgram(): Command {
     .version(version)
     .showHelpAfterError('(esplane COMMAND --help shows how)')
     .exitOverride();
-  decryptCommand(program);
-  sasCommand(program);
-  keysCommand(program);
+  const one = wanted === undefined ? undefined : COMMANDS[wanted];
+  for (const load of one ? [one] : Object.values(COMMANDS)) (await load())(program);
   return program;
 }
 
 async function main(): Promise<void> {
   try {
-    await makeProgram().parseAsync();
+    const program = await makeProgram(process.argv[2]);
+    await program.parseAsync();
   } catch (error) {
     if (error instanceof CommanderError) {
       // Commander has said what is wrong; --help and --version come this way too, with 0.

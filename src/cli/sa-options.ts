@@ -4,10 +4,9 @@
  */
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { InputError } from '../base/errors.ts';
-import { type CiliumKey, mergeKeys } from '../cilium/keys.ts';
-import { type CiliumNode, parseNodes } from '../cilium/nodes.ts';
-import { ClusterPlan } from '../cilium/plan.ts';
-import { readKeys } from '../cilium/secret.ts';
+import type { CiliumKey } from '../cilium/keys.ts';
+import type { CiliumNode } from '../cilium/nodes.ts';
+import type { ClusterPlan } from '../cilium/plan.ts';
 import { type CiliumVersion, DEFAULT_VERSION, formatVersion, parseVersion } from '../cilium/version.ts';
 import { ESN_WINDOW } from '../inspect/esn-window.ts';
 import { parseEspSa } from '../inspect/esp-sa.ts';
@@ -75,14 +74,14 @@ export function addVersionOption(command: Command): Command {
  * Reads everything that the options name.
  * @throws {InputError} when an input cannot be used, or none is given
  */
-export function loadSas(options: SaOptions): Sas {
+export async function loadSas(options: SaOptions): Promise<Sas> {
   const warnings: string[] = [];
   const kernel = options.xfrmState.flatMap((file) =>
     parseXfrmState(readText(file), file, (line) => warnings.push(line)),
   );
   const wireshark = options.espSa.flatMap((file) => parseEspSa(readText(file), file));
   const stated = [...kernel, ...wireshark];
-  const plan = loadPlan(options);
+  const plan = await loadPlan(options);
   if (!plan && options.xfrmState.length === 0 && options.espSa.length === 0) {
     throw new InputError(
       { source: 'options' },
@@ -103,7 +102,7 @@ export function loadSas(options: SaOptions): Sas {
   };
 }
 
-function loadPlan(options: SaOptions): { plan: ClusterPlan; warnings: string[] } | undefined {
+async function loadPlan(options: SaOptions): Promise<{ plan: ClusterPlan; warnings: string[] } | undefined> {
   const { cilium: version } = options;
   if (options.keys.length === 0 && options.nodes.length === 0) return undefined;
   if (options.nodes.length === 0) {
@@ -120,6 +119,13 @@ function loadPlan(options: SaOptions): { plan: ClusterPlan; warnings: string[] }
       'Give --keys too: kubectl -n kube-system get secret cilium-ipsec-keys -o yaml.',
     );
   }
+  // Loaded when wanted: the readers of Kubernetes objects take longer to start than a small capture to decrypt.
+  const [{ mergeKeys }, { parseNodes }, { ClusterPlan }, { readKeys }] = await Promise.all([
+    import('../cilium/keys.ts'),
+    import('../cilium/nodes.ts'),
+    import('../cilium/plan.ts'),
+    import('../cilium/secret.ts'),
+  ]);
   const keys = mergeKeys(...options.keys.map((file) => readKeys(readText(file), file, version)));
   const nodes = options.nodes.flatMap((file) => parseNodes(readText(file), file));
   return { plan: new ClusterPlan(keys, nodes, { version }), warnings: missingKeys(keys, nodes) };

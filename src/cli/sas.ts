@@ -62,7 +62,7 @@ Example:
 }
 
 async function sas(options: SasOptions): Promise<void> {
-  const loaded = loadSas(options);
+  const loaded = await loadSas(options);
   for (const warning of loaded.warnings) say(`warning: ${warning}`);
   const format = options.json ? 'json' : options.format;
   const out = new Output();

@@ -56,7 +56,7 @@ export class Encapsulator {
   constructor(sad: Sad, engine: Engine, capacity: number, random: RandomBytes) {
     this.#sad = sad;
     this.#engine = engine;
-    this.#jobs = new JobTable(capacity, engine.isParallel ? 'shared' : 'own');
+    this.#jobs = new JobTable(capacity);
     this.#random = random;
   }
 

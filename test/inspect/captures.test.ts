@@ -43,17 +43,21 @@ needs([shared('captures')], 'captures of a Linux kernel, decrypted', () => {
     for (const { source, flags: given, expected } of sources) {
       if (!given) continue;
       for (const engine of [new NodeEngine(), new NobleEngine()]) {
-        it(`from ${source}, by ${engine.name}`, () => {
-          const lines: Line[] = decryptFile(`${folder}/wire.pcap`, optionsOf(folder, given), engine);
+        it(`from ${source}, by ${engine.name}`, async () => {
+          const lines: Line[] = await decryptFile(`${folder}/wire.pcap`, optionsOf(folder, given), engine);
           expect(lines.map(fixedFields)).toEqual(readLines(`${folder}/${expected}`));
         });
       }
     }
 
-    it("counts what the receiver's kernel counted", () => {
+    it("counts what the receiver's kernel counted", async () => {
       const given = flags.xfrm ?? flags.keys!;
       const counted: Record<string, number> = {};
-      for (const line of decryptFile(`${folder}/wire.pcap`, optionsOf(folder, given), new NodeEngine())) {
+      for (const line of await decryptFile(
+        `${folder}/wire.pcap`,
+        optionsOf(folder, given),
+        new NodeEngine(),
+      )) {
         if (line.counter) counted[line.counter] = (counted[line.counter] ?? 0) + 1;
       }
       const kernel: Record<string, number> = {};

@@ -96,6 +96,16 @@ describe('a packet that cannot be sent uses no number', () => {
     expect(sender.sa.sequence.lo).toBe(2);
   });
 
+  it('whose key the engine has forgotten is dropped, never in the clear', () => {
+    const engine = new NodeEngine();
+    const sender = new TunnelEnd(saConfig(), engine, RANDOM);
+    engine.removeKey(sender.sa.key);
+    expect(sender.encapsulate(ipv4Packet(64))).toMatchObject({
+      reason: 'out-proto-error',
+      counter: 'XfrmOutStateProtoError',
+    });
+  });
+
   it('without room in its slot, and it stays as it was', () => {
     const engine = new NodeEngine();
     const sad = new Sad('source');

@@ -34,12 +34,12 @@ export function saOptions(given: Partial<SaOptions>): SaOptions {
 }
 
 /** Decrypts a capture's bytes; returns the parsed lines and the totals. */
-export function decryptBytes(
+export async function decryptBytes(
   bytes: Uint8Array,
   options: Partial<SaOptions>,
   engine: Engine,
-): { lines: Line[]; totals: DecryptTotals } {
-  const sas = loadSas(saOptions(options));
+): Promise<{ lines: Line[]; totals: DecryptTotals }> {
+  const sas = await loadSas(saOptions(options));
   const lines: Line[] = [];
   const overlays = new OverlayFinder();
   const decryptor = new CaptureDecryptor({
@@ -58,8 +58,12 @@ export function decryptBytes(
 }
 
 /** Decrypts a capture file. */
-export function decryptFile(file: string, options: Partial<SaOptions>, engine: Engine): Line[] {
-  return decryptBytes(readFileSync(file), options, engine).lines;
+export async function decryptFile(
+  file: string,
+  options: Partial<SaOptions>,
+  engine: Engine,
+): Promise<Line[]> {
+  return (await decryptBytes(readFileSync(file), options, engine)).lines;
 }
 
 /** The expected lines beside a capture. */
