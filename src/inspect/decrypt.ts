@@ -36,6 +36,8 @@ const HIGH_HALVES = 1024;
 const TRIALS = 4096;
 /** Longest IP packet there is. */
 const MAX_PACKET = 0xffff;
+/** Most packets are no longer, so that most captures never need larger slots. */
+const USUAL_PACKET = 2048;
 const BATCH = 64;
 
 /** One ESP packet of the capture. The object is used again: copy what you keep. */
@@ -123,7 +125,8 @@ export class CaptureDecryptor implements FrameSink {
   readonly #sad = new Sad('source');
   /** By index in the SAD. */
   readonly #streams: (Stream | undefined)[] = [];
-  readonly #batch = new Batch({ capacity: BATCH, maxPacket: MAX_PACKET });
+  /** Slots of an ordinary size lie close together, which caches like; a longer packet brings larger ones. */
+  #batch = new Batch({ capacity: BATCH, maxPacket: USUAL_PACKET });
   readonly #decapsulator: Decapsulator;
   readonly #place: EspPlace;
   readonly #record = new EspRecord();
@@ -251,7 +254,13 @@ export class CaptureDecryptor implements FrameSink {
   ): void {
     if (this.#batch.count === BATCH) this.flush();
     // Nothing longer than an IP packet is ESP by its length fields; link-layer padding may go.
-    const i = this.#batch.push(b, at, Math.min(end, at + MAX_PACKET));
+    const last = Math.min(end, at + MAX_PACKET);
+    let i = this.#batch.push(b, at, last);
+    if (i < 0) {
+      this.flush();
+      this.#batch = new Batch({ capacity: BATCH, maxPacket: MAX_PACKET });
+      i = this.#batch.push(b, at, last);
+    }
     this.#frame[i] = info.number;
     this.#seconds[i] = info.seconds;
     this.#nanoseconds[i] = info.nanoseconds;

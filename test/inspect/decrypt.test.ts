@@ -288,6 +288,19 @@ describe('records', () => {
     expect(totals.ok).toBe(500);
   });
 
+  it('hold packets of every length, up to the longest', () => {
+    const config = saConfig();
+    const end = new TunnelEnd(config, new NodeEngine(), RANDOM);
+    const lengths = [100, 1400, 9000, 65_000, 65_478, 100];
+    const frames = lengths.map((len) => {
+      const sent = end.encapsulate(ipv4Packet(len));
+      return frame(sent.verdict === 'ok' ? sent.packet : hex(''));
+    });
+    const { lines } = decrypt(frames, [config]);
+    expect(lines.map((line) => (line.inner?.length ?? 0) / 2)).toEqual(lengths);
+    expect(lines.map((line) => line.frame)).toEqual([1, 2, 3, 4, 5, 6]);
+  });
+
   it('write times as finely as the capture has them', () => {
     expect(timeText(1_795_394_867, 120_034_000)).toBe('1795394867.120034');
     expect(timeText(1_795_394_867, 120_034_005)).toBe('1795394867.120034005');
