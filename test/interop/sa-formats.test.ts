@@ -14,17 +14,8 @@ import { parseXfrmState } from '../../src/inspect/xfrm-state.ts';
 import type { SaConfig } from '../../src/ipsec/sa-config.ts';
 import { parseAddress } from '../../src/wire/address.ts';
 import { EVERY_SUITE } from '../support/arbitrary-sa.ts';
-import { type Need, needs, program, SHARED, shared } from '../support/needs.ts';
-
-/** A Python that has scapy with its ciphers: not every one on the PATH does. */
-const PYTHON = ['python3', '/usr/bin/python3'].find(
-  (python) => spawnSync(python, ['-c', 'import scapy.layers.ipsec, cryptography']).status === 0,
-);
-const SCAPY: Need = {
-  what: 'scapy for python3',
-  there: PYTHON !== undefined,
-  remedy: 'apt-get install python3-scapy python3-cryptography',
-};
+import { needs, program, SHARED, shared } from '../support/needs.ts';
+import { SCAPY, SCAPY_PYTHON } from '../support/python.ts';
 
 interface Expected {
   readonly frame: number;
@@ -244,7 +235,7 @@ for number, packet in enumerate(rdpcap(sys.argv[1]), 1):
     if sa is not None:
         print(number, bytes(sa.decrypt(ip, verify=${verify ? 'True' : 'False'})).hex())
 `;
-  const run = spawnSync(PYTHON!, ['-', file], { input: code, encoding: 'utf8', maxBuffer: 2 ** 26 });
+  const run = spawnSync(SCAPY_PYTHON!, ['-', file], { input: code, encoding: 'utf8', maxBuffer: 2 ** 26 });
   expect(run.status, run.stderr.slice(-1000)).toBe(0);
   return new Map(
     run.stdout
@@ -282,7 +273,7 @@ needs([SCAPY], 'scapy: every suite', () => {
   });
 
   it('does not run with hidden keys', () => {
-    const run = spawnSync(PYTHON!, ['-'], {
+    const run = spawnSync(SCAPY_PYTHON!, ['-'], {
       input: writeScapy(SUITES, { showKeys: false }),
       encoding: 'utf8',
     });
