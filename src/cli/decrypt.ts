@@ -5,19 +5,22 @@
 import type { Command } from 'commander';
 import { EsplaneError } from '../base/errors.ts';
 import { secureBytes } from '../base/rng.ts';
+import { SECRETS_TYPE_ESP } from '../capture/pcapng.ts';
 import { PcapngWriter } from '../capture/pcapng-writer.ts';
 import { captureReader } from '../capture/reader.ts';
 import { CaptureDecryptor, type DecryptTotals, type EspRecord } from '../inspect/decrypt.ts';
 import { decryptJson, seqText, timeText } from '../inspect/decrypt-json.ts';
+import { parseDsbCsv } from '../inspect/dsb-csv.ts';
 import { OverlayFinder } from '../inspect/overlay.ts';
 import { packetLine } from '../inspect/packet-line.ts';
+import { joinSources, SaList } from '../inspect/sa-source.ts';
 import { dropRow } from '../ipsec/drop.ts';
 import { LINK_RAW } from '../wire/link-type.ts';
 import { PASS } from '../wire/packet.ts';
 import { addEngineOption, type EngineName, makeEngine } from './engine.ts';
 import { OutputFile, readChunks, sizeOf } from './files.ts';
 import { grouped, Output, Progress, say } from './output.ts';
-import { addSaOptions, loadSas, type SaOptions } from './sa-options.ts';
+import { addSaOptions, loadNamedSas, namesSas, noSas, type SaOptions } from './sa-options.ts';
 
 /** What shells expect of a program that Ctrl-C ended. */
 const EXIT_INTERRUPTED = 130;
@@ -49,20 +52,23 @@ Example:
   kubectl get ciliumnodes -o json > nodes.json
   esplane decrypt node-2.pcap --keys keys.yaml --nodes nodes.json -w clear.pcapng
 
+A pcapng file with a decryption secrets block (ESPS) needs no options.
+
 Exit status: 0 the capture was read to its end (packets may have been dropped), 2 unusable input.`,
     )
     .action(decrypt);
 }
 
 async function decrypt(capture: string, options: DecryptCommandOptions): Promise<void> {
-  const sas = await loadSas(options);
+  const sas = await loadNamedSas(options);
   for (const warning of sas.warnings) say(`warning: ${warning}`);
   const out = new Output();
   const clear = options.write === undefined ? undefined : new ClearFile(options.write);
   const overlays = new OverlayFinder();
+  const own = new SaList();
   const decryptor = new CaptureDecryptor({
     source: capture,
-    sas: sas.source,
+    sas: joinSources([sas.source, own]),
     engine: await makeEngine(options.crypto),
     random: secureBytes,
     udpPorts: sas.udpPorts,
@@ -72,7 +78,19 @@ async function decrypt(capture: string, options: DecryptCommandOptions): Promise
       clear?.add(record);
     },
   });
-  const reader = captureReader(capture, decryptor);
+  let hasSas = namesSas(options);
+  const reader = captureReader(capture, {
+    frame: (b, at, end, info) => {
+      if (!hasSas) throw noSas();
+      decryptor.frame(b, at, end, info);
+    },
+    // A capture that was made to be handed around brings its SAs with it.
+    secrets: (type, data) => {
+      if (type !== SECRETS_TYPE_ESP) return;
+      own.add(parseDsbCsv(new TextDecoder().decode(data), `${capture} (secrets)`));
+      hasSas = true;
+    },
+  });
   const size = sizeOf(capture);
   const progress = new Progress('decrypt');
   let bytes = 0;
@@ -90,7 +108,10 @@ async function decrypt(capture: string, options: DecryptCommandOptions): Promise
       progress.update(`${share}${grouped(decryptor.totals.frames)} frames`);
       if (interrupted) break;
     }
-    if (!interrupted) reader.end();
+    if (!interrupted) {
+      reader.end();
+      if (!hasSas) throw noSas();
+    }
   } catch (error) {
     if (!(error instanceof EsplaneError)) throw error;
     failure = error;

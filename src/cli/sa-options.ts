@@ -75,6 +75,29 @@ export function addVersionOption(command: Command): Command {
  * @throws {InputError} when an input cannot be used, or none is given
  */
 export async function loadSas(options: SaOptions): Promise<Sas> {
+  if (!namesSas(options)) throw noSas();
+  return loadNamedSas(options);
+}
+
+/** Do the options name any source of SAs? */
+export function namesSas({ keys, nodes, xfrmState, espSa }: SaOptions): boolean {
+  return [keys, nodes, xfrmState, espSa].some((files) => files.length > 0);
+}
+
+/** What to say when there are no SAs to work with. */
+export function noSas(): InputError {
+  return new InputError(
+    { source: 'options' },
+    'no security associations are given',
+    'Give --keys with --nodes, or --xfrm-state, or --esp-sa.',
+  );
+}
+
+/**
+ * Reads what the options name, which may be nothing: a capture may bring its own SAs.
+ * @throws {InputError} when an input cannot be used
+ */
+export async function loadNamedSas(options: SaOptions): Promise<Sas> {
   const warnings: string[] = [];
   const kernel = options.xfrmState.flatMap((file) =>
     parseXfrmState(readText(file), file, (line) => warnings.push(line)),
@@ -82,13 +105,6 @@ export async function loadSas(options: SaOptions): Promise<Sas> {
   const wireshark = options.espSa.flatMap((file) => parseEspSa(readText(file), file));
   const stated = [...kernel, ...wireshark];
   const plan = await loadPlan(options);
-  if (!plan && options.xfrmState.length === 0 && options.espSa.length === 0) {
-    throw new InputError(
-      { source: 'options' },
-      'no security associations are given',
-      'Give --keys with --nodes, or --xfrm-state, or --esp-sa.',
-    );
-  }
   const udpPorts = new Set<number>();
   for (const { encap } of stated) if (encap) udpPorts.add(encap.sport).add(encap.dport);
   return {

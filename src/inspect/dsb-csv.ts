@@ -11,9 +11,6 @@ import { joinFields, parseEspSa, splitFields } from './esp-sa.ts';
 import type { ShowKeys } from './show-keys.ts';
 import { COLUMNS, toWireshark } from './wireshark-sa.ts';
 
-/** Secrets type of the block: `ESPS`. */
-export const SECRETS_TYPE_ESP = 0x45535053;
-
 /**
  * Writes the lines of a block.
  * @param note is told, in one line each, which SAs were left out because Wireshark cannot take them

@@ -19,7 +19,12 @@ export interface SaSource {
 export class SaList implements SaSource {
   readonly #byStream = new Map<string, SaConfig[]>();
 
-  constructor(configs: Iterable<SaConfig>) {
+  constructor(configs: Iterable<SaConfig> = []) {
+    this.add(configs);
+  }
+
+  /** Adds SAs that turn up later, as a capture's own secrets do. */
+  add(configs: Iterable<SaConfig>): void {
     for (const config of configs) {
       const key = isAny(config.src)
         ? keyOf(undefined, config.dst, config.spi)

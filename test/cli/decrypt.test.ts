@@ -2,7 +2,11 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { toHex } from '../../src/base/bytes.ts';
 import { PcapWriter } from '../../src/capture/pcap-writer.ts';
+import { SECRETS_TYPE_ESP } from '../../src/capture/pcapng.ts';
+import { PcapngWriter } from '../../src/capture/pcapng-writer.ts';
 import { captureReader } from '../../src/capture/reader.ts';
+import { writeDsbCsv } from '../../src/inspect/dsb-csv.ts';
+import { parseXfrmState } from '../../src/inspect/xfrm-state.ts';
 import { esplane, tempFolder } from '../support/cli.ts';
 import { fixedFields, type Line, readLines } from '../support/decrypt.ts';
 import { needs, SHARED, shared } from '../support/needs.ts';
@@ -86,6 +90,26 @@ needs([shared('captures')], 'esplane decrypt', () => {
     expect(comments[0]).toBe('frame 1: 10.244.1.1 > 10.244.2.1 ESP spi 0x3 seq 1');
     expect(times[0]).toBe(1_795_398_120);
     expect(existsSync(`${out}.partial`)).toBe(false);
+  });
+
+  it('a pcapng file with a secrets block needs no options', () => {
+    const sas = parseXfrmState(readFileSync(`${NATIVE}/n2.xfrm_state.txt`, 'utf8'), 'n2');
+    const file = `${folder}/self.pcapng`;
+    const chunks: Uint8Array[] = [];
+    const writer = new PcapngWriter((bytes) => chunks.push(bytes));
+    writer.secrets(SECRETS_TYPE_ESP, new TextEncoder().encode(writeDsbCsv(sas, { showKeys: true })));
+    const reader = captureReader('wire', writer);
+    reader.feed(readFileSync(`${NATIVE}/wire.pcap`));
+    reader.end();
+    writer.flush();
+    writeFileSync(file, Buffer.concat(chunks));
+    const { code, stdout } = esplane(['decrypt', file, '--json']);
+    expect(code).toBe(0);
+    const lines = stdout
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as Line);
+    expect(lines.map(fixedFields)).toEqual(readLines(`${NATIVE}/expected.jsonl`));
   });
 
   it('a capture that is cut off: what could be read, then where it stopped; no file that looks whole', () => {
