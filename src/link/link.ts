@@ -7,6 +7,7 @@
  * - Batches are **borrowed** in both directions: valid during the call, copy what you keep.
  * - {@link Link.send} leaves the batch as it was. A receiver may change what it gets, in place: there is headroom
  *   and tailroom around every packet.
+ * - A link never calls a receiver from within {@link Link.send}: what arrives, arrives later.
  * - Frames of one direction arrive in the order in which they were sent, unless the link is there to disturb it.
  * - What nobody receives is gone: a link keeps nothing for a receiver that comes later.
  * @module

@@ -189,6 +189,21 @@ describe.each(Object.entries(LINKS))('link: %s', (_, make) => {
     expect([atA, atB]).toEqual([[], []]);
   });
 
+  it('calls no receiver while it sends', async () => {
+    const { a, b, settle } = make();
+    let isSending = false;
+    const calls: boolean[] = [];
+    for (const end of [a, b]) end.receive(() => calls.push(isSending));
+    for (const end of [a, b]) {
+      isSending = true;
+      end.send(batchOf(frames(3)));
+      isSending = false;
+    }
+    await settle();
+    expect(calls.length).toBeGreaterThan(1);
+    expect(calls).not.toContain(true);
+  });
+
   it('takes an empty batch', async () => {
     const { a, b, settle } = make();
     const atB = received(b);

@@ -1,0 +1,165 @@
+/**
+ * What a node does with frames from outside, around decryption. As Cilium's program on the device and the kernel
+ * behind it:
+ *
+ *  1. the packet is whole and its header sound              else IpInHdrErrors
+ *  2. whose is the destination? a pod here: it came in the clear, go on with 6
+ *  3. this node itself: fragments are put together, others are marked with the node id of their source
+ *     (ESP from a source without one: Cilium's drop 197)
+ *  4. (decapsulation: the SA by destination, SPI and mark)
+ *  5. what is not ESP was for the node itself               nobody listens: no route
+ *  6. the inbound policy allows it                          else XfrmInNoPols, XfrmInTmplMismatch, XfrmInPolBlock
+ *  7. a pod here has the destination                        else XfrmFwdHdrError
+ *  8. the hop limit allows another hop                      else IpInHdrErrors
+ *
+ * {@link Inbound.admit} is steps 1 to 3, {@link Inbound.route} steps 5 to 8.
+ * @module
+ */
+import { dropCode } from '../ipsec/drop.ts';
+import { EspPlace } from '../ipsec/esp-place.ts';
+import { decrementHopLimit } from '../ipsec/hop-limit.ts';
+import type { SecurityAssociation } from '../ipsec/sa.ts';
+import type { Sad } from '../ipsec/sad.ts';
+import type { Spd } from '../ipsec/spd.ts';
+import { type Batch, PASS } from '../wire/packet.ts';
+import { Reassembler } from '../wire/reassembly.ts';
+import { addressLen, dstAt, ipLength, srcAt } from './ip.ts';
+import { checkPolicy } from './policy-check.ts';
+import type { RouteTable } from './routes.ts';
+import { TAKEN } from './verdict.ts';
+
+const IP_HEADER = dropCode('ip-header');
+const INNER_HEADER = dropCode('inner-header');
+const HOP_LIMIT = dropCode('hop-limit');
+const NO_ROUTE = dropCode('no-route');
+const NO_POD = dropCode('no-pod');
+const NO_NODE_ID = dropCode('no-node-id');
+
+/** What a packet from outside was. */
+export const ARRIVED = {
+  /** Dropped before it came here. */
+  GONE: 0,
+  /** For this node itself: ESP, most likely. */
+  FOR_NODE: 1,
+  /** For a pod, without IPsec. */
+  CLEAR: 2,
+  /** A piece that waits for the others. */
+  FRAGMENT: 3,
+} as const;
+
+export class Inbound {
+  /** One of {@link ARRIVED} for each packet of the last batch, by its index. */
+  readonly arrived: Uint8Array;
+  /** The pod here that it goes to; -1 for none. */
+  readonly pod: Int32Array;
+  readonly reassembler = new Reassembler();
+
+  readonly #routes: RouteTable;
+  readonly #spd: Spd;
+  readonly #sad: Sad;
+  readonly #place = new EspPlace();
+  readonly #takeWhole: (packet: Uint8Array) => void;
+
+  /**
+   * @param capacity packets in the largest batch
+   * @param takeWhole gets each packet that its last fragment has completed
+   */
+  constructor(
+    routes: RouteTable,
+    spd: Spd,
+    sad: Sad,
+    capacity: number,
+    takeWhole: (packet: Uint8Array) => void,
+  ) {
+    this.#routes = routes;
+    this.#spd = spd;
+    this.#sad = sad;
+    this.#takeWhole = takeWhole;
+    this.arrived = new Uint8Array(capacity);
+    this.pod = new Int32Array(capacity);
+  }
+
+  /**
+   * Steps 1 to 3 for every packet that has passed so far. Those that are left are for the decapsulator, with their
+   * marks; those for pods have their verdict {@link TAKEN} and wait in {@link pod}.
+   * @param now ms, from any epoch: fragments do not wait for ever
+   */
+  admit(batch: Batch, now: number): void {
+    for (let i = 0; i < batch.count; i++) {
+      this.pod[i] = -1;
+      this.arrived[i] = batch.verdict[i] === PASS ? this.#admit(batch, i, now) : ARRIVED.GONE;
+    }
+  }
+
+  #admit(batch: Batch, i: number, now: number): number {
+    const { slab } = batch;
+    const at = batch.offset[i]!;
+    batch.sa[i] = -1;
+    batch.mark[i] = 0;
+    // 1.
+    const len = ipLength(slab, at, batch.length[i]!);
+    if (len === 0) {
+      batch.verdict[i] = IP_HEADER;
+      return ARRIVED.FOR_NODE;
+    }
+    batch.length[i] = len;
+    const family = addressLen(slab, at);
+    // 2.
+    const route = this.#routes.lookup(slab, dstAt(slab, at), family);
+    if (route?.kind === 'pod') {
+      batch.verdict[i] = this.#forward(batch, i, undefined);
+      return ARRIVED.CLEAR;
+    }
+    if (route?.kind !== 'self') {
+      batch.verdict[i] = NO_ROUTE;
+      return ARRIVED.CLEAR;
+    }
+    // 3.
+    if (this.reassembler.isFragment(slab, at, at + len)) {
+      batch.verdict[i] = TAKEN;
+      const whole = this.reassembler.add(slab, at, at + len, now);
+      if (whole) this.#takeWhole(whole);
+      return ARRIVED.FRAGMENT;
+    }
+    const from = this.#routes.lookup(slab, srcAt(slab, at), family);
+    const peer = from?.kind === 'node' && from.peer.nodeId !== 0 ? from.peer : undefined;
+    if (peer) batch.mark[i] = peer.decryptMark;
+    else if (this.#place.find(slab, at, at + len) === 'esp') batch.verdict[i] = NO_NODE_ID;
+    return ARRIVED.FOR_NODE;
+  }
+
+  /**
+   * Steps 5 to 8, after decapsulation, for every packet that is left.
+   * @param isEsp by index: 0 for packets that were not ESP
+   */
+  route(batch: Batch, isEsp: Uint8Array): void {
+    for (let i = 0; i < batch.count; i++) {
+      if (batch.verdict[i] !== PASS) continue;
+      const sa = isEsp[i] === 0 ? undefined : this.#sad.sas[batch.sa[i]!];
+      // 5.
+      batch.verdict[i] = sa ? this.#forward(batch, i, sa) : NO_ROUTE;
+    }
+  }
+
+  /** Steps 6 to 8. Returns the verdict: {@link TAKEN} when the packet goes to a pod. */
+  #forward(batch: Batch, i: number, sa: SecurityAssociation | undefined): number {
+    const { slab } = batch;
+    const at = batch.offset[i]!;
+    if (sa) {
+      // Decrypted packets are received anew, and with the mark that xfrm leaves on them.
+      if (ipLength(slab, at, batch.length[i]!) === 0) return INNER_HEADER;
+      const left = sa.config.outputMark;
+      if (left) batch.mark[i] = ((batch.mark[i]! & ~left.mask) | left.value) >>> 0;
+    }
+    // 6.
+    const refused = checkPolicy(this.#spd, 'fwd', slab, at, batch.mark[i]!, sa);
+    if (refused !== PASS) return refused;
+    // 7.
+    const route = this.#routes.lookup(slab, dstAt(slab, at), addressLen(slab, at));
+    if (route?.kind !== 'pod') return NO_POD;
+    // 8.
+    if (!decrementHopLimit(slab, at)) return HOP_LIMIT;
+    this.pod[i] = route.pod;
+    return TAKEN;
+  }
+}

@@ -1,0 +1,264 @@
+/**
+ * One node: what a Cilium agent and the kernel below it do with packets, between the links of its pods and the
+ * link outside.
+ *
+ * ```text
+ *  pods ─► intercept ─► encapsulate ─► outside         pods ◄─ deliver ◄─ route ◄─ decapsulate ◄─ admit ◄─ outside
+ *             └─► deliver, when both pods are here
+ * ```
+ *
+ * Everything runs in the call that brings a batch, in one thread, in place. Time, chance and links come from
+ * outside, so the same calls give the same packets.
+ * @module
+ */
+import type { Clock } from '../base/clock.ts';
+import { EsplaneError } from '../base/errors.ts';
+import type { RandomBytes } from '../base/rng.ts';
+import type { Engine } from '../crypto/engine.ts';
+import { Decapsulator } from '../ipsec/decapsulate.ts';
+import { Encapsulator } from '../ipsec/encapsulate.ts';
+import { SecurityAssociation } from '../ipsec/sa.ts';
+import { Sad } from '../ipsec/sad.ts';
+import { Spd } from '../ipsec/spd.ts';
+import type { Link } from '../link/link.ts';
+import type { Address, Prefix } from '../wire/address.ts';
+import { Batch } from '../wire/packet.ts';
+import type { AgentPlan } from './agent-plan.ts';
+import { DECISIONS, UNDECIDED } from './decisions.ts';
+import { Deliverer, type Pod } from './deliver.ts';
+import { ARRIVED, Inbound } from './inbound.ts';
+import { Interceptor } from './intercept.ts';
+import { RouteTable } from './routes.ts';
+import { DirectionCounters, type NodeStats, report } from './stats.ts';
+import { TAKEN } from './verdict.ts';
+
+/** Packets put together from fragments that are decapsulated in one go. */
+const WHOLE_CAPACITY = 4;
+const MAX_PACKET = 0xffff;
+
+/**
+ * Looks on at every stage of a batch; for traces, not for counting. Batches are borrowed, and not to be changed.
+ */
+export interface NodeObserver {
+  /** Packets from pods, decided about and not yet encrypted. */
+  intercepted?(node: Node, batch: Batch): void;
+  /** The same, encrypted where they should be, before they leave. */
+  leaving?(node: Node, batch: Batch): void;
+  /** Frames from outside, marked and not yet decrypted. */
+  admitted?(node: Node, batch: Batch): void;
+  /** The same, decrypted, and one hop taken from those that go to pods. */
+  decrypted?(node: Node, batch: Batch): void;
+}
+
+export interface NodeOptions {
+  readonly name: string;
+  /** Addresses, SAs and policies: see `agent-plan.ts`. */
+  readonly plan: AgentPlan;
+  readonly outside: Link;
+  readonly engine: Engine;
+  readonly clock: Clock;
+  /** For IVs. */
+  readonly random: RandomBytes;
+  /** Packets in the largest batch that a link or a pod hands over. */
+  readonly capacity?: number;
+  /** Strict mode: what would leave in the clear between two addresses of this range is dropped. */
+  readonly strict?: Prefix;
+  readonly observer?: NodeObserver;
+}
+
+export class Node {
+  readonly name: string;
+  readonly routes = new RouteTable();
+  readonly spd = new Spd();
+  /** Of both directions, as in Linux. */
+  readonly sad = new Sad('mark');
+  readonly interceptor: Interceptor;
+  readonly inbound: Inbound;
+  readonly decapsulator: Decapsulator;
+
+  readonly #outside: Link;
+  readonly #clock: Clock;
+  readonly #capacity: number;
+  readonly #observer: NodeObserver | undefined;
+  readonly #encapsulator: Encapsulator;
+  readonly #deliverer: Deliverer;
+  readonly #pods: (Pod | undefined)[] = [];
+  readonly #out = new DirectionCounters();
+  readonly #in = new DirectionCounters();
+  readonly #decisions = new Float64Array(DECISIONS.length);
+  /** Packets that fragments were put together to, until the rest of their batch is done. */
+  readonly #whole: Uint8Array[] = [];
+  /** The batch they then go into; made for the first of them. */
+  #wholeBatch: Batch | undefined;
+
+  /** @throws {EsplaneError} when the engine lacks a suite of the plan, or two SAs of it collide */
+  constructor({ name, plan, outside, engine, clock, random, capacity = 256, strict, observer }: NodeOptions) {
+    this.name = name;
+    this.#outside = outside;
+    this.#clock = clock;
+    this.#capacity = capacity;
+    this.#observer = observer;
+    for (const { prefix, route } of plan.routes) this.routes.set(prefix, route);
+    for (const policy of plan.policies) this.spd.set(policy);
+    for (const config of plan.sas) {
+      const sa = new SecurityAssociation(config, engine, { random });
+      sa.pathMtu = outside.mtu;
+      this.sad.add(sa);
+    }
+    this.interceptor = new Interceptor(this.routes, this.spd, this.sad, capacity, {
+      mtu: outside.mtu,
+      strict,
+    });
+    this.inbound = new Inbound(this.routes, this.spd, this.sad, capacity, (packet) =>
+      this.#whole.push(packet),
+    );
+    this.#encapsulator = new Encapsulator(this.sad, engine, capacity, random);
+    this.decapsulator = new Decapsulator(this.sad, engine, capacity);
+    this.#deliverer = new Deliverer(capacity);
+    outside.receive((batch) => this.fromOutside(batch));
+  }
+
+  /**
+   * Adds a pod: what its link brings is intercepted, and what is for its addresses goes there.
+   * @param link the node's end of the link to the pod
+   */
+  addPod(name: string, addresses: readonly Address[], link: Link): void {
+    const pod = this.#pods.length;
+    this.#pods.push({ name, link, delivered: 0, refused: 0 });
+    for (const address of addresses) this.routes.set(whole(address), { kind: 'pod', pod });
+    link.receive((batch) => this.fromPods(batch));
+  }
+
+  /** Removes a pod. What still comes for its addresses has nobody to go to. */
+  removePod(name: string, addresses: readonly Address[]): void {
+    const at = this.#pods.findIndex((pod) => pod?.name === name);
+    this.#pods[at]?.link.receive(undefined);
+    if (at >= 0) this.#pods[at] = undefined;
+    for (const address of addresses) this.routes.remove(whole(address));
+  }
+
+  /**
+   * Takes packets that leave pods, changing them in place.
+   * @throws {EsplaneError} `ERR_BATCH` when the batch is larger than the node was made for
+   */
+  fromPods(batch: Batch): void {
+    this.#checkSize(batch);
+    const { interceptor } = this;
+    const { pod, decision } = interceptor;
+    interceptor.run(batch);
+    this.#observer?.intercepted?.(this, batch);
+    for (let i = 0; i < batch.count; i++) if (pod[i]! >= 0) batch.verdict[i] = TAKEN;
+    this.#encapsulator.run(batch);
+    this.#observer?.leaving?.(this, batch);
+    const local = this.#deliverer.run(batch, pod, this.#pods);
+    const sent = this.#outside.send(batch);
+    this.#countOut(batch, decision, local, sent);
+  }
+
+  /**
+   * Takes frames from outside, changing them in place. The outside link calls it.
+   * @throws {EsplaneError} `ERR_BATCH` when the batch is larger than the node was made for
+   */
+  fromOutside(batch: Batch): void {
+    this.#checkSize(batch);
+    this.inbound.admit(batch, this.#clock.now());
+    this.#in.packets += this.#process(batch);
+    this.#finishWhole();
+  }
+
+  /** The node's figures so far. */
+  stats(): NodeStats {
+    return report(
+      this.name,
+      this.#out,
+      this.#in,
+      this.#decisions,
+      this.#pods,
+      this.sad.sas,
+      this.inbound.reassembler.stats,
+    );
+  }
+
+  /** Closes the link outside. */
+  close(): void {
+    this.#outside.close();
+  }
+
+  /** Counts packets that left pods. */
+  #countOut(batch: Batch, decision: Uint8Array, local: number, sent: number): void {
+    const out = this.#out;
+    const { pod } = this.interceptor;
+    let toPods = 0;
+    // A link takes the first packets and not the last.
+    let left = sent;
+    for (let i = 0; i < batch.count; i++) {
+      const decided = decision[i]!;
+      if (decided === UNDECIDED) continue;
+      out.packets++;
+      this.#decisions[decided]!++;
+      if (out.countDrop(batch, i)) continue;
+      if (pod[i]! >= 0) toPods++;
+      else if (left-- <= 0) out.refused++;
+      else if (batch.sa[i]! >= 0) out.esp++;
+      else out.clear++;
+    }
+    out.local += local;
+    out.refused += toPods - local;
+  }
+
+  /** What {@link fromOutside} does with a batch that has been admitted. Returns how many frames it held. */
+  #process(batch: Batch): number {
+    const { inbound, decapsulator } = this;
+    const { arrived, pod } = inbound;
+    this.#observer?.admitted?.(this, batch);
+    decapsulator.run(batch);
+    inbound.route(batch, decapsulator.isEsp);
+    this.#observer?.decrypted?.(this, batch);
+    const delivered = this.#deliverer.run(batch, pod, this.#pods);
+
+    const into = this.#in;
+    let frames = 0;
+    let toPods = 0;
+    for (let i = 0; i < batch.count; i++) {
+      const kind = arrived[i]!;
+      if (kind === ARRIVED.GONE) continue;
+      frames++;
+      if (kind === ARRIVED.FRAGMENT) into.fragments++;
+      if (kind === ARRIVED.CLEAR) into.clear++;
+      if (decapsulator.isEsp[i] !== 0) into.esp++;
+      if (into.countDrop(batch, i)) continue;
+      if (pod[i]! < 0) continue;
+      toPods++;
+      if (kind === ARRIVED.FOR_NODE) into.decrypted++;
+    }
+    into.delivered += delivered;
+    into.refused += toPods - delivered;
+    return frames;
+  }
+
+  /** Takes what fragments were put together to; it comes after the rest of their batch. */
+  #finishWhole(): void {
+    while (this.#whole.length > 0) {
+      this.#wholeBatch ??= new Batch({ capacity: WHOLE_CAPACITY, maxPacket: MAX_PACKET });
+      const batch = this.#wholeBatch;
+      batch.clear();
+      for (const packet of this.#whole.splice(0, WHOLE_CAPACITY)) batch.push(packet);
+      this.inbound.admit(batch, this.#clock.now());
+      this.#in.reassembled += this.#process(batch);
+    }
+  }
+
+  #checkSize(batch: Batch): void {
+    if (batch.count > this.#capacity) {
+      throw new EsplaneError(
+        'ERR_BATCH',
+        `a batch of ${batch.count} packets for a node that takes ${this.#capacity} at once`,
+      );
+    }
+  }
+}
+
+/** The prefix of one address. */
+function whole(address: Address): Prefix {
+  return { address, bits: address.length * 8 };
+}

@@ -1,0 +1,118 @@
+/**
+ * Who has which address: what Cilium's ipcache and node map, and the kernel's routes, know together.
+ *
+ * The longest prefix wins. So a node's own addresses, which lie inside its pod range, are told from its pods.
+ * @module
+ */
+import { equalBytes } from '../base/bytes.ts';
+import { inPrefix, type Prefix } from '../wire/address.ts';
+
+/** Another node of the cluster, as this one sees it. */
+export interface Peer {
+  readonly name: string;
+  /** What this node calls it; 0 while it has no number for it. */
+  readonly nodeId: number;
+  /** Whether packets for its pods are to be encrypted: it has published a key. */
+  readonly encrypts: boolean;
+  /** The key that both ends have; 0 for none. */
+  readonly keyId: number;
+  /** Mark of packets that are to be encrypted for it. */
+  readonly encryptMark: number;
+  /** Mark of ESP packets that come from it. */
+  readonly decryptMark: number;
+}
+
+export type Route =
+  /** A pod here, by its place among the node's pods. */
+  | { readonly kind: 'pod'; readonly pod: number }
+  /** An address of this node itself. */
+  | { readonly kind: 'self' }
+  /** An address of another node itself. */
+  | { readonly kind: 'node'; readonly peer: Peer }
+  /** Pods of another node. */
+  | { readonly kind: 'remote'; readonly peer: Peer };
+
+interface Entry {
+  readonly prefix: Prefix;
+  readonly route: Route;
+}
+
+/** Prefixes by hash, one probe for each length in use: a lookup allocates nothing and does not grow with the cluster. */
+export class RouteTable {
+  #entries: Entry[] = [];
+  /** First entry of each chain, and the next of each entry; -1 ends. */
+  #heads = new Int32Array(64).fill(-1);
+  #next: number[] = [];
+  /** Prefix lengths in use, the longest first, of IPv4 and IPv6. */
+  readonly #lengths4: number[] = [];
+  readonly #lengths6: number[] = [];
+
+  /** Adds a route, in place of one for the same prefix. */
+  set(prefix: Prefix, route: Route): void {
+    const at = this.#find(prefix);
+    if (at >= 0) this.#entries[at] = { prefix, route };
+    else {
+      this.#entries.push({ prefix, route });
+      if (this.#entries.length > this.#heads.length) this.#rebuild(this.#heads.length * 2);
+      else this.#link(this.#entries.length - 1);
+    }
+  }
+
+  /** Removes the route for a prefix; false when there is none. */
+  remove(prefix: Prefix): boolean {
+    const at = this.#find(prefix);
+    if (at < 0) return false;
+    this.#entries.splice(at, 1);
+    this.#rebuild(this.#heads.length);
+    return true;
+  }
+
+  /** The route for the address of `len` bytes at `at`, or `undefined`: nobody in the cluster has it. */
+  lookup(b: Uint8Array, at: number, len: number): Route | undefined {
+    const lengths = len === 4 ? this.#lengths4 : this.#lengths6;
+    const mask = this.#heads.length - 1;
+    for (let k = 0; k < lengths.length; k++) {
+      const bits = lengths[k]!;
+      for (let i = this.#heads[hash(b, at, bits) & mask]!; i >= 0; i = this.#next[i]!) {
+        const { prefix, route } = this.#entries[i]!;
+        if (prefix.bits === bits && inPrefix(prefix, b, at, len)) return route;
+      }
+    }
+    return undefined;
+  }
+
+  #find({ address, bits }: Prefix): number {
+    return this.#entries.findIndex(
+      ({ prefix }) => prefix.bits === bits && equalBytes(prefix.address, address),
+    );
+  }
+
+  #link(i: number): void {
+    const { address, bits } = this.#entries[i]!.prefix;
+    const bucket = hash(address, 0, bits) & (this.#heads.length - 1);
+    this.#next[i] = this.#heads[bucket]!;
+    this.#heads[bucket] = i;
+    const lengths = address.length === 4 ? this.#lengths4 : this.#lengths6;
+    if (lengths.includes(bits)) return;
+    lengths.push(bits);
+    lengths.sort((x, y) => y - x);
+  }
+
+  #rebuild(size: number): void {
+    this.#heads = new Int32Array(size).fill(-1);
+    this.#next = [];
+    this.#lengths4.length = 0;
+    this.#lengths6.length = 0;
+    for (let i = 0; i < this.#entries.length; i++) this.#link(i);
+  }
+}
+
+/** Spreads the first `bits` bits at `at` over 32 (FNV-1a). */
+function hash(b: Uint8Array, at: number, bits: number): number {
+  let h = Math.imul(0x811c_9dc5 ^ bits, 0x0100_0193);
+  const whole = bits >>> 3;
+  for (let i = 0; i < whole; i++) h = Math.imul(h ^ b[at + i]!, 0x0100_0193);
+  const rest = bits & 7;
+  if (rest > 0) h = Math.imul(h ^ (b[at + whole]! & (0xff00 >>> rest) & 0xff), 0x0100_0193);
+  return h ^ (h >>> 15);
+}

@@ -1,0 +1,173 @@
+/**
+ * What a node counts, and the plain object that others read.
+ * @module
+ */
+import { dropRow } from '../ipsec/drop.ts';
+import type { SecurityAssociation } from '../ipsec/sa.ts';
+import { formatAddress } from '../wire/address.ts';
+import { type Batch, PASS } from '../wire/packet.ts';
+import type { ReassemblyStats } from '../wire/reassembly.ts';
+import { DECISIONS, type Decision } from './decisions.ts';
+import type { Pod } from './deliver.ts';
+import { TAKEN } from './verdict.ts';
+
+/** Verdicts are bytes. */
+const VERDICTS = 256;
+
+/** One SA, as `ip -s xfrm state` shows it. */
+export interface SaReport {
+  readonly origin: string;
+  readonly direction: 'in' | 'out' | undefined;
+  readonly src: string;
+  readonly dst: string;
+  readonly spi: number;
+  /** Packets carried, and bytes of inner packets. */
+  readonly packets: number;
+  readonly bytes: number;
+  /** Last number sent (out), or highest number accepted (in), as two halves. */
+  readonly seqHi: number;
+  readonly seqLo: number;
+  readonly replayWindow: number;
+  readonly replay: number;
+  readonly failed: number;
+}
+
+/** A node's figures at one moment. Only counts that are not 0 are listed where names are the keys. */
+export interface NodeStats {
+  readonly node: string;
+  /** Packets from the pods here. Every one is in exactly one of the next four, or in {@link drops}. */
+  readonly out: {
+    readonly packets: number;
+    /** Left as ESP. */
+    readonly encrypted: number;
+    /** Left in the clear. */
+    readonly clear: number;
+    /** Went to a pod here. */
+    readonly local: number;
+    /** Met a full queue, outside or at a pod. */
+    readonly refused: number;
+    readonly drops: Readonly<Record<string, number>>;
+  };
+  /** Frames from outside. Frames and reassembled packets are fragments, delivered, refused, or dropped. */
+  readonly in: {
+    readonly packets: number;
+    readonly fragments: number;
+    readonly reassembled: number;
+    /** ESP for this node. */
+    readonly esp: number;
+    /** Of these, decrypted. */
+    readonly decrypted: number;
+    /** For pods, without IPsec. */
+    readonly clear: number;
+    readonly delivered: number;
+    readonly refused: number;
+    readonly drops: Readonly<Record<string, number>>;
+  };
+  /** Decisions about packets from the pods here. */
+  readonly decisions: Readonly<Partial<Record<Decision, number>>>;
+  /** Both directions, under the names of `/proc/net/xfrm_stat`. */
+  readonly xfrm: Readonly<Record<string, number>>;
+  readonly pods: readonly { readonly name: string; readonly delivered: number; readonly refused: number }[];
+  readonly sas: readonly SaReport[];
+  readonly reassembly: Readonly<ReassemblyStats>;
+}
+
+/** Counters of one direction. */
+export class DirectionCounters {
+  packets = 0;
+  /** Out: left as ESP. In: was ESP. */
+  esp = 0;
+  decrypted = 0;
+  clear = 0;
+  local = 0;
+  fragments = 0;
+  reassembled = 0;
+  delivered = 0;
+  refused = 0;
+  readonly drops = new Float64Array(VERDICTS);
+
+  /** Counts the verdict of packet `i`, if it is a drop. Returns whether it is. */
+  countDrop(batch: Batch, i: number): boolean {
+    const verdict = batch.verdict[i]!;
+    if (verdict === PASS || verdict === TAKEN) return false;
+    this.drops[verdict]!++;
+    return true;
+  }
+}
+
+/** Puts a node's figures into one object. */
+export function report(
+  node: string,
+  out: DirectionCounters,
+  into: DirectionCounters,
+  decisions: Float64Array,
+  pods: readonly (Pod | undefined)[],
+  sas: readonly (SecurityAssociation | undefined)[],
+  reassembly: Readonly<ReassemblyStats>,
+): NodeStats {
+  const decided: Partial<Record<Decision, number>> = {};
+  DECISIONS.forEach(({ name }, code) => {
+    if (decisions[code]! > 0) decided[name] = decisions[code]!;
+  });
+  const xfrm: Record<string, number> = {};
+  for (const { drops } of [out, into]) {
+    drops.forEach((count, verdict) => {
+      const counter = dropRow(verdict)?.counter;
+      if (count > 0 && counter) xfrm[counter] = (xfrm[counter] ?? 0) + count;
+    });
+  }
+  return {
+    node,
+    out: {
+      packets: out.packets,
+      encrypted: out.esp,
+      clear: out.clear,
+      local: out.local,
+      refused: out.refused,
+      drops: byReason(out.drops),
+    },
+    in: {
+      packets: into.packets,
+      fragments: into.fragments,
+      reassembled: into.reassembled,
+      esp: into.esp,
+      decrypted: into.decrypted,
+      clear: into.clear,
+      delivered: into.delivered,
+      refused: into.refused,
+      drops: byReason(into.drops),
+    },
+    decisions: decided,
+    xfrm,
+    pods: pods.flatMap((pod) =>
+      pod ? [{ name: pod.name, delivered: pod.delivered, refused: pod.refused }] : [],
+    ),
+    sas: sas.flatMap((sa) => (sa ? [saReport(sa)] : [])),
+    reassembly: { ...reassembly },
+  };
+}
+
+function byReason(drops: Float64Array): Record<string, number> {
+  const counts: Record<string, number> = {};
+  drops.forEach((count, verdict) => {
+    const row = dropRow(verdict);
+    if (count > 0 && row) counts[row.reason] = count;
+  });
+  return counts;
+}
+
+function saReport({ config, life, sequence, window, stats }: SecurityAssociation): SaReport {
+  const isOut = config.direction === 'out';
+  return {
+    origin: config.origin,
+    direction: config.direction,
+    src: formatAddress(config.src),
+    dst: formatAddress(config.dst),
+    spi: config.spi,
+    packets: life.packets,
+    bytes: life.bytes,
+    seqHi: isOut ? sequence.hi : window.topHi,
+    seqLo: isOut ? sequence.lo : window.topLo,
+    ...stats,
+  };
+}
