@@ -2,7 +2,7 @@
 
 import { spawnSync } from 'node:child_process';
 import { type CipherGCMTypes, createCipheriv, createHmac } from 'node:crypto';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
@@ -16,6 +16,7 @@ import { parseAddress } from '../../src/wire/address.ts';
 import { EVERY_SUITE } from '../support/arbitrary-sa.ts';
 import { needs, program, SHARED, shared } from '../support/needs.ts';
 import { SCAPY, SCAPY_PYTHON } from '../support/python.ts';
+import { dissect } from '../support/tshark.ts';
 
 interface Expected {
   readonly frame: number;
@@ -40,7 +41,6 @@ function states(folder: string): SaConfig[] {
 let folder = '';
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'esplane-formats-'));
-  mkdirSync(join(folder, 'wireshark'));
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
@@ -53,37 +53,15 @@ interface Dissected {
 
 /** Runs tshark with our table as its own. */
 function tshark(capture: string, table: string): { packets: Dissected[]; said: string } {
-  writeFileSync(join(folder, 'wireshark', 'esp_sa'), table);
-  const preferences = ['esp.enable_encryption_decode:TRUE', 'esp.enable_authentication_check:TRUE'];
   const fields = ['frame.number', 'esp.icv_good', 'esp.contained_data'];
-  const run = spawnSync(
-    'tshark',
-    [
-      ...[
-        '-n',
-        '-r',
-        capture,
-        '-d',
-        'udp.port==8472,vxlan',
-        '-Y',
-        'esp',
-        '-T',
-        'fields',
-        ...fields.flatMap((field) => ['-e', field]),
-      ],
-      ...preferences.flatMap((preference) => ['-o', preference]),
-    ],
-    { env: { ...process.env, XDG_CONFIG_HOME: folder }, encoding: 'utf8', maxBuffer: 2 ** 26 },
-  );
-  expect(run.status, run.stderr).toBe(0);
-  const packets = run.stdout
-    .trimEnd()
-    .split('\n')
-    .map((line) => {
-      const [frame = '', good = '', inner = ''] = line.split('\t');
-      return { frame: Number(frame), good: good === '1', inner: inner.replaceAll(':', '') };
-    });
-  return { packets, said: run.stderr };
+  const args = ['-d', 'udp.port==8472,vxlan', '-Y', 'esp'];
+  const { rows, said } = dissect(capture, table, fields, args);
+  const packets = rows.map(([frame, good, inner = '']) => ({
+    frame: Number(frame),
+    good: good === '1',
+    inner: inner.replaceAll(':', ''),
+  }));
+  return { packets, said };
 }
 
 needs(
