@@ -7,7 +7,10 @@ const native = '../shared/captures/native-v4';
 const faults = '../shared/captures/faults-esn';
 
 function run(args, { shown = args, lines }) {
-  const { stdout, stderr } = spawnSync('node', ['dist/cli/main.js', ...args], { cwd: root, encoding: 'utf8' });
+  const { stdout, stderr } = spawnSync('node', ['dist/cli/main.js', ...args], {
+    cwd: root,
+    encoding: 'utf8',
+  });
   const text = lines(stdout.trimEnd().split('\n'), stderr.trimEnd().split('\n'));
   return `    $ esplane ${shown.join(' ')}\n${text.map((line) => `    ${line}`.trimEnd()).join('\n')}`;
 }
