@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { fromHex } from '../../src/base/bytes.ts';
 import { InputError } from '../../src/base/errors.ts';
 import { captureReader } from '../../src/capture/reader.ts';
-import { needs, SHARED, shared } from '../support/needs.ts';
+import { CAPTURES, needs, shared } from '../support/needs.ts';
 import {
   block,
   bytes,
@@ -186,7 +186,7 @@ it('collects no more than arrives, whatever a length claims', () => {
 });
 
 needs([shared('captures')], 'captures of a real kernel', () => {
-  const names = readdirSync(`${SHARED}captures`, { withFileTypes: true })
+  const names = readdirSync(`${CAPTURES}`, { withFileTypes: true })
     .filter((e) => e.isDirectory())
     .map((e) => e.name);
 
@@ -195,7 +195,7 @@ needs([shared('captures')], 'captures of a real kernel', () => {
   });
 
   it.each(names)('%s', (name) => {
-    const file = new Uint8Array(readFileSync(`${SHARED}captures/${name}/wire.pcap`));
+    const file = new Uint8Array(readFileSync(`${CAPTURES}/${name}/wire.pcap`));
     const got = frames(file);
     // The obvious way: little-endian, microseconds, one record after the other.
     const view = new DataView(file.buffer);

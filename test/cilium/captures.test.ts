@@ -10,7 +10,7 @@ import { ClusterPlan } from '../../src/cilium/plan.ts';
 import { readKeys } from '../../src/cilium/secret.ts';
 import { DEFAULT_VERSION, parseVersion } from '../../src/cilium/version.ts';
 import { ip } from '../support/cilium-cluster.ts';
-import { needs, SHARED, shared } from '../support/needs.ts';
+import { CAPTURES, needs, shared } from '../support/needs.ts';
 
 /** The window is set by hand there: no Cilium version has it (captures/README.md). */
 const NOT_CILIUM = 'faults-window64';
@@ -47,7 +47,7 @@ function kernelStates(text: string): KernelState[] {
 }
 
 needs([shared('captures')], 'the plan against the kernel', () => {
-  const root = `${SHARED}captures/`;
+  const root = `${CAPTURES}/`;
   const folders = readdirSync(root).filter(
     (name) => existsSync(`${root}${name}/wire.pcap`) && name !== NOT_CILIUM,
   );

@@ -9,9 +9,9 @@ import { writeDsbCsv } from '../../src/inspect/dsb-csv.ts';
 import { parseXfrmState } from '../../src/inspect/xfrm-state.ts';
 import { esplane, tempFolder } from '../support/cli.ts';
 import { fixedFields, type Line, readLines } from '../support/decrypt.ts';
-import { needs, SHARED, shared } from '../support/needs.ts';
+import { CAPTURES, needs, shared } from '../support/needs.ts';
 
-const NATIVE = `${SHARED}captures/native-v4`;
+const NATIVE = `${CAPTURES}/native-v4`;
 const SAS = ['--keys', `${NATIVE}/keys`, '--nodes', `${NATIVE}/ciliumnodes.json`];
 
 const KEY = '4142434445464748494a4b4c4d4e4f5001020304';

@@ -4,9 +4,9 @@ import { parseDsbCsv } from '../../src/inspect/dsb-csv.ts';
 import { parseEspSa } from '../../src/inspect/esp-sa.ts';
 import { formatAddress } from '../../src/wire/address.ts';
 import { esplane, tempFolder } from '../support/cli.ts';
-import { needs, SHARED, shared } from '../support/needs.ts';
+import { CAPTURES, needs, shared } from '../support/needs.ts';
 
-const FOLDER = `${SHARED}captures/native-v4`;
+const FOLDER = `${CAPTURES}/native-v4`;
 const CLUSTER = ['--keys', `${FOLDER}/keys`, '--nodes', `${FOLDER}/ciliumnodes.json`];
 /** The derived key of node-1 to node-2, as the kernel holds it. */
 const KEY = '884da8d4b58860e2373381d0c56370b4e9e5e0dc';
@@ -31,7 +31,7 @@ needs([shared('captures')], 'esplane sas', () => {
   });
 
   it('goes by the version: a global key for all up to 1.16', () => {
-    const folder = `${SHARED}captures/global-key-v4`;
+    const folder = `${CAPTURES}/global-key-v4`;
     const sources = ['--keys', `${folder}/keys`, '--nodes', `${folder}/ciliumnodes.json`];
     const rows = JSON.parse(esplane(['sas', ...sources, '--cilium', '1.16', '--json']).stdout) as {
       esn: boolean;

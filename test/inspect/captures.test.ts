@@ -5,9 +5,7 @@ import type { SaOptions } from '../../src/cli/sa-options.ts';
 import { NobleEngine } from '../../src/crypto/noble.ts';
 import { NodeEngine } from '../../src/crypto/node.ts';
 import { decryptFile, fixedFields, type Line, readLines } from '../support/decrypt.ts';
-import { needs, SHARED, shared } from '../support/needs.ts';
-
-const CAPTURES = `${SHARED}captures/`;
+import { CAPTURES, needs, shared } from '../support/needs.ts';
 
 interface Flags {
   readonly keys?: readonly string[];
@@ -34,7 +32,7 @@ needs([shared('captures')], 'captures of a Linux kernel, decrypted', () => {
   });
 
   describe.each(folders.map((folder) => folder.name))('%s', (name) => {
-    const folder = `${CAPTURES}${name}`;
+    const folder = `${CAPTURES}/${name}`;
     const flags = JSON.parse(readFileSync(`${folder}/flags.json`, 'utf8')) as Flags;
     const sources = [
       { source: 'keys and nodes', flags: flags.keys, expected: flags['keys-expected'] ?? 'expected.jsonl' },

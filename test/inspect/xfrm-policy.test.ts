@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { InputError } from '../../src/base/errors.ts';
 import { parseXfrmPolicy } from '../../src/inspect/xfrm-policy.ts';
 import { formatAddress, formatPrefix } from '../../src/wire/address.ts';
-import { needs, SHARED, shared } from '../support/needs.ts';
+import { CAPTURES, needs, shared } from '../support/needs.ts';
 
 const RUNS = Number(process.env['ESPLANE_FUZZ_RUNS'] ?? 500);
 
@@ -144,12 +144,12 @@ describe('parseXfrmPolicy', () => {
 });
 
 needs([shared('captures')], 'parseXfrmPolicy on the texts of a real kernel', () => {
-  const files = readdirSync(`${SHARED}captures`, { recursive: true, encoding: 'utf8' })
+  const files = readdirSync(`${CAPTURES}`, { recursive: true, encoding: 'utf8' })
     .filter((file) => file.endsWith('xfrm_policy.txt'))
     .sort();
 
   it.each(files)('%s', (file) => {
-    const text = readFileSync(`${SHARED}captures/${file}`, 'utf8');
+    const text = readFileSync(`${CAPTURES}/${file}`, 'utf8');
     const policies = parseXfrmPolicy(text, file);
     const all = (pattern: RegExp) => [...text.matchAll(pattern)].map((match) => match[1]!);
     expect(policies.length).toBeGreaterThan(0);

@@ -6,7 +6,7 @@ import { InputError } from '../../src/base/errors.ts';
 import { parseXfrmState } from '../../src/inspect/xfrm-state.ts';
 import type { SaConfig } from '../../src/ipsec/sa-config.ts';
 import { formatAddress, formatPrefix } from '../../src/wire/address.ts';
-import { needs, SHARED, shared } from '../support/needs.ts';
+import { CAPTURES, needs, shared } from '../support/needs.ts';
 
 const RUNS = Number(process.env['ESPLANE_FUZZ_RUNS'] ?? 500);
 const KEY = '4142434445464748494a4b4c4d4e4f5001020304';
@@ -406,12 +406,12 @@ describe('parseXfrmState', () => {
 });
 
 needs([shared('captures')], 'parseXfrmState on the texts of a real kernel', () => {
-  const files = readdirSync(`${SHARED}captures`, { recursive: true, encoding: 'utf8' })
+  const files = readdirSync(`${CAPTURES}`, { recursive: true, encoding: 'utf8' })
     .filter((file) => /xfrm_state.*\.txt$/.test(file))
     .sort();
 
   it.each(files)('%s', (file) => {
-    const text = readFileSync(`${SHARED}captures/${file}`, 'utf8');
+    const text = readFileSync(`${CAPTURES}/${file}`, 'utf8');
     const sas = parseXfrmState(text, file);
     // Every figure of the text is found again by a plain search for it.
     const all = (pattern: RegExp) => [...text.matchAll(pattern)].map((match) => match[1]!);

@@ -9,7 +9,7 @@ import { PcapWriter } from '../../src/capture/pcap-writer.ts';
 import { SECRETS_TYPE_ESP } from '../../src/capture/pcapng.ts';
 import { PcapngWriter } from '../../src/capture/pcapng-writer.ts';
 import { type Event, frames, readAll, Sink } from '../capture/made.ts';
-import { needs, program, SHARED, shared } from '../support/needs.ts';
+import { CAPTURES, needs, program, shared } from '../support/needs.ts';
 
 const ETHERNET = 1;
 const RAW_IP = 101;
@@ -186,8 +186,8 @@ needs([program('tcpdump', 'tcpdump')], 'tcpdump reads what we write', () => {
 
 const tools = ['tshark', 'editcap', 'mergecap'].map((name) => program(name, 'tshark'));
 needs([...tools, shared('captures')], 'we read what Wireshark writes', () => {
-  const original = `${SHARED}captures/native-v4/wire.pcap`;
-  const other = `${SHARED}captures/native-v6/wire.pcap`;
+  const original = `${CAPTURES}/native-v4/wire.pcap`;
+  const other = `${CAPTURES}/native-v6/wire.pcap`;
 
   describe('the same frames as in the capture it was made from', () => {
     it.each([

@@ -14,7 +14,7 @@ import { parseXfrmState } from '../../src/inspect/xfrm-state.ts';
 import type { SaConfig } from '../../src/ipsec/sa-config.ts';
 import { parseAddress } from '../../src/wire/address.ts';
 import { EVERY_SUITE } from '../support/arbitrary-sa.ts';
-import { needs, program, SHARED, shared } from '../support/needs.ts';
+import { CAPTURES, needs, program, shared } from '../support/needs.ts';
 import { SCAPY, SCAPY_PYTHON } from '../support/python.ts';
 import { dissect } from '../support/tshark.ts';
 
@@ -26,7 +26,7 @@ interface Expected {
 
 /** What the independent decryption of a shared capture yields, packets that open only. */
 function expected(folder: string): Map<number, string> {
-  const lines = readFileSync(`${SHARED}captures/${folder}/expected.jsonl`, 'utf8').trim().split('\n');
+  const lines = readFileSync(`${CAPTURES}/${folder}/expected.jsonl`, 'utf8').trim().split('\n');
   const rows = lines.map((line) => JSON.parse(line) as Expected);
   return new Map(
     rows.flatMap(({ frame, verdict, inner }) => (verdict === 'ok' && inner ? [[frame, inner]] : [])),
@@ -35,7 +35,7 @@ function expected(folder: string): Map<number, string> {
 
 function states(folder: string): SaConfig[] {
   const file = folder === 'rotation' ? 'n2.xfrm_state.rotating.txt' : 'n2.xfrm_state.txt';
-  return parseXfrmState(readFileSync(`${SHARED}captures/${folder}/${file}`, 'utf8'), file);
+  return parseXfrmState(readFileSync(`${CAPTURES}/${folder}/${file}`, 'utf8'), file);
 }
 
 let folder = '';
@@ -83,7 +83,7 @@ needs(
       ['vxlan-in-esp'],
     ])('%s', (name) => {
       const sas = states(name);
-      const { packets } = tshark(`${SHARED}captures/${name}/wire.pcap`, writeEspSa(sas, { showKeys: true }));
+      const { packets } = tshark(`${CAPTURES}/${name}/wire.pcap`, writeEspSa(sas, { showKeys: true }));
       const want = expected(name);
       expect(want.size).toBeGreaterThan(0);
       const got = new Map(packets.map(({ frame, inner }) => [frame, inner]));
@@ -235,7 +235,7 @@ needs([SCAPY, shared('captures')], 'scapy: captures of a real kernel', () => {
     // scapy 2.5 leaves the high half of the number out of the HMAC; see the remark in the text.
     ['cbc-sha256', false],
   ])('%s', (name, verify) => {
-    const opened = scapy(states(name), `${SHARED}captures/${name}/wire.pcap`, verify);
+    const opened = scapy(states(name), `${CAPTURES}/${name}/wire.pcap`, verify);
     expect(opened).toEqual(expected(name));
   });
 });

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { DROPS, dropCode, dropRow } from '../../src/ipsec/drop.ts';
 import { PASS } from '../../src/wire/packet.ts';
-import { needs, SHARED, shared } from '../support/needs.ts';
+import { CAPTURES, needs, shared } from '../support/needs.ts';
 
 describe('the drop table', () => {
   it('names every reason once', () => {
@@ -38,7 +38,7 @@ describe('the drop table', () => {
 
 needs([shared('captures')], "the kernel's own counters", () => {
   it('have every name that the table uses', () => {
-    const text = readFileSync(`${SHARED}captures/native-v4/n2.xfrm_stat`, 'utf8');
+    const text = readFileSync(`${CAPTURES}/native-v4/n2.xfrm_stat`, 'utf8');
     const names = text
       .trim()
       .split('\n')

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { LifetimeCounter } from '../../src/ipsec/lifetime.ts';
-import { needs, SHARED, shared } from '../support/needs.ts';
+import { CAPTURES, needs, shared } from '../support/needs.ts';
 
 /** Sends packets of `bytes` until the SA expires, `most` at the most. Returns how many passed. */
 function carry(life: LifetimeCounter, bytes: number, most = 100): number {
@@ -64,7 +64,7 @@ needs([shared('captures')], 'what Linux counts for an SA', () => {
   it.each(['native-v4', 'native-v6', 'gcm-256', 'cbc-sha256', 'faults-esn', 'faults-window64'])(
     '%s: packets, and bytes of inner packets',
     (name) => {
-      const folder = `${SHARED}captures/${name}/`;
+      const folder = `${CAPTURES}/${name}/`;
       const life = new LifetimeCounter({});
       const rows = readFileSync(`${folder}expected.jsonl`, 'utf8').trim().split('\n');
       const expected = rows.map((row) => JSON.parse(row) as { src: string; verdict: string; inner: string });

@@ -8,7 +8,7 @@ import { ecnDecapsulate, type HeaderRules, LINUX_RULES, OuterHeader } from '../.
 import { type Address, parseAddress } from '../../src/wire/address.ts';
 import * as ipv4 from '../../src/wire/ipv4.ts';
 import * as ipv6 from '../../src/wire/ipv6.ts';
-import { needs, SHARED, shared } from '../support/needs.ts';
+import { CAPTURES, needs, SHARED, shared } from '../support/needs.ts';
 
 type Version = 4 | 6;
 
@@ -271,7 +271,7 @@ needs([shared('captures')], 'the outer headers in the captures', () => {
     'rotation',
     'vxlan-in-esp',
   ])('%s', (name) => {
-    const folder = `${SHARED}captures/${name}/`;
+    const folder = `${CAPTURES}/${name}/`;
     const frames: Uint8Array[] = [];
     const reader = captureReader(name, { frame: (b, at, end) => frames.push(b.slice(at, end)) });
     reader.feed(readFileSync(`${folder}wire.pcap`));

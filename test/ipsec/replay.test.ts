@@ -5,7 +5,7 @@ import { xorshift32 } from '../../src/base/rng.ts';
 import { dropCode, dropRow } from '../../src/ipsec/drop.ts';
 import { ReplayWindow } from '../../src/ipsec/replay.ts';
 import { PASS } from '../../src/wire/packet.ts';
-import { needs, SHARED, shared } from '../support/needs.ts';
+import { CAPTURES, needs, SHARED, shared } from '../support/needs.ts';
 
 const U32 = 2n ** 32n;
 
@@ -484,7 +484,7 @@ needs([shared('captures')], 'the window of a Linux 6.1 receiver', () => {
     'faults-window64',
     'crafted-esn',
   ])('%s: top, bitmap and statistics', (name) => {
-    const folder = `${SHARED}captures/${name}/`;
+    const folder = `${CAPTURES}/${name}/`;
     const rows = readFileSync(`${folder}expected.jsonl`, 'utf8').trim().split('\n');
     const expected = rows.map((row) => JSON.parse(row) as Expected);
     const state = inboundState(readFileSync(`${folder}n2.xfrm_state.txt`, 'utf8'), expected[0]!.src);

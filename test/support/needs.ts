@@ -13,6 +13,11 @@ import { describe, it } from 'vitest';
 /** The folder with captures and vectors that stands beside the project. */
 export const SHARED = fileURLToPath(new URL('../../../shared/', import.meta.url));
 
+/** Captures of a real kernel: the shared ones, or the copies that the project keeps. */
+export const CAPTURES = existsSync(`${SHARED}captures`)
+  ? `${SHARED}captures`
+  : fileURLToPath(new URL('../../pcaps/linux-6.1', import.meta.url));
+
 export interface Need {
   readonly what: string;
   readonly there: boolean;
@@ -25,11 +30,11 @@ export function program(name: string, debianPackage: string): Need {
   return { what: `the program ${name}`, there, remedy: `apt-get install ${debianPackage}` };
 }
 
-/** The shared captures and vectors. */
+/** The shared vectors, or captures. */
 export function shared(folder: 'captures' | 'vectors'): Need {
   return {
     what: `../shared/${folder}`,
-    there: existsSync(`${SHARED}${folder}`),
+    there: existsSync(folder === 'captures' ? CAPTURES : `${SHARED}${folder}`),
     remedy: 'put the shared folder beside the project',
   };
 }

@@ -4,7 +4,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { hex } from '../../src/base/bytes.ts';
-import { SHARED } from '../support/needs.ts';
+import { CAPTURES } from '../support/needs.ts';
 
 /** native-v4/pod1.pcap, frame 1: `ping` from 10.244.1.10 to 10.244.2.20, Ethernet. */
 export const PING = hex(
@@ -47,7 +47,7 @@ export const ETH = 14;
 
 /** The frames of a capture in `../../shared/captures`: little-endian pcap, as all of them are. */
 export function capturedFrames(name: string): Uint8Array[] {
-  const b = readFileSync(`${SHARED}captures/${name}`);
+  const b = readFileSync(`${CAPTURES}/${name}`);
   const frames: Uint8Array[] = [];
   for (let at = 24; at + 16 <= b.length; ) {
     const len = b.readUInt32LE(at + 8);

@@ -8,7 +8,7 @@ import * as ipv6 from '../../src/wire/ipv6.ts';
 import { FRAGMENT } from '../../src/wire/ipv6-extensions.ts';
 import { ipAt, LINK_ETHERNET } from '../../src/wire/link-type.ts';
 import { FRAGMENT_COST, Reassembler } from '../../src/wire/reassembly.ts';
-import { needs, SHARED, shared } from '../support/needs.ts';
+import { CAPTURES, needs, shared } from '../support/needs.ts';
 import { amid, capturedFrames, ETH, PING, PING_V6 } from './packets.ts';
 
 /** An IPv4 packet of `len` payload bytes that count up. */
@@ -585,7 +585,7 @@ describe('against the obvious version', () => {
 
 needs([shared('captures')], 'reassembly of captures/fragments', () => {
   it('completes each ESP packet at the frame that the kernel had it complete', () => {
-    const lines = readFileSync(`${SHARED}captures/fragments/expected.jsonl`, 'utf8').trim().split('\n');
+    const lines = readFileSync(`${CAPTURES}/fragments/expected.jsonl`, 'utf8').trim().split('\n');
     const want = lines.map((line) => (JSON.parse(line) as { frame: number }).frame);
     const r = new Reassembler();
     const got: number[] = [];
