@@ -3,38 +3,31 @@ import { spawnSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 
 const root = new URL('../', import.meta.url);
-const native = '../shared/captures/native-v4';
-const faults = '../shared/captures/faults-esn';
+const native = 'pcaps/linux-6.1/native-v4';
+const faults = 'pcaps/linux-6.1/faults-esn';
 
-function run(args, { shown = args, lines }) {
+function run(args, lines) {
   const { stdout, stderr } = spawnSync('node', ['dist/cli/main.js', ...args], {
     cwd: root,
     encoding: 'utf8',
   });
   const text = lines(stdout.trimEnd().split('\n'), stderr.trimEnd().split('\n'));
-  return `    $ esplane ${shown.join(' ')}\n${text.map((line) => `    ${line}`.trimEnd()).join('\n')}`;
+  return `    $ npx esplane ${args.join(' ')}\n${text.map((line) => `    ${line}`.trimEnd()).join('\n')}`;
 }
 
 const sources = (folder) => ['--keys', `${folder}/keys`, '--nodes', `${folder}/ciliumnodes.json`];
-const shownSources = ['--keys', 'keys.yaml', '--nodes', 'nodes.json'];
 const sections = {
   decrypt: () =>
-    run(['decrypt', `${faults}/wire.pcap`, ...sources(faults)], {
-      shown: ['decrypt', 'node-2.pcap', ...shownSources],
-      lines: (out, err) => [
-        ...out.slice(52, 56),
-        '…',
-        ...out.slice(59, 61),
-        '…',
-        ...err.map((line) => line.replace(`${faults}/wire.pcap`, 'node-2.pcap')),
-      ],
-    }),
-  sas: () =>
-    run(['sas', ...sources(native)], {
-      shown: ['sas', ...shownSources],
-      lines: (out) => out.slice(0, 5),
-    }),
-  demo: () => run(['demo', '--no-write'], { lines: (out) => out }),
+    run(['decrypt', `${faults}/wire.pcap`, ...sources(faults)], (out, err) => [
+      '…',
+      ...out.slice(52, 56),
+      '…',
+      ...out.slice(59, 61),
+      '…',
+      ...err,
+    ]),
+  sas: () => run(['sas', ...sources(native)], (out) => out.slice(0, 5)),
+  demo: () => run(['demo', '--no-write'], (out) => out),
 };
 
 let text = readFileSync(new URL('README.md', root), 'utf8');
