@@ -209,11 +209,14 @@ function summary(capture: string, decryptor: CaptureDecryptor): string {
     const row = dropRow(verdict)!;
     lines.push(`  ${grouped(count)} ${row.reason} (${row.counter ?? row.elsewhere}): ${row.look}`);
   }
+  const { pending, stats } = decryptor.reassembler;
   const beside = [
     [t.other, 'without ESP'],
     [t.keepalives, 'NAT keepalives'],
     [t.ike, 'IKE'],
     [t.broken, 'not readable as IP'],
+    [pending + stats.timedOut + stats.evicted, 'packets of which fragments are missing'],
+    [stats.overlapping + stats.malformed, 'fragments that contradict others'],
   ] as const;
   const parts = beside.filter(([count]) => count > 0).map(([count, what]) => `${grouped(count)} ${what}`);
   if (parts.length > 0) lines.push(`  other frames: ${parts.join(', ')}`);
