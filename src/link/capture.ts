@@ -6,21 +6,13 @@
  * @module
  */
 import type { Clock } from '../base/clock.ts';
+import type { FrameMeta } from '../capture/frame.ts';
 import { type Batch, PASS } from '../wire/packet.ts';
 import type { Link, Receiver } from './link.ts';
 
-/** What a recorder is told of a frame beside its bytes; one object, overwritten for each frame. */
-export interface Recording {
-  /** Since 1970. */
-  seconds: number;
-  nanoseconds: number;
-  interfaceId: number;
-  originalLength: number;
-}
-
-/** Takes frames: `b[at..end)`, borrowed. A `PcapngWriter` is one. */
+/** Takes frames: `b[at..end)`, borrowed, as `meta` is. A `PcapngWriter` is one. */
 export interface Recorder {
-  frame(b: Uint8Array, at: number, end: number, meta: Recording): void;
+  frame(b: Uint8Array, at: number, end: number, meta: FrameMeta): void;
 }
 
 export interface CaptureOptions {
@@ -37,7 +29,7 @@ export function capture(
   recorder: Recorder,
   { interfaceId = 0, only }: CaptureOptions = {},
 ): Link {
-  const meta: Recording = { seconds: 0, nanoseconds: 0, interfaceId, originalLength: 0 };
+  const meta: FrameMeta = { seconds: 0, nanoseconds: 0, interfaceId, originalLength: 0 };
 
   /** Records the first `most` packets that have passed. */
   function record(batch: Batch, most: number): void {

@@ -1,19 +1,19 @@
 /**
- * The last step to a pod: packets of one batch, each to the link of its pod, without copying them.
+ * Hands out the packets of one batch, each to the link that it goes to, without copying them: a node's to its
+ * pods, a switch's to its ports.
  * @module
  */
 import type { Link } from '../link/link.ts';
 import { type Batch, PASS } from '../wire/packet.ts';
 import { TAKEN } from './verdict.ts';
 
-/** A pod on this node. */
-export interface Pod {
+/** Where packets go. */
+export interface Outlet {
   readonly name: string;
-  /** The node's end of the link to it. */
   readonly link: Link;
-  /** Packets that its link took. */
+  /** Packets that the link took. */
   delivered: number;
-  /** Packets that its link did not take. */
+  /** Packets that it did not take. */
   refused: number;
 }
 
@@ -27,44 +27,44 @@ export class Deliverer {
   }
 
   /**
-   * Sends every packet to the pod that `pod` names by index, in order; -1 stays. Verdicts are as before when it
-   * returns.
-   * @returns how many packets the pods' links took
+   * Sends every packet `i` to `outlets[to[i]]`, in order; -1 stays. Whoever calls has decided which packets go:
+   * their verdicts do not count here, and are as before when it returns.
+   * @returns how many packets the links took
    */
-  run(batch: Batch, pod: Int32Array, pods: readonly (Pod | undefined)[]): number {
+  run(batch: Batch, to: Int32Array, outlets: readonly (Outlet | undefined)[]): number {
     const { count, verdict } = batch;
     let delivered = 0;
     let first = 0;
-    while (first < count && pod[first]! < 0) first++;
+    while (first < count && to[first]! < 0) first++;
     if (first === count) return 0;
     // A link sends what has passed, so its own packets pass and no others.
-    this.#verdicts.set(verdict);
+    for (let i = 0; i < count; i++) this.#verdicts[i] = verdict[i]!;
     verdict.fill(TAKEN, 0, count);
     for (let i = first; i < count; i++) {
-      const to = pod[i]!;
-      if (to < 0 || isEarlier(pod, first, i)) continue;
+      const outlet = to[i]!;
+      if (outlet < 0 || isEarlier(to, first, i)) continue;
       let offered = 0;
       for (let k = i; k < count; k++) {
-        if (pod[k] !== to) continue;
+        if (to[k] !== outlet) continue;
         verdict[k] = PASS;
         offered++;
       }
-      const target = pods[to];
+      const target = outlets[outlet];
       const taken = target?.link.send(batch) ?? 0;
       if (target) {
         target.delivered += taken;
         target.refused += offered - taken;
       }
       delivered += taken;
-      for (let k = i; k < count; k++) if (pod[k] === to) verdict[k] = TAKEN;
+      for (let k = i; k < count; k++) if (to[k] === outlet) verdict[k] = TAKEN;
     }
     for (let i = 0; i < count; i++) verdict[i] = this.#verdicts[i]!;
     return delivered;
   }
 }
 
-/** Has a packet before `i` the same pod? */
-function isEarlier(pod: Int32Array, from: number, i: number): boolean {
-  for (let k = from; k < i; k++) if (pod[k] === pod[i]) return true;
+/** Does a packet before `i` go to the same link? */
+function isEarlier(to: Int32Array, from: number, i: number): boolean {
+  for (let k = from; k < i; k++) if (to[k] === to[i]) return true;
   return false;
 }

@@ -25,7 +25,7 @@ import type { Address, Prefix } from '../wire/address.ts';
 import { Batch } from '../wire/packet.ts';
 import type { AgentPlan } from './agent-plan.ts';
 import { DECISIONS, UNDECIDED } from './decisions.ts';
-import { Deliverer, type Pod } from './deliver.ts';
+import { Deliverer, type Outlet } from './deliver.ts';
 import { ARRIVED, Inbound } from './inbound.ts';
 import { Interceptor } from './intercept.ts';
 import { RouteTable } from './routes.ts';
@@ -82,7 +82,7 @@ export class Node {
   readonly #observer: NodeObserver | undefined;
   readonly #encapsulator: Encapsulator;
   readonly #deliverer: Deliverer;
-  readonly #pods: (Pod | undefined)[] = [];
+  readonly #pods: (Outlet | undefined)[] = [];
   readonly #out = new DirectionCounters();
   readonly #in = new DirectionCounters();
   readonly #decisions = new Float64Array(DECISIONS.length);

@@ -8,7 +8,7 @@ import { formatAddress } from '../wire/address.ts';
 import { type Batch, PASS } from '../wire/packet.ts';
 import type { ReassemblyStats } from '../wire/reassembly.ts';
 import { DECISIONS, type Decision } from './decisions.ts';
-import type { Pod } from './deliver.ts';
+import type { Outlet } from './deliver.ts';
 import { TAKEN } from './verdict.ts';
 
 /** Verdicts are bytes. */
@@ -101,7 +101,7 @@ export function report(
   out: DirectionCounters,
   into: DirectionCounters,
   decisions: Float64Array,
-  pods: readonly (Pod | undefined)[],
+  pods: readonly (Outlet | undefined)[],
   sas: readonly (SecurityAssociation | undefined)[],
   reassembly: Readonly<ReassemblyStats>,
 ): NodeStats {

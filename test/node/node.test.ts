@@ -8,7 +8,7 @@ import { memoryPair } from '../../src/link/memory.ts';
 import { planAgent } from '../../src/node/agent-plan.ts';
 import { DECISIONS } from '../../src/node/decisions.ts';
 import { Node, type NodeObserver } from '../../src/node/node.ts';
-import { PASS } from '../../src/wire/packet.ts';
+import { Batch, PASS } from '../../src/wire/packet.ts';
 import { GCM, ip, keysFrom, nodesFrom } from '../support/cilium-cluster.ts';
 import { batchOf, received } from '../support/frames.ts';
 import { ipv4Packet, ipv6Packet } from '../support/sa.ts';
@@ -199,6 +199,16 @@ describe('one node', () => {
     const batch = batchOf(Array(9).fill(ipv4Packet(60)));
     expect(() => node.fromPods(batch)).toThrow(EsplaneError);
     expect(() => node.fromOutside(batch)).toThrow('a batch of 9 packets for a node that takes 8 at once');
+  });
+
+  it('takes a few packets in a batch that has room for many', () => {
+    const { node, clock, outside, pod } = lonely(10);
+    const [atPeer, atPod] = [received(outside), received(pod)];
+    const batch = new Batch({ capacity: 100 });
+    for (const to of ['b1', 'a2']) batch.push(ipv4Packet(60, ends('a1', to)));
+    node.fromPods(batch);
+    clock.run();
+    expect([atPeer.length, atPod.length]).toEqual([1, 1]);
   });
 
   it('closes its link outside', () => {

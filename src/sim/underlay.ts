@@ -1,0 +1,72 @@
+/**
+ * The network between nodes: a switch that knows which addresses are behind which port. Those who can do harm on
+ * the way are here, too: {@link Underlay.onFrame} sees every frame and may change it, {@link Underlay.inject} sends
+ * one that nobody sent.
+ * @module
+ */
+import type { Link } from '../link/link.ts';
+import { Deliverer, type Outlet } from '../node/deliver.ts';
+import { addressLen, dstAt } from '../node/ip.ts';
+import { inPrefix, type Prefix } from '../wire/address.ts';
+import { Batch, PASS } from '../wire/packet.ts';
+
+/** Frames in the largest batch of a link. */
+const CAPACITY = 256;
+
+export class Underlay {
+  /** Frames for an address that nobody has: damaged on the way. */
+  nowhere = 0;
+  /** Frames that {@link inject} sent. */
+  injected = 0;
+  /** Called with every frame, before it goes on: `b[at..end)`, which may be changed. */
+  onFrame: ((b: Uint8Array, at: number, end: number, to: string) => void) | undefined;
+  readonly #ports: Outlet[] = [];
+  readonly #prefixes: Prefix[][] = [];
+  readonly #to = new Int32Array(CAPACITY);
+  readonly #deliverer = new Deliverer(CAPACITY);
+
+  /** Frames that a port's link did not take. */
+  get refused(): number {
+    return this.#ports.reduce((sum, port) => sum + port.refused, 0);
+  }
+
+  /** Adds a port: the switch's end of a link, and the addresses behind it. */
+  connect(name: string, link: Link, prefixes: readonly Prefix[]): void {
+    this.#ports.push({ name, link, delivered: 0, refused: 0 });
+    this.#prefixes.push([...prefixes]);
+    link.receive((batch) => this.#forward(batch));
+  }
+
+  /** Sends a frame as if it had come from somewhere. */
+  inject(frame: Uint8Array): void {
+    const batch = new Batch({ capacity: 1, maxPacket: frame.length });
+    batch.push(frame);
+    this.injected++;
+    this.#forward(batch);
+  }
+
+  #forward(batch: Batch): void {
+    for (let i = 0; i < batch.count; i++) {
+      const port = batch.verdict[i] === PASS ? this.#portOf(batch, i) : -1;
+      this.#to[i] = port;
+      if (port < 0) this.nowhere++;
+      else {
+        const at = batch.offset[i]!;
+        this.onFrame?.(batch.slab, at, at + batch.length[i]!, this.#ports[port]!.name);
+      }
+    }
+    this.#deliverer.run(batch, this.#to, this.#ports);
+  }
+
+  /** As a switch it looks at addresses alone: that a header is damaged is for the receiver to find. */
+  #portOf(batch: Batch, i: number): number {
+    const { slab } = batch;
+    const at = batch.offset[i]!;
+    const version = slab[at]! >>> 4;
+    const len = addressLen(slab, at);
+    if ((version !== 4 && version !== 6) || batch.length[i]! < dstAt(slab, at) - at + len) return -1;
+    return this.#prefixes.findIndex((prefixes) =>
+      prefixes.some((prefix) => inPrefix(prefix, slab, dstAt(slab, at), len)),
+    );
+  }
+}
