@@ -66,8 +66,9 @@ export class Decapsulator {
   readonly #engine: Engine;
   readonly #jobs: JobTable;
   readonly #place: EspPlace;
-  /** What the later steps need of each packet: where the outer header starts, how long it is with its extensions,
-   * and which of its bytes names ESP. */
+  /** What the later steps need of each packet: its high half as the window infers it, where the outer header starts,
+   * how long it is with its extensions, and which of its bytes names ESP. */
+  readonly #inferred: Uint32Array;
   readonly #outerAt: Uint32Array;
   readonly #headerLen: Uint32Array;
   readonly #protocolAt: Uint32Array;
@@ -85,6 +86,7 @@ export class Decapsulator {
     this.seqHi = new Uint32Array(capacity);
     this.seqLo = new Uint32Array(capacity);
     this.isEsp = new Uint8Array(capacity);
+    this.#inferred = new Uint32Array(capacity);
     this.#outerAt = new Uint32Array(capacity);
     this.#headerLen = new Uint32Array(capacity);
     this.#protocolAt = new Uint32Array(capacity);
@@ -154,8 +156,8 @@ export class Decapsulator {
       this.#finish(batch);
       seen = window.check(hi, lo);
     }
-    const isBelowZero = hi > window.topHi + 1;
-    if (!isBelowZero) this.seqHi[i] = hi;
+    this.#inferred[i] = hi;
+    this.seqHi[i] = isBelowZero(sa, hi) ? 0 : hi;
     if (seen !== PASS) {
       countReplay(sa, seen);
       batch.verdict[i] = seen;
@@ -174,12 +176,6 @@ export class Decapsulator {
       batch.verdict[i] = TOO_SHORT;
       return;
     }
-    if (isBelowZero) {
-      // Linux goes on with the high half wrapped to 2^32-1. There is no such number, so no ICV can be right.
-      sa.stats.failed++;
-      batch.verdict[i] = BAD_ICV;
-      return;
-    }
     this.#outerAt[i] = place.outerAt;
     this.#headerLen[i] = (place.udpAt < 0 ? espAt : place.udpAt) - place.outerAt;
     this.#protocolAt[i] = place.protocolAt;
@@ -188,6 +184,8 @@ export class Decapsulator {
       sa.pendingHi = hi;
       sa.pendingLo = lo;
     }
+    // Not above the top, whatever its high half says: nothing else may wait with it.
+    if (isBelowZero(sa, hi)) this.#finish(batch);
   }
 
   /**
@@ -246,7 +244,7 @@ export class Decapsulator {
   #accept(batch: Batch, i: number, sa: SecurityAssociation, row: number): number {
     const jobs = this.#jobs;
     const { slab } = batch;
-    const hi = this.seqHi[i]!;
+    const hi = this.#inferred[i]!;
     const lo = this.seqLo[i]!;
     // 4. again: an earlier packet of this batch may have taken the number, or moved the window past it.
     const seen = sa.window.check(hi, lo);
@@ -266,6 +264,7 @@ export class Decapsulator {
     const next = esp.nextHeader(slab, textAt + textLen);
     if (next === esp.DUMMY) return DUMMY;
     // 8.
+    this.seqHi[i] = hi;
     sa.window.commit(hi, lo);
     sa.life.count(payloadLen);
     // 9., 10.
@@ -322,6 +321,14 @@ export class Decapsulator {
     batch.length[i] = len;
     return PASS;
   }
+}
+
+/**
+ * Did the guess of the high half go below zero, and wrap? Linux goes on with it all the same: the ICV is wrong, but
+ * for a sender that really is at 2^64 - n.
+ */
+function isBelowZero(sa: SecurityAssociation, hi: number): boolean {
+  return hi === 0xffff_ffff && sa.window.topHi === 0;
 }
 
 /** The statistics of `ip -s xfrm state` (Linux counts a zero number nowhere but in XfrmInStateSeqError). */

@@ -19,7 +19,7 @@ export type EspKind =
   | 'keepalive'
   /** IKE on port 4500 (RFC 3948 §2.2). */
   | 'ike'
-  /** A datagram on port 4500 that is too short for ESP; Linux hands it to the IKE daemon. */
+  /** A datagram on port 4500 that is too short for ESP: Linux hands it to the IKE daemon, or drops it uncounted. */
   | 'short'
   /** A fragment: to be reassembled first. */
   | 'fragment'
@@ -104,7 +104,11 @@ export class EspPlace {
     this.udpAt = payloadAt;
     this.espAt = dataAt;
     this.espEnd = dataEnd;
-    return esp.classifyUdp(b, dataAt, dataEnd);
+    const kind = esp.classifyUdp(b, dataAt, dataEnd);
+    // Linux (xfrm4_udp_encap_rcv) wants ESP as long as the IP header, which it has taken off by then, and drops what
+    // is shorter without counting it.
+    const least = version === 4 ? payloadAt - at : ipv6.HEADER_LEN;
+    return kind === 'esp' && dataEnd - dataAt < least ? 'short' : kind;
   }
 
   #isEncapPort(port: number): boolean {
