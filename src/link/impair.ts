@@ -8,7 +8,7 @@
  */
 import { flipBit } from '../base/bytes.ts';
 import type { Clock } from '../base/clock.ts';
-import { xorshift32 } from '../base/rng.ts';
+import { mixSeed, xorshift32 } from '../base/rng.ts';
 import { type Batch, PASS } from '../wire/packet.ts';
 import type { Link, Receiver } from './link.ts';
 import { BatchPool } from './pool.ts';
@@ -91,7 +91,7 @@ class Impaired implements ImpairedLink {
     this.mtu = inner.mtu;
     this.#inner = inner;
     this.#clock = clock;
-    this.#next = xorshift32(seed);
+    this.#next = xorshift32(mixSeed(seed));
     this.#loss = loss;
     this.#duplicate = duplicate;
     this.#corrupt = corrupt;

@@ -11,7 +11,7 @@
  * @module
  */
 import { toHex } from '../base/bytes.ts';
-import { type RandomBytes, seededBytes } from '../base/rng.ts';
+import { mixSeed, type RandomBytes, seededBytes } from '../base/rng.ts';
 import { generateKey } from '../cilium/key-line.ts';
 import { type CiliumKey, parseKeys } from '../cilium/keys.ts';
 import { type CiliumNode, parseNodes } from '../cilium/nodes.ts';
@@ -48,7 +48,7 @@ export interface DemoCluster {
 
 /** Makes keys and nodes. The same seed gives the same. */
 export function demoCluster(seed: number): DemoCluster {
-  const random = seededBytes(seed);
+  const random = seededBytes(mixSeed(seed));
   const keysText = `${generateKey({ id: KEY_ID, random })}\n`;
   const items = [1, 2].map((n) => ({
     apiVersion: 'cilium.io/v2',

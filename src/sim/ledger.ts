@@ -33,6 +33,8 @@ export class Ledger {
   /** Of these, between pods of different nodes: to be encrypted. */
   sentProtected = 0;
   arrived = 0;
+  /** Packets that were to be encrypted, and arrived identical. */
+  arrivedProtected = 0;
   readonly arrivals: Record<Arrival, number> = { identical: 0, damaged: 0, altered: 0 };
   /** Packets that arrived more often than they were sent, though they were encrypted. */
   repeated = 0;
@@ -65,6 +67,7 @@ export class Ledger {
     const isHeaderOk = packet[0]! >>> 4 === 6 || ipv4.checksumOk(packet);
     if (entry && entry.to === at && isHeaderOk && ttlOf(packet) === entry.ttl - entry.hops) {
       entry.arrived++;
+      if (entry.isProtected) this.arrivedProtected++;
       if (entry.isProtected && entry.arrived > entry.sent) this.repeated++;
       return 'identical';
     }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { toHex } from '../../src/base/bytes.ts';
-import { secureBytes, seededBytes, xorshift32 } from '../../src/base/rng.ts';
+import { mixSeed, secureBytes, seededBytes, xorshift32 } from '../../src/base/rng.ts';
 
 describe('xorshift32', () => {
   it('gives the numbers of Marsaglia (2003), shifts 13, 17, 5, from 2463534242', () => {
@@ -58,5 +58,28 @@ describe('secureBytes', () => {
     secureBytes(a);
     secureBytes(b);
     expect(toHex(a)).not.toBe(toHex(b));
+  });
+});
+
+describe('mixSeed', () => {
+  it('gives neighbours, and the streams of one seed, nothing in common', () => {
+    const seeds = [0, 1, 2, 3].flatMap((seed) => [0, 1, 2].map((stream) => mixSeed(seed, stream)));
+    expect(new Set(seeds).size).toBe(seeds.length);
+    for (const a of seeds) {
+      expect(a).toBe(a >>> 0);
+      for (const b of seeds) {
+        if (a === b) continue;
+        const different = (a ^ b).toString(2).replace(/[^1]/g, '').length;
+        expect(different, `${a} and ${b}`).toBeGreaterThan(3);
+      }
+    }
+  });
+
+  it('makes the first number of a generator anything', () => {
+    const firsts = Array.from({ length: 1000 }, (_, seed) => xorshift32(mixSeed(seed))() / 2 ** 32);
+    const mean = firsts.reduce((sum, x) => sum + x, 0) / firsts.length;
+    expect(mean).toBeCloseTo(0.5, 1);
+    expect(firsts.filter((x) => x < 0.1).length).toBeGreaterThan(60);
+    expect(firsts.filter((x) => x > 0.9).length).toBeGreaterThan(60);
   });
 });

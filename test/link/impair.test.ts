@@ -54,6 +54,18 @@ describe('impair', () => {
     expect(frames).toHaveLength(20_000 - stats.lost + stats.duplicated);
   });
 
+  it('is as fair to the first frame as to others, whatever the seed', () => {
+    for (const knob of ['loss', 'duplicate', 'corrupt'] as const) {
+      let hits = 0;
+      for (let seed = 0; seed < 1000; seed++) {
+        const { stats } = run(seed, { [knob]: 0.2 }, 1);
+        hits += stats.lost + stats.duplicated + stats.corrupted;
+      }
+      expect(hits).toBeGreaterThan(160);
+      expect(hits).toBeLessThan(240);
+    }
+  });
+
   it('leaves the other faults in place when one knob is turned', () => {
     const knobs = { loss: 0.1, duplicate: 0.1 };
     const before = run(5, knobs);
