@@ -149,8 +149,10 @@ describe('the demo on a bad wire', () => {
   });
 
   it('delivers everything after a delay', () => {
-    const { totals, ok } = run({ impairments: { delay: 25 } });
-    expect([ok, totals.delivered]).toEqual([true, totals.sent - 1]);
+    for (const delay of [25, 2000]) {
+      const { totals, ok, checks } = run({ impairments: { delay } });
+      expect([ok, totals.delivered, checks.length]).toEqual([true, totals.sent - 1, 13]);
+    }
   });
 });
 
