@@ -98,7 +98,7 @@ export const DROPS = [
     reason: 'not-ip',
     counter: 'XfrmInStateModeError',
     rule: 'RFC 4303 §2.6; Linux xfrm_inner_mode_input',
-    look: 'A tunnel SA carries something that is not the IP version its selector has.',
+    look: 'A tunnel SA carries something that is not IP: the next header is neither 4 nor 41.',
   },
   {
     reason: 'inner-short',

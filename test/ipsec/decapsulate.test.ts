@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { hex, putU16 } from '../../src/base/bytes.ts';
 import { xorshift32 } from '../../src/base/rng.ts';
 import { NodeEngine } from '../../src/crypto/node.ts';
+import { authenc } from '../../src/crypto/suite.ts';
 import { Decapsulator } from '../../src/ipsec/decapsulate.ts';
 import { dropRow } from '../../src/ipsec/drop.ts';
 import { SecurityAssociation } from '../../src/ipsec/sa.ts';
@@ -66,6 +67,12 @@ describe('what Linux would count', () => {
     { name: 'number 0', packet: forge.good(0), reason: 'replay-zero' },
     { name: 'cut off in the IV', packet: cut(forge.good(9), 32), reason: 'too-short' },
     { name: 'cut off in the ICV', packet: cut(forge.good(9), 50), reason: 'too-short' },
+    { name: 'cut off in the trailer', packet: cut(forge.good(9), 53), reason: 'bad-icv' },
+    {
+      name: 'an authentic text of one byte',
+      packet: forge.packet(9, Uint8Array.of(4)),
+      reason: 'bad-padding',
+    },
     { name: 'a flipped bit of ciphertext', packet: flip(forge.good(9), 40), reason: 'bad-icv' },
     {
       name: 'no payload at all',
@@ -115,11 +122,13 @@ describe('what Linux would count', () => {
     expect(receiver.sa.life.packets).toBe(1);
   });
 
-  it('an IPv6 packet in an SA whose selector is IPv4 is not what it carries', () => {
+  it('the next header decides the IP version, and a selector for all of the other one covers it', () => {
     const any4 = { address: address('0.0.0.0'), bits: 0 };
-    const receiver = receiverOf({ ...config, selector: { src: any4, dst: any4 } });
     const packet = forge.packet(9, textOf(ipv6Packet(64), 41));
-    expect(receiver.decapsulate(packet)).toMatchObject({ reason: 'not-ip', counter: 'XfrmInStateModeError' });
+    const receiver = receiverOf({ ...config, selector: { src: any4, dst: any4 } });
+    expect(receiver.decapsulate(packet)).toEqual({ verdict: 'ok', packet: ipv6Packet(64) });
+    const narrow = receiverOf({ ...config, selector: { src: any4, dst: { ...any4, bits: 1 } } });
+    expect(narrow.decapsulate(packet)).toMatchObject({ reason: 'selector-mismatch' });
   });
 
   it('addresses outside the selector', () => {
@@ -131,6 +140,18 @@ describe('what Linux would count', () => {
       },
     });
     expect(receiver.decapsulate(forge.good(1))).toMatchObject({ reason: 'selector-mismatch' });
+  });
+
+  it('the statistics say that a packet cut off in its blocks failed the check, as a shorter one did not', () => {
+    const keys = authenc('hmac(sha256)', new Uint8Array(32), 'cbc(aes)', new Uint8Array(16), 128);
+    const cbc = { ...config, keys };
+    const packet = new AnyForge(cbc).packet(1n, espText(ipv4Packet(60), 4, 16));
+    const receiver = receiverOf(cbc);
+    const failed = [20 + 8 + 16 + 16 + 5, 20 + 8 + 16 + 16, 20 + 8 + 16 + 15].map((len) => {
+      expect(receiver.decapsulate(cut(packet, len))).toMatchObject({ reason: 'too-short' });
+      return receiver.sa.stats.failed;
+    });
+    expect(failed).toEqual([1, 2, 2]);
   });
 
   it('an SA that is being deleted', () => {
