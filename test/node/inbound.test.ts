@@ -156,6 +156,16 @@ describe('what arrives at a node from outside', () => {
     });
   });
 
+  it('asks policies with the mark that xfrm leaves: the node id is gone', () => {
+    const change = (plan: AgentPlan): AgentPlan => ({
+      ...plan,
+      policies: plan.policies.map((policy) =>
+        policy.dir === 'fwd' ? { ...policy, mark: { value: 0xd00, mask: 0xffff_ffff } } : policy,
+      ),
+    });
+    expect(arrive([frame], { change }).in).toMatchObject({ delivered: 1, drops: {} });
+  });
+
   it('counts a replay, and delivers once', () => {
     const { two, in: into, xfrm, sas } = arrive([frame, frame, frame]);
     expect(xfrm).toEqual({ XfrmInStateSeqError: 2 });

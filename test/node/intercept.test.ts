@@ -58,6 +58,10 @@ describe('which way a packet of a pod goes', () => {
     ...plan,
     policies: plan.policies.filter((policy) => policy.dir !== 'out' || policy.action === 'block'),
   });
+  const blocking = (plan: AgentPlan): AgentPlan => ({
+    ...plan,
+    policies: plan.policies.map((policy) => ({ ...policy, action: 'block' })),
+  });
   const noSas = (plan: AgentPlan): AgentPlan => ({ ...plan, sas: [] });
   const otherTemplate =
     (change: object) =>
@@ -86,6 +90,7 @@ describe('which way a packet of a pod goes', () => {
       toB1(),
       { change: noEncryptPolicies },
     ],
+    ['a policy that blocks, whatever else it says', 'out-policy-block', toB1(), { change: blocking }],
     ['no policy at all', 'out-policy-block', toB1(), { change: noPolicies }],
     ['a policy and no SA', 'out-no-state', toB1(), { change: noSas }],
     ['a policy for another SPI', 'out-no-state', toB1(), { change: otherTemplate({ spi: 4 }) }],
