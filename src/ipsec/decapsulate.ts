@@ -133,7 +133,7 @@ export class Decapsulator {
     const index = this.#sad.lookup(slab, place.srcAt, place.dstAt, place.addressLen, spi, batch.mark[i]!);
     batch.sa[i] = index;
     const sa = index < 0 ? undefined : this.#sad.sas[index];
-    if (!sa) {
+    if (!sa || sa.gone) {
       batch.verdict[i] = NO_STATE;
       return;
     }
@@ -146,13 +146,16 @@ export class Decapsulator {
       batch.verdict[i] = ENCAP_MISMATCH;
       return;
     }
+    const { suite, window } = sa;
+    const textAt = espAt + esp.HEADER_LEN + suite.ivLen;
+    const textLen = espEnd - textAt - suite.icvLen;
+    const isWhole = textLen >= 0 && (suite.align <= 4 || (textLen > 0 && textLen % suite.align === 0));
     // 4.
     if (sa.pending > 0 && this.#dependsOnPending(sa, lo)) this.#finish(batch);
-    const { window } = sa;
     const hi = window.inferHigh(lo);
     let seen = window.check(hi, lo);
-    if (seen !== PASS && sa.pending > 0) {
-      // The same counter either way, but seen before or left of the window is for the pending packets to say.
+    if (sa.pending > 0 && (seen !== PASS || !isWhole)) {
+      // It will be dropped, but whether it was seen before, or is left of the window, is for the pending to say.
       this.#finish(batch);
       seen = window.check(hi, lo);
     }
@@ -165,15 +168,13 @@ export class Decapsulator {
     }
     // 5.
     if (sa.life.expired()) {
+      // Linux deletes the SA then, at once but by a timer: what comes next finds none.
+      sa.gone = true;
       batch.verdict[i] = EXPIRED;
       return;
     }
     // 6. (the lengths; the ICV itself in #finish, also for a text too short to hold a trailer)
-    const { suite } = sa;
-    const textAt = espAt + esp.HEADER_LEN + suite.ivLen;
-    const textLen = espEnd - textAt - suite.icvLen;
-    const isBlocks = suite.align <= 4 || (textLen > 0 && textLen % suite.align === 0);
-    if (textLen < 0 || !isBlocks) {
+    if (!isWhole) {
       // Linux looks at the HMAC before it finds that the blocks are not whole, and then the cut is what failed.
       if (textLen >= 0) sa.stats.failed++;
       batch.verdict[i] = TOO_SHORT;
@@ -187,8 +188,6 @@ export class Decapsulator {
       sa.pendingHi = hi;
       sa.pendingLo = lo;
     }
-    // Not above the top, whatever its high half says: nothing else may wait with it.
-    if (isBelowZero(sa, hi)) this.#finish(batch);
   }
 
   /**
@@ -380,6 +379,8 @@ function trafficClass(b: Uint8Array, at: number): number {
   return b[at]! >>> 4 === 4 ? ipv4.tos(b, at) : ipv6.trafficClass(b, at);
 }
 
+/** Signed, as in the kernel: high half 0xffffffff is one behind 0. */
 function isAbove(hi: number, lo: number, thanHi: number, thanLo: number): boolean {
-  return hi > thanHi || (hi === thanHi && lo > thanLo);
+  const epochs = (hi - thanHi) | 0;
+  return epochs > 0 || (epochs === 0 && lo > thanLo);
 }

@@ -4,7 +4,7 @@
  * The order is the kernel's (`xfrm_output_one`, `esp_output`):
  *
  *  1. the packet is IP, of a version the SA carries, and fits   else XfrmOutStateModeError
- *  2. the SA has not expired                                    else XfrmOutStateExpired
+ *  2. the SA has not expired                                    else XfrmOutStateExpired, then XfrmOutNoStates
  *  3. there is a sequence number left                           else XfrmOutStateSeqError
  *  4. padding, trailer and room for the ICV go behind           else XfrmOutStateProtoError
  *  5. ESP header and IV go before, then UDP and the outer header
@@ -31,6 +31,7 @@ import type { Sad } from './sad.ts';
 
 const NOT_IP = dropCode('out-not-ip');
 const TOO_BIG = dropCode('out-too-big');
+const NO_STATE = dropCode('out-no-state');
 const EXPIRED = dropCode('out-expired');
 const NO_NUMBER = dropCode('out-sequence');
 const PROTO_ERROR = dropCode('out-proto-error');
@@ -100,6 +101,7 @@ export class Encapsulator {
     const { slab } = batch;
     const { suite, config } = sa;
     const at = batch.offset[i]!;
+    if (sa.gone) return NO_STATE;
     // 1.
     const len = ipLength(slab, at, batch.length[i]!);
     if (len === 0) return NOT_IP;
@@ -135,7 +137,10 @@ export class Encapsulator {
     const total = len + before + behind;
     if (total > sa.pathMtu || total > 0xffff) return TOO_BIG;
     // 2.
-    if (sa.life.expired()) return EXPIRED;
+    if (sa.life.expired()) {
+      sa.gone = true;
+      return EXPIRED;
+    }
     // 4. and 5. ask for room before 3. takes a number.
     if (!batch.append(i, behind)) return PROTO_ERROR;
     if (!batch.prepend(i, before)) {

@@ -56,6 +56,8 @@ export class SecurityAssociation {
   readonly ivSalt: Uint8Array;
   /** False while the SA is being deleted: inbound packets are then XfrmInStateInvalid. */
   valid = true;
+  /** True once a packet met a hard limit: Linux deletes the SA then, and no packet finds it any more. */
+  gone = false;
   /** Largest whole outer packet that the path takes, in bytes. */
   pathMtu = 0xffff;
 

@@ -168,14 +168,13 @@ describe('what Linux would count', () => {
     });
   });
 
-  it('more packets than the hard limit', () => {
+  it('more packets than the hard limit, and then there is no SA any more', () => {
     const receiver = receiverOf({ ...config, lifetime: { hardPackets: 2 } });
-    const got = [1, 2, 3].map((seq) => receiver.decapsulate(forge.good(seq)).verdict);
-    expect(got).toEqual(['ok', 'ok', 'drop']);
-    expect(receiver.decapsulate(forge.good(4))).toMatchObject({
-      reason: 'expired',
-      counter: 'XfrmInStateExpired',
+    const got = [1, 2, 3, 4].map((seq) => {
+      const outcome = receiver.decapsulate(forge.good(seq));
+      return outcome.verdict === 'ok' ? 'ok' : outcome.counter;
     });
+    expect(got).toEqual(['ok', 'ok', 'XfrmInStateExpired', 'XfrmInNoStates']);
   });
 
   it('a capture with a snap length says nothing about the packet', () => {
@@ -350,6 +349,29 @@ describe('a batch', () => {
     const packets = [1, 2, 3, 4].map((seq) => forge.good(seq));
     packets[1]![60]! ^= 1;
     expect(new BatchReceiver(config, 4, [0, 1]).take(packets)).toEqual(['ok', 'bad-icv', 'ok', 'ok']);
+  });
+
+  it('calls a copy that was cut off a replay, as one packet after the other would', () => {
+    const config = saConfig();
+    const packet = new Forge(config).good(35);
+    const copy = packet.slice(0, 20 + 8 + 8 + 15);
+    putU16(copy, 2, copy.length);
+    const cases = [copy, packet, copy];
+    expect(new BatchReceiver(config, 3, [0, 1]).take(cases)).toEqual(['too-short', 'ok', 'replay-seen']);
+  });
+
+  it('goes over the last number there is as one packet after the other does', () => {
+    const config = saConfig({ replayWindow: 32 });
+    const forge = new Forge(config);
+    const end = 2n ** 64n;
+    const numbers = [end - 9n, end - 2n, end + 3n, end - 1n, end + 40n, end - 1n, end + 41n, end + 3n];
+    const packets = numbers.map((seq) => forge.good(BigInt.asUintN(64, seq)));
+    const top = [0xffff_ffff, 0xffff_fff0] as const;
+    const one = new BatchReceiver(config, 1, top).take(packets);
+    expect(one).toEqual(['ok', 'ok', 'ok', 'ok', 'ok', 'bad-icv', 'ok', 'bad-icv']);
+    for (const capacity of [2, 3, 8]) {
+      expect(new BatchReceiver(config, capacity, top).take(packets), `${capacity}`).toEqual(one);
+    }
   });
 
   it('of eight copies passes one', () => {
