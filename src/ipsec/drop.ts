@@ -241,6 +241,12 @@ export const DROPS = [
     rule: 'RFC 1812 §5.2.6; Linux ip_forward',
     look: 'In the clear, larger than the link carries: lower the MTU of the pods.',
   },
+  {
+    reason: 'out-selector',
+    counter: 'XfrmOutPolError',
+    rule: 'RFC 4301 §4.4.2; Linux xfrm_state_find',
+    look: 'The SA that the policy names does not cover this packet: compare its `sel` with the inner addresses.',
+  },
 ] as const satisfies readonly DropSpec[];
 
 export type DropReason = (typeof DROPS)[number]['reason'];

@@ -3,7 +3,8 @@
  *
  * The order is the kernel's (`xfrm_output_one`, `esp_output`):
  *
- *  1. the packet is IP, of a version the SA carries, and fits   else XfrmOutStateModeError
+ *  1. the packet is IP, and the SA's selector covers it         else XfrmOutStateModeError, XfrmOutPolError
+ *     it is of a version that the SA carries, and fits          else XfrmOutStateModeError
  *  2. the SA has not expired                                    else XfrmOutStateExpired, then XfrmOutNoStates
  *  3. there is a sequence number left                           else XfrmOutStateSeqError
  *  4. padding, trailer and room for the ICV go behind           else XfrmOutStateProtoError
@@ -16,6 +17,7 @@
 import { putU32, u32 } from '../base/bytes.ts';
 import type { RandomBytes } from '../base/rng.ts';
 import { type Engine, JOB_OK, JobTable, NONCE_LEN } from '../crypto/engine.ts';
+import { inPrefix } from '../wire/address.ts';
 import * as checksum from '../wire/checksum.ts';
 import * as esp from '../wire/esp.ts';
 import * as ipv4 from '../wire/ipv4.ts';
@@ -27,14 +29,18 @@ import { writeAad } from './decapsulate.ts';
 import { dropCode } from './drop.ts';
 import { padLength, writeTrailer } from './padding.ts';
 import type { SecurityAssociation } from './sa.ts';
+import type { SaConfig } from './sa-config.ts';
 import type { Sad } from './sad.ts';
 
 const NOT_IP = dropCode('out-not-ip');
 const TOO_BIG = dropCode('out-too-big');
 const NO_STATE = dropCode('out-no-state');
+const SELECTOR = dropCode('out-selector');
 const EXPIRED = dropCode('out-expired');
 const NO_NUMBER = dropCode('out-sequence');
 const PROTO_ERROR = dropCode('out-proto-error');
+
+type Selector = NonNullable<SaConfig['selector']>;
 
 /** CBC wants an IV that nobody can foretell (RFC 3602 §3): random bytes, drawn many packets at a time. */
 const IV_POOL = 4096;
@@ -107,13 +113,12 @@ export class Encapsulator {
     if (len === 0) return NOT_IP;
     batch.length[i] = len;
     const isV4 = slab[at]! >>> 4 === 4;
+    if (config.selector && !covers(config.selector, slab, at, isV4)) return SELECTOR;
     const isTunnel = config.mode === 'tunnel';
     let next: number;
     /** What stays in clear before ESP: nothing of the inner packet in tunnel mode. */
     let clearLen = 0;
     if (isTunnel) {
-      const family = config.selector?.src.address.length;
-      if (family !== undefined && family !== (isV4 ? 4 : 16)) return NOT_IP;
       next = isV4 ? ipv4.PROTOCOL : ipv6.PROTOCOL;
     } else {
       if (isV4 !== (config.dst.length === 4)) return NOT_IP;
@@ -238,6 +243,13 @@ export class Encapsulator {
     for (let k = 0; k < len; k++) slab[at + k] = this.#pool[this.#poolAt + k]!;
     this.#poolAt += len;
   }
+}
+
+/** As in Linux a selector is of one IP version, even one of length 0. A receiver is not as strict. */
+function covers({ src, dst }: Selector, slab: Uint8Array, at: number, isV4: boolean): boolean {
+  const len = isV4 ? ipv4.ADDRESS_LEN : ipv6.ADDRESS_LEN;
+  const srcAt = at + (isV4 ? ipv4.SRC_AT : ipv6.SRC_AT);
+  return inPrefix(src, slab, srcAt, len) && inPrefix(dst, slab, srcAt + len, len);
 }
 
 /** How long the IP packet at `at` is by its header; 0 when it is none, or longer than the `len` bytes here. */

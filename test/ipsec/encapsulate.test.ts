@@ -53,8 +53,24 @@ describe('a packet that cannot be sent uses no number', () => {
   it('IPv6 through an SA for IPv4', () => {
     const any4 = { address: address('0.0.0.0'), bits: 0 };
     const sender = senderOf({ selector: { src: any4, dst: any4 } });
-    expect(sender.encapsulate(ipv6Packet(64))).toMatchObject({ reason: 'out-not-ip' });
+    expect(sender.encapsulate(ipv6Packet(64))).toMatchObject({
+      reason: 'out-selector',
+      counter: 'XfrmOutPolError',
+    });
     expect(sender.sa.sequence.lo).toBe(0);
+  });
+
+  it('through an SA whose selector has other addresses', () => {
+    const own = { address: address('10.0.1.0'), bits: 24 };
+    const other = { address: address('10.77.0.0'), bits: 16 };
+    const packet = ipv4Packet(64, { src: address('10.0.1.1'), dst: address('10.0.1.2') });
+    expect(senderOf({ selector: { src: own, dst: own } }).encapsulate(packet).verdict).toBe('ok');
+    for (const selector of [
+      { src: other, dst: own },
+      { src: own, dst: other },
+    ]) {
+      expect(senderOf({ selector }).encapsulate(packet)).toMatchObject({ reason: 'out-selector' });
+    }
   });
 
   it('IPv6 in transport mode between IPv4 addresses', () => {
@@ -94,6 +110,16 @@ describe('a packet that cannot be sent uses no number', () => {
     const sender = senderOf({ lifetime: { hardBytes: 100 } });
     expect([1, 2, 3].map(() => sender.encapsulate(ipv4Packet(64)).verdict)).toEqual(['ok', 'ok', 'drop']);
     expect(sender.sa.sequence.lo).toBe(2);
+  });
+
+  it('through an SA that met its hard limit: it is gone', () => {
+    const sender = senderOf({ lifetime: { hardPackets: 1 } });
+    const got = [1, 2, 3].map(() => {
+      const outcome = sender.encapsulate(ipv4Packet(64));
+      return outcome.verdict === 'ok' ? 'ok' : outcome.counter;
+    });
+    expect(got).toEqual(['ok', 'XfrmOutStateExpired', 'XfrmOutNoStates']);
+    expect(sender.sa.sequence.lo).toBe(1);
   });
 
   it('whose key the engine has forgotten is dropped, never in the clear', () => {
