@@ -3,8 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { hex, toHex } from '../../src/base/bytes.ts';
-import { PcapWriter } from '../../src/capture/pcap-writer.ts';
+import { toHex } from '../../src/base/bytes.ts';
 import { NodeEngine } from '../../src/crypto/node.ts';
 import type { KeyMaterial } from '../../src/crypto/suite.ts';
 import { writeEspSa } from '../../src/inspect/esp-sa.ts';
@@ -13,11 +12,12 @@ import { TunnelEnd } from '../../src/ipsec/tunnel-end.ts';
 import { LINK_ETHERNET } from '../../src/wire/link-type.ts';
 import { EVERY_SUITE } from '../support/arbitrary-sa.ts';
 import { udp4, udp6 } from '../support/datagram.ts';
+import { frameOf } from '../support/ethernet.ts';
 import { needs, program } from '../support/needs.ts';
+import { pcapOf } from '../support/pcap.ts';
 import { address, RANDOM, saConfig } from '../support/sa.ts';
 import { dissect } from '../support/tshark.ts';
 
-const ETHERNET = { 4: hex('020000000002 020000000001 0800'), 6: hex('020000000002 020000000001 86dd') };
 const V4 = { src: address('192.0.2.1'), dst: address('192.0.2.2') };
 const V6 = { src: address('2001:db8::1'), dst: address('2001:db8::2') };
 const UDP = { encap: { sport: 4500, dport: 4500 } };
@@ -64,25 +64,18 @@ function send(suites: readonly (readonly [string, KeyMaterial])[], esn: boolean)
   );
 }
 
-/** Writes a capture of Ethernet frames. */
-function capture(path: string, sent: readonly Sent[]): void {
-  const parts: Uint8Array[] = [];
-  const writer = new PcapWriter((bytes) => parts.push(bytes), { linkType: LINK_ETHERNET });
-  for (const [i, { esp }] of sent.entries()) {
-    const frame = Uint8Array.from([...ETHERNET[esp[0]! >>> 4 === 4 ? 4 : 6], ...esp]);
-    const meta = { seconds: 1_700_000_000 + i, nanoseconds: 0, interfaceId: 0, originalLength: frame.length };
-    writer.frame(frame, 0, frame.length, meta);
-  }
-  writer.flush();
-  writeFileSync(path, Buffer.concat(parts));
-}
-
 /** What tshark reads from each packet. */
 function read(sent: readonly Sent[]) {
   const folder = mkdtempSync(join(tmpdir(), 'esplane-tshark-'));
   try {
     const file = join(folder, 'wire.pcap');
-    capture(file, sent);
+    writeFileSync(
+      file,
+      pcapOf(
+        sent.map(({ esp }) => frameOf(esp)),
+        LINK_ETHERNET,
+      ),
+    );
     const table = writeEspSa(
       sent.map(({ config }) => config),
       { showKeys: true },
