@@ -78,20 +78,28 @@ function addFormat(command: Command, value: Format | undefined): Command {
       ? 'the line of the keys file, or the Secret manifest'
       : 'line, yaml or json (default: that of the input)',
   ).choices(['line', 'yaml', 'json']);
-  return command.addOption(value ? option.default(value) : option);
+  return command
+    .addOption(value ? option.default(value) : option)
+    .option('--json', 'the same as --format json');
 }
 
-function generate(options: { algorithm: KeyRecipe; bits: number; id: number; format: Format }): void {
-  const { algorithm, bits, id, format } = options;
-  print(generateKey({ algorithm, bits, id, random: secureBytes }), format);
+function generate(options: {
+  algorithm: KeyRecipe;
+  bits: number;
+  id: number;
+  format: Format;
+  json?: boolean;
+}): void {
+  const { algorithm, bits, id, format, json } = options;
+  print(generateKey({ algorithm, bits, id, random: secureBytes }), json ? 'json' : format);
 }
 
-function rotate(file: string, options: { format?: Format; cilium: CiliumVersion }): void {
+function rotate(file: string, options: { format?: Format; json?: boolean; cilium: CiliumVersion }): void {
   const text = readText(file);
   const found = findKeysText(text, file);
   const line = rotateKey(parseKeys(found.text, found.source, options.cilium), secureBytes);
   const inputFormat = found.secret ? (text.trimStart().startsWith('{') ? 'json' : 'yaml') : 'line';
-  print(line, options.format ?? inputFormat, found.secret);
+  print(line, options.json ? 'json' : (options.format ?? inputFormat), found.secret);
 }
 
 function print(line: string, format: Format, secret?: SecretName): void {

@@ -89,6 +89,11 @@ describe('esplane keys', () => {
     }
   });
 
+  it('--json is the Secret as JSON', () => {
+    const secret = JSON.parse(esplane(['keys', 'generate', '--json']).stdout) as { kind: string };
+    expect(secret.kind).toBe('Secret');
+  });
+
   it('derive agrees with the value worked out by hand for upstream test inputs', () => {
     const keys = `${folder}/keys`;
     writeFileSync(keys, '4 rfc4106(gcm(aes)) 44434241343332312423222114131211f4f3f2f1 128\n');
