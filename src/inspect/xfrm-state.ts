@@ -360,7 +360,7 @@ function finish(state: Draft, source: string, note: (line: string) => void): SaC
     replayWindow: esn && window === 0 ? ESN_WINDOW : window,
     reqid,
     // A state that takes both families (af-unspec and no selector given) prints no selector. One that is printed
-    // decides the family, whatever the flags say: tried on Linux 6.1.
+    // decides the family of what is sent, whatever the flags say: tried on Linux 6.1.
     ...(state.selector && { selector: state.selector }),
     ...(state.mark && { mark: state.mark }),
     ...(state.outputMark && { outputMark: state.outputMark }),

@@ -14,10 +14,11 @@
  * stands, so that a number below the window reads as one of the next 2^32: it passes the check and fails the
  * ICV, because the high half is authenticated. Linux counts such a packet as XfrmInStateProtoError, not as a
  * replay. Before the first wrap the inference may also point below zero; halves are unsigned 32-bit as in the
- * kernel, so the high half is then 0xffffffff, and the ICV fails in the same way.
+ * kernel, so the high half is then 0xffffffff, and the ICV fails in the same way, unless the sender is at 2^64 - n.
  *
  * The answers are those of Linux 6.1 (net/xfrm/xfrm_replay.c). One thing is not copied: where W does not divide
- * 2^32, Linux's bitmap slips when the low half wraps, and may refuse or repeat numbers there.
+ * 2^32, Linux's bitmap slips when the low half wraps, and may refuse or repeat numbers there. A new SA begins with
+ * such a slip: with W = 33 its first packet is taken a second time.
  *
  * The bits lie in a ring of words (RFC 6479): a jump ahead clears whole words, and nothing is shifted.
  * @module

@@ -43,8 +43,8 @@ export interface SaConfig {
   readonly replayWindow: number;
   readonly reqid: number;
   /**
-   * Inner addresses that the SA may carry. As in Linux its family decides which IP version a tunnel carries;
-   * absent, both.
+   * Inner addresses that the SA may carry. As in Linux its family decides which IP version a tunnel sends; absent,
+   * both.
    */
   readonly selector?: { readonly src: Prefix; readonly dst: Prefix };
   readonly mark?: Mark;
