@@ -301,7 +301,8 @@ needs(KERNEL_NEEDS, 'a Linux kernel receives', () => {
     }
     // The same in batches, statistics included.
     const batched = decapsulate(each, 64);
-    expect(batched.verdicts.map(({ reason }) => reason)).toEqual(verdicts.map(({ reason }) => reason));
+    const whole = (verdict: Verdict) => ({ reason: verdict.reason, ...outcomeOfEsplane(verdict) });
+    expect(batched.verdicts.map(whole)).toEqual(verdicts.map(whole));
     expect(stateOfEsplane(batched.sa)).toEqual(stateOfEsplane(sa));
     expect(stateOfEsplane(sa)).toEqual(statesBySpi(text()).get(each.config.spi));
     return verdicts;
