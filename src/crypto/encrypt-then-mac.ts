@@ -11,9 +11,10 @@
  * unlike in AEAD suites, where it stands between SPI and low half.
  * @module
  */
+import * as esp from '../wire/esp.ts';
 import type { JobTable } from './engine.ts';
 import { AAD_LEN } from './engine.ts';
-import { ESP_HEADER_LEN, type RowCipher, tagMatches } from './rows.ts';
+import { type RowCipher, tagMatches } from './rows.ts';
 import type { Suite } from './suite.ts';
 
 /** A block cipher mode with its key. The IV lies in the slab right before the text. */
@@ -70,7 +71,7 @@ export class EncryptThenMac implements RowCipher {
   #tag(slab: Uint8Array, jobs: JobTable, row: number): Uint8Array | undefined {
     if (!this.#mac) return undefined;
     const at = jobs.textAt[row]!;
-    const covered = slab.subarray(at - this.#suite.ivLen - ESP_HEADER_LEN, at + jobs.textLen[row]!);
+    const covered = slab.subarray(at - this.#suite.ivLen - esp.HEADER_LEN, at + jobs.textLen[row]!);
     const aadAt = row * AAD_LEN;
     const esn = jobs.aadLen[row] === AAD_LEN;
     return this.#mac.tag(covered, esn ? jobs.aad.subarray(aadAt + 4, aadAt + 8) : undefined);

@@ -5,11 +5,9 @@
  * refused here, so that no backend meets them.
  * @module
  */
+import * as esp from '../wire/esp.ts';
 import { AAD_LEN, type Engine, JOB_BAD_ICV, JOB_OK, type JobTable, NONCE_LEN } from './engine.ts';
 import type { KeyMaterial, Suite } from './suite.ts';
-
-/** Bytes before the IV: SPI and sequence number (RFC 4303 §2). */
-export const ESP_HEADER_LEN = 8;
 
 /** One key, ready for use. */
 export interface RowCipher {
@@ -96,6 +94,6 @@ function fits(suite: Suite, slab: Uint8Array, jobs: JobTable, row: number): bool
   const at = jobs.textAt[row]!;
   const len = jobs.textLen[row]!;
   if (jobs.icvLen[row] !== suite.icvLen || jobs.aadLen[row]! > AAD_LEN) return false;
-  if (at < ESP_HEADER_LEN + suite.ivLen || at + len + suite.icvLen > slab.length) return false;
+  if (at < esp.HEADER_LEN + suite.ivLen || at + len + suite.icvLen > slab.length) return false;
   return suite.cipher !== 'aes-cbc' || (len > 0 && len % 16 === 0);
 }

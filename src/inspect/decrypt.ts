@@ -63,8 +63,6 @@ export class EspRecord {
   end = 0;
   /** VNI of the VXLAN packet that carried ESP, or -1. */
   carrierVni = -1;
-  /** The SA, where one was found. */
-  sa: SecurityAssociation | undefined;
 }
 
 /** What went by beside the ESP packets. */
@@ -402,7 +400,6 @@ export class CaptureDecryptor implements FrameSink {
     record.at = batch.offset[i]!;
     record.end = record.at + batch.length[i]!;
     record.carrierVni = this.#carrier[i]!;
-    record.sa = index < 0 ? undefined : this.#sad.sas[index];
     this.#options.onPacket(record);
   }
 }
