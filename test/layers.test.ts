@@ -8,20 +8,21 @@ import { describe, expect, it } from 'vitest';
 /** A room may always import itself and `base`. Each may use only rooms that stand above it in this list. */
 const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   base: [],
+  native: [],
   wire: [],
-  crypto: ['wire'],
+  crypto: ['wire', 'native'],
   capture: ['wire'],
   ipsec: ['wire', 'crypto'],
-  link: ['wire', 'capture'],
+  link: ['wire', 'capture', 'native'],
   cilium: ['wire', 'crypto', 'ipsec'],
   node: ['wire', 'crypto', 'ipsec', 'cilium', 'link'],
   sim: ['wire', 'crypto', 'capture', 'ipsec', 'link', 'cilium', 'node'],
   inspect: ['wire', 'crypto', 'capture', 'ipsec', 'cilium'],
-  cli: ['wire', 'crypto', 'capture', 'ipsec', 'link', 'cilium', 'node', 'sim', 'inspect'],
+  cli: ['native', 'wire', 'crypto', 'capture', 'ipsec', 'link', 'cilium', 'node', 'sim', 'inspect'],
 };
 
 /** Files that may use what only Node has; everything else also runs in a browser. */
-const NODE_ONLY = [/^cli\//, /^crypto\/node\.ts$/];
+const NODE_ONLY = [/^cli\//, /^native\//, /^crypto\/(node|native)\.ts$/, /^link\/(tun|raw|packet|udp)\.ts$/];
 
 const SRC = fileURLToPath(new URL('../src/', import.meta.url));
 const files = readdirSync(SRC, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts'));

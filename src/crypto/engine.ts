@@ -39,6 +39,11 @@ export const JOB_BAD_ICV = 1;
 
 export class JobTable {
   readonly capacity: number;
+  /**
+   * All tables in one buffer, in the order textAt, textLen, key, tag, nonce, aad, aadLen, icvLen, verdict: the
+   * native addon gets them as one (`native/src/cipher.cc`).
+   */
+  readonly tables: Uint8Array;
   /** Key handle, from {@link Engine.addKey}. */
   readonly key: Int32Array;
   /** The caller's own number for this row, such as the packet's index in its batch. */
@@ -60,15 +65,18 @@ export class JobTable {
 
   constructor(capacity: number) {
     this.capacity = capacity;
-    this.key = new Int32Array(capacity);
-    this.tag = new Int32Array(capacity);
-    this.nonce = new Uint8Array(capacity * NONCE_LEN);
-    this.aad = new Uint8Array(capacity * AAD_LEN);
-    this.aadLen = new Uint8Array(capacity);
-    this.textAt = new Uint32Array(capacity);
-    this.textLen = new Uint32Array(capacity);
-    this.icvLen = new Uint8Array(capacity);
-    this.verdict = new Uint8Array(capacity);
+    const bytes = 4 * 4 + NONCE_LEN + AAD_LEN + 3;
+    const tables = new ArrayBuffer(capacity * bytes);
+    this.tables = new Uint8Array(tables);
+    this.textAt = new Uint32Array(tables, 0, capacity);
+    this.textLen = new Uint32Array(tables, capacity * 4, capacity);
+    this.key = new Int32Array(tables, capacity * 8, capacity);
+    this.tag = new Int32Array(tables, capacity * 12, capacity);
+    this.nonce = new Uint8Array(tables, capacity * 16, capacity * NONCE_LEN);
+    this.aad = new Uint8Array(tables, capacity * 28, capacity * AAD_LEN);
+    this.aadLen = new Uint8Array(tables, capacity * 40, capacity);
+    this.icvLen = new Uint8Array(tables, capacity * 41, capacity);
+    this.verdict = new Uint8Array(tables, capacity * 42, capacity);
   }
 }
 

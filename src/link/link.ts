@@ -34,3 +34,34 @@ export interface Link {
   /** Stops carrying: nothing is sent or received any more. */
   close(): void;
 }
+
+/** What a link over a descriptor has counted. */
+export interface DeviceStats {
+  /** Packets handed to the receiver, and bytes of them. */
+  received: number;
+  receivedBytes: number;
+  /** Packets given to the kernel, and bytes of them. */
+  sent: number;
+  sentBytes: number;
+  /** Packets longer than the link carries. */
+  tooBig: number;
+  /** Packets that met a full queue (EAGAIN, ENOBUFS): not taken. */
+  full: number;
+  /** Packets that the kernel refused for good (no route, device down), or that this link cannot carry. */
+  failed: number;
+  /** Frames received that are not for this link, are cut, or make no sense. */
+  ignored: number;
+}
+
+/** A link over a device or socket of the host: somebody waits for its descriptors and pumps it. */
+export interface DeviceLink extends Link {
+  /** Descriptors that become readable when packets wait. */
+  readonly fds: readonly number[];
+  readonly stats: Readonly<DeviceStats>;
+  /**
+   * Reads what waits, without blocking, up to one batch, and hands it to the receiver.
+   * @returns how many packets were read; 0 when nothing waits, or the link is closed
+   * @throws {SystemError} when the device is gone for good
+   */
+  pump(): number;
+}

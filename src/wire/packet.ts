@@ -11,7 +11,7 @@
  * never moves its bytes. A packet whose verdict is not {@link PASS} stays in its slot, so that whoever looks
  * later finds it, but no stage touches it again.
  *
- * Only typed arrays cross from stage to stage (and, later, into the native addon), so nothing on this path
+ * Only typed arrays cross from stage to stage and into the native addon, so nothing on this path
  * allocates per packet.
  * @module
  */
@@ -43,16 +43,21 @@ export class Batch {
   /** Bytes from one slot to the next. */
   readonly slotSize: number;
   readonly slab: Uint8Array;
+  /**
+   * The five tables that follow in one buffer, in this order, `capacity` entries each: the native addon
+   * gets them as one (`native/src/view.h`).
+   */
+  readonly tables: Uint8Array;
   /** Where each packet starts in the slab. */
   readonly offset: Uint32Array;
   /** How many bytes each packet has. */
   readonly length: Uint32Array;
-  /** {@link PASS}, or the row of the drop table. */
-  readonly verdict: Uint8Array;
-  /** The SA that a packet takes, as its index in the SAD; -1 while there is none. */
-  readonly sa: Int32Array;
   /** Linux's packet mark (`skb->mark`): Cilium keeps node id and key id in it. */
   readonly mark: Uint32Array;
+  /** The SA that a packet takes, as its index in the SAD; -1 while there is none. */
+  readonly sa: Int32Array;
+  /** {@link PASS}, or the row of the drop table. */
+  readonly verdict: Uint8Array;
   /** Packets in use: slots 0 to count-1. */
   count = 0;
 
@@ -69,11 +74,13 @@ export class Batch {
     this.slotSize = (Math.ceil((headroom + maxPacket + tailroom) / 64) | 1) * 64;
     const bytes = this.slotSize * capacity;
     this.slab = new Uint8Array(shared ? new SharedArrayBuffer(bytes) : new ArrayBuffer(bytes));
-    this.offset = new Uint32Array(capacity);
-    this.length = new Uint32Array(capacity);
-    this.verdict = new Uint8Array(capacity);
-    this.sa = new Int32Array(capacity);
-    this.mark = new Uint32Array(capacity);
+    const tables = new ArrayBuffer(capacity * (4 * 4 + 1));
+    this.tables = new Uint8Array(tables);
+    this.offset = new Uint32Array(tables, 0, capacity);
+    this.length = new Uint32Array(tables, capacity * 4, capacity);
+    this.mark = new Uint32Array(tables, capacity * 8, capacity);
+    this.sa = new Int32Array(tables, capacity * 12, capacity);
+    this.verdict = new Uint8Array(tables, capacity * 16, capacity);
   }
 
   /** Forgets all packets. Their bytes stay until overwritten. */

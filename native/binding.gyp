@@ -1,0 +1,20 @@
+{
+  "variables": {
+    # Intel ipsec-mb is used where its header and library are installed.
+    "ipsec_mb%": "<!(node ../scripts/has-ipsec-mb.mjs)"
+  },
+  "targets": [
+    {
+      "target_name": "esplane",
+      "sources": ["<!@(node -p \"require('fs').readdirSync('src').filter(f=>f.endsWith('.cc')).map(f=>'src/'+f).join(' ')\")"],
+      "include_dirs": ["<!(node -p \"require('node-addon-api').include_dir\")"],
+      "defines": ["NAPI_VERSION=8", "NODE_ADDON_API_DISABLE_DEPRECATED", "NODE_ADDON_API_DISABLE_CPP_EXCEPTIONS"],
+      "cflags": ["-O3", "-Wall", "-Wextra", "-Wno-unused-parameter", "-fvisibility=hidden"],
+      "cflags_cc": ["-std=c++17", "-fno-exceptions", "-fno-rtti"],
+      "conditions": [
+        ["OS!='linux'", { "type": "none" }],
+        ["ipsec_mb=='1'", { "defines": ["HAVE_IPSEC_MB"], "libraries": ["-lIPSec_MB"] }]
+      ]
+    }
+  ]
+}

@@ -1,0 +1,85 @@
+// What crosses from JavaScript: typed arrays, as pointer and length. Nothing here allocates or throws.
+#pragma once
+#include <napi.h>
+
+#include <cstddef>
+#include <cstdint>
+
+namespace esplane {
+
+// The bytes of a Uint8Array, whichever buffer it lies in. Empty when the value is no typed array.
+struct Bytes {
+  uint8_t* at = nullptr;
+  size_t len = 0;
+};
+
+inline Bytes bytes_of(napi_env env, napi_value value) {
+  Bytes b;
+  void* data = nullptr;
+  size_t length = 0;
+  napi_typedarray_type type;
+  if (napi_get_typedarray_info(env, value, &type, &length, &data, nullptr, nullptr) != napi_ok) return b;
+  if (type != napi_uint8_array) return b;
+  b.at = static_cast<uint8_t*>(data);
+  b.len = length;
+  return b;
+}
+
+inline uint32_t u32_of(napi_env env, napi_value value) {
+  uint32_t n = 0;
+  napi_get_value_uint32(env, value, &n);
+  return n;
+}
+
+inline int32_t i32_of(napi_env env, napi_value value) {
+  int32_t n = 0;
+  napi_get_value_int32(env, value, &n);
+  return n;
+}
+
+inline napi_value number(napi_env env, int32_t n) {
+  napi_value v;
+  napi_create_int32(env, n, &v);
+  return v;
+}
+
+// A `Batch` of src/wire/packet.ts: the slab, and its tables, which lie one after another in one buffer of
+// 17 bytes a slot: offset, length, mark, sa (4 bytes each), verdict (1 byte).
+struct Batch {
+  uint8_t* slab = nullptr;
+  size_t slab_len = 0;
+  uint32_t capacity = 0;
+  uint32_t* offset = nullptr;
+  uint32_t* length = nullptr;
+  uint32_t* mark = nullptr;
+  int32_t* sa = nullptr;
+  uint8_t* verdict = nullptr;
+
+  // Slots have one size; packet i lies in [i * slot, (i + 1) * slot).
+  size_t slot() const { return capacity == 0 ? 0 : slab_len / capacity; }
+  // Does packet i lie in the slab? What JavaScript says is checked before it is used.
+  bool holds(uint32_t i) const {
+    return static_cast<size_t>(offset[i]) + length[i] <= slab_len;
+  }
+};
+
+constexpr size_t kTableBytes = 17;
+
+inline Batch batch_of(napi_env env, napi_value slab, napi_value tables) {
+  Batch b;
+  const Bytes s = bytes_of(env, slab);
+  const Bytes t = bytes_of(env, tables);
+  const size_t n = t.len / kTableBytes;
+  if (s.at == nullptr || t.at == nullptr || n == 0) return b;
+  b.slab = s.at;
+  b.slab_len = s.len;
+  b.capacity = static_cast<uint32_t>(n);
+  b.offset = reinterpret_cast<uint32_t*>(t.at);
+  b.length = b.offset + n;
+  b.mark = b.length + n;
+  b.sa = reinterpret_cast<int32_t*>(b.mark + n);
+  b.verdict = reinterpret_cast<uint8_t*>(b.sa + n);
+  return b;
+}
+
+}  // namespace esplane

@@ -1,0 +1,49 @@
+/**
+ * Loads the native addon, and says why it cannot where it cannot. Everything else in the house works without it.
+ *
+ * Its functions follow one convention: numbers and `Uint8Array`s in, a number out, negative for `-errno`. They do
+ * not throw; {@link check} in `system-error.ts` turns a failure into an error with a remedy.
+ * @module
+ */
+import { createRequire } from 'node:module';
+import { EsplaneError } from '../base/errors.ts';
+import type { SystemFunctions } from './system.ts';
+
+/** All that the addon exports. Every file of `native/src` has its part of this type here beside. */
+export type Addon = SystemFunctions;
+
+let loaded: Addon | undefined;
+
+/**
+ * The addon.
+ * @throws {EsplaneError} `ERR_NO_ADDON` when it was not built or cannot be loaded
+ */
+export function addon(): Addon {
+  if (loaded) return loaded;
+  const require = createRequire(import.meta.url);
+  try {
+    loaded = require('../../native/build/Release/esplane.node') as Addon;
+    return loaded;
+  } catch (error) {
+    throw new EsplaneError('ERR_NO_ADDON', `the native addon is not there: ${reasonOf(error)}`, {
+      cause: error,
+    });
+  }
+}
+
+/** Why the addon cannot be loaded; `undefined` when it can. */
+export function addonProblem(): string | undefined {
+  try {
+    addon();
+    return undefined;
+  } catch (error) {
+    return (error as Error).message;
+  }
+}
+
+function reasonOf(error: unknown): string {
+  const { code, message } = error as NodeJS.ErrnoException;
+  if (code === 'MODULE_NOT_FOUND')
+    return 'it was not built. apt-get install g++ make python3 libipsec-mb-dev, then npm run build:addon';
+  return `${message.split('\n')[0]}. Build it anew: npm run build:addon`;
+}

@@ -1,0 +1,45 @@
+/**
+ * What `native/src/system.cc` exports: descriptors, waiting, network namespaces.
+ * @module
+ */
+import { addon } from './addon.ts';
+import { check } from './system-error.ts';
+
+export interface SystemFunctions {
+  closeFd(fd: number): number;
+  /** @param fds the bytes of an `Int32Array` */
+  wait(fds: Uint8Array, ready: Uint8Array, timeoutMs: number): number;
+  eventFd(): number;
+  wake(fd: number): number;
+  drain(fd: number): number;
+  openNetns(path: string): number;
+  enterNetns(fd: number): number;
+}
+
+/**
+ * Runs `work` with the calling thread in another network namespace, and always comes back. Descriptors that it
+ * opens stay in that namespace. `work` must not be async: the thread has come back when its promise goes on.
+ * @param name as `ip netns` names it, or a path when it holds a slash; `undefined` stays here
+ * @throws {SystemError} when there is no such namespace, or no right to enter it
+ */
+export function inNetns<T>(name: string | undefined, work: () => T): T {
+  if (name === undefined) return work();
+  const native = addon();
+  const path = name.includes('/') ? name : `/run/netns/${name}`;
+  const home = check(native.openNetns('/proc/thread-self/ns/net'), 'open /proc/thread-self/ns/net');
+  try {
+    const there = check(native.openNetns(path), `open ${path}`, { ENOENT: `Make it: ip netns add ${name}.` });
+    try {
+      check(native.enterNetns(there), 'setns', { EPERM: 'Run as root (CAP_SYS_ADMIN).' });
+    } finally {
+      native.closeFd(there);
+    }
+    try {
+      return work();
+    } finally {
+      check(native.enterNetns(home), 'setns');
+    }
+  } finally {
+    native.closeFd(home);
+  }
+}
