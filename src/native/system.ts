@@ -43,3 +43,34 @@ export function inNetns<T>(name: string | undefined, work: () => T): T {
     native.closeFd(home);
   }
 }
+
+/** Waits for a set of descriptors, and can be woken from another thread. */
+export class Poller {
+  /** For {@link wakePoller}, in whatever thread. */
+  readonly wakeFd: number;
+  readonly #native = addon();
+  readonly #fds: Uint8Array;
+  readonly #ready: Uint8Array;
+
+  /** @throws {SystemError} when the process has no descriptor left */
+  constructor(fds: readonly number[]) {
+    this.wakeFd = check(this.#native.eventFd(), 'eventfd');
+    this.#fds = new Uint8Array(Int32Array.of(...fds, this.wakeFd).buffer);
+    this.#ready = new Uint8Array(fds.length + 1);
+  }
+
+  /** Sleeps until a descriptor can be read, somebody wakes it, or `timeoutMs` are over. */
+  wait(timeoutMs: number): void {
+    this.#native.wait(this.#fds, this.#ready, Math.ceil(timeoutMs));
+    if (this.#ready[this.#ready.length - 1] === 1) this.#native.drain(this.wakeFd);
+  }
+
+  close(): void {
+    this.#native.closeFd(this.wakeFd);
+  }
+}
+
+/** Wakes the thread that waits at a {@link Poller}. */
+export function wakePoller(wakeFd: number): void {
+  addon().wake(wakeFd);
+}

@@ -9,6 +9,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, it } from 'vitest';
+import { addonProblem } from '../../src/native/addon.ts';
 
 /** The folder with captures and vectors that stands beside the project. */
 export const SHARED = fileURLToPath(new URL('../../../shared/', import.meta.url));
@@ -61,3 +62,17 @@ export function needs(needed: readonly Need[], title: string, tests: () => void)
     it.skip(why, () => {});
   });
 }
+
+/** The native addon, built. */
+export const ADDON: Need = {
+  what: 'the native addon',
+  there: addonProblem() === undefined,
+  remedy: 'apt-get install g++ make python3 libipsec-mb-dev, then npm run build:addon',
+};
+
+/** Root, for devices, raw sockets and network namespaces. */
+export const ROOT: Need = {
+  what: 'root',
+  there: process.getuid?.() === 0,
+  remedy: 'run the tests as root',
+};
