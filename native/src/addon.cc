@@ -6,6 +6,7 @@
 
 static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   esplane::add_system(env, exports);
+  esplane::add_tun(env, exports);
   return exports;
 }
 

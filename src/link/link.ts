@@ -53,6 +53,20 @@ export interface DeviceStats {
   ignored: number;
 }
 
+/** Counters at zero. */
+export function deviceStats(): DeviceStats {
+  return {
+    received: 0,
+    receivedBytes: 0,
+    sent: 0,
+    sentBytes: 0,
+    tooBig: 0,
+    full: 0,
+    failed: 0,
+    ignored: 0,
+  };
+}
+
 /** A link over a device or socket of the host: somebody waits for its descriptors and pumps it. */
 export interface DeviceLink extends Link {
   /** Descriptors that become readable when packets wait. */
