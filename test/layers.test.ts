@@ -22,7 +22,12 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** Files that may use what only Node has; everything else also runs in a browser. */
-const NODE_ONLY = [/^cli\//, /^native\//, /^crypto\/(node|native)\.ts$/, /^link\/(tun|raw|packet|udp)\.ts$/];
+const NODE_ONLY = [
+  /^cli\//,
+  /^native\//,
+  /^crypto\/(node|native)\.ts$/,
+  /^link\/(tun|raw|packet|udp|socket)\.ts$/,
+];
 
 const SRC = fileURLToPath(new URL('../src/', import.meta.url));
 const files = readdirSync(SRC, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts'));

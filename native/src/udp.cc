@@ -1,0 +1,280 @@
+// ESP in UDP (RFC 3948): a batch leaves in few system calls (UDP_SEGMENT) and comes in as few (UDP_GRO). The kernel
+// makes and takes the IP and UDP headers; what JavaScript sees has them.
+#include <fcntl.h>
+#include <napi.h>
+#include <netinet/udp.h>
+#include <unistd.h>
+
+#include "outer.h"
+#include "parts.h"
+#include "sending.h"
+#include "view.h"
+
+#ifndef UDP_SEGMENT
+#define UDP_SEGMENT 103
+#define UDP_GRO 104
+#endif
+
+namespace esplane {
+
+namespace {
+
+constexpr uint32_t kMostSegments = 64;     // of one UDP_SEGMENT message (UDP_MAX_SEGMENTS)
+constexpr uint32_t kMostPayload = 65000;   // stays below what fits an IP packet
+constexpr uint32_t kMostMessages = 128;
+constexpr uint32_t kUdpHeader = 8;
+constexpr size_t kControl = 64;
+
+// udpSend(fd, slab, tables, count, port, mtu, segment, result): sends every packet whose verdict is 0 and that is
+// UDP from `port`, to where its own headers say.
+napi_value udp_send(napi_env env, napi_callback_info info) {
+  size_t argc = 8;
+  napi_value argv[8];
+  napi_get_cb_info(env, info, &argc, argv, nullptr, nullptr);
+  const int fd = i32_of(env, argv[0]);
+  const Batch batch = batch_of(env, argv[1], argv[2]);
+  const uint32_t count = u32_of(env, argv[3]);
+  const uint32_t port = u32_of(env, argv[4]);
+  const uint32_t mtu = u32_of(env, argv[5]);
+  const bool may_segment = i32_of(env, argv[6]) != 0;
+  const Bytes result = bytes_of(env, argv[7]);
+  if (count > batch.capacity || result.len < sizeof(Sent)) return number(env, -EINVAL);
+  Sent* sent = reinterpret_cast<Sent*>(result.at);
+  memset(sent, 0, sizeof *sent);
+
+  struct Message {
+    sockaddr_in6 to;
+    alignas(cmsghdr) uint8_t control[kControl];
+    uint32_t size;       // payload of every packet but the last
+    uint32_t payload;    // of all
+    uint8_t tos;
+    bool open;
+  };
+  static thread_local Message messages[kMostMessages];
+  static thread_local mmsghdr headers[kMostMessages];
+  static thread_local Parcel parcels[kMostMessages];
+  static thread_local iovec parts[1024];
+  uint32_t used = 0, used_parts = 0;
+
+  const auto flush = [&] {
+    for (uint32_t m = 0; m < used; m++) {
+      msghdr& h = headers[m].msg_hdr;
+      Message& message = messages[m];
+      h.msg_control = nullptr;
+      h.msg_controllen = 0;
+      size_t at = 0;
+      const auto add_control = [&](int level, int type, const void* value, size_t len) {
+        cmsghdr* c = reinterpret_cast<cmsghdr*>(message.control + at);
+        c->cmsg_level = level;
+        c->cmsg_type = type;
+        c->cmsg_len = CMSG_LEN(len);
+        memcpy(CMSG_DATA(c), value, len);
+        at += CMSG_SPACE(len);
+      };
+      if (parcels[m].packets > 1) {
+        const uint16_t size = static_cast<uint16_t>(message.size);
+        add_control(SOL_UDP, UDP_SEGMENT, &size, sizeof size);
+      }
+      if (message.tos != 0) {
+        const int tos = message.tos;
+        if (message.to.sin6_family == AF_INET6)
+          add_control(IPPROTO_IPV6, IPV6_TCLASS, &tos, sizeof tos);
+        else
+          add_control(IPPROTO_IP, IP_TOS, &tos, sizeof tos);
+      }
+      if (at > 0) {
+        h.msg_control = message.control;
+        h.msg_controllen = at;
+      }
+    }
+    send_all(fd, headers, parcels, used, sent);
+    used = used_parts = 0;
+  };
+
+  for (uint32_t i = 0; i < count; i++) {
+    if (batch.verdict[i] != 0) continue;
+    Outer outer;
+    const uint8_t* packet = batch.slab + batch.offset[i];
+    if (!batch.holds(i) || !read_outer(packet, batch.length[i], &outer) || outer.protocol != IPPROTO_UDP ||
+        outer.header + kUdpHeader > batch.length[i] || load16(packet + outer.header) != port ||
+        (!outer.v6 && (load16(packet + 6) & 0x3fff) != 0)) {
+      sent->failed++;
+      continue;
+    }
+    if (batch.length[i] > mtu) {
+      sent->too_big++;
+      continue;
+    }
+    const uint32_t skip = outer.header + kUdpHeader;
+    const uint32_t payload = batch.length[i] - skip;
+    sockaddr_in6 to;
+    const socklen_t to_len = to_sockaddr(outer.dst, outer.v6, load16(packet + outer.header + 2), &to);
+    if (used > 0) {
+      Message& last = messages[used - 1];
+      if (last.open && payload <= last.size && payload > 0 && last.tos == outer.tos &&
+          parcels[used - 1].packets < kMostSegments && last.payload + payload <= kMostPayload &&
+          used_parts < sizeof parts / sizeof *parts && memcmp(&last.to, &to, sizeof to) == 0) {
+        parts[used_parts++] = {const_cast<uint8_t*>(packet) + skip, payload};
+        headers[used - 1].msg_hdr.msg_iovlen++;
+        last.payload += payload;
+        last.open = payload == last.size;
+        parcels[used - 1].packets++;
+        parcels[used - 1].bytes += batch.length[i];
+        continue;
+      }
+    }
+    if (used == kMostMessages || used_parts == sizeof parts / sizeof *parts) flush();
+    Message& message = messages[used];
+    message.to = to;
+    message.size = message.payload = payload;
+    message.tos = outer.tos;
+    message.open = may_segment && payload > 0;
+    parts[used_parts] = {const_cast<uint8_t*>(packet) + skip, payload};
+    msghdr& h = headers[used].msg_hdr;
+    memset(&h, 0, sizeof h);
+    h.msg_name = &message.to;
+    h.msg_namelen = to_len;
+    h.msg_iov = &parts[used_parts++];
+    h.msg_iovlen = 1;
+    parcels[used] = {1, batch.length[i]};
+    used++;
+  }
+  flush();
+  return number(env, static_cast<int32_t>(sent->packets));
+}
+
+// What a receiver remembers between calls, at the start of its scratch buffer; the datagrams that are not in slots
+// yet follow.
+struct Receiver {
+  uint32_t len;       // bytes that were received in one go; 0 when nothing is left over
+  uint32_t done;      // of them in slots
+  uint32_t size;      // of each datagram but the last
+  uint32_t tos;
+  uint32_t ignored;   // since the last call: keepalives, IKE, what does not fit
+  uint32_t bytes;     // put into slots by the last call, headers included
+  uint32_t port;      // of the sender
+  uint32_t reserved;
+  uint8_t from[16];
+};
+constexpr size_t kScratchHead = 64;
+static_assert(sizeof(Receiver) <= kScratchHead, "room for it");
+
+// Is this UDP payload ESP? Keepalives are one byte of ones, IKE begins with four zero bytes (RFC 3948 §2.2, §2.3).
+bool is_esp(const uint8_t* p, size_t len) { return len >= 8 && load32(p) != 0; }
+
+// udpReceive(fd, slab, tables, headroom, address, port, scratch): reads until nothing waits or the batch is well
+// filled. `address` and `port` are our own. Returns how many packets are in the batch, or -errno without any.
+napi_value udp_receive(napi_env env, napi_callback_info info) {
+  size_t argc = 7;
+  napi_value argv[7];
+  napi_get_cb_info(env, info, &argc, argv, nullptr, nullptr);
+  const int fd = i32_of(env, argv[0]);
+  Batch batch = batch_of(env, argv[1], argv[2]);
+  const uint32_t headroom = u32_of(env, argv[3]);
+  const Bytes address = bytes_of(env, argv[4]);
+  const uint32_t port = u32_of(env, argv[5]);
+  const Bytes scratch = bytes_of(env, argv[6]);
+  const bool v6 = address.len == 16;
+  const uint32_t head = (v6 ? 40 : 20) + kUdpHeader;
+  if (batch.capacity == 0 || scratch.len < kScratchHead + 0x10000 || headroom < head || (!v6 && address.len != 4))
+    return number(env, -EINVAL);
+  Receiver* r = reinterpret_cast<Receiver*>(scratch.at);
+  uint8_t* data = scratch.at + kScratchHead;
+  const size_t room = scratch.len - kScratchHead;
+  const size_t slot = batch.slot();
+  r->ignored = r->bytes = 0;
+  uint32_t count = 0;
+  const uint32_t enough = batch.capacity > 2 * 48 ? batch.capacity - 48 : batch.capacity;
+  while (count < enough) {
+    if (r->len == 0) {
+      sockaddr_in6 from;
+      alignas(cmsghdr) uint8_t control[128];
+      iovec part = {data, room};
+      msghdr h;
+      memset(&h, 0, sizeof h);
+      h.msg_name = &from;
+      h.msg_namelen = sizeof from;
+      h.msg_iov = &part;
+      h.msg_iovlen = 1;
+      h.msg_control = control;
+      h.msg_controllen = sizeof control;
+      const ssize_t n = recvmsg(fd, &h, 0);
+      if (n < 0) {
+        if (errno == EINTR) continue;
+        // An ICMP error for something we sent: nothing is wrong with what comes.
+        if (errno == ECONNREFUSED || errno == EHOSTUNREACH || errno == ENETUNREACH || errno == EPROTO ||
+            errno == EMSGSIZE)
+          continue;
+        if (count > 0) break;
+        return number(env, -errno);
+      }
+      if (n == 0 || (h.msg_flags & MSG_TRUNC) != 0) {
+        r->ignored++;
+        continue;
+      }
+      r->len = static_cast<uint32_t>(n);
+      r->done = 0;
+      r->size = r->len;
+      r->tos = 0;
+      for (cmsghdr* c = CMSG_FIRSTHDR(&h); c != nullptr; c = CMSG_NXTHDR(&h, c)) {
+        if (c->cmsg_level == SOL_UDP && c->cmsg_type == UDP_GRO) {
+          int size;
+          memcpy(&size, CMSG_DATA(c), sizeof size);
+          if (size > 0) r->size = static_cast<uint32_t>(size);
+        } else if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_TOS) {
+          r->tos = *CMSG_DATA(c);
+        } else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_TCLASS) {
+          int tclass;
+          memcpy(&tclass, CMSG_DATA(c), sizeof tclass);
+          r->tos = static_cast<uint32_t>(tclass);
+        }
+      }
+      if (v6) {
+        r->port = ntohs(from.sin6_port);
+        memcpy(r->from, &from.sin6_addr, 16);
+      } else {
+        const sockaddr_in* v4 = reinterpret_cast<const sockaddr_in*>(&from);
+        r->port = ntohs(v4->sin_port);
+        memcpy(r->from, &v4->sin_addr, 4);
+      }
+    }
+    while (r->done < r->len && count < batch.capacity) {
+      const uint32_t n = r->len - r->done < r->size ? r->len - r->done : r->size;
+      const uint8_t* payload = data + r->done;
+      r->done += n;
+      if (!is_esp(payload, n) || headroom + n > slot) {
+        r->ignored++;
+        continue;
+      }
+      const size_t at = count * slot + headroom - head;
+      uint8_t* p = batch.slab + at;
+      const uint32_t ip = write_ip(p, v6, r->from, address.at, static_cast<uint8_t>(r->tos), IPPROTO_UDP, 64,
+                                   kUdpHeader + n);
+      store16(p + ip, r->port);
+      store16(p + ip + 2, port);
+      store16(p + ip + 4, kUdpHeader + n);
+      // No checksum: the kernel has looked at it.
+      store16(p + ip + 6, 0);
+      memcpy(p + head, payload, n);
+      batch.offset[count] = static_cast<uint32_t>(at);
+      batch.length[count] = head + n;
+      batch.mark[count] = 0;
+      batch.sa[count] = -1;
+      batch.verdict[count] = 0;
+      r->bytes += head + n;
+      count++;
+    }
+    if (r->done < r->len) break;
+    r->len = 0;
+  }
+  return number(env, static_cast<int32_t>(count));
+}
+
+}  // namespace
+
+void add_udp(Napi::Env env, Napi::Object exports) {
+  add(env, exports, "udpSend", udp_send);
+  add(env, exports, "udpReceive", udp_receive);
+}
+
+}  // namespace esplane

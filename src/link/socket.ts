@@ -1,0 +1,156 @@
+/**
+ * What the links over sockets share: one descriptor, one batch to read into, counters, and an end that says why.
+ * @module
+ */
+
+import { InputError } from '../base/errors.ts';
+import { addon } from '../native/addon.ts';
+import { ip } from '../native/ip-command.ts';
+import { SENT_WORDS } from '../native/socket.ts';
+import { check, SystemError } from '../native/system-error.ts';
+import { type Address, formatAddress, parseAddress } from '../wire/address.ts';
+import { Batch } from '../wire/packet.ts';
+import { type DeviceLink, type DeviceStats, deviceStats, type Receiver } from './link.ts';
+
+/** What every outside link takes. */
+export interface SocketOptions {
+  /** For people; left out, the kind and the address. */
+  readonly name?: string;
+  /** Our own address on the outside, IPv4 or IPv6. */
+  readonly address: string;
+  /** Where the socket is: a name of `ip netns`, or a path. */
+  readonly netns?: string;
+  /** Longest outer IP packet; left out, the MTU of the interface that has the address. */
+  readonly mtu?: number;
+  /** `SO_MARK` of what is sent, for policy routing. */
+  readonly mark?: number;
+  /** Packets of a batch. */
+  readonly capacity?: number;
+}
+
+/** Nothing waits, or the interface is down for a while; everything else is the end. */
+const TRANSIENT = new Set(['EAGAIN', 'EINTR', 'ENETDOWN', 'ENOBUFS', 'ENOMEM']);
+
+/** Longest packet that a slot has room for when the MTU is a usual one. */
+const USUAL_PACKET = 2048;
+
+export abstract class SocketLink implements DeviceLink {
+  readonly name: string;
+  readonly medium = 'ip';
+  readonly mtu: number;
+  readonly fds: readonly number[];
+  readonly stats: DeviceStats = deviceStats();
+
+  protected readonly native = addon();
+  protected readonly fd: number;
+  protected readonly batch: Batch;
+  /** What the last send has come to: see `native/socket.ts`. */
+  protected readonly sent = new Uint32Array(SENT_WORDS);
+  protected readonly result = new Uint8Array(this.sent.buffer);
+  #receiver: Receiver | undefined;
+  #isClosed = false;
+
+  protected constructor(name: string, fd: number, mtu: number, capacity: number) {
+    this.name = name;
+    this.fd = fd;
+    this.fds = [fd];
+    this.mtu = mtu;
+    this.batch = new Batch({ capacity, maxPacket: Math.max(mtu, USUAL_PACKET) });
+  }
+
+  /** Gives the batch to the kernel and fills {@link sent}. */
+  protected abstract sendBatch(batch: Batch): void;
+  /**
+   * Reads into the empty {@link batch}, and counts what was read and not handed on.
+   * @returns packets, or -errno
+   */
+  protected abstract receiveBatch(): number;
+  /** Releases what there is beside the descriptor. */
+  protected release(): void {}
+
+  send(batch: Batch): number {
+    if (this.#isClosed) return 0;
+    this.sendBatch(batch);
+    const { stats, sent } = this;
+    stats.sent += sent[0]!;
+    stats.sentBytes += sent[1]!;
+    stats.tooBig += sent[2]!;
+    stats.full += sent[3]!;
+    stats.failed += sent[4]!;
+    return sent[0]! + sent[2]! + sent[4]!;
+  }
+
+  receive(handler: Receiver | undefined): void {
+    this.#receiver = handler;
+  }
+
+  pump(): number {
+    if (this.#isClosed) return 0;
+    const { batch } = this;
+    batch.clear();
+    const n = this.receiveBatch();
+    if (n < 0) {
+      this.#failed(n);
+      return 0;
+    }
+    if (n === 0) return 0;
+    batch.count = n;
+    this.stats.received += n;
+    this.#receiver?.(batch);
+    return n;
+  }
+
+  #failed(result: number): void {
+    try {
+      check(result, `receive on ${this.name}`);
+    } catch (error) {
+      if (!(error instanceof SystemError && TRANSIENT.has(error.errno))) throw error;
+    }
+  }
+
+  close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#receiver = undefined;
+    this.release();
+    this.native.closeFd(this.fd);
+  }
+}
+
+/** The interface that has an address, in the namespace of the calling thread. */
+export interface Interface {
+  readonly name: string;
+  readonly mtu: number;
+}
+
+/**
+ * Looks for the interface that has an address.
+ * @throws {SystemError} when none has
+ */
+export function interfaceOf(address: Address): Interface {
+  const text = formatAddress(address);
+  const found = JSON.parse(ip('-j', 'addr', 'show', 'to', text)) as { ifname?: string; mtu?: number }[];
+  const first = found.find(({ ifname }) => ifname !== undefined);
+  if (first?.ifname === undefined || first.mtu === undefined) {
+    throw new SystemError(
+      'EADDRNOTAVAIL',
+      `find ${text}`,
+      `No interface has it: ip addr add ${text} dev NAME.`,
+    );
+  }
+  return { name: first.ifname, mtu: first.mtu };
+}
+
+/**
+ * Reads the address of an outside link.
+ * @throws {InputError} when it is none
+ */
+export function ownAddress(text: string): Address {
+  const address = parseAddress(text);
+  if (address) return address;
+  throw new InputError(
+    { source: 'outside address' },
+    `${text} is no IP address`,
+    'Write it like 192.168.0.1.',
+  );
+}

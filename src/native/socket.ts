@@ -1,0 +1,56 @@
+/**
+ * What `native/src/{socket,udp,raw}.cc` export: the sockets of the outside links.
+ *
+ * `result` of a send is {@link SENT_WORDS} 32-bit words: packets given to the kernel, bytes of them, too big, met a
+ * full queue (not taken), refused for good, last errno.
+ * @module
+ */
+export interface SocketFunctions {
+  /** @param address 4 or 16 bytes @param gro 1 lets the kernel merge datagrams on receipt */
+  udpOpen(address: Uint8Array, port: number, mark: number, gro: number): number;
+  udpSend(
+    fd: number,
+    slab: Uint8Array,
+    tables: Uint8Array,
+    count: number,
+    port: number,
+    mtu: number,
+    segment: number,
+    result: Uint8Array,
+  ): number;
+  /** @param scratch {@link UDP_SCRATCH} bytes, zero at first; its words 4 and 5 are datagrams ignored, and bytes read */
+  udpReceive(
+    fd: number,
+    slab: Uint8Array,
+    tables: Uint8Array,
+    headroom: number,
+    address: Uint8Array,
+    port: number,
+    scratch: Uint8Array,
+  ): number;
+  rawOpen(address: Uint8Array, mark: number, headerIncluded: number): number;
+  rawSend(
+    fd: number,
+    slab: Uint8Array,
+    tables: Uint8Array,
+    count: number,
+    mtu: number,
+    headerIncluded: number,
+    result: Uint8Array,
+  ): number;
+  /** @param state {@link RAW_STATE} bytes, zero at first; its words 1 and 2 are packets ignored, and bytes read */
+  rawReceive(
+    fd: number,
+    slab: Uint8Array,
+    tables: Uint8Array,
+    headroom: number,
+    address: Uint8Array,
+    coalesceMicros: number,
+    state: Uint8Array,
+  ): number;
+}
+
+export const SENT_WORDS = 6;
+/** The largest run of datagrams, and what the receiver remembers. */
+export const UDP_SCRATCH = 64 + 0x1_0000;
+export const RAW_STATE = 12;
