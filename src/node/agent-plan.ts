@@ -33,6 +33,8 @@ export interface AgentPlan {
   readonly routes: readonly { readonly prefix: Prefix; readonly route: Route }[];
   readonly policies: readonly Policy[];
   readonly sas: readonly SaConfig[];
+  /** ESP from a source that is no known node is looked up all the same. Cilium drops it (197). */
+  readonly anySource?: boolean;
 }
 
 /**

@@ -59,6 +59,8 @@ export class Inbound {
   readonly #sad: Sad;
   readonly #place = new EspPlace();
   readonly #takeWhole: (packet: Uint8Array) => void;
+  /** Whether ESP from a source that is no known node goes on to the SAs. */
+  anySource = false;
 
   /**
    * @param capacity packets in the largest batch
@@ -124,7 +126,7 @@ export class Inbound {
     const from = this.#routes.lookup(slab, srcAt(slab, at), family);
     const peer = from?.kind === 'node' && from.peer.nodeId !== 0 ? from.peer : undefined;
     if (peer) batch.mark[i] = peer.decryptMark;
-    else if (this.#place.find(slab, at, at + len) === 'esp') batch.verdict[i] = NO_NODE_ID;
+    else if (!this.anySource && this.#place.find(slab, at, at + len) === 'esp') batch.verdict[i] = NO_NODE_ID;
     return ARRIVED.FOR_NODE;
   }
 

@@ -11,6 +11,7 @@
  * outside, so the same calls give the same packets.
  * @module
  */
+import { equalBytes } from '../base/bytes.ts';
 import type { Clock } from '../base/clock.ts';
 import { EsplaneError } from '../base/errors.ts';
 import type { RandomBytes } from '../base/rng.ts';
@@ -18,10 +19,11 @@ import type { Engine } from '../crypto/engine.ts';
 import { Decapsulator } from '../ipsec/decapsulate.ts';
 import { Encapsulator } from '../ipsec/encapsulate.ts';
 import { SecurityAssociation } from '../ipsec/sa.ts';
+import type { SaConfig } from '../ipsec/sa-config.ts';
 import { Sad } from '../ipsec/sad.ts';
 import { Spd } from '../ipsec/spd.ts';
 import type { Link } from '../link/link.ts';
-import type { Address, Prefix } from '../wire/address.ts';
+import { type Address, formatPrefix, type Prefix } from '../wire/address.ts';
 import { Batch } from '../wire/packet.ts';
 import type { AgentPlan } from './agent-plan.ts';
 import { DECISIONS, UNDECIDED } from './decisions.ts';
@@ -80,6 +82,10 @@ export class Node {
   readonly #clock: Clock;
   readonly #capacity: number;
   readonly #observer: NodeObserver | undefined;
+  readonly #engine: Engine;
+  readonly #random: RandomBytes;
+  #pathMtu: number;
+  #plan: AgentPlan | undefined;
   readonly #encapsulator: Encapsulator;
   readonly #deliverer: Deliverer;
   readonly #pods: (Outlet | undefined)[] = [];
@@ -98,13 +104,9 @@ export class Node {
     this.#clock = clock;
     this.#capacity = capacity;
     this.#observer = observer;
-    for (const { prefix, route } of plan.routes) this.routes.set(prefix, route);
-    for (const policy of plan.policies) this.spd.set(policy);
-    for (const config of plan.sas) {
-      const sa = new SecurityAssociation(config, engine, { random });
-      sa.pathMtu = outside.mtu;
-      this.sad.add(sa);
-    }
+    this.#engine = engine;
+    this.#random = random;
+    this.#pathMtu = outside.mtu;
     this.interceptor = new Interceptor(this.routes, this.spd, this.sad, capacity, {
       mtu: outside.mtu,
       strict,
@@ -115,7 +117,55 @@ export class Node {
     this.#encapsulator = new Encapsulator(this.sad, engine, capacity, random);
     this.decapsulator = new Decapsulator(this.sad, engine, capacity);
     this.#deliverer = new Deliverer(capacity);
+    this.applyPlan(plan);
     outside.receive((batch) => this.fromOutside(batch));
+  }
+
+  /**
+   * Makes the node hold what a plan says, and nothing else. SAs that stay keep their counters and windows; the keys of
+   * those that go are wiped. New SAs are there before a policy or a route leads to them.
+   * @throws {EsplaneError} when the engine lacks a suite of the plan, or two SAs of it collide; the node then
+   *   holds what it held, and perhaps some of the new SAs
+   */
+  applyPlan(plan: AgentPlan): void {
+    const kept = new Set<SecurityAssociation>();
+    const fresh: SaConfig[] = [];
+    for (const config of plan.sas) {
+      const same = this.sad.sas.find((sa) => sa && !kept.has(sa) && isSameSa(sa.config, config));
+      if (same) kept.add(same);
+      else fresh.push(config);
+    }
+    // One with the same SPI and a new key cannot be there beside the old one: that one goes first.
+    this.#removeSas((sa) => !kept.has(sa) && fresh.some((config) => isSamePlace(sa.config, config)));
+    for (const config of fresh) {
+      const sa = new SecurityAssociation(config, this.#engine, { random: this.#random });
+      sa.pathMtu = this.#pathMtu;
+      this.sad.add(sa);
+      kept.add(sa);
+    }
+    for (const old of this.#plan?.policies ?? []) if (!plan.policies.includes(old)) this.spd.remove(old);
+    for (const policy of plan.policies) this.spd.set(policy);
+    const prefixes = new Set(plan.routes.map(({ prefix }) => formatPrefix(prefix)));
+    for (const { prefix } of this.#plan?.routes ?? [])
+      if (!prefixes.has(formatPrefix(prefix))) this.routes.remove(prefix);
+    for (const { prefix, route } of plan.routes) this.routes.set(prefix, route);
+    this.inbound.anySource = plan.anySource ?? false;
+    this.#removeSas((sa) => !kept.has(sa));
+    this.#plan = plan;
+  }
+
+  /** What the path outside takes from now on: the longest outer packet, in bytes. */
+  setPathMtu(mtu: number): void {
+    this.#pathMtu = mtu;
+    for (const sa of this.sad.sas) if (sa) sa.pathMtu = mtu;
+  }
+
+  #removeSas(goes: (sa: SecurityAssociation) => boolean): void {
+    this.sad.sas.forEach((sa, index) => {
+      if (!sa || !goes(sa)) return;
+      this.sad.remove(index);
+      this.#engine.removeKey(sa.key);
+    });
   }
 
   /**
@@ -123,9 +173,14 @@ export class Node {
    * @param link the node's end of the link to the pod
    */
   addPod(name: string, addresses: readonly Address[], link: Link): void {
+    this.addInside(name, addresses.map(whole), link);
+  }
+
+  /** Adds a link to many pods at once, such as a TUN device: what is for these prefixes goes there. */
+  addInside(name: string, prefixes: readonly Prefix[], link: Link): void {
     const pod = this.#pods.length;
     this.#pods.push({ name, link, delivered: 0, refused: 0 });
-    for (const address of addresses) this.routes.set(whole(address), { kind: 'pod', pod });
+    for (const prefix of prefixes) this.routes.set(prefix, { kind: 'pod', pod });
     link.receive((batch) => this.fromPods(batch));
   }
 
@@ -256,6 +311,32 @@ export class Node {
       );
     }
   }
+}
+
+/** Is it the same SA, so that its counters go on? Where it comes from does not matter. */
+function isSameSa(a: SaConfig, b: SaConfig): boolean {
+  return (
+    isSamePlace(a, b) &&
+    a.keys.equals(b.keys) &&
+    equalBytes(a.src, b.src) &&
+    a.mode === b.mode &&
+    a.esn === b.esn &&
+    a.replayWindow === b.replayWindow &&
+    a.reqid === b.reqid &&
+    a.encap?.sport === b.encap?.sport &&
+    a.encap?.dport === b.encap?.dport &&
+    a.flags.join() === b.flags.join()
+  );
+}
+
+/** Would a packet that belongs to one belong to the other? */
+function isSamePlace(a: SaConfig, b: SaConfig): boolean {
+  return (
+    a.spi === b.spi &&
+    equalBytes(a.dst, b.dst) &&
+    a.mark?.value === b.mark?.value &&
+    a.mark?.mask === b.mark?.mask
+  );
 }
 
 /** The prefix of one address. */

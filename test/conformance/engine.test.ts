@@ -7,9 +7,11 @@ import { describe, expect, it } from 'vitest';
 import { equalBytes, flipBit } from '../../src/base/bytes.ts';
 import { seededBytes, xorshift32 } from '../../src/base/rng.ts';
 import { AAD_LEN, type Engine, JOB_BAD_ICV, JOB_OK, NONCE_LEN } from '../../src/crypto/engine.ts';
+import { NativeEngine, nativeProblem } from '../../src/crypto/native.ts';
 import { NobleEngine } from '../../src/crypto/noble.ts';
 import { NodeEngine } from '../../src/crypto/node.ts';
 import { aead, authenc, type KeyMaterial, type Suite } from '../../src/crypto/suite.ts';
+import { ADDON, needs } from '../support/needs.ts';
 import { espPacket, expectBytes, type Number64, type Packet, Rows } from '../support/rows.ts';
 
 const RUNS = Number(process.env['ESPLANE_FUZZ_RUNS'] ?? 300);
@@ -397,3 +399,17 @@ conformance(
   () => new NodeEngine(),
   () => new NobleEngine(),
 );
+
+for (const name of ['openssl', 'ipsec-mb'] as const) {
+  needs(
+    [ADDON, { what: name, there: nativeProblem(name) === undefined, remedy: nativeProblem(name) ?? '' }],
+    name,
+    () => {
+      conformance(
+        name,
+        () => new NativeEngine(name),
+        () => new NodeEngine(),
+      );
+    },
+  );
+}

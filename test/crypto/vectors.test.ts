@@ -7,6 +7,7 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { hex } from '../../src/base/bytes.ts';
 import { AAD_LEN, type Engine, JOB_BAD_ICV, JOB_OK } from '../../src/crypto/engine.ts';
+import { NativeEngine, nativeProblem } from '../../src/crypto/native.ts';
 import { NobleEngine } from '../../src/crypto/noble.ts';
 import { NodeEngine } from '../../src/crypto/node.ts';
 import { aead, authenc, type KeyMaterial } from '../../src/crypto/suite.ts';
@@ -67,6 +68,9 @@ function read<T>(file: string): T {
 const ENGINES: [string, () => Engine][] = [
   ['noble', () => new NobleEngine()],
   ['node', () => new NodeEngine()],
+  ...(['openssl', 'ipsec-mb'] as const)
+    .filter((name) => nativeProblem(name) === undefined)
+    .map((name): [string, () => Engine] => [name, () => new NativeEngine(name)]),
 ];
 const GCM = 'rfc4106(gcm(aes))';
 const GMAC = 'rfc4543(gcm(aes))';
