@@ -1,0 +1,113 @@
+/**
+ * The configuration of `esplane node`: one YAML file.
+ *
+ * ```yaml
+ * name: node-1
+ * netns: n1                      # where it lives; left out, here
+ * inside: { device: esp0, mtu: auto, addresses: [10.244.1.1/24] }
+ * outside: { link: udp, address: 192.168.0.1, port: 4500 }
+ * keys: [keys]                   # Cilium's keys and nodes, files beside this one …
+ * nodes: [nodes.json]
+ * ```
+ * @module
+ */
+import { dirname, resolve } from 'node:path';
+import { parseDocument } from 'yaml';
+import { z } from 'zod';
+import { InputError } from '../base/errors.ts';
+import { parsePrefix } from '../wire/address.ts';
+import { ENGINE_NAMES, type EngineName } from './engine.ts';
+import { readText } from './files.ts';
+
+const mtu = z.union([z.literal('auto'), z.number().int().min(576).max(65_535)]).default('auto');
+const files = z.union([z.string().transform((file) => [file]), z.array(z.string())]);
+const prefix = z
+  .string()
+  .refine((text) => parsePrefix(text) !== undefined, 'is no prefix like 10.244.1.0/24');
+
+const SCHEMA = z.strictObject({
+  name: z.string().min(1),
+  netns: z.string().optional(),
+  inside: z
+    .strictObject({
+      device: z.string().max(15).default('esp%d'),
+      netns: z.string().optional(),
+      mtu,
+      addresses: z.array(prefix).default([]),
+      offload: z.boolean().default(true),
+      queues: z.number().int().min(1).max(16).default(1),
+      routes: z.boolean().default(true),
+    })
+    .prefault({}),
+  outside: z.strictObject({
+    link: z.enum(['udp', 'raw', 'packet']),
+    address: z.string(),
+    port: z.number().int().min(1).max(65_535).default(4500),
+    device: z.string().optional(),
+    mtu,
+    mark: z.number().int().min(0).max(0xffff_ffff).default(0),
+  }),
+  crypto: z.enum(ENGINE_NAMES as [EngineName, ...EngineName[]]).default('auto'),
+  keys: files.default([]),
+  nodes: files.default([]),
+  cilium: z.union([z.string(), z.number().transform(String)]).optional(),
+  xfrm: z.strictObject({ state: files, policy: files }).optional(),
+  pods: z.array(prefix).default([]),
+});
+
+/** As the file says, with defaults filled in and file names made absolute. Plain data: it goes to a worker. */
+export type NodeConfig = z.output<typeof SCHEMA>;
+
+/**
+ * Reads a configuration.
+ * @throws {InputError} naming line and field
+ */
+export function readNodeConfig(file: string): NodeConfig {
+  return parseNodeConfig(readText(file), file);
+}
+
+/** @param source the file's name, for errors; files that it names are beside it */
+export function parseNodeConfig(text: string, source: string): NodeConfig {
+  const document = parseDocument(text);
+  const [broken] = document.errors;
+  if (broken) {
+    const line = broken.linePos?.[0].line;
+    throw new InputError(
+      { source, ...(line !== undefined && { line }) },
+      `no YAML: ${broken.message.split('\n')[0]}`,
+      'esplane node --help shows an example.',
+    );
+  }
+  const parsed = SCHEMA.safeParse(document.toJS());
+  if (!parsed.success) {
+    const [issue] = parsed.error.issues;
+    const path = issue!.path.map(String).join('.');
+    throw new InputError(
+      { source },
+      `${path === '' ? 'the file' : path}: ${issue!.message}`,
+      'esplane node --help shows an example.',
+    );
+  }
+  const config = parsed.data;
+  const fromFile = config.xfrm !== undefined;
+  const fromCluster = config.keys.length > 0 || config.nodes.length > 0;
+  const wrong = (problem: string, remedy: string) => new InputError({ source }, problem, remedy);
+  if (fromFile === fromCluster)
+    throw wrong(
+      'SAs come from keys and nodes, or from xfrm',
+      'Give keys and nodes, or xfrm with state and policy.',
+    );
+  if (fromCluster && (config.keys.length === 0 || config.nodes.length === 0))
+    throw wrong('keys and nodes belong together', 'Give both.');
+  if (fromFile && config.pods.length === 0)
+    throw wrong('with xfrm nobody says which pods are here', 'Give pods: a list of prefixes.');
+  const here = (name: string) => (source === '-' ? resolve(name) : resolve(dirname(source), name));
+  return {
+    ...config,
+    keys: config.keys.map(here),
+    nodes: config.nodes.map(here),
+    ...(config.xfrm && {
+      xfrm: { state: config.xfrm.state.map(here), policy: config.xfrm.policy.map(here) },
+    }),
+  };
+}

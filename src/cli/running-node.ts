@@ -1,0 +1,195 @@
+/**
+ * One real node at work, in the thread that calls: it opens the links, drives them until it is told to stop, and
+ * removes what it made.
+ * @module
+ */
+import { systemClock } from '../base/clock.ts';
+import { InputError } from '../base/errors.ts';
+import { secureBytes } from '../base/rng.ts';
+import { maxInner } from '../ipsec/mtu.ts';
+import type { SaConfig } from '../ipsec/sa-config.ts';
+import type { DeviceLink, DeviceStats } from '../link/link.ts';
+import { openRaw } from '../link/raw.ts';
+import { openTun, type TunLink } from '../link/tun.ts';
+import { openUdp } from '../link/udp.ts';
+import { ip } from '../native/ip-command.ts';
+import { inNetns, Poller } from '../native/system.ts';
+import { runLoop } from '../node/loop.ts';
+import { Node } from '../node/node.ts';
+import type { NodeStats } from '../node/stats.ts';
+import { formatPrefix } from '../wire/address.ts';
+import { makeEngine } from './engine.ts';
+import type { NodeConfig } from './node-config.ts';
+import { type LoadedPlan, loadPlan } from './node-plan.ts';
+
+/** What a node says when it runs. */
+export interface ReadyFacts {
+  readonly name: string;
+  readonly inside: string;
+  readonly insideMtu: number;
+  readonly outside: string;
+  readonly outsideMtu: number;
+  readonly cipher: string;
+  readonly offloads: readonly string[];
+  readonly sas: number;
+}
+
+/** A node's figures at one moment, with those of its links. */
+export interface RunningStats extends NodeStats {
+  readonly inside: Readonly<DeviceStats>;
+  readonly outside: Readonly<DeviceStats>;
+}
+
+/** Words of the memory that the owner of a running node shares with it. */
+export const CONTROL = { STOP: 0, RELOAD: 1, WORDS: 2 } as const;
+
+export interface NodeTalk {
+  /** @param wakeFd to wake the node after a control word was set */
+  ready(facts: ReadyFacts, wakeFd: number): void;
+  stats(stats: RunningStats): void;
+  /** Something that does not stop the node, in one line. */
+  warn(line: string): void;
+}
+
+/** ms between two reports of the statistics. */
+const REPORT_EVERY = 250;
+/** Packets of a batch; two super-packets fit. */
+const CAPACITY = 128;
+
+/**
+ * Runs until the control word STOP is set.
+ * @param control a shared `Int32Array` of {@link CONTROL}.WORDS
+ * @returns the last statistics
+ * @throws {EsplaneError} when it cannot start, or a device is gone for good; nothing that it made stays behind
+ */
+export async function runNode(
+  config: NodeConfig,
+  control: Int32Array,
+  talk: NodeTalk,
+): Promise<RunningStats> {
+  const engine = await makeEngine(config.crypto);
+  const ids = new Map<string, number>();
+  const loaded = loadPlan(config, ids);
+  const outside = openOutside(config);
+  let inside: TunLink | undefined;
+  let poller: Poller | undefined;
+  try {
+    const insideMtu =
+      config.inside.mtu === 'auto' ? roomFor(loaded.plan.sas, outside.mtu) : config.inside.mtu;
+    const netns = config.inside.netns ?? config.netns;
+    inside = openTun({
+      name: config.inside.device,
+      ...(netns !== undefined && { netns }),
+      mtu: insideMtu,
+      addresses: config.inside.addresses,
+      offload: config.inside.offload,
+      queues: config.inside.queues,
+      capacity: CAPACITY,
+    });
+    const { name } = config;
+    const node = new Node({
+      name,
+      plan: loaded.plan,
+      outside,
+      engine,
+      clock: systemClock,
+      random: secureBytes,
+      capacity: CAPACITY,
+    });
+    node.addInside(inside.name, loaded.pods, inside);
+    const tun = inside;
+    let routed = setRoutes(config, tun, [], remotePrefixes(loaded));
+    poller = new Poller([...inside.fds, ...outside.fds]);
+    const stats = (): RunningStats => ({
+      ...node.stats(),
+      inside: { ...tun.stats },
+      outside: { ...outside.stats },
+    });
+    const reload = () => {
+      try {
+        const next = loadPlan(config, ids);
+        node.applyPlan(next.plan);
+        routed = setRoutes(config, tun, routed, remotePrefixes(next));
+      } catch (error) {
+        // What it has goes on: a bad file must not stop a node.
+        talk.warn(`${name}: not reloaded, the old plan stays: ${(error as Error).message}`);
+      }
+    };
+    talk.ready(
+      {
+        name,
+        inside: inside.name,
+        insideMtu,
+        outside: outside.name,
+        outsideMtu: outside.mtu,
+        cipher: engine.name,
+        offloads: inside.offloads,
+        sas: loaded.plan.sas.length,
+      },
+      poller.wakeFd,
+    );
+    const at = poller;
+    runLoop({
+      links: [inside, outside],
+      wait: (ms) => at.wait(ms),
+      clock: systemClock,
+      chores: [{ every: REPORT_EVERY, run: () => talk.stats(stats()) }],
+      stopped: () => {
+        if (Atomics.exchange(control, CONTROL.RELOAD, 0) === 1) reload();
+        return Atomics.load(control, CONTROL.STOP) === 1;
+      },
+    });
+    return stats();
+  } finally {
+    poller?.close();
+    inside?.close();
+    outside.close();
+  }
+}
+
+function openOutside({ netns, outside }: NodeConfig): DeviceLink {
+  const { address, mark, mtu, port } = outside;
+  const common = {
+    address,
+    mark,
+    capacity: CAPACITY,
+    ...(netns !== undefined && { netns }),
+    ...(mtu !== 'auto' && { mtu }),
+  };
+  if (outside.link === 'udp') return openUdp({ ...common, port });
+  if (outside.link === 'raw') return openRaw(common);
+  throw new InputError({ source: 'outside.link' }, 'packet is not here', 'Use udp or raw.');
+}
+
+/** The MTU inside: what fits through the narrowest SA. */
+function roomFor(sas: readonly SaConfig[], outsideMtu: number): number {
+  let room = outsideMtu;
+  for (const { keys, mode, src, encap } of sas) {
+    const family = src.length === 4 ? 4 : 6;
+    room = Math.min(room, maxInner(keys.suite, mode, family, encap !== undefined, outsideMtu));
+  }
+  return room;
+}
+
+function remotePrefixes({ plan }: LoadedPlan): string[] {
+  return [
+    ...new Set(
+      plan.routes.flatMap(({ prefix, route }) => (route.kind === 'remote' ? [formatPrefix(prefix)] : [])),
+    ),
+  ];
+}
+
+/** Leads what is for the peers' pods into the device. Routes go with it. */
+function setRoutes(
+  config: NodeConfig,
+  tun: TunLink,
+  old: readonly string[],
+  now: readonly string[],
+): string[] {
+  if (!config.inside.routes) return [];
+  inNetns(tun.netns, () => {
+    for (const prefix of old) if (!now.includes(prefix)) ip('route', 'del', prefix, 'dev', tun.name);
+    for (const prefix of now) if (!old.includes(prefix)) ip('route', 'replace', prefix, 'dev', tun.name);
+  });
+  return [...now];
+}

@@ -1,0 +1,72 @@
+/**
+ * Prints what running nodes report: JSON lines, or a live line on a terminal and a table at the end.
+ * @module
+ */
+import { grouped, say } from './output.ts';
+import type { ReadyFacts, RunningStats } from './running-node.ts';
+
+export class StatsPrinter {
+  readonly #json: boolean;
+  #before: { at: number; packets: number; bytes: number } | undefined;
+  #isLive = false;
+
+  /** @param json one object a line, on standard output */
+  constructor(json: boolean) {
+    this.#json = json;
+  }
+
+  ready(facts: ReadyFacts): void {
+    if (this.#json) {
+      say(JSON.stringify({ event: 'ready', ...facts }));
+      return;
+    }
+    const { name, inside, insideMtu, outside, outsideMtu, cipher } = facts;
+    process.stderr.write(
+      `${name}: running, inside ${inside} (MTU ${insideMtu}), outside ${outside} (MTU ${outsideMtu}), cipher ${cipher}\n`,
+    );
+  }
+
+  /** Reports at intervals. */
+  stats(nodes: readonly RunningStats[]): void {
+    if (this.#json) {
+      for (const stats of nodes) say(JSON.stringify({ event: 'stats', ...stats }));
+      return;
+    }
+    if (!process.stderr.isTTY) return;
+    const packets = nodes.reduce((sum, { outside }) => sum + outside.received + outside.sent, 0);
+    const bytes = nodes.reduce((sum, { outside }) => sum + outside.receivedBytes + outside.sentBytes, 0);
+    const at = performance.now();
+    const seconds = this.#before ? (at - this.#before.at) / 1000 : 1;
+    const rate = this.#before ? Math.round((packets - this.#before.packets) / seconds) : 0;
+    const mbit = this.#before ? ((bytes - this.#before.bytes) * 8) / seconds / 1e6 : 0;
+    this.#before = { at, packets, bytes };
+    const parts = nodes.map(
+      ({ node, out, in: into }) =>
+        `${node} out ${grouped(out.encrypted)} in ${grouped(into.decrypted)} drops ${grouped(dropsOf(out.drops) + dropsOf(into.drops))}`,
+    );
+    process.stderr.write(
+      `\r\x1b[K${parts.join(' | ')} | ${grouped(rate)} packets/s, ${mbit.toFixed(1)} Mbit/s`,
+    );
+    this.#isLive = true;
+  }
+
+  /** The end. */
+  stopped(nodes: readonly RunningStats[]): void {
+    if (this.#json) {
+      for (const stats of nodes) say(JSON.stringify({ event: 'stopped', stats }));
+      return;
+    }
+    if (this.#isLive) process.stderr.write('\n');
+    for (const { node, out, in: into } of nodes) {
+      say(
+        `${node}: ${grouped(out.encrypted)} packets encrypted, ${grouped(into.decrypted)} decrypted, ${grouped(out.clear)} sent in the clear`,
+      );
+      for (const [reason, count] of Object.entries({ ...out.drops, ...into.drops }))
+        say(`  ${grouped(count)} dropped: ${reason}`);
+    }
+  }
+}
+
+function dropsOf(drops: Readonly<Record<string, number>>): number {
+  return Object.values(drops).reduce((sum, count) => sum + count, 0);
+}
