@@ -13,7 +13,7 @@
       "cflags_cc": ["-std=c++17", "-fno-exceptions", "-fno-rtti"],
       "conditions": [
         ["OS!='linux'", { "type": "none" }],
-        ["ipsec_mb=='1'", { "defines": ["HAVE_IPSEC_MB"], "libraries": ["-lIPSec_MB"] }]
+        ["ipsec_mb=='yes'", { "defines": ["HAVE_IPSEC_MB"], "libraries": ["-lIPSec_MB"] }]
       ]
     }
   ]

@@ -1,5 +1,5 @@
 /**
- * Prints 1 when Intel ipsec-mb can be built against, else 0: native/binding.gyp asks.
+ * Prints yes when Intel ipsec-mb can be built against, else no: native/binding.gyp asks.
  * @module
  */
 import { spawnSync } from 'node:child_process';
@@ -9,4 +9,4 @@ const source =
 const { status } = spawnSync(process.env.CC ?? 'cc', ['-x', 'c', '-', '-o', '/dev/null', '-lIPSec_MB'], {
   input: source,
 });
-process.stdout.write(status === 0 && process.arch === 'x64' ? '1' : '0');
+process.stdout.write(status === 0 && process.arch === 'x64' ? 'yes' : 'no');

@@ -66,6 +66,7 @@ export class Spd {
   readonly defaults: Readonly<Record<Direction, Action>>;
   /** In the order in which they are asked. */
   readonly #policies: Readonly<Record<Direction, Policy[]>> = { in: [], out: [], fwd: [] };
+  readonly #byAddress: Record<Direction, boolean> = { in: true, out: true, fwd: true };
   readonly #walk = new Walk();
   /** What was read last of the packet at hand. */
   #proto = 0;
@@ -75,6 +76,11 @@ export class Spd {
   /** @param defaults those that are not `allow` */
   constructor(defaults: Partial<Record<Direction, Action>> = {}) {
     this.defaults = { in: 'allow', out: 'allow', fwd: 'allow', ...defaults };
+  }
+
+  /** Does the answer depend on addresses and mark alone? Then packets of one flow have one answer. */
+  byAddress(dir: Direction): boolean {
+    return this.#byAddress[dir];
   }
 
   /** The policies of one direction, in the order in which they are asked. */
@@ -88,6 +94,7 @@ export class Spd {
    */
   set(policy: Policy): void {
     const list = this.#policies[policy.dir];
+    if (!isByAddress(policy)) this.#byAddress[policy.dir] = false;
     const old = list.findIndex((p) => isSame(p, policy));
     if (old >= 0 && list[old]!.priority === policy.priority) {
       list[old] = policy;
@@ -104,6 +111,7 @@ export class Spd {
     const at = list.findIndex((p) => isSame(p, policy));
     if (at < 0) return false;
     list.splice(at, 1);
+    this.#byAddress[policy.dir] = list.every(isByAddress);
     return true;
   }
 
@@ -176,6 +184,10 @@ export class Spd {
         this.#dport = b[upperAt + 1]!;
     }
   }
+}
+
+function isByAddress({ selector: { proto, sport, dport } }: Policy): boolean {
+  return proto === undefined && sport === undefined && dport === undefined;
 }
 
 /** Linux keeps one policy for each direction, selector and mark. */

@@ -23,6 +23,7 @@ import type { Sad } from '../ipsec/sad.ts';
 import type { Spd } from '../ipsec/spd.ts';
 import { type Batch, PASS } from '../wire/packet.ts';
 import { Reassembler } from '../wire/reassembly.ts';
+import { FlowMemo } from './flow-memo.ts';
 import { addressLen, dstAt, ipLength, srcAt } from './ip.ts';
 import { checkPolicy } from './policy-check.ts';
 import type { RouteTable } from './routes.ts';
@@ -59,6 +60,14 @@ export class Inbound {
   readonly #sad: Sad;
   readonly #place = new EspPlace();
   readonly #takeWhole: (packet: Uint8Array) => void;
+  /** The outer flow of the last packet for this node, and the mark of its source. */
+  readonly #outer = new FlowMemo();
+  #outerMark = 0;
+  /** The inner flow of the last packet that went to a pod, the SA it came by, and where it went. */
+  readonly #inner = new FlowMemo();
+  #innerSa: SecurityAssociation | undefined;
+  #innerMark = 0;
+  #innerPod = -1;
   /** Whether ESP from a source that is no known node goes on to the SAs. */
   anySource = false;
 
@@ -87,6 +96,7 @@ export class Inbound {
    * @param now ms, from any epoch: fragments do not wait for ever
    */
   admit(batch: Batch, now: number): void {
+    this.#outer.clear();
     for (let i = 0; i < batch.count; i++) {
       this.pod[i] = -1;
       this.arrived[i] = batch.verdict[i] === PASS ? this.#admit(batch, i, now) : ARRIVED.GONE;
@@ -105,6 +115,10 @@ export class Inbound {
       return ARRIVED.FOR_NODE;
     }
     batch.length[i] = len;
+    if (this.#outer.matches(slab, at) && !this.reassembler.isFragment(slab, at, at + len)) {
+      batch.mark[i] = this.#outerMark;
+      return ARRIVED.FOR_NODE;
+    }
     const family = addressLen(slab, at);
     // 2.
     const route = this.#routes.lookup(slab, dstAt(slab, at), family);
@@ -125,8 +139,12 @@ export class Inbound {
     }
     const from = this.#routes.lookup(slab, srcAt(slab, at), family);
     const peer = from?.kind === 'node' && from.peer.nodeId !== 0 ? from.peer : undefined;
-    if (peer) batch.mark[i] = peer.decryptMark;
-    else if (!this.anySource && this.#place.find(slab, at, at + len) === 'esp') batch.verdict[i] = NO_NODE_ID;
+    if (peer) {
+      batch.mark[i] = peer.decryptMark;
+      this.#outer.keep(slab, at);
+      this.#outerMark = peer.decryptMark;
+    } else if (!this.anySource && this.#place.find(slab, at, at + len) === 'esp')
+      batch.verdict[i] = NO_NODE_ID;
     return ARRIVED.FOR_NODE;
   }
 
@@ -135,6 +153,7 @@ export class Inbound {
    * @param isEsp by index: 0 for packets that were not ESP
    */
   route(batch: Batch, isEsp: Uint8Array): void {
+    this.#inner.clear();
     for (let i = 0; i < batch.count; i++) {
       if (batch.verdict[i] !== PASS) continue;
       const sa = isEsp[i] === 0 ? undefined : this.#sad.sas[batch.sa[i]!];
@@ -153,8 +172,14 @@ export class Inbound {
       const left = sa.config.outputMark;
       if (left) batch.mark[i] = ((batch.mark[i]! & ~left.mask) | left.value) >>> 0;
     }
+    const mark = batch.mark[i]!;
+    if (sa && sa === this.#innerSa && mark === this.#innerMark && this.#inner.matches(slab, at)) {
+      if (!decrementHopLimit(slab, at)) return HOP_LIMIT;
+      this.pod[i] = this.#innerPod;
+      return TAKEN;
+    }
     // 6.
-    const refused = checkPolicy(this.#spd, 'fwd', slab, at, batch.mark[i]!, sa);
+    const refused = checkPolicy(this.#spd, 'fwd', slab, at, mark, sa);
     if (refused !== PASS) return refused;
     // 7.
     const route = this.#routes.lookup(slab, dstAt(slab, at), addressLen(slab, at));
@@ -162,6 +187,12 @@ export class Inbound {
     // 8.
     if (!decrementHopLimit(slab, at)) return HOP_LIMIT;
     this.pod[i] = route.pod;
+    if (this.#spd.byAddress('fwd')) {
+      this.#inner.keep(slab, at);
+      this.#innerSa = sa;
+      this.#innerMark = mark;
+      this.#innerPod = route.pod;
+    }
     return TAKEN;
   }
 }

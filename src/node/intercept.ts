@@ -24,6 +24,7 @@ import type { Policy, Spd, Template } from '../ipsec/spd.ts';
 import { inPrefix, type Prefix } from '../wire/address.ts';
 import { type Batch, PASS } from '../wire/packet.ts';
 import { decisionCode, UNDECIDED } from './decisions.ts';
+import { FlowMemo } from './flow-memo.ts';
 import { addressLen, dstAt, ipLength, srcAt } from './ip.ts';
 import type { Peer, RouteTable } from './routes.ts';
 
@@ -66,6 +67,12 @@ export class Interceptor {
   readonly #sad: Sad;
   readonly #mtu: number;
   readonly #strict: Prefix | undefined;
+  /** The flow of the last packet that was to be encrypted, and what was found for it. */
+  readonly #memo = new FlowMemo();
+  #memoMark = 0;
+  #memoSa = -1;
+  #memoPeer: Peer | undefined;
+  #memoPolicy: Policy | undefined;
 
   /** @param capacity packets in the largest batch */
   constructor(routes: RouteTable, spd: Spd, sad: Sad, capacity: number, { mtu, strict }: InterceptOptions) {
@@ -82,6 +89,7 @@ export class Interceptor {
 
   /** Decides about every packet that has passed so far: sets decision, verdict, mark and SA, and takes one hop. */
   run(batch: Batch): void {
+    this.#memo.clear();
     for (let i = 0; i < batch.count; i++) {
       this.pod[i] = -1;
       this.peer[i] = undefined;
@@ -104,6 +112,14 @@ export class Interceptor {
     const len = ipLength(slab, at, batch.length[i]!);
     if (len === 0) return drop(batch, i, IP_HEADER);
     batch.length[i] = len;
+    if (this.#memo.matches(slab, at)) {
+      if (!decrementHopLimit(slab, at)) return drop(batch, i, HOP_LIMIT);
+      this.peer[i] = this.#memoPeer;
+      this.policy[i] = this.#memoPolicy;
+      batch.mark[i] = this.#memoMark;
+      batch.sa[i] = this.#memoSa;
+      return ENCRYPT;
+    }
     const family = addressLen(slab, at);
     // 2.
     const route = this.#routes.lookup(slab, dstAt(slab, at), family);
@@ -136,6 +152,13 @@ export class Interceptor {
     const sa = this.#resolve(template, mark);
     if (sa < 0) return drop(batch, i, NO_STATE);
     batch.sa[i] = sa;
+    if (this.#spd.byAddress('out')) {
+      this.#memo.keep(slab, at);
+      this.#memoMark = mark;
+      this.#memoSa = sa;
+      this.#memoPeer = peer;
+      this.#memoPolicy = policy;
+    }
     return ENCRYPT;
   }
 
