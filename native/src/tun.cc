@@ -92,7 +92,7 @@ napi_value tun_read(napi_env env, napi_callback_info info) {
   reader->bytes = 0;
   uint32_t count = 0;
   // A super-packet has some 45 segments: what is split over two batches cannot leave in one piece.
-  const uint32_t enough = batch.capacity > 2 * 48 ? batch.capacity - 48 : batch.capacity;
+  const uint32_t enough = batch.capacity >= 64 ? batch.capacity - 47 : batch.capacity;
   while (count < enough) {
     if (reader->len == 0) {
       const ssize_t n = read(fd, packet, room);

@@ -184,7 +184,7 @@ napi_value udp_receive(napi_env env, napi_callback_info info) {
   const size_t slot = batch.slot();
   r->ignored = r->bytes = 0;
   uint32_t count = 0;
-  const uint32_t enough = batch.capacity > 2 * 48 ? batch.capacity - 48 : batch.capacity;
+  const uint32_t enough = batch.capacity >= 64 ? batch.capacity - 47 : batch.capacity;
   while (count < enough) {
     if (r->len == 0) {
       sockaddr_in6 from;

@@ -15,6 +15,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<(program: Command) => void
   decrypt: async () => (await import('./decrypt.ts')).decryptCommand,
   sas: async () => (await import('./sas.ts')).sasCommand,
   keys: async () => (await import('./keys.ts')).keysCommand,
+  run: async () => (await import('./run.ts')).runCommand,
   node: async () => (await import('./node.ts')).nodeCommand,
   demo: async () => (await import('./demo.ts')).demoCommand,
 };

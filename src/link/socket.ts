@@ -2,6 +2,7 @@
  * What the links over sockets share: one descriptor, one batch to read into, counters, and an end that says why.
  * @module
  */
+import { constants } from 'node:os';
 
 import { InputError } from '../base/errors.ts';
 import { addon } from '../native/addon.ts';
@@ -28,8 +29,9 @@ export interface SocketOptions {
   readonly capacity?: number;
 }
 
+const { EAGAIN, EINTR, ENETDOWN, ENOBUFS, ENOMEM } = constants.errno;
 /** Nothing waits, or the interface is down for a while; everything else is the end. */
-const TRANSIENT = new Set(['EAGAIN', 'EINTR', 'ENETDOWN', 'ENOBUFS', 'ENOMEM']);
+const TRANSIENT: readonly number[] = [EAGAIN, EINTR, ENETDOWN, ENOBUFS, ENOMEM];
 
 /** Longest packet that a slot has room for when the MTU is a usual one. */
 const USUAL_PACKET = 2048;
@@ -89,23 +91,15 @@ export abstract class SocketLink implements DeviceLink {
     const { batch } = this;
     batch.clear();
     const n = this.receiveBatch();
-    if (n < 0) {
-      this.#failed(n);
+    if (n <= 0) {
+      // No error object for what passes.
+      if (n !== 0 && !TRANSIENT.includes(-n)) check(n, `receive on ${this.name}`);
       return 0;
     }
-    if (n === 0) return 0;
     batch.count = n;
     this.stats.received += n;
     this.#receiver?.(batch);
     return n;
-  }
-
-  #failed(result: number): void {
-    try {
-      check(result, `receive on ${this.name}`);
-    } catch (error) {
-      if (!(error instanceof SystemError && TRANSIENT.has(error.errno))) throw error;
-    }
   }
 
   close(): void {

@@ -8,11 +8,12 @@
  * The split follows the segment size that the kernel names, so it follows `ip link set mtu` by itself.
  * @module
  */
+import { constants } from 'node:os';
 import { EsplaneError } from '../base/errors.ts';
 import { addon } from '../native/addon.ts';
 import { ip } from '../native/ip-command.ts';
 import { inNetns } from '../native/system.ts';
-import { check, SystemError } from '../native/system-error.ts';
+import { check } from '../native/system-error.ts';
 import { TUN_SCRATCH } from '../native/tun.ts';
 import { Batch } from '../wire/packet.ts';
 import { type DeviceLink, type DeviceStats, deviceStats, type Receiver } from './link.ts';
@@ -43,12 +44,11 @@ export interface TunLink extends DeviceLink {
   setMtu(mtu: number): void;
 }
 
+const { EAGAIN, EINTR, EIO } = constants.errno;
 const DEFAULT_MTU = 1500;
 const VNET_HEADER = 1;
 const MULTI_QUEUE = 2;
 const NAME_BYTES = 16;
-/** The kernel says EIO while an interface is down, and EBADFD once it is gone. */
-const TRANSIENT = new Set(['EAGAIN', 'EINTR', 'EIO']);
 
 /**
  * Makes a TUN interface. It goes when the link is closed, or the process ends.
@@ -199,7 +199,9 @@ class Tun implements TunLink {
     const said = this.#said[queue]!;
     this.stats.ignored += said[0]!;
     if (n <= 0) {
-      if (n < 0) this.#failed(n);
+      // The kernel says EIO while an interface is down, and EBADFD once it is gone. No error object for what passes.
+      if (n !== 0 && n !== -EAGAIN && n !== -EINTR && n !== -EIO)
+        check(n, `read from ${this.name}`, { EBADFD: 'The interface was deleted: start again.' });
       return 0;
     }
     batch.count = n;
@@ -208,15 +210,6 @@ class Tun implements TunLink {
     stats.receivedBytes += said[1]!;
     this.#receiver?.(batch);
     return n;
-  }
-
-  /** Nothing waits, or the interface is down for a while; everything else is the end. */
-  #failed(result: number): void {
-    try {
-      check(result, `read from ${this.name}`, { EBADFD: 'The interface was deleted: start again.' });
-    } catch (error) {
-      if (!(error instanceof SystemError && TRANSIENT.has(error.errno))) throw error;
-    }
   }
 
   setMtu(mtu: number): void {

@@ -1,0 +1,168 @@
+/**
+ * `esplane run --tun`: two nodes on this host, in namespaces of their own, with real packets between them.
+ * @module
+ */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type Command, Option } from 'commander';
+import { toHex } from '../base/bytes.ts';
+import { InputError } from '../base/errors.ts';
+import { secureBytes } from '../base/rng.ts';
+import { addEngineOption, type EngineName } from './engine.ts';
+import { secondsArgument } from './node.ts';
+import { type NodeConfig, parseNodeConfig } from './node-config.ts';
+import { say } from './output.ts';
+import { onSignals } from './signals.ts';
+import { type RunningNode, startNode } from './start-node.ts';
+import { StatsPrinter } from './stats-line.ts';
+import { makeTunNetwork, removeLeftovers, type TunNetwork } from './tun-network.ts';
+
+const EXAMPLE = `
+Example:
+  $ esplane run --tun
+  $ esplane run --tun --link raw --duration 60 --json
+
+Two namespaces joined by a veth pair, in each a node with a TUN device for its pods. It prints what to try, and
+removes everything when it ends. It needs root. Scenario files come with a later version.`;
+
+interface Options {
+  readonly tun?: boolean;
+  readonly link: 'udp' | 'raw' | 'packet';
+  readonly crypto: EngineName;
+  readonly duration?: number;
+  readonly json?: boolean;
+}
+
+/** Adds the command. */
+export function runCommand(program: Command): void {
+  const command = program
+    .command('run')
+    .description('run two nodes on this host, with real packets between them')
+    .option('--tun', 'over TUN devices in network namespaces that it makes and removes')
+    .addOption(
+      new Option('--link <link>', 'what is between the nodes')
+        .choices(['udp', 'raw', 'packet'])
+        .default('udp'),
+    )
+    .option('--duration <seconds>', 'end by itself', secondsArgument)
+    .option('--json', 'one JSON object a line');
+  addEngineOption(command).addHelpText('after', EXAMPLE).action(run);
+}
+
+async function run(options: Options): Promise<void> {
+  if (!options.tun)
+    throw new InputError(
+      { source: 'run' },
+      'nothing to run',
+      'Say --tun; without a network, see esplane demo.',
+    );
+  for (const name of removeLeftovers())
+    process.stderr.write(`removed ${name}, which a killed run had left\n`);
+  const folder = mkdtempSync(join(tmpdir(), 'esplane-run-'));
+  let network: TunNetwork | undefined;
+  const clean = () => {
+    rmSync(folder, { recursive: true, force: true });
+    try {
+      network?.remove();
+    } catch (error) {
+      process.stderr.write(
+        `${(error as Error).message}\nRemove them by hand: ip netns delete ${network?.netns.join('; ip netns delete ')}\n`,
+      );
+      process.exitCode = 2;
+    }
+    network = undefined;
+  };
+  // Also when the second Ctrl-C ends it at once, or something unforeseen does.
+  process.once('exit', clean);
+  const nodes: RunningNode[] = [];
+  const stop = () => {
+    for (const node of nodes) node.stop();
+  };
+  let isStopping = false;
+  const forget = onSignals({
+    stop: () => {
+      isStopping = true;
+      stop();
+    },
+  });
+  try {
+    network = makeTunNetwork(process.pid);
+    const configs = writeCluster(folder, network, options);
+    const printer = new StatsPrinter(options.json ?? false);
+    for (const config of configs) {
+      const node = await startNode(config, (line) => process.stderr.write(`esplane: ${line}\n`));
+      nodes.push(node);
+      printer.ready(node.facts);
+    }
+    if (isStopping) stop();
+    if (!options.json) say(whatToTry(network));
+    const every = setInterval(() => printer.stats(nodes.flatMap((node) => node.stats() ?? [])), 1000);
+    const limit = options.duration ? setTimeout(stop, options.duration * 1000) : undefined;
+    try {
+      printer.stopped(await Promise.all(nodes.map(({ ended }) => ended)));
+    } finally {
+      clearInterval(every);
+      clearTimeout(limit);
+    }
+  } finally {
+    stop();
+    await Promise.allSettled(nodes.map(({ ended }) => ended));
+    forget();
+    process.off('exit', clean);
+    clean();
+  }
+}
+
+/** Writes keys and nodes of a cluster of two, with a key of its own, and the nodes' configurations. */
+function writeCluster(folder: string, { netns, outer, device }: TunNetwork, options: Options): NodeConfig[] {
+  const key = new Uint8Array(20);
+  secureBytes(key);
+  writeFileSync(join(folder, 'keys'), `3+ rfc4106(gcm(aes)) ${toHex(key)} 128\n`, { mode: 0o600 });
+  const items = outer.map((address, i) => ({
+    apiVersion: 'cilium.io/v2',
+    kind: 'CiliumNode',
+    metadata: { name: `node-${i + 1}` },
+    spec: {
+      addresses: [
+        { ip: address, type: 'InternalIP' },
+        { ip: `10.244.${i + 1}.1`, type: 'CiliumInternalIP' },
+      ],
+      bootid: bootId(),
+      encryption: { key: 3 },
+      ipam: { podCIDRs: [`10.244.${i + 1}.0/24`] },
+    },
+  }));
+  writeFileSync(join(folder, 'nodes.json'), JSON.stringify({ apiVersion: 'v1', kind: 'List', items }));
+  return netns.map((name, i) =>
+    parseNodeConfig(
+      JSON.stringify({
+        name: `node-${i + 1}`,
+        netns: name,
+        inside: { device: 'esp0', addresses: [`10.244.${i + 1}.1/24`] },
+        outside: { link: options.link, address: outer[i], device },
+        crypto: options.crypto,
+        keys: 'keys',
+        nodes: 'nodes.json',
+      }),
+      join(folder, `node-${i + 1}.yaml`),
+    ),
+  );
+}
+
+/** As the kernel writes /proc/sys/kernel/random/boot_id. */
+function bootId(): string {
+  const bytes = new Uint8Array(16);
+  secureBytes(bytes);
+  return toHex(bytes).replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
+}
+
+function whatToTry({ netns: [first, second], device }: TunNetwork): string {
+  return [
+    'Try, in another terminal:',
+    `  ip netns exec ${first} ping 10.244.2.1                       # through the tunnel`,
+    `  ip netns exec ${second} tcpdump -ni ${device}                     # what is on the wire`,
+    `  ip netns exec ${second} iperf3 -s -D; ip netns exec ${first} iperf3 -c 10.244.2.1`,
+    'Ctrl-C ends it and removes everything.',
+  ].join('\n');
+}
