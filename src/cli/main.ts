@@ -18,6 +18,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<(program: Command) => void
   run: async () => (await import('./run.ts')).runCommand,
   node: async () => (await import('./node.ts')).nodeCommand,
   demo: async () => (await import('./demo.ts')).demoCommand,
+  doctor: async () => (await import('./doctor.ts')).doctorCommand,
 };
 
 /** @param wanted the command that will run: the others are then not loaded, which saves most of the start */
