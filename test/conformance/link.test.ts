@@ -2,21 +2,48 @@
  * One suite for every link: what `src/link/link.ts` promises.
  * @module
  */
-import { describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it } from 'vitest';
 import { VirtualClock } from '../../src/base/clock.ts';
 import { capture } from '../../src/link/capture.ts';
 import { impair } from '../../src/link/impair.ts';
-import type { Link } from '../../src/link/link.ts';
+import type { DeviceLink, Link } from '../../src/link/link.ts';
 import { memoryPair } from '../../src/link/memory.ts';
+import { openRaw } from '../../src/link/raw.ts';
+import { openUdp } from '../../src/link/udp.ts';
+import { parseAddress } from '../../src/wire/address.ts';
 import { PASS } from '../../src/wire/packet.ts';
+import * as udp from '../../src/wire/udp.ts';
 import { batchOf, numbered, numberOf, received } from '../support/frames.ts';
+import { ADDON, needs, program, ROOT } from '../support/needs.ts';
+import { makeNamespaces, pause } from '../support/netns.ts';
+import { ipv4Packet, ipv6Packet } from '../support/sa.ts';
 
 interface Pair {
   readonly a: Link;
   readonly b: Link;
   /** Waits until everything on the way has arrived. */
   settle(): void | Promise<void>;
+  /** Removes what the pair has made beside its links. */
+  remove?(): void;
 }
+
+/** What a link carries. */
+interface Frames {
+  /** Frame number `n` of `len` bytes, from `a` to `b` or back. */
+  make(n: number, len?: number, back?: boolean): Uint8Array;
+  numberOf(frame: Uint8Array): number;
+  /** Bytes of the shortest. */
+  readonly shortest: number;
+  /** Does its queue take {@link QUEUE} frames and no more? The kernel's queues are longer than a test should fill. */
+  readonly isBounded: boolean;
+}
+
+const ANY_BYTES: Frames = {
+  make: (n, len = 60) => numbered(n, Math.max(len, 4)).subarray(0, len),
+  numberOf,
+  shortest: 1,
+  isBounded: true,
+};
 
 const MTU = 1400;
 const QUEUE = 100;
@@ -51,164 +78,248 @@ const LINKS: Readonly<Record<string, () => Pair>> = {
   },
 };
 
-describe.each(Object.entries(LINKS))('link: %s', (_, make) => {
-  const frames = (count: number, len?: number) => Array.from({ length: count }, (_, n) => numbered(n, len));
+/** The suite. */
+function conformance(name: string, kind: Frames, make: () => Pair): void {
+  describe(`link: ${name}`, () => {
+    const { make: frame, numberOf, shortest } = kind;
+    const frames = (count: number, len?: number, back = false) =>
+      Array.from({ length: count }, (_, n) => frame(n, len, back));
+    let pair: Pair | undefined;
+    const open = () => {
+      pair = make();
+      return pair;
+    };
+    afterEach(() => {
+      pair?.a.close();
+      pair?.b.close();
+      pair?.remove?.();
+      pair = undefined;
+    });
 
-  it('carries frames in order, byte for byte, both ways at once', async () => {
-    const { a, b, settle } = make();
-    const [atA, atB] = [received(a), received(b)];
-    const there = frames(50, 99);
-    const back = frames(3, MTU);
-    expect(a.send(batchOf(there))).toBe(50);
-    expect(b.send(batchOf(back))).toBe(3);
-    await settle();
-    expect(atB).toEqual(there);
-    expect(atA).toEqual(back);
-  });
+    it('carries frames in order, byte for byte, both ways at once', async () => {
+      const { a, b, settle } = open();
+      const [atA, atB] = [received(a), received(b)];
+      const there = frames(50, 99);
+      const back = frames(3, MTU, true);
+      expect(a.send(batchOf(there))).toBe(50);
+      expect(b.send(batchOf(back))).toBe(3);
+      await settle();
+      expect(atB).toEqual(there);
+      expect(atA).toEqual(back);
+    });
 
-  it('carries the shortest frame and the longest', async () => {
-    const { a, b, settle } = make();
-    const atB = received(b);
-    const sent = [Uint8Array.of(0x45), numbered(1, a.mtu)];
-    a.send(batchOf(sent));
-    await settle();
-    expect(atB).toEqual(sent);
-  });
+    it('carries the shortest frame and the longest', async () => {
+      const { a, b, settle } = open();
+      const atB = received(b);
+      const sent = [frame(0, shortest), frame(1, a.mtu)];
+      a.send(batchOf(sent));
+      await settle();
+      expect(atB).toEqual(sent);
+    });
 
-  it('takes a frame above its MTU, and drops it alone', async () => {
-    const { a, b, settle } = make();
-    const atB = received(b);
-    expect(a.send(batchOf([numbered(1), numbered(2, a.mtu + 1), numbered(3)]))).toBe(3);
-    await settle();
-    expect(atB.map(numberOf)).toEqual([1, 3]);
-  });
+    it('takes a frame above its MTU, and drops it alone', async () => {
+      const { a, b, settle } = open();
+      const atB = received(b);
+      expect(a.send(batchOf([frame(1), frame(2, a.mtu + 1), frame(3)]))).toBe(3);
+      await settle();
+      expect(atB.map(numberOf)).toEqual([1, 3]);
+    });
 
-  it('sends only packets that have passed', async () => {
-    const { a, b, settle } = make();
-    const atB = received(b);
-    const batch = batchOf(frames(4));
-    batch.verdict[0] = 7;
-    batch.verdict[2] = 255;
-    expect(a.send(batch)).toBe(2);
-    await settle();
-    expect(atB.map(numberOf)).toEqual([1, 3]);
-  });
+    it('sends only packets that have passed', async () => {
+      const { a, b, settle } = open();
+      const atB = received(b);
+      const batch = batchOf(frames(4));
+      batch.verdict[0] = 7;
+      batch.verdict[2] = 255;
+      expect(a.send(batch)).toBe(2);
+      await settle();
+      expect(atB.map(numberOf)).toEqual([1, 3]);
+    });
 
-  it('sends a packet from where it starts in its slot', async () => {
-    const { a, b, settle } = make();
-    const atB = received(b);
-    const batch = batchOf([numbered(1)]);
-    batch.prepend(0, 20);
-    batch.append(0, 5);
-    const want = batch.copy(0);
-    a.send(batch);
-    await settle();
-    expect(atB).toEqual([want]);
-  });
+    it('sends a packet from where it starts in its slot', async () => {
+      const { a, b, settle } = open();
+      const atB = received(b);
+      const batch = batchOf([frame(1, 100)]);
+      batch.prepend(0, 20);
+      batch.append(0, 5);
+      const want = frame(2, 125);
+      batch.view(0).set(want);
+      a.send(batch);
+      await settle();
+      expect(atB).toEqual([want]);
+    });
 
-  it('leaves the batch as it was, and keeps nothing of it', async () => {
-    const { a, b, settle } = make();
-    const atB = received(b);
-    const batch = batchOf(frames(3));
-    const before = batch.slab.slice();
-    a.send(batch);
-    expect(batch.slab).toEqual(before);
-    expect([...batch.verdict]).toEqual([PASS, PASS, PASS]);
-    batch.slab.fill(0xee);
-    await settle();
-    expect(atB.map(numberOf)).toEqual([0, 1, 2]);
-  });
+    it('leaves the batch as it was, and keeps nothing of it', async () => {
+      const { a, b, settle } = open();
+      const atB = received(b);
+      const batch = batchOf(frames(3));
+      const before = batch.slab.slice();
+      a.send(batch);
+      expect(batch.slab).toEqual(before);
+      expect([...batch.verdict]).toEqual([PASS, PASS, PASS]);
+      batch.slab.fill(0xee);
+      await settle();
+      expect(atB.map(numberOf)).toEqual([0, 1, 2]);
+    });
 
-  it('hands over packets that have passed, with room around them, to be changed in place', async () => {
-    const { a, b, settle } = make();
-    const seen: boolean[] = [];
-    b.receive((batch) => {
-      for (let i = 0; i < batch.count; i++) {
-        seen.push(batch.verdict[i] === PASS && batch.sa[i] === -1 && batch.mark[i] === 0);
-        seen.push(batch.prepend(i, 48), batch.append(i, 32));
-        batch.view(i).fill(0);
+    it('hands over packets that have passed, with room around them, to be changed in place', async () => {
+      const { a, b, settle } = open();
+      const seen: boolean[] = [];
+      b.receive((batch) => {
+        for (let i = 0; i < batch.count; i++) {
+          seen.push(batch.verdict[i] === PASS && batch.sa[i] === -1 && batch.mark[i] === 0);
+          seen.push(batch.prepend(i, 48), batch.append(i, 32));
+          batch.view(i).fill(0);
+        }
+      });
+      a.send(batchOf([frame(1), frame(2, a.mtu)]));
+      await settle();
+      expect(seen).toEqual(Array(6).fill(true));
+      const atB = received(b);
+      a.send(batchOf([frame(3)]));
+      await settle();
+      expect(atB, 'the next frame does not show it').toEqual([frame(3)]);
+    });
+
+    if (kind.isBounded)
+      it('takes the first frames when there are more than its queue holds', async () => {
+        const { a, b, settle } = open();
+        const atB = received(b);
+        const taken = a.send(batchOf(frames(QUEUE + 20)));
+        await settle();
+        // A link that hides what became of a frame may say that it took all of them.
+        expect([QUEUE, QUEUE + 20]).toContain(taken);
+        expect(atB.map(numberOf)).toEqual(frames(QUEUE).map(numberOf));
+        expect(a.send(batchOf([frame(7)])), 'there is room again').toBe(1);
+        await settle();
+        expect(atB.map(numberOf).slice(QUEUE)).toEqual([7]);
+      });
+
+    it('has one receiver: the last, or none', async () => {
+      const { a, b, settle } = open();
+      const first = received(b);
+      const second = received(b);
+      a.send(batchOf([frame(1)]));
+      await settle();
+      b.receive(undefined);
+      a.send(batchOf([frame(2)]));
+      await settle();
+      const third = received(b);
+      await settle();
+      expect([first, second.map(numberOf), third]).toEqual([[], [1], []]);
+    });
+
+    it('answers from within the receiver', async () => {
+      const { a, b, settle } = open();
+      const atA = received(a);
+      b.receive((batch) => {
+        b.send(
+          batchOf(Array.from({ length: batch.count }, (_, i) => frame(numberOf(batch.view(i)), 60, true))),
+        );
+      });
+      a.send(batchOf(frames(40)));
+      await settle();
+      expect(atA.map(numberOf)).toEqual(frames(40).map(numberOf));
+    });
+
+    it('does nothing after it is closed', async () => {
+      const { a, b, settle } = open();
+      const [atA, atB] = [received(a), received(b)];
+      a.send(batchOf([frame(1)]));
+      b.close();
+      await settle();
+      a.send(batchOf([frame(2)]));
+      b.send(batchOf([frame(3, 60, true)]));
+      b.close();
+      await settle();
+      expect([atA, atB]).toEqual([[], []]);
+    });
+
+    it('calls no receiver while it sends', async () => {
+      const { a, b, settle } = open();
+      let isSending = false;
+      const calls: boolean[] = [];
+      for (const end of [a, b]) end.receive(() => calls.push(isSending));
+      for (const end of [a, b]) {
+        isSending = true;
+        end.send(batchOf(frames(3, 60, end === b)));
+        isSending = false;
       }
+      await settle();
+      expect(calls.length).toBeGreaterThan(1);
+      expect(calls).not.toContain(true);
     });
-    a.send(batchOf([numbered(1), numbered(2, a.mtu)]));
-    await settle();
-    expect(seen).toEqual(Array(6).fill(true));
-    const atB = received(b);
-    a.send(batchOf([numbered(3)]));
-    await settle();
-    expect(atB, 'the next frame does not show it').toEqual([numbered(3)]);
-  });
 
-  it('takes the first frames when there are more than its queue holds', async () => {
-    const { a, b, settle } = make();
-    const atB = received(b);
-    const taken = a.send(batchOf(frames(QUEUE + 20)));
-    await settle();
-    // A link that hides what became of a frame may say that it took all of them.
-    expect([QUEUE, QUEUE + 20]).toContain(taken);
-    expect(atB.map(numberOf)).toEqual(frames(QUEUE).map(numberOf));
-    expect(a.send(batchOf([numbered(7)])), 'there is room again').toBe(1);
-    await settle();
-    expect(atB.map(numberOf).slice(QUEUE)).toEqual([7]);
-  });
-
-  it('has one receiver: the last, or none', async () => {
-    const { a, b, settle } = make();
-    const first = received(b);
-    const second = received(b);
-    a.send(batchOf([numbered(1)]));
-    await settle();
-    b.receive(undefined);
-    a.send(batchOf([numbered(2)]));
-    await settle();
-    const third = received(b);
-    await settle();
-    expect([first, second.map(numberOf), third]).toEqual([[], [1], []]);
-  });
-
-  it('answers from within the receiver', async () => {
-    const { a, b, settle } = make();
-    const atA = received(a);
-    b.receive((batch) => {
-      b.send(batch);
+    it('takes an empty batch', async () => {
+      const { a, b, settle } = open();
+      const atB = received(b);
+      expect(a.send(batchOf([]))).toBe(0);
+      await settle();
+      expect(atB).toEqual([]);
     });
-    a.send(batchOf(frames(40)));
-    await settle();
-    expect(atA.map(numberOf)).toEqual(frames(40).map(numberOf));
   });
+}
 
-  it('does nothing after it is closed', async () => {
-    const { a, b, settle } = make();
-    const [atA, atB] = [received(a), received(b)];
-    a.send(batchOf([numbered(1)]));
-    b.close();
-    await settle();
-    a.send(batchOf([numbered(2)]));
-    b.send(batchOf([numbered(3)]));
-    b.close();
-    await settle();
-    expect([atA, atB]).toEqual([[], []]);
-  });
+for (const [name, make] of Object.entries(LINKS)) conformance(name, ANY_BYTES, make);
 
-  it('calls no receiver while it sends', async () => {
-    const { a, b, settle } = make();
-    let isSending = false;
-    const calls: boolean[] = [];
-    for (const end of [a, b]) end.receive(() => calls.push(isSending));
-    for (const end of [a, b]) {
-      isSending = true;
-      end.send(batchOf(frames(3)));
-      isSending = false;
-    }
-    await settle();
-    expect(calls.length).toBeGreaterThan(1);
-    expect(calls).not.toContain(true);
-  });
+/** Outer packets as the encapsulator makes them; what a UDP socket keeps back, the link writes like this. */
+function outer(version: 4 | 6, inUdp: boolean): Frames {
+  const [a, b] = (version === 4 ? ['10.99.0.1', '10.99.0.2'] : ['fd99::1', 'fd99::2']).map(
+    (text) => parseAddress(text)!,
+  ) as [Uint8Array, Uint8Array];
+  const headers = (version === 4 ? 20 : 40) + (inUdp ? 8 : 0);
+  return {
+    shortest: headers + 8,
+    isBounded: false,
+    make(n, len = 100, back = false) {
+      const [src, dst] = back ? [b, a] : [a, b];
+      const protocol = inUdp ? 17 : 50;
+      const packet =
+        version === 4
+          ? ipv4Packet(len, { src, dst, protocol, id: inUdp ? 0 : 0x1234 })
+          : ipv6Packet(len, { src, dst, nextHeader: protocol, trafficClass: 0, flowLabel: 0, hopLimit: 64 });
+      if (inUdp) {
+        const length = len - headers + 8;
+        udp.emit({ srcPort: 4500, dstPort: 4500, length, checksum: 0 }, packet, headers - 8);
+      }
+      packet.set([0x11, 0x22, 0x33, 0x44, 0, 0, n >>> 8, n], headers);
+      return packet;
+    },
+    numberOf: (frame) => (frame[headers + 6]! << 8) | frame[headers + 7]!,
+  };
+}
 
-  it('takes an empty batch', async () => {
-    const { a, b, settle } = make();
-    const atB = received(b);
-    expect(a.send(batchOf([]))).toBe(0);
-    await settle();
-    expect(atB).toEqual([]);
-  });
+/** Two sockets, one in each of two namespaces. */
+function sockets(open: (netns: string, address: string) => DeviceLink, version: 4 | 6): Pair {
+  const net = makeNamespaces();
+  const [addressA, addressB] = version === 4 ? ['10.99.0.1', '10.99.0.2'] : ['fd99::1', 'fd99::2'];
+  const a = open(net.a, addressA!);
+  const b = open(net.b, addressB!);
+  return {
+    a,
+    b,
+    settle() {
+      // What is on the way through veth arrives while the sender's call lasts; answers need another round.
+      for (let quiet = 0; quiet < 3; ) {
+        const read = a.pump() + b.pump();
+        if (read > 0) quiet = 0;
+        else {
+          quiet++;
+          pause(2);
+        }
+      }
+    },
+    remove: () => net.remove(),
+  };
+}
+
+needs([ADDON, ROOT, program('ip', 'iproute2')], 'links over sockets', () => {
+  for (const version of [4, 6] as const) {
+    conformance(`udp over IPv${version}`, outer(version, true), () =>
+      sockets((netns, address) => openUdp({ netns, address, mtu: MTU }), version),
+    );
+    conformance(`raw over IPv${version}`, outer(version, false), () =>
+      sockets((netns, address) => openRaw({ netns, address, mtu: MTU }), version),
+    );
+  }
 });
