@@ -1,0 +1,170 @@
+/**
+ * `esplane node` against the xfrm of a running Linux kernel, packet by packet on a real wire: pings and TCP at full
+ * size both ways, and afterwards both sides have counted the same.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { LiveGuest } from '../support/live-guest.ts';
+import { ADDON, needs, ROOT } from '../support/needs.ts';
+import { NodeProcess } from '../support/node-process.ts';
+import { UML_NEEDS } from '../support/uml.ts';
+
+const TCP_PEER = fileURLToPath(new URL('./tcp-peer.py', import.meta.url));
+const PYTHON = '/usr/bin/python3';
+const TCP_BYTES = 3_000_000;
+const SALT = '51525354';
+
+interface Case {
+  readonly name: string;
+  /** What `ip xfrm state add` takes after mode and reqid. */
+  readonly algorithm: string;
+  readonly extra?: string;
+  readonly outer?: 4 | 6;
+  readonly inner?: 4 | 6;
+  readonly link?: 'raw' | 'udp';
+}
+
+const gcm = (bytes: number, icv = 128) => `aead 'rfc4106(gcm(aes))' 0x${'a7'.repeat(bytes)}${SALT} ${icv}`;
+const cbc = `auth-trunc 'hmac(sha256)' 0x${'b1'.repeat(32)} 128 enc 'cbc(aes)' 0x${'c2'.repeat(16)}`;
+
+const CASES: readonly Case[] = [
+  { name: 'AES-GCM-128, ESN, window 1024', algorithm: gcm(16), extra: 'flag esn replay-window 1024' },
+  { name: 'AES-GCM-192, window 32', algorithm: gcm(24), extra: 'replay-window 32' },
+  { name: 'AES-GCM-256, ICV 12', algorithm: gcm(32, 96), extra: 'replay-window 32' },
+  { name: 'AES-GCM-128, ICV 8, no window', algorithm: gcm(16, 64) },
+  { name: 'AES-CBC with HMAC-SHA256, ESN', algorithm: cbc, extra: 'flag esn replay-window 128' },
+  { name: 'IPv6 in IPv6', algorithm: gcm(16), extra: 'replay-window 32', outer: 6, inner: 6 },
+  { name: 'IPv6 in IPv4', algorithm: gcm(16), extra: 'replay-window 32', inner: 6 },
+  { name: 'IPv4 in IPv6', algorithm: gcm(16), extra: 'replay-window 32', outer: 6 },
+  { name: 'NAT-T over the UDP link', algorithm: gcm(16), extra: 'replay-window 32 flag esn', link: 'udp' },
+];
+
+const OUTER = { 4: ['192.0.2.1', '192.0.2.2'], 6: ['fd00:2::1', 'fd00:2::2'] } as const;
+const INNER = {
+  4: {
+    here: '10.244.1.1',
+    there: '10.244.2.1',
+    podsHere: '10.244.1.0/24',
+    podsThere: '10.244.2.0/24',
+    bits: 24,
+  },
+  6: { here: 'fd44:1::1', there: 'fd44:2::1', podsHere: 'fd44:1::/64', podsThere: 'fd44:2::/64', bits: 64 },
+} as const;
+
+needs([ADDON, ROOT, ...UML_NEEDS], 'live against the kernel', () => {
+  let guest: LiveGuest;
+  const folder = mkdtempSync(join(tmpdir(), 'esplane-live-'));
+  const children: ChildProcess[] = [];
+
+  beforeAll(async () => {
+    guest = await LiveGuest.boot(600_000);
+    await guest.run(
+      `ip addr add 10.244.2.1/24 dev lo; ip addr add fd44:2::1/64 dev lo nodad
+       ip route add 10.244.1.0/24 dev vec0 src 10.244.2.1 via 192.0.2.1
+       ip -6 route add fd44:1::/64 dev vec0 src fd44:2::1 via fd00:2::1
+       ${PYTHON} '${TCP_PEER}' serve 5001 1000 > /dev/null 2>&1 &
+       ${PYTHON} '${TCP_PEER}' encap 4500 > /dev/null 2>&1 &
+       sleep 1`,
+    );
+    children.push(
+      spawn('ip', ['netns', 'exec', guest.netns, PYTHON, TCP_PEER, 'serve', '5001', '1000'], {
+        stdio: 'ignore',
+      }),
+    );
+  }, 120_000);
+
+  afterAll(async () => {
+    for (const child of children) child.kill('SIGKILL');
+    await guest?.stop();
+    rmSync(folder, { recursive: true, force: true });
+  }, 60_000);
+
+  /** Sets the kernel's side up, and writes ours. @returns the name of our configuration */
+  async function setUp({ algorithm, extra = '', outer = 4, inner = 4, link = 'raw' }: Case): Promise<string> {
+    const [us, kernel] = OUTER[outer];
+    const { here, podsHere, podsThere, bits } = INNER[inner];
+    const any = inner === 4 ? '0.0.0.0/0' : '::/0';
+    const encap = link === 'udp' ? 'encap espinudp 4500 4500 0.0.0.0' : '';
+    const state = (src: string, dst: string, spi: number) =>
+      `ip xfrm state add src ${src} dst ${dst} proto esp spi ${spi} reqid 1 mode tunnel ${extra} ${algorithm} ${encap} sel src ${any} dst ${any}`;
+    const policy = (dir: string, src: string, dst: string, from: string, to: string) =>
+      `ip xfrm policy add src ${src} dst ${dst} dir ${dir} tmpl src ${from} dst ${to} proto esp reqid 1 mode tunnel`;
+    const text = await guest.run(
+      `ip xfrm state flush; ip xfrm policy flush
+       ${state(us, kernel, 0x101)}
+       ${state(kernel, us, 0x202)}
+       ${policy('out', podsThere, podsHere, kernel, us)}
+       ${policy('in', podsHere, podsThere, us, kernel)}
+       ip xfrm state`,
+    );
+    const policies = await guest.run(
+      `ip xfrm policy flush
+       ${policy('out', podsHere, podsThere, us, kernel)}
+       ${policy('in', podsThere, podsHere, kernel, us)}
+       ${policy('fwd', podsThere, podsHere, kernel, us)}
+       ip xfrm policy
+       ip xfrm policy flush
+       ${policy('out', podsThere, podsHere, kernel, us)}
+       ${policy('in', podsHere, podsThere, us, kernel)}`,
+    );
+    writeFileSync(join(folder, 'state'), text);
+    writeFileSync(join(folder, 'policy'), policies);
+    const config = join(folder, 'node.yaml');
+    writeFileSync(
+      config,
+      JSON.stringify({
+        name: 'live',
+        netns: guest.netns,
+        inside: { device: 'esp0', addresses: [`${here}/${bits}`] },
+        outside: { link, address: us },
+        xfrm: { state: 'state', policy: 'policy' },
+        pods: [podsHere],
+      }),
+    );
+    return config;
+  }
+
+  /** Packets that each state of the guest has counted, by SPI. */
+  async function kernelPackets(): Promise<Map<number, number>> {
+    const text = await guest.run('ip -s xfrm state');
+    return new Map(
+      [...text.matchAll(/spi (0x[0-9a-f]+)[\s\S]*?lifetime current:\s+\d+\(bytes\), (\d+)\(packets\)/g)].map(
+        ([, spi, packets]) => [Number(spi), Number(packets)],
+      ),
+    );
+  }
+
+  const xfrmStat = () => guest.run('cat /proc/net/xfrm_stat');
+
+  describe.each(CASES)('$name', (one) => {
+    it('carries pings and TCP both ways, and both sides count the same', async () => {
+      const { inner = 4 } = one;
+      const { here, there } = INNER[inner];
+      const before = await xfrmStat();
+      const node = await NodeProcess.start(await setUp(one));
+      try {
+        for (const size of [0, 1, 56, 1000, 1300])
+          guest.host('ping', '-c', '2', '-i', '0.05', '-W', '5', '-s', String(size), there);
+        await guest.run(
+          `for size in 0 1 500 1300; do ping -c 2 -i 0.2 -W 5 -s $size -I ${there} ${here} || exit 1; done`,
+        );
+        guest.host(PYTHON, TCP_PEER, 'send', there, '5001', String(TCP_BYTES));
+        await guest.run(`${PYTHON} '${TCP_PEER}' send ${here} 5001 ${TCP_BYTES}`, 60_000);
+      } finally {
+        await node.stop();
+      }
+      const stats = node.stats!;
+      const counted = await kernelPackets();
+      expect(counted.get(0x101), 'what we sent, the kernel took').toBe(stats.out.encrypted);
+      expect(counted.get(0x202), 'what the kernel sent, we took').toBe(stats.in.decrypted);
+      expect(stats.in.esp).toBe(stats.in.decrypted);
+      expect([stats.out.drops, stats.in.drops, stats.xfrm]).toEqual([{}, {}, {}]);
+      expect(stats.out.encrypted).toBeGreaterThan(TCP_BYTES / 1500);
+      expect(await xfrmStat(), 'no error that this did not provoke').toBe(before);
+    }, 90_000);
+  });
+});

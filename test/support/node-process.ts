@@ -1,0 +1,69 @@
+/**
+ * `esplane node` as a process of its own, and what it says as JSON lines.
+ * @module
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import type { RunningStats } from '../../src/cli/running-node.ts';
+
+const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
+const START_MS = 20_000;
+
+export class NodeProcess {
+  readonly process: ChildProcess;
+  /** Lines of standard error. */
+  errors = '';
+  /** The last report. */
+  stats: RunningStats | undefined;
+
+  private constructor(child: ChildProcess) {
+    this.process = child;
+  }
+
+  /** Starts it and waits until it runs. @throws {Error} with what it said when it ends before */
+  static async start(config: string, ...args: readonly string[]): Promise<NodeProcess> {
+    const child = spawn(
+      process.execPath,
+      [MAIN, 'node', '--config', config, '--json', '--stats', '0.2', ...args],
+      {
+        stdio: ['ignore', 'pipe', 'pipe'],
+      },
+    );
+    const node = new NodeProcess(child);
+    child.stderr!.on('data', (bytes: Buffer) => {
+      node.errors += bytes.toString();
+    });
+    await new Promise<void>((resolve, reject) => {
+      const timer = setTimeout(() => {
+        child.kill('SIGKILL');
+        reject(new Error(`esplane node does not start: ${node.errors}`));
+      }, START_MS);
+      createInterface({ input: child.stdout! }).on('line', (line) => {
+        const said = JSON.parse(line) as { event: string; stats?: RunningStats };
+        if (said.event === 'ready') {
+          clearTimeout(timer);
+          resolve();
+        } else if (said.event === 'stats') node.stats = said as unknown as RunningStats;
+        else if (said.event === 'stopped') node.stats = said.stats!;
+      });
+      child.once('close', () => {
+        clearTimeout(timer);
+        reject(new Error(`esplane node ended: ${node.errors}`));
+      });
+    });
+    return node;
+  }
+
+  /** Ends it in order. @returns its last statistics */
+  async stop(): Promise<RunningStats> {
+    if (this.process.exitCode === null) {
+      const closed = once(this.process, 'close');
+      this.process.kill('SIGTERM');
+      await closed;
+    }
+    if (this.process.exitCode !== 0) throw new Error(`ended with ${this.process.exitCode}: ${this.errors}`);
+    return this.stats!;
+  }
+}
