@@ -7,7 +7,7 @@ import { accessSync, constants, existsSync, readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { nativeProblem } from '../crypto/native.ts';
 import { addon, addonProblem } from '../native/addon.ts';
-import { say } from './output.ts';
+import { printLine } from './output.ts';
 import { paintFor } from './paint.ts';
 
 const EXAMPLE = `
@@ -63,7 +63,7 @@ export function doctorCommand(program: Command): void {
     .addHelpText('after', EXAMPLE)
     .action(({ json }: { json?: boolean }) => {
       const findings = examine();
-      if (json) for (const finding of findings) say(JSON.stringify(finding));
+      if (json) for (const finding of findings) printLine(JSON.stringify(finding));
       else print(findings);
     });
 }
@@ -72,8 +72,8 @@ function print(findings: readonly Finding[]): void {
   const paint = paintFor(process.stdout);
   const width = Math.max(...findings.map(({ what }) => what.length));
   for (const { what, ok, found, for: use, remedy } of findings) {
-    say(`${ok ? paint.green('ok     ') : paint.yellow('missing')}  ${what.padEnd(width)}  ${found}`);
-    if (!ok) say(`${' '.repeat(9)}${' '.repeat(width)}  for ${use}${remedy ? `: ${remedy}` : ''}`);
+    printLine(`${ok ? paint.green('ok     ') : paint.yellow('missing')}  ${what.padEnd(width)}  ${found}`);
+    if (!ok) printLine(`${' '.repeat(9)}${' '.repeat(width)}  for ${use}${remedy ? `: ${remedy}` : ''}`);
   }
 }
 

@@ -7,7 +7,7 @@ import { InvalidArgumentError } from 'commander';
 import { ENGINE_NAMES, type EngineName } from './engine.ts';
 import { type NodeConfig, readNodeConfig } from './node-config.ts';
 import { loadPlan } from './node-plan.ts';
-import { say } from './output.ts';
+import { printLine } from './output.ts';
 import { onSignals } from './signals.ts';
 import { startNode } from './start-node.ts';
 import { StatsPrinter } from './stats-line.ts';
@@ -85,7 +85,7 @@ function check(config: NodeConfig, json: boolean): void {
     policies: plan.policies.length,
     pods: pods.length,
   };
-  say(
+  printLine(
     json
       ? JSON.stringify({ event: 'check', ...summary })
       : `${config.name}: ${summary.sas} SAs, ${summary.policies} policies, ${config.outside.link} on ${config.outside.address}`,

@@ -44,6 +44,11 @@ export class Output {
   }
 }
 
+/** Writes one line of a result to standard output at once, for commands that run on. */
+export function printLine(text: string): void {
+  process.stdout.write(`${text}\n`);
+}
+
 /** Says something to the person at the terminal: standard error, one line. */
 export function say(text: string): void {
   process.stderr.write(`${text}\n`);

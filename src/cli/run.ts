@@ -12,7 +12,7 @@ import { secureBytes } from '../base/rng.ts';
 import { addEngineOption, type EngineName } from './engine.ts';
 import { secondsArgument } from './node.ts';
 import { type NodeConfig, parseNodeConfig } from './node-config.ts';
-import { say } from './output.ts';
+import { printLine } from './output.ts';
 import { onSignals } from './signals.ts';
 import { type RunningNode, startNode } from './start-node.ts';
 import { StatsPrinter } from './stats-line.ts';
@@ -96,7 +96,7 @@ async function run(options: Options): Promise<void> {
       printer.ready(node.facts);
     }
     if (isStopping) stop();
-    if (!options.json) say(whatToTry(network));
+    if (!options.json) printLine(whatToTry(network));
     const every = setInterval(() => printer.stats(nodes.flatMap((node) => node.stats() ?? [])), 1000);
     const limit = options.duration ? setTimeout(stop, options.duration * 1000) : undefined;
     try {

@@ -2,7 +2,7 @@
  * Prints what running nodes report: JSON lines, or a live line on a terminal and a table at the end.
  * @module
  */
-import { grouped, say } from './output.ts';
+import { grouped, printLine } from './output.ts';
 import type { ReadyFacts, RunningStats } from './running-node.ts';
 
 export class StatsPrinter {
@@ -13,11 +13,13 @@ export class StatsPrinter {
   /** @param json one object a line, on standard output */
   constructor(json: boolean) {
     this.#json = json;
+    // Nobody reads any more: end, which also removes what was made.
+    process.stdout.on('error', () => process.exit(0));
   }
 
   ready(facts: ReadyFacts): void {
     if (this.#json) {
-      say(JSON.stringify({ event: 'ready', ...facts }));
+      printLine(JSON.stringify({ event: 'ready', ...facts }));
       return;
     }
     const { name, inside, insideMtu, outside, outsideMtu, cipher } = facts;
@@ -29,7 +31,7 @@ export class StatsPrinter {
   /** Reports at intervals. */
   stats(nodes: readonly RunningStats[]): void {
     if (this.#json) {
-      for (const stats of nodes) say(JSON.stringify({ event: 'stats', ...stats }));
+      for (const stats of nodes) printLine(JSON.stringify({ event: 'stats', ...stats }));
       return;
     }
     if (!process.stderr.isTTY) return;
@@ -53,16 +55,16 @@ export class StatsPrinter {
   /** The end. */
   stopped(nodes: readonly RunningStats[]): void {
     if (this.#json) {
-      for (const stats of nodes) say(JSON.stringify({ event: 'stopped', stats }));
+      for (const stats of nodes) printLine(JSON.stringify({ event: 'stopped', stats }));
       return;
     }
     if (this.#isLive) process.stderr.write('\n');
     for (const { node, out, in: into } of nodes) {
-      say(
+      printLine(
         `${node}: ${grouped(out.encrypted)} packets encrypted, ${grouped(into.decrypted)} decrypted, ${grouped(out.clear)} sent in the clear`,
       );
       for (const [reason, count] of Object.entries({ ...out.drops, ...into.drops }))
-        say(`  ${grouped(count)} dropped: ${reason}`);
+        printLine(`  ${grouped(count)} dropped: ${reason}`);
     }
   }
 }

@@ -3,7 +3,7 @@
  * size both ways, and afterwards both sides have counted the same.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -62,12 +62,14 @@ needs([ADDON, ROOT, ...UML_NEEDS], 'live against the kernel', () => {
 
   beforeAll(async () => {
     guest = await LiveGuest.boot(600_000);
+    // The guest has a /tmp of its own, and sees this folder.
+    copyFileSync(TCP_PEER, join(guest.folder, 'tcp-peer.py'));
     await guest.run(
       `ip addr add 10.244.2.1/24 dev lo; ip addr add fd44:2::1/64 dev lo nodad
        ip route add 10.244.1.0/24 dev vec0 src 10.244.2.1 via 192.0.2.1
        ip -6 route add fd44:1::/64 dev vec0 src fd44:2::1 via fd00:2::1
-       ${PYTHON} '${TCP_PEER}' serve 5001 1000 > /dev/null 2>&1 &
-       ${PYTHON} '${TCP_PEER}' encap 4500 > /dev/null 2>&1 &
+       ${PYTHON} tcp-peer.py serve 5001 1000 > /dev/null 2>&1 &
+       ${PYTHON} tcp-peer.py encap 4500 > /dev/null 2>&1 &
        sleep 1`,
     );
     children.push(
@@ -153,7 +155,7 @@ needs([ADDON, ROOT, ...UML_NEEDS], 'live against the kernel', () => {
           `for size in 0 1 500 1300; do ping -c 2 -i 0.2 -W 5 -s $size -I ${there} ${here} || exit 1; done`,
         );
         guest.host(PYTHON, TCP_PEER, 'send', there, '5001', String(TCP_BYTES));
-        await guest.run(`${PYTHON} '${TCP_PEER}' send ${here} 5001 ${TCP_BYTES}`, 60_000);
+        await guest.run(`${PYTHON} tcp-peer.py send ${here} 5001 ${TCP_BYTES}`, 60_000);
       } finally {
         await node.stop();
       }

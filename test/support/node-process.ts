@@ -33,7 +33,7 @@ export class NodeProcess {
     );
     const node = new NodeProcess(child);
     child.stderr!.on('data', (bytes: Buffer) => {
-      node.errors += bytes.toString();
+      node.errors = (node.errors + bytes.toString()).slice(-2000);
     });
     await new Promise<void>((resolve, reject) => {
       const timer = setTimeout(() => {
