@@ -56,10 +56,10 @@ napi_value udp_open(napi_env env, napi_callback_info info) {
   if (fd < 0) return number(env, -errno);
   make_room(fd);
   bool good = mark == 0 || set(fd, SOL_SOCKET, SO_MARK, mark);
-  // DF, as Linux sets it on ESP that carries packets with DF; what does not fit the path is told by EMSGSIZE.
+  // DF on what fits, as Linux sets it on ESP that carries packets with DF; longer datagrams are cut.
   good = good && (v6 ? set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1) && set(fd, IPPROTO_IPV6, IPV6_RECVTCLASS, 1) &&
-                           set(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_DO)
-                     : set(fd, IPPROTO_IP, IP_RECVTOS, 1) && set(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DO));
+                           set(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_WANT)
+                     : set(fd, IPPROTO_IP, IP_RECVTOS, 1) && set(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_WANT));
   good = good && (i32_of(env, argv[3]) == 0 || set(fd, SOL_UDP, UDP_GRO, 1));
   if (!good) return number(env, fail(fd));
   sockaddr_in6 to;

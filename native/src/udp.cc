@@ -101,7 +101,9 @@ napi_value udp_send(napi_env env, napi_callback_info info) {
       sent->failed++;
       continue;
     }
-    if (batch.length[i] > mtu) {
+    // The kernel cuts a datagram that is too long for the path, where its header allows it; one by itself, then.
+    const bool is_long = batch.length[i] > mtu;
+    if (is_long && (outer.v6 || (packet[6] & 0x40) != 0)) {
       sent->too_big++;
       continue;
     }
@@ -111,7 +113,7 @@ napi_value udp_send(napi_env env, napi_callback_info info) {
     const socklen_t to_len = to_sockaddr(outer.dst, outer.v6, load16(packet + outer.header + 2), &to);
     if (used > 0) {
       Message& last = messages[used - 1];
-      if (last.open && payload <= last.size && payload > 0 && last.tos == outer.tos &&
+      if (last.open && !is_long && payload <= last.size && payload > 0 && last.tos == outer.tos &&
           parcels[used - 1].packets < kMostSegments && last.payload + payload <= kMostPayload &&
           used_parts < sizeof parts / sizeof *parts && memcmp(&last.to, &to, sizeof to) == 0) {
         parts[used_parts++] = {const_cast<uint8_t*>(packet) + skip, payload};
@@ -128,7 +130,7 @@ napi_value udp_send(napi_env env, napi_callback_info info) {
     message.to = to;
     message.size = message.payload = payload;
     message.tos = outer.tos;
-    message.open = may_segment && payload > 0;
+    message.open = may_segment && !is_long && payload > 0;
     parts[used_parts] = {const_cast<uint8_t*>(packet) + skip, payload};
     msghdr& h = headers[used].msg_hdr;
     memset(&h, 0, sizeof h);

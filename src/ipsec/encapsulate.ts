@@ -140,7 +140,9 @@ export class Encapsulator {
     const outerLen = isTunnel ? sa.outer.length : udpLen;
     const before = outerLen + esp.HEADER_LEN + suite.ivLen;
     const total = len + before + behind;
-    if (total > sa.pathMtu || total > 0xffff) return TOO_BIG;
+    if (total > 0xffff) return TOO_BIG;
+    // What may be cut is cut after ESP, by whoever sends it (Linux xfrm4_tunnel_check_size, xfrm6_tunnel_check_size).
+    if (total > sa.pathMtu && !mayBeCut(slab, at, len, isV4, config.dst.length === 4)) return TOO_BIG;
     // 2.
     if (sa.life.expired()) {
       sa.gone = true;
@@ -243,6 +245,12 @@ export class Encapsulator {
     for (let k = 0; k < len; k++) slab[at + k] = this.#pool[this.#poolAt + k]!;
     this.#poolAt += len;
   }
+}
+
+/** IPv4 that allows it; of IPv6 what every link must carry, in an outer header that can be cut. */
+function mayBeCut(slab: Uint8Array, at: number, len: number, isV4: boolean, outerIsV4: boolean): boolean {
+  if (isV4) return (ipv4.fragmentField(slab, at) & ipv4.DF) === 0;
+  return len <= ipv6.MIN_MTU && !outerIsV4;
 }
 
 /** As in Linux a selector is of one IP version, even one of length 0. A receiver is not as strict. */

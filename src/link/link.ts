@@ -23,6 +23,8 @@ export interface Link {
   readonly medium: 'ip' | 'ethernet';
   /** Longest IP packet it carries, in bytes. An Ethernet header comes on top. */
   readonly mtu: number;
+  /** Cuts packets above its MTU by itself, where their header allows it. */
+  readonly cuts?: boolean;
   /**
    * Sends the packets of the batch whose verdict is PASS, in order.
    * @returns how many of them were taken; the rest met a full queue, or a closed link, and may be sent again. A

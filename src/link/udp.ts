@@ -45,6 +45,7 @@ export function openUdp(options: UdpOptions): DeviceLink {
 }
 
 class UdpLink extends SocketLink {
+  readonly cuts = true;
   readonly #address: Address;
   readonly #port: number;
   readonly #segment: 0 | 1;

@@ -12,8 +12,6 @@
  *
  * Stricter than Linux in one point: a marked packet that no policy matches is dropped even where the default
  * policy that Cilium installs for it is missing. It never leaves in the clear.
- *
- * **Not** done: fragmenting what is too big, and telling the sender by ICMP.
  * @module
  */
 import { equalBytes } from '../base/bytes.ts';

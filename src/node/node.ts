@@ -11,12 +11,13 @@
  * outside, so the same calls give the same packets.
  * @module
  */
-import { equalBytes } from '../base/bytes.ts';
+import { equalBytes, u32 } from '../base/bytes.ts';
 import type { Clock } from '../base/clock.ts';
 import { EsplaneError } from '../base/errors.ts';
 import type { RandomBytes } from '../base/rng.ts';
 import type { Engine } from '../crypto/engine.ts';
 import { Decapsulator } from '../ipsec/decapsulate.ts';
+import { dropCode } from '../ipsec/drop.ts';
 import { Encapsulator } from '../ipsec/encapsulate.ts';
 import { SecurityAssociation } from '../ipsec/sa.ts';
 import type { SaConfig } from '../ipsec/sa-config.ts';
@@ -30,13 +31,17 @@ import { DECISIONS, UNDECIDED } from './decisions.ts';
 import { Deliverer, type Outlet } from './deliver.ts';
 import { ARRIVED, Inbound } from './inbound.ts';
 import { Interceptor } from './intercept.ts';
+import { addressLen, srcAt } from './ip.ts';
 import { RouteTable } from './routes.ts';
 import { DirectionCounters, type NodeStats, report } from './stats.ts';
+import { TooBig } from './too-big.ts';
 import { TAKEN } from './verdict.ts';
 
 /** Packets put together from fragments that are decapsulated in one go. */
 const WHOLE_CAPACITY = 4;
 const MAX_PACKET = 0xffff;
+const OUT_TOO_BIG = dropCode('out-too-big');
+const TOO_BIG = dropCode('too-big');
 
 /**
  * Looks on at every stage of a batch; for traces, not for counting. Batches are borrowed, and not to be changed.
@@ -88,6 +93,8 @@ export class Node {
   #plan: AgentPlan | undefined;
   readonly #encapsulator: Encapsulator;
   readonly #deliverer: Deliverer;
+  readonly #tooBig: TooBig;
+  readonly #answers = new Batch({ capacity: 1 });
   readonly #pods: (Outlet | undefined)[] = [];
   readonly #out = new DirectionCounters();
   readonly #in = new DirectionCounters();
@@ -117,6 +124,9 @@ export class Node {
     this.#encapsulator = new Encapsulator(this.sad, engine, capacity, random);
     this.decapsulator = new Decapsulator(this.sad, engine, capacity);
     this.#deliverer = new Deliverer(capacity);
+    const id = new Uint8Array(4);
+    random(id);
+    this.#tooBig = new TooBig(outside.mtu, u32(id, 0));
     this.applyPlan(plan);
     outside.receive((batch) => this.fromOutside(batch));
   }
@@ -206,8 +216,10 @@ export class Node {
     this.#encapsulator.run(batch);
     this.#observer?.leaving?.(this, batch);
     const local = this.#deliverer.run(batch, pod, this.#pods);
+    const cut = this.#outside.cuts ? 0 : this.#tooBig.cut(batch, this.#outside);
     const sent = this.#outside.send(batch);
-    this.#countOut(batch, decision, local, sent);
+    this.#countOut(batch, decision, local, cut + sent);
+    this.#answer(batch);
   }
 
   /**
@@ -231,12 +243,32 @@ export class Node {
       this.#pods,
       this.sad.sas,
       this.inbound.reassembler.stats,
+      this.#tooBig.stats,
     );
   }
 
   /** Closes the link outside. */
   close(): void {
     this.#outside.close();
+  }
+
+  /** Tells the senders of what was dropped because it is too long. */
+  #answer(batch: Batch): void {
+    for (let i = 0; i < batch.count; i++) {
+      const verdict = batch.verdict[i]!;
+      if (verdict !== OUT_TOO_BIG && verdict !== TOO_BIG) continue;
+      const { slab } = batch;
+      const at = batch.offset[i]!;
+      const route = this.routes.lookup(slab, srcAt(slab, at), addressLen(slab, at));
+      const pod = route?.kind === 'pod' ? this.#pods[route.pod] : undefined;
+      if (!pod) continue;
+      const sa = this.sad.sas[batch.sa[i]!];
+      const answer = this.#tooBig.answer(slab, at, batch.length[i]!, sa, this.#clock.now());
+      if (!answer) continue;
+      this.#answers.clear();
+      this.#answers.push(answer);
+      pod.link.send(this.#answers);
+    }
   }
 
   /** Counts packets that left pods. */

@@ -9,6 +9,7 @@ import { type Batch, PASS } from '../wire/packet.ts';
 import type { ReassemblyStats } from '../wire/reassembly.ts';
 import { DECISIONS, type Decision } from './decisions.ts';
 import type { Outlet } from './deliver.ts';
+import type { TooBigStats } from './too-big.ts';
 import { TAKEN } from './verdict.ts';
 
 /** Verdicts are bytes. */
@@ -70,6 +71,8 @@ export interface NodeStats {
   readonly pods: readonly { readonly name: string; readonly delivered: number; readonly refused: number }[];
   readonly sas: readonly SaReport[];
   readonly reassembly: Readonly<ReassemblyStats>;
+  /** What became of packets that did not fit. */
+  readonly tooBig: Readonly<TooBigStats>;
 }
 
 /** Counters of one direction. */
@@ -104,6 +107,7 @@ export function report(
   pods: readonly (Outlet | undefined)[],
   sas: readonly (SecurityAssociation | undefined)[],
   reassembly: Readonly<ReassemblyStats>,
+  tooBig: Readonly<TooBigStats>,
 ): NodeStats {
   const decided: Partial<Record<Decision, number>> = {};
   DECISIONS.forEach(({ name }, code) => {
@@ -144,6 +148,7 @@ export function report(
     ),
     sas: sas.flatMap((sa) => (sa ? [saReport(sa)] : [])),
     reassembly: { ...reassembly },
+    tooBig: { ...tooBig },
   };
 }
 

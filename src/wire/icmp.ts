@@ -136,6 +136,34 @@ export function emit(h: Header, out: Uint8Array, at = 0): number {
 }
 
 /**
+ * Makes the answer to a packet that is too long to go on: ICMP "fragmentation needed" (RFC 1191 §4) or ICMPv6 "packet
+ * too big" (RFC 4443 §3.2), with as much of the packet as a router sends back.
+ * @param packet a whole IP packet, from its header on
+ * @param from who answers, of the packet's family
+ * @param mtu the longest packet that goes on
+ */
+export function tooBigPacket(packet: Uint8Array, from: Address, mtu: number): Uint8Array {
+  const v6 = packet[0]! >>> 4 === 6;
+  const at = v6 ? ipv6.HEADER_LEN : ipv4.HEADER_LEN;
+  const quoted = packet.subarray(0, (v6 ? MOST_ERROR_V6 : MOST_ERROR_V4) - at - HEADER_LEN);
+  const src = packet.slice(v6 ? ipv6.SRC_AT : ipv4.SRC_AT, v6 ? ipv6.DST_AT : ipv4.DST_AT);
+  const answer = new Uint8Array(at + HEADER_LEN + quoted.length);
+  const to = { src: from, dst: src, reply: false, id: 0, seq: 0, data: quoted };
+  if (v6) emitV6(to, answer);
+  else emitV4(to, answer);
+  const kind = v6 ? { type: V6_PACKET_TOO_BIG, code: 0 } : { type: UNREACHABLE, code: FRAGMENTATION_NEEDED };
+  // The MTU is 32 bits in ICMPv6 and the low 16 of the same word in ICMP.
+  emit({ ...kind, checksum: 0, echoId: v6 ? mtu >>> 16 : 0, echoSeq: mtu & 0xffff }, answer, at);
+  answer.set(quoted, at + HEADER_LEN);
+  fillTransport(answer, 0, v6 ? PROTOCOL_V6 : PROTOCOL, at, answer.length);
+  return answer;
+}
+
+/** Longest ICMP error: what every host takes (RFC 1812 §4.3.2.3, RFC 4443 §2.4). */
+const MOST_ERROR_V4 = 576;
+const MOST_ERROR_V6 = 1280;
+
+/**
  * Makes a whole IP packet with an echo request or reply, checksums filled.
  * @throws {RangeError} when the addresses are of different families
  * @example

@@ -22,6 +22,8 @@ import { type Fault, WireError } from '../base/errors.ts';
 import type { FieldSpec } from './field.ts';
 
 export const HEADER_LEN = 40;
+/** Every link carries packets of this length (RFC 8200 §5). */
+export const MIN_MTU = 1280;
 /** Payload length is a 16-bit field; the fixed header does not count. */
 export const MAX_PAYLOAD = 0xffff;
 export const ADDRESS_LEN = 16;
