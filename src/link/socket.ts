@@ -33,8 +33,11 @@ const { EAGAIN, EINTR, ENETDOWN, ENOBUFS, ENOMEM } = constants.errno;
 /** Nothing waits, or the interface is down for a while; everything else is the end. */
 const TRANSIENT: readonly number[] = [EAGAIN, EINTR, ENETDOWN, ENOBUFS, ENOMEM];
 
-/** Longest packet that a slot has room for when the MTU is a usual one. */
-const USUAL_PACKET = 2048;
+/**
+ * Every slot has room for the longest packet: the kernel puts fragments together before a socket sees them. Pages of
+ * the slab that nothing was written to cost no memory.
+ */
+const MAX_PACKET = 0xffff;
 
 export abstract class SocketLink implements DeviceLink {
   readonly name: string;
@@ -57,7 +60,7 @@ export abstract class SocketLink implements DeviceLink {
     this.fd = fd;
     this.fds = [fd];
     this.mtu = mtu;
-    this.batch = new Batch({ capacity, maxPacket: Math.max(mtu, USUAL_PACKET) });
+    this.batch = new Batch({ capacity, maxPacket: MAX_PACKET });
   }
 
   /** Gives the batch to the kernel and fills {@link sent}. */

@@ -3,7 +3,8 @@
  * size both ways, and afterwards both sides have counted the same.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -168,5 +169,129 @@ needs([ADDON, ROOT, ...UML_NEEDS], 'live against the kernel', () => {
       expect(stats.out.encrypted).toBeGreaterThan(TCP_BYTES / 1500);
       expect(await xfrmStat(), 'no error that this did not provoke').toBe(before);
     }, 90_000);
+  });
+
+  describe('packets that do not fit', () => {
+    it('are cut after ESP on either side and put together on the other; with DF the sender is told', async () => {
+      const before = await xfrmStat();
+      const config = await setUp({ name: '', algorithm: gcm(16), extra: 'replay-window 32' });
+      // A TUN device that lets through what does not fit.
+      writeFileSync(
+        config,
+        readFileSync(config, 'utf8').replace('"device":"esp0"', '"device":"esp0","mtu":9000'),
+      );
+      const node = await NodeProcess.start(config);
+      const { here, there } = INNER[4];
+      try {
+        for (const size of [1472, 1600, 4000]) {
+          guest.host('ping', '-M', 'dont', '-c', '3', '-i', '0.05', '-W', '5', '-s', String(size), there);
+          await guest.run(`ping -M dont -c 3 -i 0.2 -W 5 -s ${size} -I ${there} ${here}`);
+        }
+        expect(() => guest.host('ping', '-M', 'do', '-c', '2', '-W', '2', '-s', '1470', there)).toThrow();
+        expect(guest.host('ip', 'route', 'get', there)).toMatch(/mtu 14[0-9][0-9]/);
+      } finally {
+        await node.stop();
+      }
+      const stats = node.stats!;
+      const counted = await kernelPackets();
+      expect(counted.get(0x101)).toBe(stats.out.encrypted);
+      expect(counted.get(0x202)).toBe(stats.in.decrypted);
+      expect(stats.tooBig.cut).toBeGreaterThan(10);
+      expect(stats.tooBig.icmpSent).toBeGreaterThan(0);
+      expect(await xfrmStat()).toBe(before);
+    }, 60_000);
+  });
+
+  describe('rotation', () => {
+    it('replaces states under traffic without a loss', async () => {
+      const before = await xfrmStat();
+      const one = { name: '', algorithm: gcm(16), extra: 'replay-window 32' };
+      const config = await setUp(one);
+      const node = await NodeProcess.start(config);
+      const { there } = INNER[4];
+      const [us, kernel] = OUTER[4];
+      const pinging = spawn('ip', ['netns', 'exec', guest.netns, 'ping', '-i', '0.01', '-w', '8', there]);
+      let said = '';
+      pinging.stdout.on('data', (bytes: Buffer) => {
+        said += bytes.toString();
+      });
+      const ended = once(pinging, 'close');
+      try {
+        const text = readFileSync(join(folder, 'state'), 'utf8');
+        const key = `0x${'d3'.repeat(16)}${SALT}`;
+        const add = (src: string, dst: string, spi: number) =>
+          `ip xfrm state add src ${src} dst ${dst} proto esp spi ${spi} reqid 1 mode tunnel replay-window 32 aead 'rfc4106(gcm(aes))' ${key} 128 sel src 0.0.0.0/0 dst 0.0.0.0/0`;
+        // Both receive with the new key before either sends with it.
+        await guest.run(`${add(us, kernel, 0x103)}`);
+        const fresh = await guest.run('ip xfrm state');
+        const block = (spi: string, all: string) =>
+          all.split(/^(?=src )/m).find((state) => state.includes(spi))!;
+        const newOut = block('0x00000103', fresh);
+        const newIn = newOut
+          .replace(`src ${us} dst ${kernel}`, `src ${kernel} dst ${us}`)
+          .replace('0x00000103', '0x00000204');
+        const reload = async (states: string) => {
+          writeFileSync(join(folder, 'state'), states);
+          node.process.kill('SIGHUP');
+          await new Promise((resolve) => setTimeout(resolve, 700));
+        };
+        await reload(text + newIn);
+        await guest.run(
+          `${add(kernel, us, 0x204)}; ip xfrm state delete src ${kernel} dst ${us} proto esp spi 0x202`,
+        );
+        await reload(
+          newOut +
+            text
+              .split(/^(?=src )/m)
+              .slice(1)
+              .join('') +
+            newIn,
+        );
+        await reload(newOut + newIn);
+        await guest.run(`ip xfrm state delete src ${us} dst ${kernel} proto esp spi 0x101`);
+        await ended;
+      } finally {
+        pinging.kill();
+        await node.stop();
+      }
+      expect(said).toMatch(/ 0% packet loss/);
+      expect(Number(/(\d+) packets transmitted/.exec(said)![1])).toBeGreaterThan(100);
+      expect([node.stats!.out.drops, node.stats!.in.drops]).toEqual([{}, {}]);
+      expect(node.stats!.sas.map(({ spi }) => spi).sort()).toEqual([0x103, 0x204]);
+      expect(await xfrmStat()).toBe(before);
+    }, 60_000);
+  });
+
+  describe('errors on purpose', () => {
+    it('are counted on both sides under the same names', async () => {
+      const one = { name: '', algorithm: gcm(16), extra: 'replay-window 32' };
+      const config = await setUp(one);
+      const node = await NodeProcess.start(config);
+      const { here, there } = INNER[4];
+      const [us, kernel] = OUTER[4];
+      const count = async (name: string) =>
+        Number(new RegExp(`${name}\\s+(\\d+)`).exec(await xfrmStat())![1]);
+      try {
+        const [noStates, protoError] = [await count('XfrmInNoStates'), await count('XfrmInStateProtoError')];
+        // The kernel forgets our state: what we send finds none.
+        await guest.run(`ip xfrm state delete src ${us} dst ${kernel} proto esp spi 0x101`);
+        expect(() => guest.host('ping', '-c', '3', '-i', '0.1', '-W', '1', there)).toThrow();
+        expect(await count('XfrmInNoStates')).toBe(noStates + 3);
+        // And takes it back with another key: what we send does not verify, nor what it sends to us.
+        const other = `aead 'rfc4106(gcm(aes))' 0x${'ee'.repeat(16)}${SALT} 128`;
+        const add = (src: string, dst: string, spi: number) =>
+          `ip xfrm state add src ${src} dst ${dst} proto esp spi ${spi} reqid 1 mode tunnel replay-window 32 ${other} sel src 0.0.0.0/0 dst 0.0.0.0/0`;
+        await guest.run(
+          `${add(us, kernel, 0x101)}; ip xfrm state delete src ${kernel} dst ${us} proto esp spi 0x202; ${add(kernel, us, 0x202)}`,
+        );
+        expect(() => guest.host('ping', '-c', '4', '-i', '0.1', '-W', '1', there)).toThrow();
+        expect(await count('XfrmInStateProtoError')).toBe(protoError + 4);
+        await guest.run(`ping -c 5 -i 0.2 -W 1 -I ${there} ${here} || true`);
+      } finally {
+        await node.stop();
+      }
+      expect(node.stats!.xfrm).toEqual({ XfrmInStateProtoError: 5 });
+      expect(node.stats!.sas.find(({ spi }) => spi === 0x202)!.failed).toBe(5);
+    }, 60_000);
   });
 });
