@@ -1,13 +1,14 @@
 /**
- * `npm run bench -- codec`: whole encapsulation and decapsulation, by backend and packet size.
+ * `npm run bench -- codec`: whole encapsulation and decapsulation, by backend, packet size, batch and number of SAs.
  *
  * The work of one packet: sequence number or window, padding, outer header, cipher. The yardstick is the same
- * backend's cipher alone, over the same bytes.
+ * engine's cipher alone over the same sizes: for the addon's engines a bare C loop, for the others their own loop over
+ * a job table. Packets are put back before every round, outside the clock.
  * @module
  */
-import b from 'benny';
 import { seededBytes } from '../dist/base/rng.js';
 import { JobTable } from '../dist/crypto/engine.js';
+import { NativeEngine, nativeProblem } from '../dist/crypto/native.js';
 import { NobleEngine } from '../dist/crypto/noble.js';
 import { NodeEngine } from '../dist/crypto/node.js';
 import { Decapsulator } from '../dist/ipsec/decapsulate.js';
@@ -16,166 +17,210 @@ import { SecurityAssociation } from '../dist/ipsec/sa.js';
 import { Sad } from '../dist/ipsec/sad.js';
 import { Batch } from '../dist/wire/packet.js';
 import { captureSa, innerPacket } from './lib/esp-capture.mjs';
+import { median } from './lib/machine.mjs';
 
 const SIZES = [64, 256, 576, 1400, 9000];
-const BATCHES = [1, 8, 32, 256];
-const ENGINES = [() => new NodeEngine(), () => new NobleEngine()];
+const BATCHES = [1, 8, 32, 64, 256];
+const NATIVE = ['ipsec-mb', 'openssl'];
+const MAX_PACKET = 9200;
+const ICV = 16;
 
-/** @param quick only the batch of 32, for CI */
-export async function codec({ quick = false }) {
-  agree();
-  const rows = [];
-  for (const size of SIZES) {
-    for (const batch of quick ? [32] : BATCHES) {
-      const cases = ENGINES.flatMap((makeEngine) => casesOf(makeEngine, size, batch));
-      const summary = await b.suite(
-        `codec: ${size} bytes, batch ${batch}`,
-        ...cases.map(({ label, run }) => b.add(label, run)),
-      );
-      const nsOf = (label) => 1e9 / summary.results.find((result) => result.name === label).ops / batch;
-      for (const { label, op, engine, yardstick } of cases) {
-        if (yardstick === undefined) continue;
-        const ns = nsOf(label);
-        const cipher = nsOf(yardstick);
-        rows.push({
-          bench: 'codec',
-          op,
-          engine,
-          size,
-          batch,
-          nsPerPacket: Math.round(ns),
-          packetsPerSecond: Math.round(1e9 / ns),
-          gbps: Number(((size * 8) / ns).toFixed(2)),
-          yardstickNs: Math.round(cipher),
-          ratio: Number((ns / cipher).toFixed(2)),
-        });
-      }
-    }
-  }
-  return rows;
-}
-
-/** The SA of the benchmark in a database of its own. */
-function setUp(engine, capacity) {
-  const random = seededBytes(1);
-  const sad = new Sad('source');
-  const index = sad.add(new SecurityAssociation(captureSa(), engine, { random }));
-  return { sad, index, random, batch: new Batch({ capacity, maxPacket: 9200 }) };
-}
-
-function casesOf(makeEngine, size, capacity) {
-  const inner = innerPacket(size);
-  const { name } = makeEngine();
-  const seal = `${name}: encapsulate`;
-  const open = `${name}: decapsulate`;
+/** Engines that this host has, the quickest first. */
+function engines() {
   return [
-    {
-      label: seal,
-      op: 'seal',
-      engine: name,
-      yardstick: `${name}: cipher alone, seal`,
-      run: () => {
-        const engine = makeEngine();
-        const { sad, index, random, batch } = setUp(engine, capacity);
-        const encapsulator = new Encapsulator(sad, engine, capacity, random);
-        return () => {
-          fill(batch, inner, index);
-          encapsulator.run(batch);
-        };
-      },
-    },
-    {
-      label: open,
-      op: 'open',
-      engine: name,
-      yardstick: `${name}: cipher alone, open`,
-      run: () => {
-        const engine = makeEngine();
-        const { sad, index, random, batch } = setUp(engine, capacity);
-        const encapsulator = new Encapsulator(sad, engine, capacity, random);
-        fill(batch, inner, index);
-        encapsulator.run(batch);
-        const sent = Array.from({ length: capacity }, (_, i) => batch.copy(i));
-        const decapsulator = new Decapsulator(sad, engine, capacity);
-        const { window } = sad.sas[index];
-        return () => {
-          batch.clear();
-          for (let i = 0; i < capacity; i++) batch.push(sent[i]);
-          // The same packets again and again: the window is set back before them.
-          window.startBefore(0, 1);
-          decapsulator.run(batch);
-        };
-      },
-    },
-    { label: `${name}: cipher alone, seal`, run: () => cipherAlone(makeEngine(), inner, capacity, 'seal') },
-    { label: `${name}: cipher alone, open`, run: () => cipherAlone(makeEngine(), inner, capacity, 'open') },
+    ...NATIVE.filter((name) => nativeProblem(name) === undefined).map((name) => () => new NativeEngine(name)),
+    () => new NodeEngine(),
+    () => new NobleEngine(),
   ];
 }
 
-function fill(batch, packet, index) {
-  batch.clear();
-  for (let i = 0; i < batch.capacity; i++) batch.sa[batch.push(packet)] = index;
+/** @param quick two sizes and one batch, for CI */
+export async function codec({ quick = false, log }) {
+  for (const name of NATIVE) {
+    const problem = nativeProblem(name);
+    if (problem !== undefined) log(`no rows for ${name}: ${problem}`);
+  }
+  agree();
+  const rows = [];
+  for (const size of quick ? [64, 1400] : SIZES) {
+    for (const batch of quick ? [64] : BATCHES) rows.push(...measure(size, batch, 1, quick));
+    if (!quick) log(`  ${size} bytes`);
+  }
+  if (!quick)
+    for (const sas of [64, 4096]) for (const size of [64, 1400]) rows.push(...measure(size, 64, sas, quick));
+  return rows;
 }
 
-/** The backend's own loop over a table of jobs, and the copy that puts fresh packets into the slab. */
-function cipherAlone(engine, inner, capacity, op) {
-  const { sad, index, batch } = setUp(engine, capacity);
-  const sa = sad.sas[index];
-  const jobs = new JobTable(capacity);
-  const packet = new Uint8Array(inner.length + 16);
-  packet.set(inner);
-  const load = () => {
-    batch.clear();
-    for (let i = 0; i < capacity; i++) batch.push(packet);
+/** All engines in turn, round after round. */
+function measure(size, batch, sas, quick) {
+  const makers = engines().filter((_, k) => sas === 1 || k < NATIVE.length);
+  const cases = makers.flatMap((make) => casesOf(make, size, batch, sas));
+  const rounds = quick ? 7 : 15;
+  for (const one of cases) one.warm();
+  for (let round = 0; round < rounds; round++) for (const one of cases) one.measure();
+  return cases.map(({ op, engine, times, yardsticks }) => {
+    const ns = median(times);
+    const yardstick = median(yardsticks);
+    return {
+      bench: 'codec',
+      op,
+      engine,
+      size,
+      batch,
+      sas,
+      nsPerPacket: Number(ns.toFixed(1)),
+      packetsPerSecond: Math.round(1e9 / ns),
+      gbps: Number(((size * 8) / ns).toFixed(2)),
+      yardstickNs: Number(yardstick.toFixed(1)),
+      ratio: Number(median(times.map((time, k) => time / yardsticks[k])).toFixed(2)),
+    };
+  });
+}
+
+/** `count` SAs with one key each, in a database of their own. */
+function setUp(engine, capacity, count) {
+  const random = seededBytes(1);
+  const sad = new Sad('source');
+  const config = captureSa();
+  const indices = Array.from({ length: count }, (_, k) =>
+    sad.add(new SecurityAssociation({ ...config, spi: config.spi + k }, engine, { random })),
+  );
+  return { sad, indices, random, batch: new Batch({ capacity, maxPacket: MAX_PACKET }) };
+}
+
+function casesOf(make, size, capacity, sas) {
+  return ['seal', 'open'].map((op) => {
+    const engine = make();
+    const { run, refill, cipherAlone } =
+      op === 'seal' ? sealing(engine, size, capacity, sas) : opening(engine, size, capacity, sas);
+    // About as long for every engine: noble is a hundred times slower.
+    const perRound = Math.max(
+      2,
+      Math.round((engine.name === 'noble' ? 20 : engine.name === 'node' ? 600 : 30_000) / capacity),
+    );
+    const timeOf = (rounds) => {
+      let spent = 0;
+      for (let k = 0; k < rounds; k++) {
+        refill();
+        const from = performance.now();
+        run();
+        spent += performance.now() - from;
+      }
+      return (spent * 1e6) / rounds / capacity;
+    };
+    const times = [];
+    const yardsticks = [];
+    return {
+      op,
+      engine: engine.name,
+      times,
+      yardsticks,
+      warm: () => {
+        timeOf(perRound * 2);
+        cipherAlone(perRound);
+      },
+      measure: () => {
+        times.push(timeOf(perRound));
+        yardsticks.push(cipherAlone(perRound));
+      },
+    };
+  });
+}
+
+function sealing(engine, size, capacity, sas) {
+  const inner = innerPacket(size);
+  const { sad, indices, random, batch } = setUp(engine, capacity, sas);
+  const encapsulator = new Encapsulator(sad, engine, capacity, random);
+  let turn = 0;
+  return {
+    refill() {
+      batch.clear();
+      for (let i = 0; i < capacity; i++) batch.sa[batch.push(inner)] = indices[turn++ % sas];
+    },
+    run: () => encapsulator.run(batch),
+    cipherAlone: cipherLoop('seal', engine, sad.sas[indices[0]].key, batch, size),
   };
-  load();
+}
+
+function opening(engine, size, capacity, sas) {
+  const { sad, indices, random, batch } = setUp(engine, capacity, sas);
+  const encapsulator = new Encapsulator(sad, engine, capacity, random);
+  const decapsulator = new Decapsulator(sad, engine, capacity);
+  const sent = [];
+  // As many batches as bring every SA once.
+  for (let k = 0; k < Math.max(1, sas / capacity); k++) {
+    batch.clear();
+    for (let i = 0; i < capacity; i++)
+      batch.sa[batch.push(innerPacket(size))] = indices[(k * capacity + i) % sas];
+    encapsulator.run(batch);
+    sent.push(Array.from({ length: capacity }, (_, i) => batch.copy(i)));
+  }
+  const used = indices.map((index) => sad.sas[index].window);
+  let turn = 0;
+  return {
+    refill() {
+      const packets = sent[turn++ % sent.length];
+      batch.clear();
+      for (let i = 0; i < capacity; i++) batch.push(packets[i]);
+      // The same packets again and again: windows are set back before them.
+      if (sas === 1) used[0].startBefore(0, 1);
+      else for (const window of used) window.startBefore(0, 1);
+    },
+    run: () => decapsulator.run(batch),
+    cipherAlone: cipherLoop('open', engine, sad.sas[indices[0]].key, batch, size),
+  };
+}
+
+/** Nanoseconds a packet of the cipher alone, over texts where a batch has them. */
+function cipherLoop(op, engine, key, { capacity, slotSize, headroom }, size) {
+  const own = new Batch({ capacity, maxPacket: MAX_PACKET });
+  const len = size + 2 + (-(size + 2) & 3);
+  if (engine instanceof NativeEngine) {
+    return (rounds) =>
+      engine.loop(op, key, own.slab, headroom, len, slotSize, capacity, rounds) / rounds / capacity;
+  }
+  const jobs = new JobTable(capacity);
   jobs.count = capacity;
   for (let i = 0; i < capacity; i++) {
-    jobs.key[i] = sa.key;
-    jobs.textAt[i] = batch.offset[i];
-    jobs.textLen[i] = inner.length;
-    jobs.icvLen[i] = 16;
+    jobs.key[i] = key;
+    jobs.textAt[i] = i * slotSize + headroom;
+    jobs.textLen[i] = len;
+    jobs.icvLen[i] = ICV;
     jobs.aadLen[i] = 8;
   }
-  if (op === 'seal') {
-    return () => {
-      load();
-      engine.seal(batch.slab, jobs);
-    };
-  }
-  engine.seal(batch.slab, jobs);
-  packet.set(batch.copy(0));
-  return () => {
-    load();
-    engine.open(batch.slab, jobs);
+  if (op === 'open') engine.seal(own.slab, jobs);
+  const sealed = op === 'open' ? own.slab.slice() : undefined;
+  return (rounds) => {
+    let spent = 0;
+    for (let k = 0; k < rounds; k++) {
+      if (sealed) own.slab.set(sealed);
+      const from = performance.now();
+      engine[op](own.slab, jobs);
+      spent += performance.now() - from;
+    }
+    return (spent * 1e6) / rounds / capacity;
   };
 }
 
-/** Nothing is timed before both backends make the same packets and open each other's. */
+/** Nothing is timed before all backends make the same packets and open each other's. */
 function agree() {
   for (const size of SIZES) {
-    const [first, second] = ENGINES.map((makeEngine) => {
-      const engine = makeEngine();
-      const { sad, index, random, batch } = setUp(engine, 4);
-      fill(batch, innerPacket(size), index);
+    const made = engines().map((make) => {
+      const engine = make();
+      const { sad, indices, random, batch } = setUp(engine, 4, 1);
+      for (let i = 0; i < 4; i++) batch.sa[batch.push(innerPacket(size))] = indices[0];
       new Encapsulator(sad, engine, 4, random).run(batch);
-      const sent = Array.from({ length: 4 }, (_, i) => batch.copy(i));
-      return { sent, open: (packets) => openAll(engine, sad, index, packets) };
+      return { name: engine.name, engine, sad, sent: Array.from({ length: 4 }, (_, i) => batch.copy(i)) };
     });
-    for (let i = 0; i < 4; i++) {
-      if (Buffer.compare(first.sent[i], second.sent[i]) !== 0)
-        throw new Error(`the backends differ at ${size} bytes`);
-    }
-    if (first.open(second.sent) !== 4 || second.open(first.sent) !== 4) {
-      throw new Error(`a backend does not open the other's packets of ${size} bytes`);
+    const [first] = made;
+    for (const { name, engine, sad, sent } of made) {
+      if (sent.some((packet, i) => Buffer.compare(packet, first.sent[i]) !== 0))
+        throw new Error(`${name} and ${first.name} differ at ${size} bytes`);
+      const batch = new Batch({ capacity: 4, maxPacket: MAX_PACKET });
+      for (const packet of first.sent) batch.push(packet);
+      new Decapsulator(sad, engine, 4).run(batch);
+      if (batch.verdict.some((verdict) => verdict !== 0))
+        throw new Error(`${name} does not open packets of ${size} bytes by ${first.name}`);
     }
   }
-}
-
-function openAll(engine, sad, index, packets) {
-  const batch = new Batch({ capacity: packets.length, maxPacket: 9200 });
-  for (const packet of packets) batch.push(packet);
-  sad.sas[index].window.startBefore(0, 1);
-  new Decapsulator(sad, engine, packets.length).run(batch);
-  return batch.verdict.filter((verdict) => verdict === 0).length;
 }

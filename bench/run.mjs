@@ -1,5 +1,5 @@
 /**
- * `npm run bench -- wire|replay|codec|decrypt [--json] [--quick] [--save]`
+ * `npm run bench -- wire|replay|codec|decrypt|tunnel [--json] [--quick] [--save]`
  *
  * Rows go to standard output, as a table or, with `--json`, one object a line; progress goes to standard error.
  * `--save` also writes `bench/results/NAME.json` with the machine's facts.
@@ -10,9 +10,10 @@ import { codec } from './codec.mjs';
 import { decrypt } from './decrypt.mjs';
 import { machine } from './lib/machine.mjs';
 import { replay } from './replay.mjs';
+import { tunnel } from './tunnel.mjs';
 import { wire } from './wire.mjs';
 
-const BENCHES = { wire, replay, codec, decrypt };
+const BENCHES = { wire, replay, codec, decrypt, tunnel };
 
 const flags = new Set(process.argv.slice(2).filter((word) => word.startsWith('--')));
 const names = process.argv.slice(2).filter((word) => !word.startsWith('--'));
