@@ -22,6 +22,9 @@ export class SystemError extends EsplaneError {
   }
 }
 
+/** Errors of Linux that Node has no name for. */
+const UNKNOWN_TO_NODE: Readonly<Record<number, string>> = { 77: 'EBADFD', 92: 'ENOPROTOOPT', 100: 'ENETDOWN' };
+
 const USUAL: Remedies = {
   EPERM: 'Run as root, or with CAP_NET_ADMIN and CAP_NET_RAW.',
   EACCES: 'Run as root, or with CAP_NET_ADMIN and CAP_NET_RAW.',
@@ -38,7 +41,7 @@ const USUAL: Remedies = {
  */
 export function check(result: number, syscall: string, remedies: Remedies = {}): number {
   if (result >= 0) return result;
-  const errno = getSystemErrorName(result);
+  const errno = UNKNOWN_TO_NODE[-result] ?? getSystemErrorName(result);
   throw new SystemError(
     errno,
     syscall,

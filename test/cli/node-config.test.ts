@@ -1,0 +1,40 @@
+import { describe, expect, it } from 'vitest';
+import { InputError } from '../../src/base/errors.ts';
+import { parseNodeConfig } from '../../src/cli/node-config.ts';
+
+const GOOD = `
+name: node-1
+outside: { link: udp, address: 192.168.0.1 }
+keys: keys
+nodes: nodes.json
+`;
+
+describe('parseNodeConfig', () => {
+  it('fills in what is left out, and finds files beside the configuration', () => {
+    const config = parseNodeConfig(GOOD, '/etc/esplane/node.yaml');
+    expect(config.keys).toEqual(['/etc/esplane/keys']);
+    expect(config.outside).toMatchObject({ port: 4500, mtu: 'auto', mark: 0 });
+    expect(config.inside).toMatchObject({ device: 'esp%d', offload: true, queues: 1, routes: true });
+    expect(config.crypto).toBe('auto');
+  });
+
+  it.each([
+    ['name: [', /node.yaml:\d+: no YAML/],
+    ['just text', /node.yaml: the file/],
+    [GOOD.replace('udp', 'tcp'), /outside\.link/],
+    [GOOD.replace('192.168.0.1', '192.168.0.1, port: 70000'), /outside\.port/],
+    [`${GOOD}inside: { addresses: [10.0.0.1.2/24] }`, /inside\.addresses\.0: is no prefix/],
+    [`${GOOD}inside: { mtu: 12 }`, /inside\.mtu/],
+    [`${GOOD}colour: red`, /colour/],
+    [`${GOOD}crypto: rot13`, /crypto/],
+    [GOOD.replace('keys: keys', ''), /keys and nodes belong together/],
+    [`${GOOD}xfrm: { state: a, policy: b }`, /SAs come from keys and nodes, or from xfrm/],
+    [
+      'name: a\noutside: { link: raw, address: 1.2.3.4 }\nxfrm: { state: a, policy: b }',
+      /which pods are here/,
+    ],
+  ])('says what is wrong: %#', (text, why) => {
+    expect(() => parseNodeConfig(text, 'node.yaml')).toThrow(InputError);
+    expect(() => parseNodeConfig(text, 'node.yaml')).toThrow(why);
+  });
+});
