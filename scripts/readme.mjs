@@ -16,6 +16,27 @@ function run(args, lines) {
 }
 
 const sources = (folder) => ['--keys', `${folder}/keys`, '--nodes', `${folder}/ciliumnodes.json`];
+const ENGINES = ['ipsec-mb', 'openssl', 'node', 'noble'];
+
+/** The race of whole tunnels: one row a contender. */
+function tunnelTable({ machine, rows }) {
+  const names = [...new Set(rows.map((row) => row.contender))];
+  const of = (name, what) => rows.find((row) => row.contender === name && row.what === what);
+  const rate = (row, unit) => (row ? `${row[unit].toLocaleString('en-US')} (${row.ratio})` : '-');
+  return [
+    `\`${machine.command}\` (two namespaces on these two cores, joined by veth; in brackets, the ratio to the bare veth of the same round; ping, no other load):`,
+    '',
+    '| | TCP, 1 stream, Gbit/s | TCP, 4 streams | UDP packets/s, 64 bytes | 1400 bytes | ping p50 / p99 ms |',
+    '|---|---|---|---|---|---|',
+    ...names.map((name) => {
+      const error = rows.find((row) => row.contender === name && row.error)?.error;
+      if (error) return `| ${name} | ${error} | | | | |`;
+      const ping = of(name, 'latency');
+      return `| ${name} | ${rate(of(name, 'tcp1'), 'gbps')} | ${rate(of(name, 'tcp4'), 'gbps')} | ${rate(of(name, 'udp64'), 'packetsPerSecond')} | ${rate(of(name, 'udp1400'), 'packetsPerSecond')} | ${ping ? `${ping.p50ms} / ${ping.p99ms}` : '-'} |`;
+    }),
+  ];
+}
+
 /** Tables of the results that `npm run bench -- … --save` wrote. */
 function figures() {
   const read = (name) => JSON.parse(readFileSync(new URL(`bench/results/${name}.json`, root), 'utf8'));
@@ -36,18 +57,21 @@ function figures() {
         `| ${r.contender} | ${thousands(r.packets)} | ${thousands(r.packetsPerSecond)} (${thousands(r.min)} to ${thousands(r.max)}) | ${r.gbps} | ${r.peakMiB} MiB | ${r.ratio} |`,
     ),
     '',
-    `\`${codec.machine.command}\` (one SA, batches of 32, nanoseconds a packet; in brackets, the ratio to the backend's cipher alone):`,
+    ...tunnelTable(read('tunnel')),
     '',
-    '| bytes | node seal | node open | noble seal | noble open |',
-    '|---|---|---|---|---|',
+    `\`${codec.machine.command}\` (one SA, batches of 64, nanoseconds a packet; in brackets, the ratio to the bare cipher):`,
+    '',
+    `| bytes | ${ENGINES.flatMap((engine) => [`${engine} seal`, `${engine} open`]).join(' | ')} |`,
+    `|---|${'---|'.repeat(ENGINES.length * 2)}`,
     ...[...new Set(codec.rows.map((r) => r.size))].map((size) => {
       const cell = (engine, op) => {
         const r = codec.rows.find(
-          (row) => row.size === size && row.engine === engine && row.op === op && row.batch === 32,
+          (row) =>
+            row.size === size && row.engine === engine && row.op === op && row.batch === 64 && row.sas === 1,
         );
-        return `${thousands(r.nsPerPacket)} (${r.ratio})`;
+        return r ? `${thousands(Math.round(r.nsPerPacket))} (${r.ratio})` : '-';
       };
-      return `| ${size} | ${cell('node', 'seal')} | ${cell('node', 'open')} | ${cell('noble', 'seal')} | ${cell('noble', 'open')} |`;
+      return `| ${size} | ${ENGINES.flatMap((engine) => [cell(engine, 'seal'), cell(engine, 'open')]).join(' | ')} |`;
     }),
   ].join('\n');
 }
