@@ -23,7 +23,7 @@ export class SystemError extends EsplaneError {
 }
 
 /** Errors of Linux that Node has no name for. */
-const UNKNOWN_TO_NODE: Readonly<Record<number, string>> = { 77: 'EBADFD', 92: 'ENOPROTOOPT', 100: 'ENETDOWN' };
+const UNKNOWN_TO_NODE: Readonly<Record<number, string>> = { 77: 'EBADFD' };
 
 const USUAL: Remedies = {
   EPERM: 'Run as root, or with CAP_NET_ADMIN and CAP_NET_RAW.',
