@@ -22,7 +22,7 @@ export function contenders() {
       name: 'clear veth',
       start: async ({ outer }) => ({ to: outer[1], from: outer[0], stop: async () => {} }),
     },
-    ...['udp', 'raw'].flatMap((link) => [
+    ...['udp', 'raw', 'packet'].flatMap((link) => [
       { name: `esplane ${link}`, start: (net) => esplane(net, link, GCM) },
       { name: `esplane ${link}, no cipher`, start: (net) => esplane(net, link, NULL) },
     ]),

@@ -4,11 +4,11 @@
  * @module
  */
 import { systemClock } from '../base/clock.ts';
-import { InputError } from '../base/errors.ts';
 import { secureBytes } from '../base/rng.ts';
 import { maxInner } from '../ipsec/mtu.ts';
 import type { SaConfig } from '../ipsec/sa-config.ts';
 import type { DeviceLink, DeviceStats } from '../link/link.ts';
+import { openPacket } from '../link/packet.ts';
 import { openRaw } from '../link/raw.ts';
 import { openTun, type TunLink } from '../link/tun.ts';
 import { openUdp } from '../link/udp.ts';
@@ -158,7 +158,7 @@ function openOutside({ netns, outside }: NodeConfig): DeviceLink {
   };
   if (outside.link === 'udp') return openUdp({ ...common, port });
   if (outside.link === 'raw') return openRaw(common);
-  throw new InputError({ source: 'outside.link' }, 'packet is not here', 'Use udp or raw.');
+  return openPacket({ ...common, ...(outside.device !== undefined && { device: outside.device }) });
 }
 
 /** The MTU inside: what fits through the narrowest SA. */

@@ -70,8 +70,10 @@ export abstract class SocketLink implements DeviceLink {
    * @returns packets, or -errno
    */
   protected abstract receiveBatch(): number;
-  /** Releases what there is beside the descriptor. */
-  protected release(): void {}
+  /** Gives everything back to the kernel. */
+  protected release(): void {
+    this.native.closeFd(this.fd);
+  }
 
   send(batch: Batch): number {
     if (this.#isClosed) return 0;
@@ -110,7 +112,6 @@ export abstract class SocketLink implements DeviceLink {
     this.#isClosed = true;
     this.#receiver = undefined;
     this.release();
-    this.native.closeFd(this.fd);
   }
 }
 

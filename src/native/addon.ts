@@ -8,12 +8,13 @@
 import { createRequire } from 'node:module';
 import { EsplaneError } from '../base/errors.ts';
 import type { CipherFunctions } from './cipher.ts';
+import type { PacketFunctions } from './packet.ts';
 import type { SocketFunctions } from './socket.ts';
 import type { SystemFunctions } from './system.ts';
 import type { TunFunctions } from './tun.ts';
 
 /** All that the addon exports. Every file of `native/src` has its part of this type here beside. */
-export type Addon = SystemFunctions & CipherFunctions & TunFunctions & SocketFunctions;
+export type Addon = SystemFunctions & CipherFunctions & TunFunctions & SocketFunctions & PacketFunctions;
 
 let loaded: Addon | undefined;
 

@@ -43,7 +43,7 @@ async function runTun(
 }
 
 needs([ADDON, ROOT, program('ip', 'iproute2'), program('ping', 'iputils-ping')], 'esplane run --tun', () => {
-  it.each(['udp', 'raw'])(
+  it.each(['udp', 'raw', 'packet'])(
     'carries pings and TCP over %s, counts them, and leaves nothing behind',
     async (link) => {
       const { child, netns, lines } = await runTun('--link', link);

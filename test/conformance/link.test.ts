@@ -8,6 +8,7 @@ import { capture } from '../../src/link/capture.ts';
 import { impair } from '../../src/link/impair.ts';
 import type { DeviceLink, Link } from '../../src/link/link.ts';
 import { memoryPair } from '../../src/link/memory.ts';
+import { openPacket } from '../../src/link/packet.ts';
 import { openRaw } from '../../src/link/raw.ts';
 import { openUdp } from '../../src/link/udp.ts';
 import { parseAddress } from '../../src/wire/address.ts';
@@ -320,6 +321,9 @@ needs([ADDON, ROOT, program('ip', 'iproute2')], 'links over sockets', () => {
     );
     conformance(`raw over IPv${version}`, outer(version, false), () =>
       sockets((netns, address) => openRaw({ netns, address, mtu: MTU }), version),
+    );
+    conformance(`packet over IPv${version}`, outer(version, false), () =>
+      sockets((netns, address) => openPacket({ netns, address, mtu: MTU }), version),
     );
   }
 });

@@ -26,7 +26,7 @@ interface Case {
   readonly extra?: string;
   readonly outer?: 4 | 6;
   readonly inner?: 4 | 6;
-  readonly link?: 'raw' | 'udp';
+  readonly link?: 'raw' | 'udp' | 'packet';
 }
 
 const gcm = (bytes: number, icv = 128) => `aead 'rfc4106(gcm(aes))' 0x${'a7'.repeat(bytes)}${SALT} ${icv}`;
@@ -41,6 +41,7 @@ const CASES: readonly Case[] = [
   { name: 'IPv6 in IPv6', algorithm: gcm(16), extra: 'replay-window 32', outer: 6, inner: 6 },
   { name: 'IPv6 in IPv4', algorithm: gcm(16), extra: 'replay-window 32', inner: 6 },
   { name: 'IPv4 in IPv6', algorithm: gcm(16), extra: 'replay-window 32', outer: 6 },
+  { name: 'AES-GCM-128 over the packet link', algorithm: gcm(16), extra: 'replay-window 32', link: 'packet' },
   { name: 'NAT-T over the UDP link', algorithm: gcm(16), extra: 'replay-window 32 flag esn', link: 'udp' },
 ];
 
