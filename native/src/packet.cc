@@ -5,6 +5,7 @@
 #include <linux/if_packet.h>
 #include <napi.h>
 #include <net/if.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
@@ -39,6 +40,7 @@ struct Ring {
   int silencer = -1;
   int index = 0;
   bool v6 = false;
+  bool down = false;       // the device was, when it was last looked at
   uint8_t* map = nullptr;
   uint32_t block = 0;      // the one that is read
   uint32_t taken = 0;      // packets of it that are in slots
@@ -327,12 +329,17 @@ napi_value packet_receive(napi_env env, napi_callback_info info) {
     ring->block = (ring->block + 1) % kBlocks;
   }
   if (count > 0) return number(env, static_cast<int32_t>(count));
-  // A device that went away or down says so here, and only once.
+  // A device that goes down says so once; whether it is gone for good is asked as long as it is down. In the
+  // socket's own namespace, which need not be this thread's.
   int error = 0;
   socklen_t len = sizeof error;
-  if (getsockopt(ring->fd, SOL_SOCKET, SO_ERROR, &error, &len) == 0 && error != 0) {
-    char name[IFNAMSIZ];
-    return number(env, error == ENETDOWN && if_indextoname(static_cast<unsigned>(ring->index), name) == nullptr ? -ENODEV : -error);
+  if (getsockopt(ring->fd, SOL_SOCKET, SO_ERROR, &error, &len) == 0 && error == ENETDOWN) ring->down = true;
+  if (ring->down) {
+    ifreq request;
+    memset(&request, 0, sizeof request);
+    request.ifr_ifindex = ring->index;
+    if (ioctl(ring->fd, SIOCGIFNAME, &request) < 0) return number(env, -ENODEV);
+    if (ioctl(ring->fd, SIOCGIFFLAGS, &request) == 0 && (request.ifr_flags & IFF_UP) != 0) ring->down = false;
   }
   return number(env, -EAGAIN);
 }
