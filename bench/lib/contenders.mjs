@@ -210,9 +210,7 @@ async function kernelXfrm(net) {
     });
   } catch (error) {
     await flush(net);
-    throw new Error(
-      `this host's kernel has no ESP (${error.message.split('Error: ').at(-1).trim()}): see bench xfrm`,
-    );
+    throw new Error(`this host's kernel has no ESP (${error.message.split('Error: ').at(-1).trim()})`);
   }
   return { to: '10.246.2.1', from: '10.246.1.1', stop: () => flush(net) };
 }

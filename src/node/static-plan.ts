@@ -47,7 +47,11 @@ export function staticPlan({ states, policies, local }: StaticState): AgentPlan 
     });
   }
   for (const address of local) routes.push({ prefix: whole(address), route: { kind: 'self' } });
-  return { routes, policies, sas: states, anySource: true };
+  // Text from before iproute2 6.10 does not say it.
+  const sas = states.map(
+    (state): SaConfig => ({ direction: own.has(formatAddress(state.src)) ? 'out' : 'in', ...state }),
+  );
+  return { routes, policies, sas, anySource: true };
 }
 
 function peerOf(name: string, encryptMark: number, decryptMark: number): Peer {
