@@ -1,17 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import type { DeviceLink, DeviceStats } from '../../src/link/link.ts';
+import { type DeviceLink, deviceStats } from '../../src/link/link.ts';
 import { runLoop } from '../../src/node/loop.ts';
-
-const STATS: DeviceStats = {
-  received: 0,
-  receivedBytes: 0,
-  sent: 0,
-  sentBytes: 0,
-  tooBig: 0,
-  full: 0,
-  failed: 0,
-  ignored: 0,
-};
 
 /** A link with `waiting` packets to read, ten a batch. */
 function source(name: string, waiting: number, log: string[]): DeviceLink & { waiting: number } {
@@ -20,7 +9,7 @@ function source(name: string, waiting: number, log: string[]): DeviceLink & { wa
     medium: 'ip',
     mtu: 1500,
     fds: [],
-    stats: STATS,
+    stats: deviceStats(),
     waiting,
     send: () => 0,
     receive: () => {},
