@@ -310,13 +310,9 @@ napi_value packet_receive(napi_env env, napi_callback_info info) {
       if (p->tp_snaplen != p->tp_len || headroom + p->tp_snaplen > slot) {
         said[0]++;
       } else {
-        const uint32_t at = static_cast<uint32_t>(count * slot + headroom);
+        const size_t at = count * slot + headroom;
         memcpy(batch.slab + at, data, p->tp_snaplen);
-        batch.offset[count] = at;
-        batch.length[count] = p->tp_snaplen;
-        batch.mark[count] = 0;
-        batch.sa[count] = -1;
-        batch.verdict[count] = 0;
+        batch.put(count, at, p->tp_snaplen);
         said[1] += p->tp_snaplen;
         count++;
       }

@@ -123,9 +123,7 @@ napi_value raw_receive(napi_env env, napi_callback_info info) {
     const int n = recvmmsg(fd, headers, wanted, MSG_DONTWAIT, nullptr);
     if (n < 0) {
       if (errno == EINTR) continue;
-      if (errno == ECONNREFUSED || errno == EHOSTUNREACH || errno == ENETUNREACH || errno == EPROTO ||
-          errno == EMSGSIZE)
-        continue;
+      if (is_told_by_icmp(errno)) continue;
       if (count > 0) break;
       if (errno == EAGAIN) r->before = 0;
       return number(env, -errno);
@@ -152,11 +150,7 @@ napi_value raw_receive(napi_env env, napi_callback_info info) {
         whole += 40;
         write_ip(batch.slab + at, true, from[k].sin6_addr.s6_addr, address.at, tclass, IPPROTO_ESP, 64, len);
       }
-      batch.offset[count] = at;
-      batch.length[count] = whole;
-      batch.mark[count] = 0;
-      batch.sa[count] = -1;
-      batch.verdict[count] = 0;
+      batch.put(count, at, whole);
       r->bytes += whole;
       count++;
     }

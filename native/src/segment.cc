@@ -16,11 +16,7 @@ uint8_t* reserve(Batch& batch, uint32_t slot, uint32_t headroom, size_t len) {
   const size_t size = batch.slot();
   if (slot >= batch.capacity || headroom + len > size) return nullptr;
   const size_t at = slot * size + headroom;
-  batch.offset[slot] = static_cast<uint32_t>(at);
-  batch.length[slot] = static_cast<uint32_t>(len);
-  batch.mark[slot] = 0;
-  batch.sa[slot] = -1;
-  batch.verdict[slot] = 0;
+  batch.put(slot, at, len);
   return batch.slab + at;
 }
 
@@ -58,7 +54,7 @@ int segment(const VnetHeader& header, const uint8_t* packet, size_t len, Batch& 
   if (!v6 && packet[0] >> 4 != 4) return -1;
   const size_t ip_len = v6 ? 40 : (packet[0] & 15) * 4;
   const size_t l4 = header.csum_start;
-  if (ip_len < 20 || l4 < ip_len || l4 + 20 > len + (is_tcp ? 0 : 12)) return -1;
+  if (ip_len < 20 || l4 < ip_len || l4 + (is_tcp ? 20 : 8) > len) return -1;
   const size_t l4_len = is_tcp ? (packet[l4 + 12] >> 4) * 4 : 8;
   const size_t head = l4 + l4_len;
   if (l4_len < (is_tcp ? 20u : 8u) || head > len) return -1;

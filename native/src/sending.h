@@ -25,6 +25,11 @@ struct Parcel {
   uint32_t bytes;
 };
 
+// Does a receive that fails so only pass on an ICMP error, for something that was sent? Nothing is wrong with what comes.
+inline bool is_told_by_icmp(int error) {
+  return error == ECONNREFUSED || error == EHOSTUNREACH || error == ENETUNREACH || error == EPROTO || error == EMSGSIZE;
+}
+
 // Longest wait for room in the socket's buffer.
 constexpr int kPatienceMs = 10;
 

@@ -203,10 +203,7 @@ napi_value udp_receive(napi_env env, napi_callback_info info) {
       const ssize_t n = recvmsg(fd, &h, 0);
       if (n < 0) {
         if (errno == EINTR) continue;
-        // An ICMP error for something we sent: nothing is wrong with what comes.
-        if (errno == ECONNREFUSED || errno == EHOSTUNREACH || errno == ENETUNREACH || errno == EPROTO ||
-            errno == EMSGSIZE)
-          continue;
+        if (is_told_by_icmp(errno)) continue;
         if (count > 0) break;
         return number(env, -errno);
       }
@@ -258,11 +255,7 @@ napi_value udp_receive(napi_env env, napi_callback_info info) {
       // No checksum: the kernel has looked at it.
       store16(p + ip + 6, 0);
       memcpy(p + head, payload, n);
-      batch.offset[count] = static_cast<uint32_t>(at);
-      batch.length[count] = head + n;
-      batch.mark[count] = 0;
-      batch.sa[count] = -1;
-      batch.verdict[count] = 0;
+      batch.put(count, at, head + n);
       r->bytes += head + n;
       count++;
     }

@@ -57,6 +57,14 @@ struct Batch {
 
   // Slots have one size; packet i lies in [i * slot, (i + 1) * slot).
   size_t slot() const { return capacity == 0 ? 0 : slab_len / capacity; }
+  // Makes the `len` bytes at `at` packet i, new and undecided, as Batch.reserve in JavaScript does.
+  void put(uint32_t i, size_t at, size_t len) {
+    offset[i] = static_cast<uint32_t>(at);
+    length[i] = static_cast<uint32_t>(len);
+    mark[i] = 0;
+    sa[i] = -1;
+    verdict[i] = 0;
+  }
   // Does packet i lie in the slab? What JavaScript says is checked before it is used.
   bool holds(uint32_t i) const {
     return static_cast<size_t>(offset[i]) + length[i] <= slab_len;
