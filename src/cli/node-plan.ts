@@ -2,6 +2,7 @@
  * What a configured node is to hold: from Cilium's keys and nodes, or from `ip xfrm` text.
  * @module
  */
+import { u32 } from '../base/bytes.ts';
 import { InputError } from '../base/errors.ts';
 import { secureBytes } from '../base/rng.ts';
 import { mergeKeys } from '../cilium/keys.ts';
@@ -118,5 +119,5 @@ function toPolicy({ direction, src, dst, action, priority, mark, templates }: Xf
 function random32(): number {
   const bytes = new Uint8Array(4);
   secureBytes(bytes);
-  return new DataView(bytes.buffer).getUint32(0);
+  return u32(bytes, 0);
 }

@@ -3,7 +3,6 @@
  * @module
  */
 import { constants } from 'node:os';
-
 import { InputError } from '../base/errors.ts';
 import { addon } from '../native/addon.ts';
 import { ip } from '../native/ip-command.ts';

@@ -20,7 +20,7 @@ import { type CiliumVersion, DEFAULT_VERSION, isAtLeast } from '../cilium/versio
 import type { SaConfig } from '../ipsec/sa-config.ts';
 import type { Policy, Selector } from '../ipsec/spd.ts';
 import type { Address, Prefix } from '../wire/address.ts';
-import { formatAddress } from '../wire/address.ts';
+import { formatAddress, singlePrefix } from '../wire/address.ts';
 import type { Peer, Route } from './routes.ts';
 
 const PRIORITY_BLOCK = 100;
@@ -57,11 +57,14 @@ export function planAgent(
     .map((node) => ({ node, peer: peerOf(local, node, nodeIds, version) }));
   return {
     routes: [
-      ...addressesOf(local).map((address) => ({ prefix: single(address), route: { kind: 'self' } as const })),
+      ...addressesOf(local).map((address) => ({
+        prefix: singlePrefix(address),
+        route: { kind: 'self' } as const,
+      })),
       ...peers.flatMap(({ node, peer }) => [
         ...node.podCidrs.map((prefix) => ({ prefix, route: { kind: 'remote', peer } as const })),
         ...addressesOf(node).map((address) => ({
-          prefix: single(address),
+          prefix: singlePrefix(address),
           route: { kind: 'node', peer } as const,
         })),
       ]),
@@ -159,10 +162,6 @@ function anywhere(len: number): Selector {
 
 function anyPrefix(len: number): Prefix {
   return { address: new Uint8Array(len), bits: 0 };
-}
-
-function single(address: Address): Prefix {
-  return { address, bits: address.length * 8 };
 }
 
 function addressesOf({ ciliumAddresses, nodeAddresses }: CiliumNode): Address[] {

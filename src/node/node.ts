@@ -24,7 +24,7 @@ import type { SaConfig } from '../ipsec/sa-config.ts';
 import { Sad } from '../ipsec/sad.ts';
 import { Spd } from '../ipsec/spd.ts';
 import type { Link } from '../link/link.ts';
-import { type Address, formatPrefix, type Prefix } from '../wire/address.ts';
+import { type Address, formatPrefix, type Prefix, singlePrefix } from '../wire/address.ts';
 import { Batch } from '../wire/packet.ts';
 import type { AgentPlan } from './agent-plan.ts';
 import { DECISIONS, UNDECIDED } from './decisions.ts';
@@ -183,7 +183,7 @@ export class Node {
    * @param link the node's end of the link to the pod
    */
   addPod(name: string, addresses: readonly Address[], link: Link): void {
-    this.addInside(name, addresses.map(whole), link);
+    this.addInside(name, addresses.map(singlePrefix), link);
   }
 
   /** Adds a link to many pods at once, such as a TUN device: what is for these prefixes goes there. */
@@ -199,7 +199,7 @@ export class Node {
     const at = this.#pods.findIndex((pod) => pod?.name === name);
     this.#pods[at]?.link.receive(undefined);
     if (at >= 0) this.#pods[at] = undefined;
-    for (const address of addresses) this.routes.remove(whole(address));
+    for (const address of addresses) this.routes.remove(singlePrefix(address));
   }
 
   /**
@@ -369,9 +369,4 @@ function isSamePlace(a: SaConfig, b: SaConfig): boolean {
     a.mark?.value === b.mark?.value &&
     a.mark?.mask === b.mark?.mask
   );
-}
-
-/** The prefix of one address. */
-function whole(address: Address): Prefix {
-  return { address, bits: address.length * 8 };
 }

@@ -7,7 +7,7 @@
  */
 import type { SaConfig } from '../ipsec/sa-config.ts';
 import type { Policy } from '../ipsec/spd.ts';
-import { type Address, formatAddress, type Prefix } from '../wire/address.ts';
+import { type Address, formatAddress, type Prefix, singlePrefix } from '../wire/address.ts';
 import type { AgentPlan } from './agent-plan.ts';
 import type { Peer, Route } from './routes.ts';
 
@@ -18,7 +18,7 @@ export interface StaticState {
   readonly local: readonly Address[];
 }
 
-/** What a packet's mark has to be for a peer that nobody numbered. */
+/** Node id of peers that nobody numbered; any but 0, which means that a peer has none. */
 const NO_ID = 1;
 
 /** Plans a node. States for other nodes (in a text of several) are harmless. */
@@ -33,7 +33,7 @@ export function staticPlan({ states, policies, local }: StaticState): AgentPlan 
     const peer = peerOf(name, mark?.value ?? 0, decryptMarkFrom(dst, states));
     if (!peers.has(name)) {
       peers.add(name);
-      routes.push({ prefix: whole(dst), route: { kind: 'node', peer } });
+      routes.push({ prefix: singlePrefix(dst), route: { kind: 'node', peer } });
     }
     routes.push({ prefix: selector.dst, route: { kind: 'remote', peer } });
   }
@@ -42,11 +42,11 @@ export function staticPlan({ states, policies, local }: StaticState): AgentPlan 
     if (own.has(name) || peers.has(name)) continue;
     peers.add(name);
     routes.push({
-      prefix: whole(src),
+      prefix: singlePrefix(src),
       route: { kind: 'node', peer: peerOf(name, 0, decryptMarkFrom(src, states)) },
     });
   }
-  for (const address of local) routes.push({ prefix: whole(address), route: { kind: 'self' } });
+  for (const address of local) routes.push({ prefix: singlePrefix(address), route: { kind: 'self' } });
   // Text from before iproute2 6.10 does not say it.
   const sas = states.map(
     (state): SaConfig => ({ direction: own.has(formatAddress(state.src)) ? 'out' : 'in', ...state }),
@@ -62,8 +62,4 @@ function peerOf(name: string, encryptMark: number, decryptMark: number): Peer {
 function decryptMarkFrom(src: Address, states: readonly SaConfig[]): number {
   const name = formatAddress(src);
   return states.find((state) => formatAddress(state.src) === name && state.mark)?.mark?.value ?? 0;
-}
-
-function whole(address: Address): Prefix {
-  return { address, bits: address.length * 8 };
 }

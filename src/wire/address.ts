@@ -47,6 +47,11 @@ export function formatAddress(b: Uint8Array, at = 0, len = b.length - at): strin
   return new ipaddr.IPv6(Array.from(b.subarray(at, at + len))).toRFC5952String();
 }
 
+/** The prefix that holds one address alone. */
+export function singlePrefix(address: Address): Prefix {
+  return { address, bits: address.length * 8 };
+}
+
 /** The text of a prefix: `10.0.0.0/8`. */
 export function formatPrefix(prefix: Prefix): string {
   return `${formatAddress(prefix.address)}/${prefix.bits}`;
