@@ -14,8 +14,8 @@ import { u32 } from '../base/bytes.ts';
 import { InputError } from '../base/errors.ts';
 import type { RandomBytes } from '../base/rng.ts';
 import type { FrameInfo, FrameSink } from '../capture/frame.ts';
-import { type Engine, JOB_OK, JobTable, NONCE_LEN } from '../crypto/engine.ts';
-import { Decapsulator, writeAad } from '../ipsec/decapsulate.ts';
+import type { Engine } from '../crypto/engine.ts';
+import { Decapsulator } from '../ipsec/decapsulate.ts';
 import { dropCode } from '../ipsec/drop.ts';
 import { EspPlace } from '../ipsec/esp-place.ts';
 import { SecurityAssociation } from '../ipsec/sa.ts';
@@ -27,6 +27,7 @@ import { Batch, PASS } from '../wire/packet.ts';
 import { Reassembler } from '../wire/reassembly.ts';
 import { findVxlan, type VxlanPlace } from './overlay.ts';
 import type { SaSource } from './sa-source.ts';
+import { Trial, textLength } from './trial.ts';
 
 const BAD_ICV = dropCode('bad-icv');
 
@@ -104,6 +105,21 @@ export interface DecryptOptions {
   readonly udpPorts?: readonly number[];
   /** Gets every ESP packet, in the capture's order. */
   readonly onPacket: (record: EspRecord) => void;
+  /** Gets every ESP packet before it is opened, with the window as it then is if {@link CaptureDecryptor.flush} came just before. */
+  readonly onAdmit?: (admission: Admission) => void;
+}
+
+/** An ESP packet that is about to be opened. The bytes are borrowed; they may be those of a reassembled packet. */
+export interface Admission {
+  readonly bytes: Uint8Array;
+  /** Where the IP header around ESP starts. */
+  readonly at: number;
+  readonly espAt: number;
+  readonly espEnd: number;
+  /** The SA that it will be opened with. */
+  readonly sa: SecurityAssociation | undefined;
+  /** All SAs that the sources know for its stream, and that may still be the right one. */
+  readonly candidates: readonly SaConfig[];
 }
 
 export class CaptureDecryptor implements FrameSink {
@@ -128,8 +144,7 @@ export class CaptureDecryptor implements FrameSink {
   readonly #decapsulator: Decapsulator;
   readonly #place: EspPlace;
   readonly #record = new EspRecord();
-  readonly #trial = new JobTable(1);
-  readonly #scratch = new Uint8Array(MAX_PACKET);
+  readonly #trial: Trial;
   readonly #vxlan: VxlanPlace = { vni: 0, frameAt: 0, frameEnd: 0 };
 
   // What a record needs to know of each packet of the batch.
@@ -144,6 +159,7 @@ export class CaptureDecryptor implements FrameSink {
 
   constructor(options: DecryptOptions) {
     this.#options = options;
+    this.#trial = new Trial(options.engine);
     const ports = [4500, ...(options.udpPorts ?? [])];
     this.#place = new EspPlace(ports);
     this.#decapsulator = new Decapsulator(this.#sad, options.engine, BATCH, ports);
@@ -220,24 +236,34 @@ export class CaptureDecryptor implements FrameSink {
     const hasSpi = espEnd - espAt >= 8;
     const stream = hasSpi ? this.#streamOf(b, srcAt, dstAt, addressLen, u32(b, espAt)) : undefined;
     if (!stream || cut || (stream.synced && stream.candidates.length === 1)) {
+      this.#tell(b, at, espAt, espEnd, stream);
       this.#push(b, at, end, info, carrierVni, srcAt, dstAt, addressLen);
       return;
     }
     // The slow way: the SA itself is in question, so what came before has to be finished first.
     this.flush();
     if (!stream.synced) this.#sync(stream, b, espAt, espEnd, undefined);
+    this.#tell(b, at, espAt, espEnd, stream);
     this.#push(b, at, end, info, carrierVni, srcAt, dstAt, addressLen);
     if (stream.candidates.length > 1 && stream.synced) {
       this.#decapsulator.run(this.#batch);
       const sa = this.#sad.sas[stream.index];
       if (this.#batch.verdict[0] === BAD_ICV && this.#sync(stream, b, espAt, espEnd, sa?.config)) {
         this.#batch.clear();
+        this.#tell(b, at, espAt, espEnd, stream);
         this.#push(b, at, end, info, carrierVni, srcAt, dstAt, addressLen);
         this.#decapsulator.run(this.#batch);
       }
       this.#emit(0);
       this.#batch.clear();
     }
+  }
+
+  #tell(b: Uint8Array, at: number, espAt: number, espEnd: number, stream: Stream | undefined): void {
+    const { onAdmit } = this.#options;
+    if (!onAdmit) return;
+    const sa = stream && this.#sad.sas[stream.index];
+    onAdmit({ bytes: b, at, espAt, espEnd, sa, candidates: stream?.candidates ?? [] });
   }
 
   #push(
@@ -342,7 +368,7 @@ export class CaptureDecryptor implements FrameSink {
     return -1;
   }
 
-  /** Does the packet authenticate with this high half? Works on a copy. */
+  /** Does the packet authenticate with this high half? */
   #opens(
     stream: Stream,
     sa: SecurityAssociation,
@@ -351,25 +377,9 @@ export class CaptureDecryptor implements FrameSink {
     espEnd: number,
     hi: number,
   ): boolean {
-    const { suite } = sa;
-    const scratch = this.#scratch;
-    const trial = this.#trial;
-    const textAt = 8 + suite.ivLen;
-    const textLen = espEnd - espAt - textAt - suite.icvLen;
-    if (textLen < 2 || (suite.align > 4 && textLen % suite.align !== 0)) return false;
+    if (textLength(sa.suite, espEnd - espAt) < 0) return false;
     stream.trials++;
-    scratch.set(b.subarray(espAt, espEnd));
-    trial.count = 1;
-    trial.key[0] = sa.key;
-    trial.textAt[0] = textAt;
-    trial.textLen[0] = textLen;
-    trial.icvLen[0] = suite.icvLen;
-    trial.aadLen[0] = writeAad(trial.aad, 0, scratch, 0, sa.config.esn, hi);
-    trial.nonce.set(sa.salt);
-    if (sa.salt.length > 0)
-      trial.nonce.set(scratch.subarray(8, 8 + NONCE_LEN - sa.salt.length), sa.salt.length);
-    this.#options.engine.open(scratch, trial);
-    return trial.verdict[0] === JOB_OK;
+    return this.#trial.opens(sa, b, espAt, espEnd, hi);
   }
 
   #emit(i: number): void {
