@@ -64,6 +64,10 @@ export class EspRecord {
   end = 0;
   /** VNI of the VXLAN packet that carried ESP, or -1. */
   carrierVni = -1;
+  /** The IP packet as it was on the wire, `wire[wireAt..wireEnd)`, where {@link DecryptOptions.keepWire} asks for it. */
+  wire: Uint8Array = new Uint8Array(0);
+  wireAt = 0;
+  wireEnd = 0;
 }
 
 /** What went by beside the ESP packets. */
@@ -107,6 +111,15 @@ export interface DecryptOptions {
   readonly onPacket: (record: EspRecord) => void;
   /** Gets every ESP packet before it is opened, with the window as it then is if {@link CaptureDecryptor.flush} came just before. */
   readonly onAdmit?: (admission: Admission) => void;
+  /**
+   * Gets every IP packet without ESP, `b[at..end)`, borrowed. It comes at once: earlier ESP packets may still wait in
+   * the batch. `carrierVni` is the VNI of the VXLAN packet around it, or -1.
+   */
+  readonly onOther?: (b: Uint8Array, at: number, end: number, info: FrameInfo, carrierVni: number) => void;
+  /** Gets every fragment of an IP packet, in the same way, before it is put together with the others. */
+  readonly onFragment?: (b: Uint8Array, at: number, end: number, info: FrameInfo) => void;
+  /** Keeps each ESP packet as it was on the wire for {@link EspRecord.wire}: a failed decryption leaves nothing of it. */
+  readonly keepWire?: boolean;
 }
 
 /** An ESP packet that is about to be opened. The bytes are borrowed; they may be those of a reassembled packet. */
@@ -141,6 +154,9 @@ export class CaptureDecryptor implements FrameSink {
   readonly #streams: (Stream | undefined)[] = [];
   /** Slots of an ordinary size lie close together, which caches like; a longer packet brings larger ones. */
   #batch = new Batch({ capacity: BATCH, maxPacket: USUAL_PACKET });
+  /** Copies of the batch's packets, slot for slot. */
+  #wire: Uint8Array = new Uint8Array(0);
+  readonly #wireLen = new Uint32Array(BATCH);
   readonly #decapsulator: Decapsulator;
   readonly #place: EspPlace;
   readonly #record = new EspRecord();
@@ -163,6 +179,7 @@ export class CaptureDecryptor implements FrameSink {
     const ports = [4500, ...(options.udpPorts ?? [])];
     this.#place = new EspPlace(ports);
     this.#decapsulator = new Decapsulator(this.#sad, options.engine, BATCH, ports);
+    if (options.keepWire) this.#wire = new Uint8Array(this.#batch.slab.length);
   }
 
   /**
@@ -199,6 +216,7 @@ export class CaptureDecryptor implements FrameSink {
         this.#takeEsp(b, at, end, info, carrierVni);
         return;
       case 'fragment': {
+        this.#options.onFragment?.(b, at, end, info);
         const whole = this.reassembler.add(b, at, end, info.seconds * 1000 + info.nanoseconds / 1e6);
         if (whole) this.#takeIp(whole, 0, whole.length, info, carrierVni);
         return;
@@ -225,6 +243,7 @@ export class CaptureDecryptor implements FrameSink {
           }
         }
         this.totals.other++;
+        this.#options.onOther?.(b, at, end, info, carrierVni);
       }
     }
   }
@@ -283,7 +302,12 @@ export class CaptureDecryptor implements FrameSink {
     if (i < 0) {
       this.flush();
       this.#batch = new Batch({ capacity: BATCH, maxPacket: MAX_PACKET });
+      if (this.#options.keepWire) this.#wire = new Uint8Array(this.#batch.slab.length);
       i = this.#batch.push(b, at, last);
+    }
+    if (this.#options.keepWire) {
+      this.#wireLen[i] = last - at;
+      this.#wire.set(b.subarray(at, last), i * this.#batch.slotSize);
     }
     this.#frame[i] = info.number;
     this.#seconds[i] = info.seconds;
@@ -410,6 +434,11 @@ export class CaptureDecryptor implements FrameSink {
     record.at = batch.offset[i]!;
     record.end = record.at + batch.length[i]!;
     record.carrierVni = this.#carrier[i]!;
+    if (this.#options.keepWire) {
+      record.wire = this.#wire;
+      record.wireAt = i * batch.slotSize;
+      record.wireEnd = record.wireAt + this.#wireLen[i]!;
+    }
     this.#options.onPacket(record);
   }
 }

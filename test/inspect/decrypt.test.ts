@@ -278,6 +278,43 @@ describe('what cannot be decrypted', () => {
   });
 });
 
+describe('for those who look closer', () => {
+  it('keeps each packet as it came, whatever became of it, and hands over what is no ESP', () => {
+    const config = saConfig();
+    const end = new TunnelEnd(config, new NodeEngine(), RANDOM);
+    // The third is longer than an ordinary slot, which brings larger ones.
+    const sent = [100, 2300, 9000, 120].map((len) => {
+      const outcome = end.encapsulate(ipv4Packet(len));
+      return outcome.verdict === 'ok' ? outcome.packet : hex('');
+    });
+    sent[3]![60]! ^= 1;
+    const clear = ipv4Packet(60);
+    const wire: string[] = [];
+    const other: string[] = [];
+    const decryptor = new CaptureDecryptor({
+      source: 'test.pcap',
+      sas: joinSources([new SaList([config])]),
+      engine: new NodeEngine(),
+      random: RANDOM.random,
+      keepWire: true,
+      onPacket: (r) => wire.push(toHex(r.wire, r.wireAt, r.wireEnd)),
+      onOther: (b, at, to, info) => other.push(`${info.number} ${toHex(b, at, to)}`),
+    });
+    const info = { number: 0, seconds: 0, nanoseconds: 0, hasTime: true, interfaceId: 0, byte: 0 };
+    for (const bytes of [...sent, clear]) {
+      info.number++;
+      decryptor.frame(bytes, 0, bytes.length, {
+        ...info,
+        linkType: link.LINK_RAW,
+        originalLength: bytes.length,
+      });
+    }
+    decryptor.flush();
+    expect(wire).toEqual(sent.map((bytes) => toHex(bytes)));
+    expect(other).toEqual([`5 ${toHex(clear)}`]);
+  });
+});
+
 describe('records', () => {
   it('come in the order of the capture, from many streams and through many batches', () => {
     const configs = Array.from({ length: 10 }, (_, i) => saConfig({ spi: i + 1 }));
