@@ -17,6 +17,8 @@ import type { Mark } from '../ipsec/sa-config.ts';
 export const MAGIC_ENCRYPT = 0xe00;
 /** Magic of a packet that xfrm is to decrypt, or has decrypted. */
 export const MAGIC_DECRYPT = 0xd00;
+/** Magic of a packet on its way to the layer 7 proxy. */
+export const MAGIC_TO_PROXY = 0x200;
 /** The bits that hold the magic. */
 export const MAGIC_MASK = 0xf00;
 

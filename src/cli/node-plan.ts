@@ -5,14 +5,15 @@
 import { u32 } from '../base/bytes.ts';
 import { InputError } from '../base/errors.ts';
 import { secureBytes } from '../base/rng.ts';
+import { type AgentPlan, planAgent } from '../cilium/agent-plan.ts';
 import { mergeKeys } from '../cilium/keys.ts';
+import { randomNodeIds } from '../cilium/node-ids.ts';
 import { type CiliumNode, parseNodes } from '../cilium/nodes.ts';
 import { readKeys } from '../cilium/secret.ts';
 import { DEFAULT_VERSION, parseVersion } from '../cilium/version.ts';
 import { parseXfrmPolicy, type XfrmPolicy } from '../inspect/xfrm-policy.ts';
 import { parseXfrmState } from '../inspect/xfrm-state.ts';
 import type { Policy } from '../ipsec/spd.ts';
-import { type AgentPlan, planAgent, randomNodeIds } from '../node/agent-plan.ts';
 import { staticPlan } from '../node/static-plan.ts';
 import {
   type Address,
@@ -86,7 +87,7 @@ function fromCluster(config: NodeConfig, local: Address, ids: Map<string, number
   );
   const mine = nodes.find(({ name }) => name === me.name)!;
   for (const [name, id] of randomNodeIds(mine, nodes, random32)) if (!ids.has(name)) ids.set(name, id);
-  return { plan: planAgent(mine, keys, nodes, ids, version), cidrs: me.podCidrs };
+  return { plan: planAgent(mine, keys, nodes, ids, { version, mode: 'native' }), cidrs: me.podCidrs };
 }
 
 function fromXfrm(config: NodeConfig, local: Address): Planned {

@@ -15,6 +15,7 @@
  * @module
  */
 import { equalBytes } from '../base/bytes.ts';
+import type { Peer } from '../cilium/ipcache.ts';
 import { dropCode } from '../ipsec/drop.ts';
 import { decrementHopLimit } from '../ipsec/hop-limit.ts';
 import type { Sad } from '../ipsec/sad.ts';
@@ -24,7 +25,7 @@ import { type Batch, PASS } from '../wire/packet.ts';
 import { decisionCode, UNDECIDED } from './decisions.ts';
 import { FlowMemo } from './flow-memo.ts';
 import { addressLen, dstAt, ipLength, srcAt } from './ip.ts';
-import type { Peer, RouteTable } from './routes.ts';
+import type { RouteTable } from './routes.ts';
 
 const ENCRYPT = decisionCode('encrypt');
 const SAME_NODE = decisionCode('same-node');

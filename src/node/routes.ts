@@ -5,32 +5,8 @@
  * @module
  */
 import { equalBytes } from '../base/bytes.ts';
+import type { Route } from '../cilium/ipcache.ts';
 import { inPrefix, type Prefix } from '../wire/address.ts';
-
-/** Another node of the cluster, as this one sees it. */
-export interface Peer {
-  readonly name: string;
-  /** What this node calls it; 0 while it has no number for it. */
-  readonly nodeId: number;
-  /** Whether packets for its pods are to be encrypted: it has published a key. */
-  readonly encrypts: boolean;
-  /** The key that both ends have; 0 for none. */
-  readonly keyId: number;
-  /** Mark of packets that are to be encrypted for it. */
-  readonly encryptMark: number;
-  /** Mark of ESP packets that come from it. */
-  readonly decryptMark: number;
-}
-
-export type Route =
-  /** A pod here, by its place among the node's pods. */
-  | { readonly kind: 'pod'; readonly pod: number }
-  /** An address of this node itself. */
-  | { readonly kind: 'self' }
-  /** An address of another node itself. */
-  | { readonly kind: 'node'; readonly peer: Peer }
-  /** Pods of another node. */
-  | { readonly kind: 'remote'; readonly peer: Peer };
 
 interface Entry {
   readonly prefix: Prefix;

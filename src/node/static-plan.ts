@@ -5,11 +5,11 @@
  * for are put on packets by destination and source, as whoever installed them would have done.
  * @module
  */
+import type { AgentPlan } from '../cilium/agent-plan.ts';
+import type { Peer, Route } from '../cilium/ipcache.ts';
 import type { SaConfig } from '../ipsec/sa-config.ts';
 import type { Policy } from '../ipsec/spd.ts';
 import { type Address, formatAddress, type Prefix, singlePrefix } from '../wire/address.ts';
-import type { AgentPlan } from './agent-plan.ts';
-import type { Peer, Route } from './routes.ts';
 
 export interface StaticState {
   readonly states: readonly SaConfig[];

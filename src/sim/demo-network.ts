@@ -6,13 +6,14 @@
 import { VirtualClock } from '../base/clock.ts';
 import { mixSeed, seededBytes, xorshift32 } from '../base/rng.ts';
 import type { CaptureInterface, FrameMeta } from '../capture/frame.ts';
+import { planAgent } from '../cilium/agent-plan.ts';
 import { podMtu } from '../cilium/mtu.ts';
+import { randomNodeIds } from '../cilium/node-ids.ts';
 import type { Engine } from '../crypto/engine.ts';
 import { capture } from '../link/capture.ts';
 import { type ImpairedLink, type Impairments, impair } from '../link/impair.ts';
 import type { Link } from '../link/link.ts';
 import { type MemoryLink, memoryPair } from '../link/memory.ts';
-import { planAgent, randomNodeIds } from '../node/agent-plan.ts';
 import { addressLen, dstAt, srcAt } from '../node/ip.ts';
 import { Node } from '../node/node.ts';
 import { formatAddress, type Prefix } from '../wire/address.ts';

@@ -40,8 +40,8 @@ describe('planForNode', () => {
     const inn = '0xd00/0xffffff00';
     expect(plan({})).toEqual([
       { direction: 'out', index: '10.244.1.1->10.244.2.1:3', mark: '0xcb93e00/0xffffff00', out },
-      { direction: 'out', index: '10.244.1.1->10.244.3.1:3', mark: '0xffff3e00/0xffffff00', out },
       { direction: 'in', index: '10.244.2.1->10.244.1.1:3', mark: '0xcb90d00/0xffff0f00', out: inn },
+      { direction: 'out', index: '10.244.1.1->10.244.3.1:3', mark: '0xffff3e00/0xffffff00', out },
       { direction: 'in', index: '10.244.3.1->10.244.1.1:3', mark: '0xffff0d00/0xffff0f00', out: inn },
     ]);
   });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { AgentPlan } from '../../src/node/agent-plan.ts';
+import type { AgentPlan } from '../../src/cilium/agent-plan.ts';
 import * as ipv4 from '../../src/wire/ipv4.ts';
 import { ip } from '../support/cilium-cluster.ts';
 import { ipv4Packet, ipv6Packet } from '../support/sa.ts';

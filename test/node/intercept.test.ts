@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import type { AgentPlan } from '../../src/cilium/agent-plan.ts';
 import { parseVersion } from '../../src/cilium/version.ts';
-import type { AgentPlan } from '../../src/node/agent-plan.ts';
 import { DECISIONS } from '../../src/node/decisions.ts';
 import { parsePrefix } from '../../src/wire/address.ts';
 import * as ipv4 from '../../src/wire/ipv4.ts';

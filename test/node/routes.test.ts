@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { xorshift32 } from '../../src/base/rng.ts';
-import { type Route, RouteTable } from '../../src/node/routes.ts';
+import type { Route } from '../../src/cilium/ipcache.ts';
+import { RouteTable } from '../../src/node/routes.ts';
 import { formatPrefix, inPrefix, type Prefix, parsePrefix } from '../../src/wire/address.ts';
 import { ip } from '../support/cilium-cluster.ts';
 

@@ -4,13 +4,13 @@
  */
 import { VirtualClock } from '../../src/base/clock.ts';
 import { seededBytes } from '../../src/base/rng.ts';
+import { type AgentPlan, planAgent } from '../../src/cilium/agent-plan.ts';
 import type { CiliumKey } from '../../src/cilium/keys.ts';
 import type { CiliumNode } from '../../src/cilium/nodes.ts';
 import type { CiliumVersion } from '../../src/cilium/version.ts';
 import { NodeEngine } from '../../src/crypto/node.ts';
 import type { Link } from '../../src/link/link.ts';
 import { memoryPair } from '../../src/link/memory.ts';
-import { type AgentPlan, planAgent } from '../../src/node/agent-plan.ts';
 import { Node, type NodeObserver } from '../../src/node/node.ts';
 import type { Prefix } from '../../src/wire/address.ts';
 import { parseAddress } from '../../src/wire/address.ts';
@@ -81,7 +81,10 @@ export function twoNodes({
     uplinks[i] = b;
     return new Node({
       name: `node-${i + 1}`,
-      plan: change(planAgent(nodes[i]!, keys, nodes, ids[i], version), i === 0 ? 1 : 2),
+      plan: change(
+        planAgent(nodes[i]!, keys, nodes, ids[i], { mode: 'native', ...(version && { version }) }),
+        i === 0 ? 1 : 2,
+      ),
       outside: a,
       engine,
       clock,

@@ -1,9 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { xorshift32 } from '../../src/base/rng.ts';
+import { planAgent } from '../../src/cilium/agent-plan.ts';
 import { parseVersion } from '../../src/cilium/version.ts';
 import type { Policy } from '../../src/ipsec/spd.ts';
-import { keyIdFor, planAgent, randomNodeIds } from '../../src/node/agent-plan.ts';
-import { formatAddress, formatPrefix } from '../../src/wire/address.ts';
+import { formatAddress, formatPrefix, parsePrefix } from '../../src/wire/address.ts';
 import { GCM, keysFrom, nodesFrom } from '../support/cilium-cluster.ts';
 import { podNode } from '../support/two-nodes.ts';
 
@@ -77,48 +76,70 @@ describe('planAgent', () => {
         podNode(1, { encryption: { key: own } }),
         podNode(2, { encryption: { key: theirs } }),
       );
-      const { routes } = planAgent(nodes[0]!, keysFrom(`3+ ${GCM}`), nodes, IDS, parseVersion(version));
+      const { routes } = planAgent(nodes[0]!, keysFrom(`3+ ${GCM}`), nodes, IDS, {
+        version: parseVersion(version),
+      });
       const remote = routes.find(({ route }) => route.kind === 'remote')?.route;
       expect(remote?.kind === 'remote' ? remote.peer : undefined).toMatchObject({ encrypts, keyId });
     },
   );
 });
 
-describe('the key for a peer', () => {
-  // cilium-ipsec.md §3.2: the older one; 15 comes before 1.
-  it.each([
-    [3, 3, 3],
-    [3, 4, 3],
-    [4, 3, 3],
-    [15, 1, 15],
-    [1, 15, 15],
-    [15, 15, 15],
-    [14, 15, 14],
-    [15, 14, 14],
-    [0, 3, 0],
-    [3, 0, 0],
-    [0, 15, 0],
-    [15, 0, 0],
-  ])('own %i, theirs %i: %i', (local, peer, want) => {
-    expect(keyIdFor(local, peer)).toBe(want);
-  });
-});
+describe('the policies of other modes', () => {
+  const out = (options: Parameters<typeof planAgent>[4], nodes = NODES) =>
+    planAgent(nodes[0]!, keysFrom(`3+ ${GCM}`), nodes, IDS, options)
+      .policies.map(line)
+      .filter((text) => text.includes('mark cb93e00'));
 
-describe('randomNodeIds', () => {
-  it('numbers every peer differently, 1 to 65535, and not the node itself', () => {
-    const nodes = nodesFrom(...Array.from({ length: 200 }, (_, i) => podNode(i + 1)));
-    // Chance that repeats itself all the time.
-    let n = 0;
-    const ids = randomNodeIds(nodes[0]!, nodes, () => [0, 65_534, 65_535, 7][n++ % 4]!);
-    expect(ids.size).toBe(199);
-    expect(new Set(ids.values()).size).toBe(199);
-    expect(Math.min(...ids.values())).toBeGreaterThanOrEqual(1);
-    expect(Math.max(...ids.values())).toBeLessThanOrEqual(65_535);
-    expect(ids.has('node-1')).toBe(false);
+  // cilium-ipsec.md §5.1: the native rows, and VXLAN between node addresses beside them.
+  it('tunnel from 1.18: also between the node addresses, and nothing else between them', () => {
+    expect(out({ mode: 'tunnel' }).sort()).toEqual(
+      [
+        'out 0.0.0.0/0 10.244.2.0/24 allow 0 mark cb93e00/ffffff00 tmpl 10.244.1.1>10.244.2.1 spi 3 reqid 1 required',
+        'out 192.168.7.1/32 192.168.7.2/32 allow 0 mark cb93e00/ffffff00 tmpl 192.168.7.1>192.168.7.2 spi 3 reqid 1 required',
+        'out ::/0 fd00:10:244:2::/64 allow 0 mark cb93e00/ffffff00 tmpl fd00:10:244:1::1>fd00:10:244:2::1 spi 3 reqid 1 required',
+        'out fd07::1/128 fd07::2/128 allow 0 mark cb93e00/ffffff00 tmpl fd07::1>fd07::2 spi 3 reqid 1 required',
+      ].sort(),
+    );
   });
 
-  it('is the same for the same seed', () => {
-    const ids = () => [...randomNodeIds(NODES[0]!, NODES, xorshift32(5))];
-    expect(ids()).toEqual(ids());
+  it('tunnel to 1.17: as in native routing', () => {
+    const version = parseVersion('1.17');
+    expect(out({ mode: 'tunnel', version })).toEqual(out({ mode: 'native', version }));
+  });
+
+  it('ENI: one for each pod subnet, between node addresses; CiliumInternalIPs when told so', () => {
+    const podSubnets = ['10.0.0.0/16', '10.1.0.0/16'].map((text) => parsePrefix(text)!);
+    expect(out({ mode: 'eni', podSubnets }).filter((text) => text.includes('.'))).toEqual([
+      'out 0.0.0.0/0 10.0.0.0/16 allow 0 mark cb93e00/ffffff00 tmpl 192.168.7.1>192.168.7.2 spi 3 reqid 1 required',
+      'out 0.0.0.0/0 10.1.0.0/16 allow 0 mark cb93e00/ffffff00 tmpl 192.168.7.1>192.168.7.2 spi 3 reqid 1 required',
+    ]);
+    expect(out({ mode: 'eni', usesCiliumAddresses: true })[0]).toContain('tmpl 10.244.1.1>10.244.2.1');
+  });
+
+  // cilium-ipsec.md §5.2, §5.3.
+  it('to 1.16: two policies in for the own pod ranges; to 1.14: these are the source of policies out', () => {
+    const policies = (version: string) =>
+      planAgent(NODES[0]!, keysFrom(`3+ ${GCM}`, version), NODES, IDS, { version: parseVersion(version) })
+        .policies.map(line)
+        .filter((text) => text.includes('10.244') && !text.includes('mark ffff'));
+    expect(policies('1.16').filter((text) => text.startsWith('in'))).toEqual([
+      'in 0.0.0.0/0 10.244.1.0/24 allow 0 mark d00/f00 tmpl any required',
+      'in 0.0.0.0/0 10.244.1.0/24 allow 0 mark 200/f00 tmpl any use',
+    ]);
+    expect(policies('1.14')[0]).toBe(
+      'out 10.244.1.0/24 10.244.2.0/24 allow 0 mark cb93e00/ffffff00 tmpl 10.244.1.1>10.244.2.1 spi 3 reqid 1 required',
+    );
+  });
+
+  it('ENI with endpoint routes leaves no mark on what was decrypted', () => {
+    const { sas } = planAgent(NODES[0]!, keysFrom(`3+ ${GCM}`), NODES, IDS, {
+      mode: 'eni',
+      endpointRoutes: true,
+    });
+    const marks = sas.filter(({ direction }) => direction === 'in').map(({ outputMark }) => outputMark);
+    expect(new Set(marks.map((mark) => JSON.stringify(mark)))).toEqual(
+      new Set([JSON.stringify({ value: 0, mask: 0xffffff00 })]),
+    );
   });
 });
