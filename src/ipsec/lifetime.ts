@@ -9,9 +9,9 @@ import type { Lifetime } from './sa-config.ts';
 
 export class LifetimeCounter {
   /** Packets carried. */
-  packets = 0;
+  packets: number;
   /** Bytes carried: of inner packets, without trailer and outer header. */
-  bytes = 0;
+  bytes: number;
   /** Becomes true once, at the first soft limit that is reached: time for a new key. Whoever acts on it clears it. */
   softEvent = false;
   /** Is there a hard limit: can the answer of {@link expired} ever become true? */
@@ -22,12 +22,20 @@ export class LifetimeCounter {
   readonly #hardBytes: number;
   #isDying = false;
 
-  constructor(limits: Lifetime) {
+  /** @param carried what counts already: new limits for an SA that goes on (Linux xfrm_state_update) */
+  constructor(limits: Lifetime, carried?: Readonly<Pick<LifetimeCounter, 'packets' | 'bytes'>>) {
+    this.packets = carried?.packets ?? 0;
+    this.bytes = carried?.bytes ?? 0;
     this.#softPackets = limits.softPackets ?? Number.POSITIVE_INFINITY;
     this.#softBytes = limits.softBytes ?? Number.POSITIVE_INFINITY;
     this.#hardPackets = limits.hardPackets ?? Number.POSITIVE_INFINITY;
     this.#hardBytes = limits.hardBytes ?? Number.POSITIVE_INFINITY;
     this.limited = limits.hardPackets !== undefined || limits.hardBytes !== undefined;
+  }
+
+  /** Was a soft limit reached? Linux then prefers any other SA that fits (`km.dying`). */
+  get dying(): boolean {
+    return this.#isDying;
   }
 
   /** Has the SA reached a hard limit, so that the next packet must be dropped? Notes a soft limit, too. */

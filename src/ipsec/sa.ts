@@ -24,6 +24,11 @@ export interface SaOptions {
   readonly startAfter?: { readonly hi: number; readonly lo: number };
   /** Fixes the per-SA part of the IVs, for reproducible packets only: two SAs with one key must not share it. */
   readonly ivSalt?: Uint8Array;
+  /**
+   * An SA with the same key and number space whose place the new one takes: numbers, window, counters and the per-SA
+   * part of the IVs go on, and the old one must not be used any more. The two then share them.
+   */
+  readonly continues?: SecurityAssociation;
 }
 
 /** What `ip -s xfrm state` prints as `stats`, for one SA. */
@@ -44,7 +49,7 @@ export class SecurityAssociation {
   readonly sequence: OutboundSequence;
   readonly window: ReplayWindow;
   readonly life: LifetimeCounter;
-  readonly stats: SaStats = { replayWindow: 0, replay: 0, failed: 0 };
+  readonly stats: SaStats;
   readonly outer: OuterHeader;
   readonly rules: HeaderRules;
   /** First bytes of each nonce (RFC 4106 §4); empty for suites without. */
@@ -72,20 +77,20 @@ export class SecurityAssociation {
    * @throws {RangeError} when the window's size is impossible
    */
   constructor(config: SaConfig, engine: Engine, options: SaOptions) {
+    const old = options.continues;
     this.config = config;
     this.suite = config.keys.suite;
-    this.sequence = new OutboundSequence(
-      config.esn,
-      options.startAfter?.hi ?? 0,
-      options.startAfter?.lo ?? 0,
-    );
-    this.window = new ReplayWindow(config.replayWindow, config.esn);
-    this.life = new LifetimeCounter(config.lifetime ?? {});
+    this.sequence =
+      old?.sequence ??
+      new OutboundSequence(config.esn, options.startAfter?.hi ?? 0, options.startAfter?.lo ?? 0);
+    this.window = old?.window ?? new ReplayWindow(config.replayWindow, config.esn);
+    this.life = new LifetimeCounter(config.lifetime ?? {}, old?.life);
+    this.stats = old?.stats ?? { replayWindow: 0, replay: 0, failed: 0 };
     this.rules = options.rules ?? rulesOf(config.flags);
     this.outer = new OuterHeader(config.src, config.dst, this.rules, config.encap);
     this.salt = config.keys.salt().slice();
-    this.ivSalt = options.ivSalt?.slice() ?? new Uint8Array(8);
-    if (!options.ivSalt) options.random(this.ivSalt);
+    this.ivSalt = (old?.ivSalt ?? options.ivSalt)?.slice() ?? new Uint8Array(8);
+    if (!old && !options.ivSalt) options.random(this.ivSalt);
     this.key = engine.addKey(config.keys);
   }
 }

@@ -18,7 +18,12 @@ export class Sad {
   readonly match: SadMatch;
   /** By index, as `Batch.sa` names them; a removed SA leaves a hole that is filled again. */
   readonly sas: (SecurityAssociation | undefined)[] = [];
+  /** Grows with every change: what was worked out from the SAs holds for one version. */
+  version = 0;
   readonly #free: number[] = [];
+  /** When each was added, by a count of all that ever were. */
+  readonly #ages: number[] = [];
+  #added = 0;
   /** First index of each chain, by hash; the chains go on in {@link #next}. -1 ends. */
   #heads = new Int32Array(64).fill(-1);
   #next = new Int32Array(64).fill(-1);
@@ -51,10 +56,32 @@ export class Sad {
     }
     const index = this.#free.pop() ?? this.sas.length;
     this.sas[index] = sa;
+    this.#ages[index] = ++this.#added;
+    this.version++;
     if (isAny(sa.config.src)) this.#anySource++;
     if (this.sas.length > this.#heads.length) this.#grow();
     else this.#link(sa, index);
     return index;
+  }
+
+  /**
+   * Adds SAs that come together, none of which collides. The first is the newest of them, as `ip xfrm state` prints
+   * them.
+   */
+  addAll(sas: readonly SecurityAssociation[]): void {
+    const before = this.#added;
+    for (let k = 0; k < sas.length; k++) this.#ages[this.add(sas[k]!)] = before + sas.length - k;
+  }
+
+  /** Puts an SA in the place of the one at `index`, whose destination, SPI, source and mark it has; its age is the old one's. */
+  replace(index: number, sa: SecurityAssociation): void {
+    this.sas[index] = sa;
+    this.version++;
+  }
+
+  /** A number that is greater the later the SA at `index` was added. */
+  age(index: number): number {
+    return this.#ages[index] ?? 0;
   }
 
   /** Removes the SA at `index`; unknown indices are ignored. */
@@ -71,6 +98,7 @@ export class Sad {
     if (isAny(sa.config.src)) this.#anySource--;
     this.sas[index] = undefined;
     this.#free.push(index);
+    this.version++;
   }
 
   /**

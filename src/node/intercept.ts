@@ -14,18 +14,18 @@
  * policy that Cilium installs for it is missing. It never leaves in the clear.
  * @module
  */
-import { equalBytes } from '../base/bytes.ts';
 import type { Peer } from '../cilium/ipcache.ts';
 import { dropCode } from '../ipsec/drop.ts';
 import { decrementHopLimit } from '../ipsec/hop-limit.ts';
 import type { Sad } from '../ipsec/sad.ts';
-import type { Policy, Spd, Template } from '../ipsec/spd.ts';
+import type { Policy, Spd } from '../ipsec/spd.ts';
 import { inPrefix, type Prefix } from '../wire/address.ts';
 import { type Batch, PASS } from '../wire/packet.ts';
 import { decisionCode, UNDECIDED } from './decisions.ts';
 import { FlowMemo } from './flow-memo.ts';
 import { addressLen, dstAt, ipLength, srcAt } from './ip.ts';
 import type { RouteTable } from './routes.ts';
+import { SaChoice } from './sa-choice.ts';
 
 const ENCRYPT = decisionCode('encrypt');
 const SAME_NODE = decisionCode('same-node');
@@ -63,7 +63,7 @@ export class Interceptor {
 
   readonly #routes: RouteTable;
   readonly #spd: Spd;
-  readonly #sad: Sad;
+  readonly #choice: SaChoice;
   readonly #mtu: number;
   readonly #strict: Prefix | undefined;
   /** The flow of the last packet that was to be encrypted, and what was found for it. */
@@ -77,7 +77,7 @@ export class Interceptor {
   constructor(routes: RouteTable, spd: Spd, sad: Sad, capacity: number, { mtu, strict }: InterceptOptions) {
     this.#routes = routes;
     this.#spd = spd;
-    this.#sad = sad;
+    this.#choice = new SaChoice(sad);
     this.#mtu = mtu;
     this.#strict = strict;
     this.decision = new Uint8Array(capacity);
@@ -148,7 +148,7 @@ export class Interceptor {
     const template = policy?.templates[0];
     if (policy?.action !== 'allow' || !template) return drop(batch, i, POLICY_BLOCK);
     // 7.
-    const sa = this.#resolve(template, mark);
+    const sa = this.#choice.choose(template, slab, at, mark);
     if (sa < 0) return drop(batch, i, NO_STATE);
     batch.sa[i] = sa;
     if (this.#spd.byAddress('out')) {
@@ -172,34 +172,6 @@ export class Interceptor {
       if (isInside && decision !== FROM_HOST) return drop(batch, i, UNENCRYPTED);
     }
     return batch.length[i]! > this.#mtu ? drop(batch, i, TOO_BIG) : decision;
-  }
-
-  /** The SA that a template asks for (Linux xfrm_state_find), or -1. */
-  #resolve(template: Template, mark: number): number {
-    const { dst, spi } = template;
-    if (dst && spi !== undefined) {
-      const index = this.#sad.lookup(dst, 0, 0, dst.length, spi, mark);
-      return index >= 0 && this.#fits(index, template, mark) ? index : -1;
-    }
-    for (let index = 0; index < this.#sad.sas.length; index++) {
-      if (this.#fits(index, template, mark)) return index;
-    }
-    return -1;
-  }
-
-  #fits(index: number, { src, dst, spi, reqid, mode }: Template, mark: number): boolean {
-    const sa = this.#sad.sas[index];
-    if (!sa?.valid) return false;
-    const { config } = sa;
-    const want = config.mark;
-    return (
-      config.mode === mode &&
-      (spi === undefined || spi === config.spi) &&
-      (reqid === undefined || reqid === config.reqid) &&
-      (src === undefined || equalBytes(src, config.src)) &&
-      (dst === undefined || equalBytes(dst, config.dst)) &&
-      (want === undefined || ((mark ^ want.value) & want.mask) === 0)
-    );
   }
 }
 

@@ -11,7 +11,7 @@
  * outside, so the same calls give the same packets.
  * @module
  */
-import { equalBytes, u32 } from '../base/bytes.ts';
+import { u32 } from '../base/bytes.ts';
 import type { Clock } from '../base/clock.ts';
 import { EsplaneError } from '../base/errors.ts';
 import type { RandomBytes } from '../base/rng.ts';
@@ -20,8 +20,6 @@ import type { Engine } from '../crypto/engine.ts';
 import { Decapsulator } from '../ipsec/decapsulate.ts';
 import { dropCode } from '../ipsec/drop.ts';
 import { Encapsulator } from '../ipsec/encapsulate.ts';
-import { SecurityAssociation } from '../ipsec/sa.ts';
-import type { SaConfig } from '../ipsec/sa-config.ts';
 import { Sad } from '../ipsec/sad.ts';
 import { Spd } from '../ipsec/spd.ts';
 import type { Link } from '../link/link.ts';
@@ -32,6 +30,7 @@ import { Deliverer, type Outlet } from './deliver.ts';
 import { ARRIVED, Inbound } from './inbound.ts';
 import { Interceptor } from './intercept.ts';
 import { addressLen, srcAt } from './ip.ts';
+import { replaceSas } from './replace-sas.ts';
 import { RouteTable } from './routes.ts';
 import { DirectionCounters, type NodeStats, report } from './stats.ts';
 import { TooBig } from './too-big.ts';
@@ -132,27 +131,13 @@ export class Node {
   }
 
   /**
-   * Makes the node hold what a plan says, and nothing else. SAs that stay keep their counters and windows; the keys of
-   * those that go are wiped. New SAs are there before a policy or a route leads to them.
+   * Makes the node hold what a plan says, and nothing else. SAs that stay keep their counters and windows, also under
+   * new limits and selectors; the keys of those that go are wiped.
    * @throws {EsplaneError} when the engine lacks a suite of the plan, or two SAs of it collide; the node then
-   *   holds what it held, and perhaps some of the new SAs
+   *   holds exactly what it held
    */
   applyPlan(plan: AgentPlan): void {
-    const kept = new Set<SecurityAssociation>();
-    const fresh: SaConfig[] = [];
-    for (const config of plan.sas) {
-      const same = this.sad.sas.find((sa) => sa && !kept.has(sa) && isSameSa(sa.config, config));
-      if (same) kept.add(same);
-      else fresh.push(config);
-    }
-    // One with the same SPI and a new key cannot be there beside the old one: that one goes first.
-    this.#removeSas((sa) => !kept.has(sa) && fresh.some((config) => isSamePlace(sa.config, config)));
-    for (const config of fresh) {
-      const sa = new SecurityAssociation(config, this.#engine, { random: this.#random });
-      sa.pathMtu = this.#pathMtu;
-      this.sad.add(sa);
-      kept.add(sa);
-    }
+    replaceSas(this.sad, plan.sas, this.#engine, this.#random, this.#pathMtu);
     for (const old of this.#plan?.policies ?? []) if (!plan.policies.includes(old)) this.spd.remove(old);
     for (const policy of plan.policies) this.spd.set(policy);
     const prefixes = new Set(plan.routes.map(({ prefix }) => formatPrefix(prefix)));
@@ -160,7 +145,6 @@ export class Node {
       if (!prefixes.has(formatPrefix(prefix))) this.routes.remove(prefix);
     for (const { prefix, route } of plan.routes) this.routes.set(prefix, route);
     this.inbound.anySource = plan.anySource ?? false;
-    this.#removeSas((sa) => !kept.has(sa));
     this.#plan = plan;
   }
 
@@ -168,14 +152,6 @@ export class Node {
   setPathMtu(mtu: number): void {
     this.#pathMtu = mtu;
     for (const sa of this.sad.sas) if (sa) sa.pathMtu = mtu;
-  }
-
-  #removeSas(goes: (sa: SecurityAssociation) => boolean): void {
-    this.sad.sas.forEach((sa, index) => {
-      if (!sa || !goes(sa)) return;
-      this.sad.remove(index);
-      this.#engine.removeKey(sa.key);
-    });
   }
 
   /**
@@ -343,30 +319,4 @@ export class Node {
       );
     }
   }
-}
-
-/** Is it the same SA, so that its counters go on? Where it comes from does not matter. */
-function isSameSa(a: SaConfig, b: SaConfig): boolean {
-  return (
-    isSamePlace(a, b) &&
-    a.keys.equals(b.keys) &&
-    equalBytes(a.src, b.src) &&
-    a.mode === b.mode &&
-    a.esn === b.esn &&
-    a.replayWindow === b.replayWindow &&
-    a.reqid === b.reqid &&
-    a.encap?.sport === b.encap?.sport &&
-    a.encap?.dport === b.encap?.dport &&
-    a.flags.join() === b.flags.join()
-  );
-}
-
-/** Would a packet that belongs to one belong to the other? */
-function isSamePlace(a: SaConfig, b: SaConfig): boolean {
-  return (
-    a.spi === b.spi &&
-    equalBytes(a.dst, b.dst) &&
-    a.mark?.value === b.mark?.value &&
-    a.mark?.mask === b.mark?.mask
-  );
 }

@@ -240,14 +240,8 @@ needs([ADDON, ROOT, ...UML_NEEDS], 'live against the kernel', () => {
         await guest.run(
           `${add(kernel, us, 0x204)}; ip xfrm state delete src ${kernel} dst ${us} proto esp spi 0x202`,
         );
-        await reload(
-          newOut +
-            text
-              .split(/^(?=src )/m)
-              .slice(1)
-              .join('') +
-            newIn,
-        );
+        // The new one stands last, and is taken all the same: it came last.
+        await reload(block('0x00000101', text) + newIn + newOut);
         await reload(newOut + newIn);
         await guest.run(`ip xfrm state delete src ${us} dst ${kernel} proto esp spi 0x101`);
         await ended;
