@@ -1,13 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import { VirtualClock } from '../../src/base/clock.ts';
 import { seededBytes } from '../../src/base/rng.ts';
+import type { AgentPlan } from '../../src/cilium/agent-plan.ts';
 import type { Engine } from '../../src/crypto/engine.ts';
 import { NodeEngine } from '../../src/crypto/node.ts';
 import { aead, type KeyMaterial } from '../../src/crypto/suite.ts';
 import type { SaConfig } from '../../src/ipsec/sa-config.ts';
 import type { Policy, Template } from '../../src/ipsec/spd.ts';
 import { memoryPair } from '../../src/link/memory.ts';
-import type { AgentPlan } from '../../src/node/agent-plan.ts';
 import { Node } from '../../src/node/node.ts';
 import { parseAddress, parsePrefix } from '../../src/wire/address.ts';
 import { udp4 } from '../support/datagram.ts';
