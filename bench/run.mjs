@@ -1,56 +1,93 @@
 /**
- * `npm run bench -- wire|replay|codec|decrypt|tunnel [--json] [--quick] [--save]`
+ * `npm run bench -- NAME… [--json] [--quick] [--save]`
  *
  * Rows go to standard output, as a table or, with `--json`, one object a line; progress goes to standard error.
  * `--save` also writes `bench/results/NAME.json` with the machine's facts.
  * @module
  */
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
-import { codec } from './codec.mjs';
-import { decrypt } from './decrypt.mjs';
+import { parseArgs } from 'node:util';
 import { machine } from './lib/machine.mjs';
-import { replay } from './replay.mjs';
-import { tunnel } from './tunnel.mjs';
-import { wire } from './wire.mjs';
 
-const BENCHES = { wire, replay, codec, decrypt, tunnel };
+const NAMES = ['wire', 'replay', 'codec', 'capture', 'tunnel', 'xfrm', 'steady'];
+const USAGE = `usage: npm run bench -- ${NAMES.join('|')}|all … [--json] [--quick] [--save]
 
-const flags = new Set(process.argv.slice(2).filter((word) => word.startsWith('--')));
-const names = process.argv.slice(2).filter((word) => !word.startsWith('--'));
-const unknown = [
-  ...names.filter((name) => !(name in BENCHES)),
-  ...[...flags].filter((flag) => !['--json', '--quick', '--save', '--help'].includes(flag)),
-];
+  --json         one object a line
+  --quick        less of everything, to see that it runs
+  --save         write bench/results/NAME.json; then: node scripts/readme.mjs
+  --only TEXT    tunnel: contenders whose name has this in it, and the yardstick
+  --minutes N    steady: how long (default 10)
 
-if (flags.has('--help') || unknown.length > 0) {
-  const usage = `usage: npm run bench -- [${Object.keys(BENCHES).join('|')}] [--json] [--quick] [--save]`;
-  console.error(unknown.length > 0 ? `unknown: ${unknown.join(' ')}\n${usage}` : usage);
-  process.exit(unknown.length > 0 ? 2 : 0);
-}
+Example:
+  $ npm run bench -- tunnel --only udp
+  $ npm run bench -- all --save && node scripts/readme.mjs    # every figure of README.md; half an hour, as root`;
+
+const { names, options } = readArguments();
 if (!existsSync(new URL('../dist/index.js', import.meta.url))) {
   console.error('There is no dist/: run npm run build first.');
   process.exit(2);
 }
-
-for (const name of names.length > 0 ? names : Object.keys(BENCHES)) {
+for (const name of names) {
   console.error(`bench ${name} …`);
-  const quick = flags.has('--quick');
-  const rows = await BENCHES[name]({ quick, log: console.error, ...(quick && { packets: 20_000 }) });
-  if (flags.has('--json')) for (const row of rows) console.log(JSON.stringify(row));
-  else printTable(rows);
-  if (flags.has('--save')) {
-    const folder = new URL('./results/', import.meta.url);
-    mkdirSync(folder, { recursive: true });
-    writeFileSync(
-      new URL(`${name}.json`, folder),
-      `${JSON.stringify({ machine: machine(), rows }, null, 1)}\n`,
-    );
+  try {
+    const { [name]: run } = await import(`./${name}.mjs`);
+    const rows = await run({ ...options, log: console.error });
+    print(rows);
+    if (rows.some(({ ok }) => ok === false)) process.exitCode = 1;
+    if (options.save) save(name, rows);
+  } catch (error) {
+    // The others still have their turn.
+    console.error(`bench ${name} failed: ${error.stack}`);
+    process.exitCode = 1;
   }
 }
 
+function readArguments() {
+  try {
+    const { values, positionals } = parseArgs({
+      allowPositionals: true,
+      options: {
+        json: { type: 'boolean' },
+        quick: { type: 'boolean', default: false },
+        save: { type: 'boolean' },
+        only: { type: 'string', default: '' },
+        minutes: { type: 'string' },
+        help: { type: 'boolean' },
+      },
+    });
+    if (values.help) {
+      console.error(USAGE);
+      process.exit(0);
+    }
+    const asked = positionals.includes('all') ? NAMES : positionals;
+    const unknown = asked.filter((name) => !NAMES.includes(name));
+    if (unknown.length > 0) throw new Error(`unknown: ${unknown.join(' ')}`);
+    if (asked.length === 0) throw new Error('which?');
+    const minutes = values.minutes === undefined ? undefined : Number(values.minutes);
+    if (minutes !== undefined && !(minutes > 0)) throw new Error('--minutes: a number above 0');
+    return { names: asked, options: { ...values, minutes } };
+  } catch (error) {
+    console.error(`${error.message}\n${USAGE}`);
+    process.exit(2);
+  }
+}
+
+function print(rows) {
+  if (options.json) for (const row of rows) console.log(JSON.stringify(row));
+  else printTable(rows);
+}
+
+function save(name, rows) {
+  const folder = new URL('./results/', import.meta.url);
+  mkdirSync(folder, { recursive: true });
+  const text = JSON.stringify({ machine: machine(), rows }, null, 1);
+  writeFileSync(new URL(`${name}.json`, folder), `${text}\n`);
+}
+
+/** Notes stand below: they are the same for many rows. */
 function printTable(rows) {
   const columns = [...new Set(rows.flatMap((row) => Object.keys(row)))].filter(
-    (column) => column !== 'bench',
+    (column) => column !== 'bench' && column !== 'note',
   );
   const cells = [columns, ...rows.map((row) => columns.map((column) => String(row[column] ?? '-')))];
   const widths = columns.map((_, i) => Math.max(...cells.map((line) => line[i].length)));
@@ -61,4 +98,5 @@ function printTable(rows) {
         .join('  ')
         .trimEnd(),
     );
+  for (const note of new Set(rows.map((row) => row.note).filter(Boolean))) console.log(`(${note})`);
 }

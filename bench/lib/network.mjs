@@ -1,75 +1,133 @@
 /**
- * The network of the tunnel benchmark: two namespaces joined by a veth pair. Names carry the process id; what a killed
- * run left behind is removed by the next.
+ * The network of one contender: two namespaces joined by a veth pair, and the programs that run in them. Names carry
+ * the process id; what a killed run left behind is removed by the next.
  * @module
  */
-import { execFileSync, spawn, spawnSync } from 'node:child_process';
-import { existsSync, readdirSync } from 'node:fs';
+import { execFile, spawn, spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { atExit } from './undo.mjs';
 
 const FOLDER = '/run/netns';
+/** ms for a program to end after SIGTERM, before it is killed. */
+const PATIENCE = 5000;
+
+let made = 0;
 
 /** Runs a program and returns what it printed; throws with what it said. */
 export function must(program, ...args) {
-  try {
-    return execFileSync(program, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
-  } catch (error) {
-    throw new Error(`${program} ${args.join(' ')}: ${error.stderr || error.message}`);
-  }
+  return run(program, args, 60_000);
 }
 
-/** 192.168.9.1 in `a` and .2 in `b`, on `v`. */
-export function makeNetwork() {
-  if (existsSync(FOLDER)) {
-    for (const name of readdirSync(FOLDER)) {
-      const pid = /^esb-[ab]-(\d+)$/.exec(name)?.[1];
-      if (pid && !existsSync(`/proc/${pid}`)) spawnSync('ip', ['netns', 'delete', name]);
-    }
-  }
-  const names = [`esb-a-${process.pid}`, `esb-b-${process.pid}`];
-  const children = new Set();
-  const remove = () => {
-    for (const child of children) child.kill('SIGKILL');
-    for (const name of names) {
-      for (const pid of (spawnSync('ip', ['netns', 'pids', name], { encoding: 'utf8' }).stdout ?? '').split(
-        '\n',
-      ))
-        if (pid) spawnSync('kill', ['-9', pid]);
-      spawnSync('ip', ['netns', 'delete', name]);
-    }
-  };
-  process.once('exit', remove);
-  for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(130));
-  for (const name of names) must('ip', 'netns', 'add', name);
-  must('ip', 'link', 'add', 'v', 'netns', names[0], 'type', 'veth', 'peer', 'name', 'v', 'netns', names[1]);
-  names.forEach((name, i) => {
-    must('ip', '-n', name, 'link', 'set', 'lo', 'up');
-    must('ip', '-n', name, 'addr', 'add', `192.168.9.${i + 1}/24`, 'dev', 'v');
-    must('ip', '-n', name, 'link', 'set', 'v', 'up');
+function run(program, args, timeout) {
+  return new Promise((resolve, reject) => {
+    execFile(program, args, { encoding: 'utf8', maxBuffer: 2 ** 28, timeout }, (error, stdout, stderr) => {
+      if (!error) resolve(stdout);
+      else {
+        const said = error.killed
+          ? `not within ${timeout} ms`
+          : stderr || saidAsJson(stdout) || error.message;
+        reject(new Error(`${program} ${args.join(' ')}: ${said.trim()}`));
+      }
+    });
   });
+}
+
+/** iperf3 -J puts its error into its output. */
+function saidAsJson(stdout) {
+  return /"error":\s*"([^"]*)"/.exec(stdout)?.[1];
+}
+
+/** 192.168.9.1 in the first and .2 in the second, on `v`. */
+export async function makePair() {
+  if (made === 0) removeStale();
+  const names = ['a', 'b'].map((end) => `esb-${process.pid}-${made}${end}`);
+  made++;
+  const folder = mkdtempSync(join(tmpdir(), 'esplane-bench-'));
+  const children = new Set();
+  const removeRest = () => {
+    for (const child of children) child.kill('SIGKILL');
+    for (const name of names) removeNamespace(name);
+    rmSync(folder, { recursive: true, force: true });
+  };
+  const forget = atExit(removeRest);
+  for (const name of names) await must('ip', 'netns', 'add', name);
+  const [a, b] = names;
+  await must('ip', 'link', 'add', 'v', 'netns', a, 'type', 'veth', 'peer', 'name', 'v', 'netns', b);
+  for (const [i, name] of names.entries()) {
+    await must('ip', '-n', name, 'link', 'set', 'lo', 'up');
+    await must('ip', '-n', name, 'addr', 'add', `192.168.9.${i + 1}/24`, 'dev', 'v');
+    await must('ip', '-n', name, 'link', 'set', 'v', 'up');
+  }
+  const start = (command, options = {}) => {
+    const child = spawn(command[0], command.slice(1), { stdio: 'ignore', ...options });
+    children.add(child);
+    child.once('close', () => children.delete(child));
+    child.once('error', () => children.delete(child));
+    return child;
+  };
+  const inside = (where, command) => ['ip', 'netns', 'exec', names[where], ...command];
   return {
     names,
+    /** The addresses on the wire. */
     outer: ['192.168.9.1', '192.168.9.2'],
-    /** Runs a program in namespace 0 or 1. */
-    run: (where, ...command) => must('ip', 'netns', 'exec', names[where], ...command),
-    /** Starts one, and ends it with the benchmark at the latest. */
-    start(where, command, options = {}) {
-      const child = spawn('ip', ['netns', 'exec', names[where], ...command], { stdio: 'ignore', ...options });
-      children.add(child);
-      child.once('close', () => children.delete(child));
-      return child;
-    },
-    remove() {
-      process.off('exit', remove);
-      remove();
+    /** For files of this contender alone; goes with the pair. */
+    folder,
+    /** Starts a program outside the namespaces; it ends with the pair at the latest. */
+    start,
+    /** Starts one in namespace 0 or 1. */
+    startIn: (where, command, options) => start(inside(where, command), options),
+    /** Runs one there to its end and returns what it printed. */
+    runIn: (where, ...command) => run('ip', inside(where, command).slice(1), 60_000),
+    /** Ends the programs in good order, and removes everything. */
+    async close() {
+      const open = [...children];
+      for (const child of open) child.kill('SIGTERM');
+      await Promise.race([Promise.all(open.map(ended)), sleep(PATIENCE)]);
+      removeRest();
+      forget();
     },
   };
 }
 
-/** Waits until `ready` says so, asking ten times a second. */
+/** Resolves when a child is gone. */
+export function ended(child) {
+  return new Promise((resolve) => {
+    if (child.exitCode !== null || child.signalCode !== null) resolve();
+    else child.once('close', resolve);
+  });
+}
+
+export function sleep(ms) {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+/** Waits until `ready` says so, asking twenty times a second. */
 export async function until(ready, ms, what) {
   for (const end = Date.now() + ms; ; ) {
-    if (ready()) return;
+    if (await ready()) return;
     if (Date.now() > end) throw new Error(`${what}: not within ${ms} ms`);
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    await sleep(50);
+  }
+}
+
+function removeNamespace(name) {
+  const inside = spawnSync('ip', ['netns', 'pids', name], { encoding: 'utf8' }).stdout ?? '';
+  for (const pid of inside.split('\n')) {
+    try {
+      if (pid) process.kill(Number(pid), 'SIGKILL');
+    } catch {
+      // it has just ended
+    }
+  }
+  spawnSync('ip', ['netns', 'delete', name]);
+}
+
+function removeStale() {
+  if (!existsSync(FOLDER)) return;
+  for (const name of readdirSync(FOLDER)) {
+    const pid = /^esb-(\d+)-\d+[ab]$/.exec(name)?.[1];
+    if (pid && !existsSync(`/proc/${pid}`)) removeNamespace(name);
   }
 }

@@ -18,7 +18,7 @@ const ROUNDS = 3;
 const CLI = new URL('../dist/cli/main.js', import.meta.url).pathname;
 
 /** Runs all contenders in turn and returns one row for each. */
-export async function decrypt({ packets = 200_000, log }) {
+export async function capture({ packets = 200_000, log }) {
   const folder = mkdtempSync(join(tmpdir(), 'esplane-bench-'));
   try {
     const rows = [];
