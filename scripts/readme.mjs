@@ -1,6 +1,9 @@
-// Runs the examples of README.md and puts their real output between the marks: `node scripts/readme.mjs`.
+// Runs the examples of README.md and puts their real output between the marks, and the saved figures of the benchmarks
+// there and into bench/README.md: `node scripts/readme.mjs`.
 import { spawnSync } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { goalsTable } from './goals.mjs';
+import { tunnelPicture } from './picture.mjs';
 
 const root = new URL('../', import.meta.url);
 const native = 'pcaps/linux-6.1/native-v4';
@@ -18,54 +21,61 @@ function run(args, lines) {
 const sources = (folder) => ['--keys', `${folder}/keys`, '--nodes', `${folder}/ciliumnodes.json`];
 const ENGINES = ['ipsec-mb', 'openssl', 'node', 'noble'];
 
-/** The race of whole tunnels: one row a contender. */
-function tunnelTable({ machine, rows }) {
-  const names = [...new Set(rows.map((row) => row.contender))];
-  const of = (name, what) => rows.find((row) => row.contender === name && row.what === what);
-  const rate = (row, unit) => (row ? `${row[unit].toLocaleString('en-US')} (${row.ratio})` : '-');
+/** `bench/results/NAME.json`; of a benchmark that was not saved yet, no rows. */
+function results(name) {
+  const file = new URL(`bench/results/${name}.json`, root);
+  return existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : { rows: [] };
+}
+const rowsOf = (name) => results(name).rows;
+
+const thousands = (n) => n.toLocaleString('en-US');
+
+/** A race of whole tunnels: one row a contender. */
+function raceTable({ rows }) {
+  const COLUMNS = [
+    ['tcp1', 'TCP, 1 stream, Gbit/s', (r) => `${r.gbps} (${r.ratio})`],
+    ['tcp4', 'TCP, 4 streams', (r) => `${r.gbps} (${r.ratio})`],
+    ['udp64', 'UDP packets/s, 64 bytes', (r) => `${thousands(r.packetsPerSecond)} (${r.ratio})`],
+    ['udp1400', '1400 bytes', (r) => `${thousands(r.packetsPerSecond)} (${r.ratio})`],
+    ['latency', 'ping p50 / p99 ms', (r) => `${r.p50ms} / ${r.p99ms}`],
+    ['latencyHalfLoad', 'at half load', (r) => `${r.p50ms} / ${r.p99ms}`],
+  ].filter(([what]) => rows.some((row) => row.what === what));
   return [
-    `\`${machine.command}\` (two namespaces on these two cores, joined by veth; in brackets, the ratio to the bare veth of the same round; ping, no other load):`,
-    '',
-    '| | TCP, 1 stream, Gbit/s | TCP, 4 streams | UDP packets/s, 64 bytes | 1400 bytes | ping p50 / p99 ms |',
-    '|---|---|---|---|---|---|',
-    ...names.map((name) => {
-      const error = rows.find((row) => row.contender === name && row.error)?.error;
-      if (error) return `| ${name} | ${error} | | | | |`;
-      const ping = of(name, 'latency');
-      return `| ${name} | ${rate(of(name, 'tcp1'), 'gbps')} | ${rate(of(name, 'tcp4'), 'gbps')} | ${rate(of(name, 'udp64'), 'packetsPerSecond')} | ${rate(of(name, 'udp1400'), 'packetsPerSecond')} | ${ping ? `${ping.p50ms} / ${ping.p99ms}` : '-'} |`;
+    `| | ${COLUMNS.map(([, title]) => title).join(' | ')} |`,
+    `|---|${'---|'.repeat(COLUMNS.length)}`,
+    ...[...new Set(rows.map((row) => row.contender))].map((name) => {
+      const own = rows.filter((row) => row.contender === name);
+      const error = own.find((row) => row.error)?.error;
+      const cells = COLUMNS.map(([what, , text], k) => {
+        if (error) return k === 0 ? error : '';
+        const row = own.find((r) => r.what === what);
+        return row ? text(row) : '-';
+      });
+      return `| ${name} | ${cells.join(' | ')} |`;
     }),
   ];
 }
 
-/** Tables of the results that `npm run bench -- … --save` wrote. */
-function figures() {
-  const read = (name) => JSON.parse(readFileSync(new URL(`bench/results/${name}.json`, root), 'utf8'));
-  const decrypt = read('decrypt');
-  const codec = read('codec');
-  const thousands = (n) => n.toLocaleString('en-US');
-  const { machine: m } = decrypt;
+function captureTable({ rows }) {
   return [
-    `Measured on ${m.date}: ${m.cpu}, ${m.cores} cores, ${m.kernel}, Node ${m.node.slice(1)}, OpenSSL ${m.openssl}, tshark ${m.tshark}.`,
-    'Absolute figures move from minute to minute on this machine; the ratio is what counts.',
-    '',
-    `\`${m.command}\` (AES-128-GCM, packets of 1400 bytes, every ICV checked, median of the rounds, in turn):`,
-    '',
     '| | packets | packets/s | Gbit/s | peak memory | to tshark |',
     '|---|---|---|---|---|---|',
-    ...decrypt.rows.map(
-      (r) =>
-        `| ${r.contender} | ${thousands(r.packets)} | ${thousands(r.packetsPerSecond)} (${thousands(r.min)} to ${thousands(r.max)}) | ${r.gbps} | ${r.peakMiB} MiB | ${r.ratio} |`,
+    ...rows.map((r) =>
+      r.error
+        ? `| ${r.contender} | ${thousands(r.packets)} | ${r.error} | | | |`
+        : `| ${r.contender} | ${thousands(r.packets)} | ${thousands(r.packetsPerSecond)} (${thousands(r.min)} to ${thousands(r.max)}) | ${r.gbps} | ${r.peakMiB} MiB | ${r.ratio} |`,
     ),
-    '',
-    ...tunnelTable(read('tunnel')),
-    '',
-    `\`${codec.machine.command}\` (one SA, batches of 64, nanoseconds a packet; in brackets, the ratio to the bare cipher):`,
-    '',
+  ];
+}
+
+/** One SA, batches of 64. */
+function codecTable({ rows }) {
+  return [
     `| bytes | ${ENGINES.flatMap((engine) => [`${engine} seal`, `${engine} open`]).join(' | ')} |`,
     `|---|${'---|'.repeat(ENGINES.length * 2)}`,
-    ...[...new Set(codec.rows.map((r) => r.size))].map((size) => {
+    ...[...new Set(rows.map((r) => r.size))].map((size) => {
       const cell = (engine, op) => {
-        const r = codec.rows.find(
+        const r = rows.find(
           (row) =>
             row.size === size && row.engine === engine && row.op === op && row.batch === 64 && row.sas === 1,
         );
@@ -73,6 +83,38 @@ function figures() {
       };
       return `| ${size} | ${ENGINES.flatMap((engine) => [cell(engine, 'seal'), cell(engine, 'open')]).join(' | ')} |`;
     }),
+  ];
+}
+
+/** The figures, as `npm run bench -- all --save` left them. */
+function figures() {
+  const [capture, tunnel, xfrm, codec] = ['capture', 'tunnel', 'xfrm', 'codec'].map(results);
+  const { machine: m } = tunnel;
+  const command = ({ machine }) => (machine ? `\`${machine.command}\`, ${machine.date}` : 'not measured yet');
+  const note = xfrm.rows.find((row) => row.note)?.note;
+  return [
+    `${m.cpu}, ${m.cores} cores, ${m.kernel}, Node ${m.node.slice(1)}, OpenSSL ${m.openssl}.`,
+    'Absolute figures move from minute to minute on this machine; the ratio is what counts.',
+    '',
+    '![Bars: TCP throughput of esplane, wireguard-go and strongSwan beside the bare veth pair](bench/results/tunnel.svg)',
+    '',
+    ...goalsTable(rowsOf),
+    '',
+    `**Tunnels** (${command(tunnel)}; two namespaces joined by veth; in brackets, the ratio to the bare veth of the same round):`,
+    '',
+    ...raceTable(tunnel),
+    '',
+    `**The kernel's xfrm** (${command(xfrm)}; ${note ? `${note}; ` : ''}in brackets, the ratio to kernel xfrm):`,
+    '',
+    ...raceTable(xfrm),
+    '',
+    `**Captures** (${command(capture)}; AES-128-GCM, packets of 1400 bytes, every ICV checked):`,
+    '',
+    ...captureTable(capture),
+    '',
+    `**Encapsulation and decapsulation** (${command(codec)}; nanoseconds a packet, one SA, batches of 64; in brackets, the ratio to the bare cipher):`,
+    '',
+    ...codecTable(codec),
   ].join('\n');
 }
 
@@ -91,9 +133,17 @@ const sections = {
   demo: () => run(['demo', '--no-write'], (out) => out),
 };
 
-let text = readFileSync(new URL('README.md', root), 'utf8');
-for (const [name, make] of Object.entries(sections)) {
-  const marks = new RegExp(`(<!-- begin: ${name} -->\\n)[\\s\\S]*?(<!-- end: ${name} -->)`);
-  text = text.replace(marks, (_, begin, end) => `${begin}\n${make()}\n\n${end}`);
+const goals = () => goalsTable(rowsOf).join('\n');
+
+writeFileSync(new URL('bench/results/tunnel.svg', root), tunnelPicture(results('tunnel')));
+fill('README.md', sections);
+fill('bench/README.md', { goals });
+
+function fill(name, made) {
+  let text = readFileSync(new URL(name, root), 'utf8');
+  for (const [section, make] of Object.entries(made)) {
+    const marks = new RegExp(`(<!-- begin: ${section} -->\\n)[\\s\\S]*?(<!-- end: ${section} -->)`);
+    text = text.replace(marks, (_, begin, end) => `${begin}\n${make()}\n\n${end}`);
+  }
+  writeFileSync(new URL(name, root), text);
 }
-writeFileSync(new URL('README.md', root), text);

@@ -7,6 +7,7 @@
  */
 import { spawnSync } from 'node:child_process';
 import { agree } from './agree.mjs';
+import { CannotRun } from './cannot-run.mjs';
 import { median } from './machine.mjs';
 import { makePair, sleep, until } from './network.mjs';
 
@@ -86,12 +87,13 @@ function whatIsMissing() {
   return undefined;
 }
 
-/** A contender that fails is out, with the reason. */
+/** A contender that fails is out, with the reason. What this host does not have is no failure. */
 async function attempt(run, act) {
   try {
     await act();
   } catch (error) {
     run.error = error.message.trim().split('\n').at(-1);
+    run.ok = error instanceof CannotRun;
     await run.pair?.close();
     run.pair = undefined;
   }
@@ -132,10 +134,10 @@ async function pingsUnderLoad(run) {
   return times;
 }
 
-function rowsOf(bench, { name, error, samples }, yard) {
+function rowsOf(bench, { name, error, ok, samples }, yard) {
   const base = { bench, contender: name };
   // Without all its figures a contender has none.
-  if (error) return [{ ...base, error }];
+  if (error) return [{ ...base, error, ...(!ok && { ok }) }];
   return Object.entries(samples).map(([what, values]) => {
     const { unit, bytes } = MEASURES[what];
     if (unit === 'ms') {

@@ -6,9 +6,17 @@
  */
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { CannotRun } from '../cannot-run.mjs';
 import { must, until } from '../network.mjs';
 
 const STARTER = '/usr/lib/ipsec/starter';
+/** One of each package. */
+const FILES = [
+  STARTER,
+  ...['gcm', 'curve25519', 'kernel-libipsec'].map(
+    (plugin) => `/usr/lib/ipsec/plugins/libstrongswan-${plugin}.so`,
+  ),
+];
 const PACKAGES =
   'strongswan libstrongswan-standard-plugins libstrongswan-extra-plugins libcharon-extra-plugins';
 const NETS = ['10.247.1.0/24', '10.247.2.0/24'];
@@ -24,7 +32,8 @@ const PLUGINS =
   'random nonce aes sha1 sha2 hmac gcm curve25519 aesni openssl kdf pem pkcs1 pubkey x509 kernel-libipsec kernel-netlink socket-default stroke updown';
 
 async function start(pair) {
-  if (!existsSync(STARTER)) throw new Error(`no strongSwan: apt-get install ${PACKAGES}`);
+  const missing = FILES.find((file) => !existsSync(file));
+  if (missing) throw new CannotRun(`no ${missing}: apt-get install ${PACKAGES}`);
   const daemons = [];
   for (const [i, here] of pair.outer.entries()) {
     const address = `10.247.${i + 1}.1`;

@@ -5,6 +5,7 @@
 import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { CannotRun } from '../cannot-run.mjs';
 import { must, until } from '../network.mjs';
 
 export const wireguardGo = {
@@ -17,7 +18,7 @@ export const wireguardGo = {
 async function start(pair) {
   for (const program of ['wireguard-go', 'wg'])
     if (spawnSync('which', [program]).status !== 0)
-      throw new Error(`no ${program}: apt-get install wireguard-go wireguard-tools`);
+      throw new CannotRun(`no ${program}: apt-get install wireguard-go wireguard-tools`);
   const ends = [];
   for (const i of [0, 1]) {
     const key = (await must('wg', 'genkey')).trim();

@@ -2,6 +2,7 @@
  * The kernel's own ESP: xfrm states and policies in both namespaces, tunnel mode, ESN, a window of 1024.
  * @module
  */
+import { CannotRun } from '../cannot-run.mjs';
 
 const GCM = ['aead', 'rfc4106(gcm(aes))', `0x${'5a'.repeat(16)}01020304`, '128'];
 const NULL = ['auth', 'digest_null', '', 'enc', 'cipher_null', ''];
@@ -39,7 +40,7 @@ async function start(pair, algorithm) {
       await pair.runIn(i, ...state(a, b, '0x101'));
       await pair.runIn(i, ...state(b, a, '0x202'));
     } catch (error) {
-      throw new Error(`this kernel has no such ESP (${error.message.split('Error: ').at(-1).trim()})`);
+      throw new CannotRun(`this kernel has no such ESP (${error.message.split('Error: ').at(-1).trim()})`);
     }
     await pair.runIn(i, ...policy('out', NETS[i], NETS[1 - i], here, there));
     await pair.runIn(i, ...policy('in', NETS[1 - i], NETS[i], there, here));
