@@ -53,8 +53,13 @@ export interface CaptureInterface {
 
 /** Takes what a capture holds, in file order. */
 export interface FrameSink {
-  /** A frame: `b[at..end)`, borrowed, valid during the call, as `info` is. */
+  /** A frame: `b[at..end)`, borrowed, valid during the call, as `info` is; see {@link release} for longer. */
   frame(b: Uint8Array, at: number, end: number, info: FrameInfo): void;
+  /**
+   * The memory of the frames so far is about to be used again. A sink that has this method may hold on to their bytes
+   * until it is called, and a reader calls it in time: sinks so gather frames into batches without copying them.
+   */
+  release?(): void;
   /** A comment on the frame that comes next; called once for each. */
   comment?(text: string): void;
   /** A pcapng section starts. */

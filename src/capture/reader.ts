@@ -16,7 +16,8 @@ import { damage, type RecordReader } from './record.ts';
 /** A parser that is fed. Everything before damaged bytes reaches the sink before the error is thrown. */
 export interface CaptureReader {
   /**
-   * Takes the next bytes of the file, and hands what they complete to the sink.
+   * Takes the next bytes of the file, and hands what they complete to the sink. Nobody holds on to the chunk
+   * afterwards.
    * @throws {InputError} not a capture, or a damaged one; every later call throws it again
    */
   feed(chunk: Uint8Array): void;
@@ -111,17 +112,19 @@ class Reader implements CaptureReader {
       }
       this.#held = 0;
       this.#byte += len;
+      this.#sink.release?.();
     }
     while (at < chunk.length) {
       const len = this.#record(chunk, at, chunk.length);
       if (len > chunk.length - at) {
         this.#needed = len;
         this.#keep(chunk, at, chunk.length);
-        return;
+        break;
       }
       at += len;
       this.#byte += len;
     }
+    this.#sink.release?.();
   }
 
   #record(b: Uint8Array, at: number, end: number): number {

@@ -72,6 +72,7 @@ async function decrypt(capture: string, options: DecryptCommandOptions): Promise
     engine: await makeEngine(options.crypto),
     random: secureBytes,
     udpPorts: sas.udpPorts,
+    inPlace: true,
     onPacket: (record) => {
       if (options.json) out.write(decryptJson(record, overlays, hexOf));
       else if (!options.quiet && !clear) out.write(textLine(record));
@@ -84,6 +85,7 @@ async function decrypt(capture: string, options: DecryptCommandOptions): Promise
       if (!hasSas) throw noSas();
       decryptor.frame(b, at, end, info);
     },
+    release: () => decryptor.release(),
     // A capture that was made to be handed around brings its SAs with it.
     secrets: (type, data) => {
       if (type !== SECRETS_TYPE_ESP) return;

@@ -84,5 +84,6 @@ export class Progress {
 
 /** A whole number with thousands separators: 1,234,567. */
 export function grouped(n: number): string {
-  return n.toLocaleString('en-US');
+  // `toLocaleString` says the same, after 25 ms of loading tables for the first number.
+  return String(n).replace(/\B(?=(\d{3})+$)/g, ',');
 }

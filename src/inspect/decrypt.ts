@@ -1,9 +1,9 @@
 /**
  * Decrypts the ESP packets of a capture, with the verdicts that the receiving kernels would have given.
  *
- * Frames come in one at a time, as a capture reader delivers them. What is ESP is copied into a batch; a full
- * batch goes through the same {@link Decapsulator} that a node uses, and out come records in the capture's
- * order.
+ * Frames come in one at a time, as a capture reader delivers them. What is ESP goes into a batch: copied, or left
+ * where it lies, when that may be overwritten. A full batch goes through the same {@link Decapsulator} that a node
+ * uses, and out come records in the capture's order.
  *
  * A capture starts in mid-stream. The first packet of a stream that authenticates therefore starts its window,
  * and finds the high half of its ESN, which is not on the wire: the source's hints are tried first, then 0
@@ -23,7 +23,7 @@ import type { SaConfig } from '../ipsec/sa-config.ts';
 import { Sad } from '../ipsec/sad.ts';
 import { formatAddress } from '../wire/address.ts';
 import * as linkType from '../wire/link-type.ts';
-import { Batch, PASS } from '../wire/packet.ts';
+import { Batch, LentBatch, PASS } from '../wire/packet.ts';
 import { Reassembler } from '../wire/reassembly.ts';
 import { findVxlan, type VxlanPlace } from './overlay.ts';
 import type { SaSource } from './sa-source.ts';
@@ -39,7 +39,7 @@ const TRIALS = 4096;
 const MAX_PACKET = 0xffff;
 /** Most packets are no longer, so that most captures never need larger slots. */
 const USUAL_PACKET = 2048;
-const BATCH = 64;
+const BATCH = 128;
 
 /** One ESP packet of the capture. The object is used again: copy what you keep. */
 export class EspRecord {
@@ -107,6 +107,11 @@ export interface DecryptOptions {
   readonly random: RandomBytes;
   /** UDP ports that carry ESP beside 4500. */
   readonly udpPorts?: readonly number[];
+  /**
+   * Frames may be overwritten: they are decrypted where they lie, and nothing is copied. Their bytes are then the
+   * decryptor's until {@link CaptureDecryptor.release}. Counts for nothing beside {@link keepWire}.
+   */
+  readonly inPlace?: boolean;
   /** Gets every ESP packet, in the capture's order. */
   readonly onPacket: (record: EspRecord) => void;
   /** Gets every ESP packet before it is opened, with the window as it then is if {@link CaptureDecryptor.flush} came just before. */
@@ -152,8 +157,11 @@ export class CaptureDecryptor implements FrameSink {
   readonly #sad = new Sad('source');
   /** By index in the SAD. */
   readonly #streams: (Stream | undefined)[] = [];
-  /** Slots of an ordinary size lie close together, which caches like; a longer packet brings larger ones. */
-  #batch = new Batch({ capacity: BATCH, maxPacket: USUAL_PACKET });
+  /** The batch, when packets stay where they lie. */
+  readonly #lent: LentBatch | undefined;
+  #batch: Batch;
+  /** Of the frame before. */
+  #linkType = -1;
   /** Copies of the batch's packets, slot for slot. */
   #wire: Uint8Array = new Uint8Array(0);
   readonly #wireLen = new Uint32Array(BATCH);
@@ -164,13 +172,14 @@ export class CaptureDecryptor implements FrameSink {
   readonly #vxlan: VxlanPlace = { vni: 0, frameAt: 0, frameEnd: 0 };
 
   // What a record needs to know of each packet of the batch.
+  readonly #stream: (Stream | undefined)[] = new Array<Stream | undefined>(BATCH).fill(undefined);
   readonly #frame = new Float64Array(BATCH);
   readonly #seconds = new Float64Array(BATCH);
   readonly #nanoseconds = new Uint32Array(BATCH);
   readonly #hasTime = new Uint8Array(BATCH);
   readonly #carrier = new Int32Array(BATCH);
   readonly #addressLen = new Uint8Array(BATCH);
-  /** Source and destination of each packet as they were: decapsulation may overwrite them. */
+  /** Source and destination of packets without a stream, as they were: decapsulation may overwrite them. */
   readonly #addresses = new Uint8Array(BATCH * 32);
 
   constructor(options: DecryptOptions) {
@@ -178,6 +187,9 @@ export class CaptureDecryptor implements FrameSink {
     this.#trial = new Trial(options.engine);
     const ports = [4500, ...(options.udpPorts ?? [])];
     this.#place = new EspPlace(ports);
+    this.#lent = options.inPlace && !options.keepWire ? new LentBatch(BATCH) : undefined;
+    // Slots of an ordinary size lie close together, which caches like; a longer packet brings larger ones.
+    this.#batch = this.#lent ?? new Batch({ capacity: BATCH, maxPacket: USUAL_PACKET });
     this.#decapsulator = new Decapsulator(this.#sad, options.engine, BATCH, ports);
     if (options.keepWire) this.#wire = new Uint8Array(this.#batch.slab.length);
   }
@@ -188,16 +200,22 @@ export class CaptureDecryptor implements FrameSink {
    */
   frame(b: Uint8Array, at: number, end: number, info: FrameInfo): void {
     this.totals.frames++;
-    if (!linkType.isKnownLinkType(info.linkType)) {
+    if (info.linkType !== this.#linkType && !linkType.isKnownLinkType(info.linkType)) {
       throw new InputError(
         { source: this.#options.source, byte: info.byte },
         `unknown link type ${info.linkType} (frame ${info.number})`,
         'Take the capture on an Ethernet, cooked (any) or raw IP interface.',
       );
     }
+    this.#linkType = info.linkType;
     const ipAt = linkType.ipAt(info.linkType, b, at, end);
     if (ipAt < 0) this.totals.other++;
     else this.#takeIp(b, ipAt, end, info, -1);
+  }
+
+  /** The memory of frames is about to be used again. */
+  release(): void {
+    this.flush();
   }
 
   /** Finishes what is still in the batch. Call after the last frame, and before reading results so far. */
@@ -251,31 +269,35 @@ export class CaptureDecryptor implements FrameSink {
   /** `#place` says where ESP lies. */
   #takeEsp(b: Uint8Array, at: number, end: number, info: FrameInfo, carrierVni: number): void {
     const place = this.#place;
-    const { espAt, espEnd, srcAt, dstAt, addressLen, cut } = place;
+    const { espAt, espEnd, srcAt, dstAt, addressLen } = place;
     const hasSpi = espEnd - espAt >= 8;
     const stream = hasSpi ? this.#streamOf(b, srcAt, dstAt, addressLen, u32(b, espAt)) : undefined;
-    if (!stream || cut || (stream.synced && stream.candidates.length === 1)) {
+    if (!stream || place.cut || (stream.synced && stream.candidates.length === 1)) {
       this.#tell(b, at, espAt, espEnd, stream);
-      this.#push(b, at, end, info, carrierVni, srcAt, dstAt, addressLen);
+      this.#push(b, at, end, info, carrierVni, stream);
       return;
     }
     // The slow way: the SA itself is in question, so what came before has to be finished first.
     this.flush();
     if (!stream.synced) this.#sync(stream, b, espAt, espEnd, undefined);
     this.#tell(b, at, espAt, espEnd, stream);
-    this.#push(b, at, end, info, carrierVni, srcAt, dstAt, addressLen);
-    if (stream.candidates.length > 1 && stream.synced) {
-      this.#decapsulator.run(this.#batch);
-      const sa = this.#sad.sas[stream.index];
-      if (this.#batch.verdict[0] === BAD_ICV && this.#sync(stream, b, espAt, espEnd, sa?.config)) {
-        this.#batch.clear();
-        this.#tell(b, at, espAt, espEnd, stream);
-        this.#push(b, at, end, info, carrierVni, srcAt, dstAt, addressLen);
-        this.#decapsulator.run(this.#batch);
-      }
-      this.#emit(0);
-      this.#batch.clear();
+    if (!stream.synced || stream.candidates.length === 1) {
+      this.#push(b, at, end, info, carrierVni, stream);
+      return;
     }
+    // What does not open may belong to another SA, and needs its bytes as they were.
+    const copy = new Uint8Array(b.subarray(at, end));
+    this.#push(copy, 0, copy.length, info, carrierVni, stream);
+    this.#decapsulator.run(this.#batch);
+    const sa = this.#sad.sas[stream.index];
+    if (this.#batch.verdict[0] === BAD_ICV && this.#sync(stream, b, espAt, espEnd, sa?.config)) {
+      this.#batch.clear();
+      this.#tell(b, at, espAt, espEnd, stream);
+      this.#push(b, at, end, info, carrierVni, stream);
+      this.#decapsulator.run(this.#batch);
+    }
+    this.#emit(0);
+    this.#batch.clear();
   }
 
   #tell(b: Uint8Array, at: number, espAt: number, espEnd: number, stream: Stream | undefined): void {
@@ -285,40 +307,46 @@ export class CaptureDecryptor implements FrameSink {
     onAdmit({ bytes: b, at, espAt, espEnd, sa, candidates: stream?.candidates ?? [] });
   }
 
+  /** Puts a packet into the batch. Without a stream, `#place` says where its addresses lie. */
   #push(
     b: Uint8Array,
     at: number,
     end: number,
     info: FrameInfo,
     carrierVni: number,
-    srcAt: number,
-    dstAt: number,
-    addressLen: number,
+    stream: Stream | undefined,
   ): void {
-    if (this.#batch.count === BATCH) this.flush();
     // Nothing longer than an IP packet is ESP by its length fields; link-layer padding may go.
     const last = Math.min(end, at + MAX_PACKET);
-    let i = this.#batch.push(b, at, last);
-    if (i < 0) {
-      this.flush();
-      this.#batch = new Batch({ capacity: BATCH, maxPacket: MAX_PACKET });
-      if (this.#options.keepWire) this.#wire = new Uint8Array(this.#batch.slab.length);
-      i = this.#batch.push(b, at, last);
-    }
+    const i = this.#put(b, at, last);
     if (this.#options.keepWire) {
       this.#wireLen[i] = last - at;
       this.#wire.set(b.subarray(at, last), i * this.#batch.slotSize);
     }
+    this.#stream[i] = stream;
     this.#frame[i] = info.number;
     this.#seconds[i] = info.seconds;
     this.#nanoseconds[i] = info.nanoseconds;
     this.#hasTime[i] = info.hasTime ? 1 : 0;
     this.#carrier[i] = carrierVni;
+    if (stream) return;
+    const { srcAt, dstAt, addressLen } = this.#place;
     this.#addressLen[i] = addressLen;
-    for (let k = 0; k < addressLen; k++) {
-      this.#addresses[i * 32 + k] = b[srcAt + k]!;
-      this.#addresses[i * 32 + 16 + k] = b[dstAt + k]!;
-    }
+    this.#addresses.set(b.subarray(srcAt, srcAt + addressLen), i * 32);
+    this.#addresses.set(b.subarray(dstAt, dstAt + addressLen), i * 32 + 16);
+  }
+
+  /** Returns the packet's index in the batch, which is finished first when it has no room. */
+  #put(b: Uint8Array, at: number, end: number): number {
+    const lent = this.#lent;
+    let i = lent ? lent.lend(b, at, end) : this.#batch.push(b, at, end);
+    if (i >= 0) return i;
+    this.flush();
+    i = lent ? lent.lend(b, at, end) : this.#batch.push(b, at, end);
+    if (i >= 0) return i;
+    this.#batch = new Batch({ capacity: BATCH, maxPacket: MAX_PACKET });
+    if (this.#options.keepWire) this.#wire = new Uint8Array(this.#batch.slab.length);
+    return this.#batch.push(b, at, end);
   }
 
   /** The stream of a packet, made when this is its first; `undefined` when no source knows an SA for it. */
@@ -412,10 +440,7 @@ export class CaptureDecryptor implements FrameSink {
     const record = this.#record;
     const { totals } = this;
     const verdict = batch.verdict[i]!;
-    const index = batch.sa[i]!;
-    const stream = index < 0 ? undefined : this.#streams[index];
-    const addressAt = i * 32;
-    const len = this.#addressLen[i]!;
+    const stream = this.#stream[i];
     totals.esp++;
     if (verdict === PASS) totals.ok++;
     else totals.dropped.set(verdict, (totals.dropped.get(verdict) ?? 0) + 1);
@@ -423,8 +448,8 @@ export class CaptureDecryptor implements FrameSink {
     record.seconds = this.#seconds[i]!;
     record.nanoseconds = this.#nanoseconds[i]!;
     record.hasTime = this.#hasTime[i] === 1;
-    record.src = stream?.src ?? formatAddress(this.#addresses, addressAt, len);
-    record.dst = stream?.dst ?? formatAddress(this.#addresses, addressAt + 16, len);
+    record.src = stream ? stream.src : formatAddress(this.#addresses, i * 32, this.#addressLen[i]!);
+    record.dst = stream ? stream.dst : formatAddress(this.#addresses, i * 32 + 16, this.#addressLen[i]!);
     record.hasSpi = isEsp[i] === 1;
     record.spi = spi[i]!;
     record.seqHi = seqHi[i]!;

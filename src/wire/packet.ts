@@ -158,3 +158,44 @@ export class Batch {
     return this.slab.slice(at, at + this.length[i]!);
   }
 }
+
+/**
+ * A batch of packets that stay where they lie: all in one array, which somebody else lends. Stages change them there.
+ * There are no slots, so none of them can grow.
+ */
+export class LentBatch extends Batch {
+  /** What was lent last. */
+  declare slab: Uint8Array;
+
+  /** @param capacity packets that it holds */
+  constructor(capacity: number) {
+    super({ capacity, maxPacket: 0, headroom: 0, tailroom: 0 });
+  }
+
+  /**
+   * Takes the packet `bytes[at..end)`, without a copy.
+   * @returns its index, or -1 when the batch is full or holds packets of another array
+   */
+  lend(bytes: Uint8Array, at: number, end: number): number {
+    if (this.count === 0) this.slab = bytes;
+    else if (this.slab !== bytes) return -1;
+    const i = super.reserve(0);
+    if (i < 0) return -1;
+    this.offset[i] = at;
+    this.length[i] = end - at;
+    return i;
+  }
+
+  /** There is no room of its own. */
+  override reserve(_len: number): number {
+    return -1;
+  }
+
+  override prepend(_i: number, _n: number): boolean {
+    return false;
+  }
+
+  override append(_i: number, _n: number): boolean {
+    return false;
+  }
+}

@@ -125,7 +125,7 @@ export type Event =
   | { readonly secrets: string; readonly type: number };
 
 /** A sink that appends to `events`. */
-export function recorder(events: Event[]): Required<FrameSink> {
+export function recorder(events: Event[]): Required<Omit<FrameSink, 'release'>> {
   return {
     frame: (b, at, end, info) => events.push({ frame: toHex(b, at, end), ...info }),
     comment: (comment) => events.push({ comment }),

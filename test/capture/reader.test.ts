@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { fromHex } from '../../src/base/bytes.ts';
+import { fromHex, toHex } from '../../src/base/bytes.ts';
 import { InputError } from '../../src/base/errors.ts';
 import { captureReader } from '../../src/capture/reader.ts';
 import { CAPTURES, needs, shared } from '../support/needs.ts';
@@ -215,5 +215,34 @@ needs([shared('captures')], 'captures of a real kernel', () => {
     }
     expect(got.length).toBe(n);
     expect(n).toBeGreaterThan(10);
+  });
+});
+
+describe.each(FILES)('memory that is used again, %s', (_, file) => {
+  it('is released before, wherever the file is split', () => {
+    for (let size = 1; size <= file.length; size++) {
+      const got: string[] = [];
+      const held: { b: Uint8Array; at: number; end: number }[] = [];
+      const reader = captureReader('made', {
+        frame: (b, at, end) => held.push({ b, at, end }),
+        release: () => {
+          for (const { b, at, end } of held) {
+            got.push(toHex(b, at, end));
+            b.fill(0, at, end); // a sink may overwrite what it holds
+          }
+          held.length = 0;
+        },
+      });
+      const buffer = new Uint8Array(size);
+      for (let at = 0; at < file.length; at += size) {
+        const piece = file.subarray(at, at + size);
+        buffer.set(piece);
+        reader.feed(buffer.subarray(0, piece.length));
+        expect(held).toEqual([]);
+        buffer.fill(0xee);
+      }
+      reader.end();
+      expect(got, `split into ${size} bytes`).toEqual(frames(file).map(({ frame }) => frame));
+    }
   });
 });

@@ -4,7 +4,7 @@ import { parseVersion } from '../../src/cilium/version.ts';
 import type { SaOptions } from '../../src/cli/sa-options.ts';
 import { NobleEngine } from '../../src/crypto/noble.ts';
 import { NodeEngine } from '../../src/crypto/node.ts';
-import { decryptFile, fixedFields, type Line, readLines } from '../support/decrypt.ts';
+import { decryptBytes, decryptFile, fixedFields, type Line, readLines } from '../support/decrypt.ts';
 import { CAPTURES, needs, shared } from '../support/needs.ts';
 
 interface Flags {
@@ -47,6 +47,13 @@ needs([shared('captures')], 'captures of a Linux kernel, decrypted', () => {
         });
       }
     }
+
+    it.each([97, 3000, 100_000])('in place, in a buffer of %i bytes', async (chunk) => {
+      const bytes = readFileSync(`${folder}/wire.pcap`);
+      const options = optionsOf(folder, flags.xfrm ?? flags.keys!);
+      const copied = await decryptBytes(bytes, options, new NodeEngine());
+      expect(await decryptBytes(bytes, options, new NodeEngine(), chunk)).toEqual(copied);
+    });
 
     it("counts what the receiver's kernel counted", async () => {
       const given = flags.xfrm ?? flags.keys!;

@@ -33,11 +33,15 @@ export function saOptions(given: Partial<SaOptions>): SaOptions {
   return { keys: [], nodes: [], cilium: DEFAULT_VERSION, xfrmState: [], espSa: [], ...given };
 }
 
-/** Decrypts a capture's bytes; returns the parsed lines and the totals. */
+/**
+ * Decrypts a capture's bytes; returns the parsed lines and the totals.
+ * @param chunk when given, packets are opened in place, in one buffer of so many bytes, which is used again and again
+ */
 export async function decryptBytes(
   bytes: Uint8Array,
   options: Partial<SaOptions>,
   engine: Engine,
+  chunk?: number,
 ): Promise<{ lines: Line[]; totals: DecryptTotals }> {
   const sas = await loadSas(saOptions(options));
   const lines: Line[] = [];
@@ -48,10 +52,20 @@ export async function decryptBytes(
     engine,
     random: seededBytes(1),
     udpPorts: sas.udpPorts,
+    inPlace: chunk !== undefined,
     onPacket: (record) => lines.push(JSON.parse(decryptJson(record, overlays)) as Line),
   });
   const reader = captureReader('test', decryptor);
-  reader.feed(bytes);
+  if (chunk === undefined) reader.feed(bytes);
+  else {
+    const buffer = new Uint8Array(chunk);
+    for (let at = 0; at < bytes.length; at += chunk) {
+      const piece = bytes.subarray(at, at + chunk);
+      buffer.set(piece);
+      reader.feed(buffer.subarray(0, piece.length));
+      buffer.fill(0xee);
+    }
+  }
   reader.end();
   decryptor.flush();
   return { lines, totals: decryptor.totals };

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { hex } from '../../src/base/bytes.ts';
-import { Batch, HEADROOM, PASS, TAILROOM } from '../../src/wire/packet.ts';
+import { Batch, HEADROOM, LentBatch, PASS, TAILROOM } from '../../src/wire/packet.ts';
 
 describe('Batch', () => {
   it('holds packets in slots with room on both sides', () => {
@@ -141,5 +141,29 @@ describe('Batch', () => {
         for (const [i, bytes] of plain.entries()) expect([...batch.copy(i)]).toEqual(bytes);
       }),
     );
+  });
+});
+
+describe('LentBatch', () => {
+  it('leaves packets where they lie, all in one array', () => {
+    const batch = new LentBatch(2);
+    const array = hex('00010203aabb');
+    expect(batch.lend(array, 1, 4)).toBe(0);
+    expect(batch.lend(hex('ff'), 0, 1), 'another array').toBe(-1);
+    expect(batch.lend(array, 4, 6)).toBe(1);
+    expect(batch.lend(array, 0, 1), 'full').toBe(-1);
+    expect(batch.slab).toBe(array);
+    expect([batch.view(0), batch.view(1)]).toEqual([hex('010203'), hex('aabb')]);
+    expect([batch.verdict[1], batch.sa[1], batch.count]).toEqual([PASS, -1, 2]);
+    batch.clear();
+    expect(batch.lend(hex('ff'), 0, 1)).toBe(0);
+    expect(batch.copy(0)).toEqual(hex('ff'));
+  });
+
+  it('has no room to grow a packet in, nor for another', () => {
+    const batch = new LentBatch(2);
+    batch.lend(hex('00010203'), 1, 3);
+    expect([batch.prepend(0, 1), batch.append(0, 1), batch.push(hex('01'))]).toEqual([false, false, -1]);
+    expect(batch.view(0)).toEqual(hex('0102'));
   });
 });
