@@ -10,13 +10,14 @@ import type { DeviceLink, Link } from '../../src/link/link.ts';
 import { memoryPair } from '../../src/link/memory.ts';
 import { openPacket } from '../../src/link/packet.ts';
 import { openRaw } from '../../src/link/raw.ts';
+import { openTun, type TunOptions } from '../../src/link/tun.ts';
 import { openUdp } from '../../src/link/udp.ts';
 import { parseAddress } from '../../src/wire/address.ts';
 import { PASS } from '../../src/wire/packet.ts';
 import * as udp from '../../src/wire/udp.ts';
 import { batchOf, numbered, numberOf, received } from '../support/frames.ts';
 import { ADDON, needs, program, ROOT } from '../support/needs.ts';
-import { makeNamespaces, pause } from '../support/netns.ts';
+import { makeNamespaces, must, pause } from '../support/netns.ts';
 import { ipv4Packet, ipv6Packet } from '../support/sa.ts';
 
 interface Pair {
@@ -37,6 +38,8 @@ interface Frames {
   readonly shortest: number;
   /** Does its queue take {@link QUEUE} frames and no more? The kernel's queues are longer than a test should fill. */
   readonly isBounded: boolean;
+  /** Does its MTU bound only what comes out of it? The kernel takes whatever is written to a TUN device. */
+  readonly takesLonger?: boolean;
 }
 
 const ANY_BYTES: Frames = {
@@ -118,12 +121,12 @@ function conformance(name: string, kind: Frames, make: () => Pair): void {
       expect(atB).toEqual(sent);
     });
 
-    it('takes a frame above its MTU, and drops it alone', async () => {
+    it(`takes a frame above its MTU, and ${kind.takesLonger ? 'carries it' : 'drops it alone'}`, async () => {
       const { a, b, settle } = open();
       const atB = received(b);
       expect(a.send(batchOf([frame(1), frame(2, a.mtu + 1), frame(3)]))).toBe(3);
       await settle();
-      expect(atB.map(numberOf)).toEqual([1, 3]);
+      expect(atB.map(numberOf)).toEqual(kind.takesLonger ? [1, 2, 3] : [1, 3]);
     });
 
     it('sends only packets that have passed', async () => {
@@ -290,17 +293,13 @@ function outer(version: 4 | 6, inUdp: boolean): Frames {
   };
 }
 
-/** Two sockets, one in each of two namespaces. */
-function sockets(open: (netns: string, address: string) => DeviceLink, version: 4 | 6): Pair {
-  const net = makeNamespaces();
-  const [addressA, addressB] = version === 4 ? ['10.99.0.1', '10.99.0.2'] : ['fd99::1', 'fd99::2'];
-  const a = open(net.a, addressA!);
-  const b = open(net.b, addressB!);
+/** Two ends whose other side is the kernel. */
+function devices(a: DeviceLink, b: DeviceLink, remove: () => void): Pair {
   return {
     a,
     b,
     settle() {
-      // What is on the way through veth arrives while the sender's call lasts; answers need another round.
+      // What is on the way through the kernel arrives while the sender's call lasts; answers need another round.
       for (let quiet = 0; quiet < 3; ) {
         const read = a.pump() + b.pump();
         if (read > 0) quiet = 0;
@@ -310,11 +309,47 @@ function sockets(open: (netns: string, address: string) => DeviceLink, version: 
         }
       }
     },
-    remove: () => net.remove(),
+    remove,
   };
 }
 
-needs([ADDON, ROOT, program('ip', 'iproute2')], 'links over sockets', () => {
+/** Two sockets, one in each of two namespaces. */
+function sockets(open: (netns: string, address: string) => DeviceLink, version: 4 | 6): Pair {
+  const net = makeNamespaces();
+  const [addressA, addressB] = version === 4 ? ['10.99.0.1', '10.99.0.2'] : ['fd99::1', 'fd99::2'];
+  return devices(open(net.a, addressA!), open(net.b, addressB!), net.remove);
+}
+
+let made = 0;
+
+/** Two TUN devices; the kernel moves what is written to one to the other, as it is, both ways. */
+function tuns(options: TunOptions): Pair {
+  const netns = `est-t-${process.pid}-${made++}`;
+  must('ip', 'netns', 'add', netns);
+  const remove = () => must('ip', 'netns', 'delete', netns);
+  try {
+    // The interfaces shall be silent by themselves.
+    must('ip', 'netns', 'exec', netns, 'sysctl', '-qw', 'net.ipv6.conf.default.disable_ipv6=1');
+    const [a, b] = ['t0', 't1'].map((name) => openTun({ ...options, name, netns, mtu: MTU })) as [
+      DeviceLink,
+      DeviceLink,
+    ];
+    for (const [from, to] of [
+      ['t0', 't1'],
+      ['t1', 't0'],
+    ] as const) {
+      must('tc', '-n', netns, 'qdisc', 'add', 'dev', from, 'clsact');
+      const redirect = `protocol all u32 match u32 0 0 action mirred egress redirect dev ${to}`;
+      must('tc', '-n', netns, 'filter', 'add', 'dev', from, 'ingress', ...redirect.split(' '));
+    }
+    return devices(a, b, remove);
+  } catch (error) {
+    remove();
+    throw error;
+  }
+}
+
+needs([ADDON, ROOT, program('ip', 'iproute2')], 'links over the kernel', () => {
   for (const version of [4, 6] as const) {
     conformance(`udp over IPv${version}`, outer(version, true), () =>
       sockets((netns, address) => openUdp({ netns, address, mtu: MTU }), version),
@@ -325,5 +360,11 @@ needs([ADDON, ROOT, program('ip', 'iproute2')], 'links over sockets', () => {
     conformance(`packet over IPv${version}`, outer(version, false), () =>
       sockets((netns, address) => openPacket({ netns, address, mtu: MTU }), version),
     );
+    for (const offload of [true, false])
+      conformance(
+        `tun ${offload ? 'with' : 'without'} offloads, IPv${version}`,
+        { ...outer(version, false), takesLonger: true },
+        () => tuns({ offload }),
+      );
   }
 });
