@@ -231,18 +231,19 @@ needs([ADDON, ROOT, ...UML_NEEDS], 'live against the kernel', () => {
         const newIn = newOut
           .replace(`src ${us} dst ${kernel}`, `src ${kernel} dst ${us}`)
           .replace('0x00000103', '0x00000204');
-        const reload = async (states: string) => {
+        const reload = async (states: string, ...spis: readonly number[]) => {
           writeFileSync(join(folder, 'state'), states);
           node.process.kill('SIGHUP');
-          await new Promise((resolve) => setTimeout(resolve, 700));
+          const spisOf = (sas: readonly { spi: number }[]) => sas.map(({ spi }) => spi).sort();
+          await node.until(({ sas }) => spisOf(sas).join() === spis.join());
         };
-        await reload(text + newIn);
+        await reload(text + newIn, 0x101, 0x202, 0x204);
         await guest.run(
           `${add(kernel, us, 0x204)}; ip xfrm state delete src ${kernel} dst ${us} proto esp spi 0x202`,
         );
         // The new one stands last, and is taken all the same: it came last.
-        await reload(block('0x00000101', text) + newIn + newOut);
-        await reload(newOut + newIn);
+        await reload(block('0x00000101', text) + newIn + newOut, 0x101, 0x103, 0x204);
+        await reload(newOut + newIn, 0x103, 0x204);
         await guest.run(`ip xfrm state delete src ${us} dst ${kernel} proto esp spi 0x101`);
         await ended;
       } finally {

@@ -24,6 +24,8 @@ done
 `;
 
 const WAIT_MS = 20;
+/** What a guest has to end by itself. */
+const STOP_MS = 5_000;
 
 export class LiveGuest {
   /** The namespace on the host. */
@@ -48,6 +50,7 @@ export class LiveGuest {
   static async boot(timeout: number): Promise<LiveGuest> {
     const netns = `esl-${process.pid}`;
     must('ip', 'netns', 'add', netns);
+    let live: LiveGuest | undefined;
     try {
       const inNs = (...args: string[]) => must('ip', '-n', netns, ...args);
       inNs('link', 'set', 'lo', 'up');
@@ -61,10 +64,16 @@ export class LiveGuest {
         memory: '512M',
         args: ['vec0:transport=tap,ifname=tap0,depth=128,gro=1'],
       });
-      const live = new LiveGuest(netns, guest);
-      guest.result.catch((error: Error) => {
-        live.#ended = error.message;
-      });
+      const booted = new LiveGuest(netns, guest);
+      live = booted;
+      guest.result.then(
+        () => {
+          booted.#ended = 'the guest has stopped';
+        },
+        (error: Error) => {
+          booted.#ended = error.message;
+        },
+      );
       await live.run(
         'ip addr add 192.0.2.2/24 dev vec0; ip addr add fd00:2::2/64 dev vec0 nodad; ip link set vec0 up',
         30_000,
@@ -72,7 +81,8 @@ export class LiveGuest {
       must('ip', 'netns', 'exec', netns, 'ping', '-c', '1', '-W', '5', '192.0.2.2');
       return live;
     } catch (error) {
-      spawnSync('ip', ['netns', 'delete', netns]);
+      if (live) await live.stop();
+      else spawnSync('ip', ['netns', 'delete', netns]);
       throw error;
     }
   }
@@ -100,11 +110,12 @@ export class LiveGuest {
     return must('ip', 'netns', 'exec', this.netns, program, ...args);
   }
 
-  /** Ends the guest and removes the namespace. */
+  /** Ends the guest, by force when it does not end by itself, and removes the namespace. */
   async stop(): Promise<void> {
-    writeFileSync(join(this.folder, 'stop'), '');
+    if (this.#ended === undefined) writeFileSync(join(this.folder, 'stop'), '');
+    const force = setTimeout(() => this.#guest.stop(), STOP_MS);
     await this.#guest.result.catch(() => {});
-    this.#guest.stop();
+    clearTimeout(force);
     spawnSync('ip', ['netns', 'delete', this.netns]);
   }
 }

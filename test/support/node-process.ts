@@ -56,6 +56,19 @@ export class NodeProcess {
     return node;
   }
 
+  /** Waits for a report that meets `condition`. @throws {Error} with what it said when it ends before, or takes too long */
+  async until(condition: (stats: RunningStats) => boolean, timeout = 10_000): Promise<RunningStats> {
+    const end = Date.now() + timeout;
+    while (this.stats === undefined || !condition(this.stats)) {
+      if (this.process.exitCode !== null)
+        throw new Error(`ended with ${this.process.exitCode}: ${this.errors}`);
+      if (Date.now() > end)
+        throw new Error(`no such report in ${timeout} ms: ${this.errors}${JSON.stringify(this.stats)}`);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    return this.stats;
+  }
+
   /** Ends it in order. @returns its last statistics */
   async stop(): Promise<RunningStats> {
     if (this.process.exitCode === null) {
