@@ -330,10 +330,8 @@ function tuns(options: TunOptions): Pair {
   try {
     // The interfaces shall be silent by themselves.
     must('ip', 'netns', 'exec', netns, 'sysctl', '-qw', 'net.ipv6.conf.default.disable_ipv6=1');
-    const [a, b] = ['t0', 't1'].map((name) => openTun({ ...options, name, netns, mtu: MTU })) as [
-      DeviceLink,
-      DeviceLink,
-    ];
+    const open = (name: string) => openTun({ ...options, name, netns, mtu: MTU });
+    const [a, b] = [open('t0'), open('t1')];
     for (const [from, to] of [
       ['t0', 't1'],
       ['t1', 't0'],
