@@ -47,6 +47,17 @@ export function putU32(b: Uint8Array, at: number, v: number): void {
   b[at + 3] = v;
 }
 
+const IS_LITTLE_ENDIAN = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;
+
+/**
+ * The number that an `Int32Array` stores as the bytes of `v` in network order: for tables of words, where that is
+ * cheaper than a `DataView`. Its own inverse, and it goes through XOR: `netWord(a ^ b) === netWord(a) ^ netWord(b)`.
+ */
+export function netWord(v: number): number {
+  if (!IS_LITTLE_ENDIAN) return v | 0;
+  return (v << 24) | ((v & 0xff00) << 8) | ((v >>> 8) & 0xff00) | (v >>> 24);
+}
+
 /** Flips one bit; bit 0 is the most significant bit of the first byte, as RFC diagrams count. */
 export function flipBit(b: Uint8Array, bit: number): void {
   const at = bit >>> 3;

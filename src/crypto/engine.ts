@@ -37,6 +37,14 @@ export const JOB_OK = 0;
  */
 export const JOB_BAD_ICV = 1;
 
+/** Where the columns of bytes start, in bytes a row: after four of 32 bits. */
+const NONCE_AT = 16;
+const AAD_AT = NONCE_AT + NONCE_LEN;
+const AAD_LEN_AT = AAD_AT + AAD_LEN;
+const ICV_LEN_AT = AAD_LEN_AT + 1;
+const VERDICT_AT = ICV_LEN_AT + 1;
+const ROW_BYTES = VERDICT_AT + 1;
+
 export class JobTable {
   readonly capacity: number;
   /**
@@ -44,6 +52,8 @@ export class JobTable {
    * native addon gets them as one (`native/src/cipher.cc`).
    */
   readonly tables: Uint8Array;
+  /** The columns of 32 bits, nonces and AADs included, in one view: every further array costs its checks. */
+  readonly #cells: Int32Array;
   /** Key handle, from {@link Engine.addKey}. */
   readonly key: Int32Array;
   /** The caller's own number for this row, such as the packet's index in its batch. */
@@ -65,18 +75,59 @@ export class JobTable {
 
   constructor(capacity: number) {
     this.capacity = capacity;
-    const bytes = 4 * 4 + NONCE_LEN + AAD_LEN + 3;
-    const tables = new ArrayBuffer(capacity * bytes);
+    const tables = new ArrayBuffer(capacity * ROW_BYTES);
     this.tables = new Uint8Array(tables);
+    this.#cells = new Int32Array(tables, 0, (capacity * AAD_LEN_AT) / 4);
     this.textAt = new Uint32Array(tables, 0, capacity);
     this.textLen = new Uint32Array(tables, capacity * 4, capacity);
     this.key = new Int32Array(tables, capacity * 8, capacity);
     this.tag = new Int32Array(tables, capacity * 12, capacity);
-    this.nonce = new Uint8Array(tables, capacity * 16, capacity * NONCE_LEN);
-    this.aad = new Uint8Array(tables, capacity * 28, capacity * AAD_LEN);
-    this.aadLen = new Uint8Array(tables, capacity * 40, capacity);
-    this.icvLen = new Uint8Array(tables, capacity * 41, capacity);
-    this.verdict = new Uint8Array(tables, capacity * 42, capacity);
+    this.nonce = new Uint8Array(tables, capacity * NONCE_AT, capacity * NONCE_LEN);
+    this.aad = new Uint8Array(tables, capacity * AAD_AT, capacity * AAD_LEN);
+    this.aadLen = new Uint8Array(tables, capacity * AAD_LEN_AT, capacity);
+    this.icvLen = new Uint8Array(tables, capacity * ICV_LEN_AT, capacity);
+    this.verdict = new Uint8Array(tables, capacity * VERDICT_AT, capacity);
+  }
+
+  /**
+   * Adds a row for a text of ESP: where it lies, and its AAD: SPI ‖ number, under ESN SPI ‖ high ‖ low (RFC 4106 §5).
+   * SPI and halves of the number are words in network order (`netWord` in `base/bytes.ts`).
+   * @returns the row
+   */
+  addRow(
+    key: number,
+    tag: number,
+    textAt: number,
+    textLen: number,
+    icvLen: number,
+    spi: number,
+    esn: boolean,
+    hi: number,
+    lo: number,
+  ): number {
+    const { capacity, tables } = this;
+    const cells = this.#cells;
+    const row = this.count++;
+    cells[row] = textAt;
+    cells[capacity + row] = textLen;
+    cells[2 * capacity + row] = key;
+    cells[3 * capacity + row] = tag;
+    const at = (capacity * AAD_AT) / 4 + row * 3;
+    cells[at] = spi;
+    cells[at + 1] = esn ? hi : lo;
+    cells[at + 2] = lo;
+    tables[capacity * AAD_LEN_AT + row] = esn ? 12 : 8;
+    tables[capacity * ICV_LEN_AT + row] = icvLen;
+    return row;
+  }
+
+  /** Writes the nonce of a row: salt, then IV (RFC 4106 §4), as words in network order. */
+  setNonce(row: number, salt: number, ivHi: number, ivLo: number): void {
+    const cells = this.#cells;
+    const at = (this.capacity * NONCE_AT) / 4 + row * 3;
+    cells[at] = salt;
+    cells[at + 1] = ivHi;
+    cells[at + 2] = ivLo;
   }
 }
 

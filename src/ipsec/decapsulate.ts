@@ -20,8 +20,8 @@
  * pending is finished first.
  * @module
  */
-import { u8, u32 } from '../base/bytes.ts';
-import { type Engine, JOB_OK, JobTable, NONCE_LEN } from '../crypto/engine.ts';
+import { netWord, u8 } from '../base/bytes.ts';
+import { type Engine, JOB_OK, JobTable } from '../crypto/engine.ts';
 import { inPrefix } from '../wire/address.ts';
 import * as esp from '../wire/esp.ts';
 import * as ipv4 from '../wire/ipv4.ts';
@@ -51,6 +51,9 @@ const INNER_SHORT = dropCode('inner-short');
 const INNER_HEADER = dropCode('inner-header');
 const INNER_TRUNCATED = dropCode('inner-truncated');
 const SELECTOR_MISMATCH = dropCode('selector-mismatch');
+
+/** Congestion experienced: with it, or with another DSCP to take over, the inner header may change (RFC 3168 §9.1.1). */
+const ECN_CE = 3;
 
 export class Decapsulator {
   /** SPI of each ESP packet of the last batch, by its index in the batch. */
@@ -108,48 +111,48 @@ export class Decapsulator {
 
   /** Steps 1 to 5: gives the packet a verdict or a job. */
   #admit(batch: Batch, i: number): void {
-    const { slab } = batch;
+    const { slab, words, cells, capacity, verdict } = batch;
     const place = this.#place;
-    const at = batch.offset[i]!;
-    if (place.find(slab, at, at + batch.length[i]!) !== 'esp') return;
+    const at = cells[i]!;
+    if (place.find(slab, at, at + cells[capacity + i]!) !== 'esp') return;
     const { espAt, espEnd } = place;
     this.isEsp[i] = 1;
     this.seqHi[i] = 0;
     // 1.
     if (espEnd - espAt < esp.HEADER_LEN) {
       this.isEsp[i] = 2;
-      batch.verdict[i] = place.cut ? NOT_CAPTURED : HEADER_ERROR;
+      verdict[i] = place.cut ? NOT_CAPTURED : HEADER_ERROR;
       return;
     }
-    const spi = u32(slab, espAt);
-    const lo = u32(slab, espAt + 4);
+    const spi = words.getUint32(espAt);
+    const lo = words.getUint32(espAt + 4);
     this.spi[i] = spi;
     this.seqLo[i] = lo;
     if (place.cut) {
-      batch.verdict[i] = NOT_CAPTURED;
+      verdict[i] = NOT_CAPTURED;
       return;
     }
     // 2.
     const index = this.#sad.lookup(slab, place.srcAt, place.dstAt, place.addressLen, spi, batch.mark[i]!);
-    batch.sa[i] = index;
+    cells[3 * capacity + i] = index;
     const sa = index < 0 ? undefined : this.#sad.sas[index];
     if (!sa || sa.gone) {
-      batch.verdict[i] = NO_STATE;
+      verdict[i] = NO_STATE;
       return;
     }
     // 3.
     if (!sa.valid) {
-      batch.verdict[i] = STATE_INVALID;
+      verdict[i] = STATE_INVALID;
       return;
     }
-    if ((sa.config.encap !== undefined) !== place.udpAt >= 0) {
-      batch.verdict[i] = ENCAP_MISMATCH;
+    if (sa.isEncap !== place.udpAt >= 0) {
+      verdict[i] = ENCAP_MISMATCH;
       return;
     }
-    const { suite, window } = sa;
-    const textAt = espAt + esp.HEADER_LEN + suite.ivLen;
-    const textLen = espEnd - textAt - suite.icvLen;
-    const isWhole = textLen >= 0 && (suite.align <= 4 || (textLen > 0 && textLen % suite.align === 0));
+    const { window } = sa;
+    const textAt = espAt + sa.espLen;
+    const textLen = espEnd - textAt - sa.icvLen;
+    const isWhole = textLen >= 0 && (sa.padMask <= 3 || (textLen > 0 && (textLen & sa.padMask) === 0));
     // 4.
     if (sa.pending > 0 && this.#dependsOnPending(sa, lo)) this.#finish(batch);
     const hi = window.inferHigh(lo);
@@ -163,27 +166,45 @@ export class Decapsulator {
     this.seqHi[i] = isBelowZero(sa, hi) ? 0 : hi;
     if (seen !== PASS) {
       countReplay(sa, seen);
-      batch.verdict[i] = seen;
+      verdict[i] = seen;
       return;
     }
     // 5.
-    if (sa.life.expired()) {
+    if (sa.life.watched && sa.life.expired()) {
       // Linux deletes the SA then, at once but by a timer: what comes next finds none.
       sa.gone = true;
-      batch.verdict[i] = EXPIRED;
+      verdict[i] = EXPIRED;
       return;
     }
     // 6. (the lengths; the ICV itself in #finish, also for a text too short to hold a trailer)
     if (!isWhole) {
       // Linux looks at the HMAC before it finds that the blocks are not whole, and then the cut is what failed.
       if (textLen >= 0) sa.stats.failed++;
-      batch.verdict[i] = TOO_SHORT;
+      verdict[i] = TOO_SHORT;
       return;
     }
     this.#outerAt[i] = place.outerAt;
-    this.#headerLen[i] = (place.udpAt < 0 ? espAt : place.udpAt) - place.outerAt;
-    this.#protocolAt[i] = place.protocolAt;
-    this.#addJob(slab, sa, i, hi, espAt, textAt, textLen);
+    if (!sa.isTunnel) {
+      this.#headerLen[i] = (place.udpAt < 0 ? espAt : place.udpAt) - place.outerAt;
+      this.#protocolAt[i] = place.protocolAt;
+    }
+    const jobs = this.#jobs;
+    const row = jobs.addRow(
+      sa.key,
+      i,
+      textAt,
+      textLen,
+      sa.icvLen,
+      sa.netSpi,
+      sa.esn,
+      hi === 0 ? 0 : netWord(hi),
+      netWord(lo),
+    );
+    // RFC 4303 §3.4.4.2: the IV is the packet's, whatever the number is.
+    if (sa.hasNonce) {
+      const ivAt = espAt + esp.HEADER_LEN;
+      jobs.setNonce(row, sa.netSalt, netWord(words.getInt32(ivAt)), netWord(words.getInt32(ivAt + 4)));
+    }
     if (sa.pending++ === 0 || isAbove(hi, lo, sa.pendingHi, sa.pendingLo)) {
       sa.pendingHi = hi;
       sa.pendingLo = lo;
@@ -200,32 +221,6 @@ export class Decapsulator {
     if (!window.esn) return false;
     if (lo === 0 || !isAbove(sa.pendingHi, sa.pendingLo, window.topHi, window.topLo)) return lo === 0;
     return window.inferHigh(lo) !== window.inferHighFrom(sa.pendingHi, sa.pendingLo, lo);
-  }
-
-  #addJob(
-    slab: Uint8Array,
-    sa: SecurityAssociation,
-    i: number,
-    hi: number,
-    espAt: number,
-    textAt: number,
-    textLen: number,
-  ): void {
-    const jobs = this.#jobs;
-    const row = jobs.count++;
-    jobs.key[row] = sa.key;
-    jobs.tag[row] = i;
-    jobs.textAt[row] = textAt;
-    jobs.textLen[row] = textLen;
-    jobs.icvLen[row] = sa.suite.icvLen;
-    jobs.aadLen[row] = writeAad(jobs.aad, row, slab, espAt, sa.config.esn, hi);
-    const { salt } = sa;
-    if (salt.length > 0) {
-      const nonceAt = row * NONCE_LEN;
-      for (let k = 0; k < 4; k++) jobs.nonce[nonceAt + k] = salt[k]!;
-      // RFC 4303 §3.4.4.2: the IV is the packet's, whatever the number is.
-      for (let k = 0; k < 8; k++) jobs.nonce[nonceAt + 4 + k] = slab[espAt + esp.HEADER_LEN + k]!;
-    }
   }
 
   /** Steps 6 to 10 for everything that waits. */
@@ -263,14 +258,14 @@ export class Decapsulator {
     // 7.
     const payloadLen = payloadLength(slab, textAt, textLen);
     if (payloadLen < 0) return BAD_PADDING;
-    const next = esp.nextHeader(slab, textAt + textLen);
+    const next = slab[textAt + textLen - 1]!;
     if (next === esp.DUMMY) return DUMMY;
     // 8.
-    this.seqHi[i] = hi;
+    if (sa.esn) this.seqHi[i] = hi;
     sa.window.commit(hi, lo);
     sa.life.count(payloadLen);
     // 9., 10.
-    return sa.config.mode === 'tunnel'
+    return sa.isTunnel
       ? this.#takeInner(batch, i, sa, textAt, payloadLen, next)
       : this.#takeTransport(batch, i, textAt, payloadLen, next);
   }
@@ -284,20 +279,30 @@ export class Decapsulator {
     payloadLen: number,
     next: number,
   ): number {
-    const { slab } = batch;
+    const { slab, words, cells, capacity } = batch;
     const isV4 = next === ipv4.PROTOCOL;
-    if (!isV4 && next !== ipv6.PROTOCOL) return NOT_IP;
-    if (payloadLen < (isV4 ? ipv4.HEADER_LEN : ipv6.HEADER_LEN)) return INNER_SHORT;
-    const outerAt = this.#outerAt[i]!;
-    const end = at + payloadLen;
-    if (isV4 ? ipv4.checkHeader(slab, at, end) : ipv6.checkHeader(slab, at, end)) return INNER_HEADER;
-    const innerLen = isV4 ? ipv4.totalLength(slab, at) : ipv6.HEADER_LEN + ipv6.payloadLength(slab, at);
+    let innerLen: number;
+    if (isV4) {
+      if (payloadLen < ipv4.HEADER_LEN) return INNER_SHORT;
+      const first = words.getUint32(at);
+      const headerLen = (first >>> 22) & 0x3c;
+      innerLen = first & 0xffff;
+      if (first >>> 28 !== 4 || headerLen < ipv4.HEADER_LEN || headerLen > payloadLen || innerLen < headerLen)
+        return INNER_HEADER;
+    } else {
+      if (next !== ipv6.PROTOCOL) return NOT_IP;
+      if (payloadLen < ipv6.HEADER_LEN) return INNER_SHORT;
+      if (slab[at]! >>> 4 !== 6) return INNER_HEADER;
+      innerLen = ipv6.HEADER_LEN + words.getUint16(at + 4);
+    }
     if (innerLen > payloadLen) return INNER_TRUNCATED;
-    if (!inSelector(sa, slab, at, isV4)) return SELECTOR_MISMATCH;
-    ecnDecapsulate(slab, trafficClass(slab, outerAt), at, isV4 ? 4 : 6, sa.rules);
-    batch.offset[i] = at;
+    if (!sa.takesAll && !inSelector(sa, slab, at, isV4)) return SELECTOR_MISMATCH;
+    const outerTos = trafficClass(slab, this.#outerAt[i]!);
+    if ((outerTos & ECN_CE) === ECN_CE || sa.rules.decapDscp)
+      ecnDecapsulate(slab, outerTos, at, isV4 ? 4 : 6, sa.rules);
+    cells[i] = at;
     // Anything after the inner packet is TFC padding (RFC 4303 §2.7).
-    batch.length[i] = innerLen;
+    cells[capacity + i] = innerLen;
     return PASS;
   }
 

@@ -14,9 +14,9 @@
  * Everything that can fail is asked before a number is used, so a packet that fails leaves the SA as it was.
  * @module
  */
-import { putU32, u32 } from '../base/bytes.ts';
+import { netWord } from '../base/bytes.ts';
 import type { RandomBytes } from '../base/rng.ts';
-import { type Engine, JOB_OK, JobTable, NONCE_LEN } from '../crypto/engine.ts';
+import { type Engine, JOB_OK, JobTable } from '../crypto/engine.ts';
 import { inPrefix } from '../wire/address.ts';
 import * as checksum from '../wire/checksum.ts';
 import * as esp from '../wire/esp.ts';
@@ -25,9 +25,8 @@ import * as ipv6 from '../wire/ipv6.ts';
 import { Walk } from '../wire/ipv6-extensions.ts';
 import { type Batch, PASS } from '../wire/packet.ts';
 import * as udp from '../wire/udp.ts';
-import { writeAad } from './decapsulate.ts';
 import { dropCode } from './drop.ts';
-import { padLength, writeTrailer } from './padding.ts';
+import { writeTrailer } from './padding.ts';
 import type { SecurityAssociation } from './sa.ts';
 import type { SaConfig } from './sa-config.ts';
 import type { Sad } from './sad.ts';
@@ -42,6 +41,8 @@ const PROTO_ERROR = dropCode('out-proto-error');
 
 type Selector = NonNullable<SaConfig['selector']>;
 
+/** What 16 bits of total length can say. */
+const MAX_LEN = 0xffff;
 /** CBC wants an IV that nobody can foretell (RFC 3602 §3): random bytes, drawn many packets at a time. */
 const IV_POOL = 4096;
 
@@ -55,6 +56,8 @@ export class Encapsulator {
   /** Is there ESP in UDP over IPv6 in this batch? */
   #hasUdp6 = false;
   readonly #walk = new Walk();
+  /** What the packet at hand carries behind its headers, in transport mode. */
+  #next = 0;
 
   /**
    * @param capacity packets in the largest batch
@@ -94,91 +97,85 @@ export class Encapsulator {
     const jobs = this.#jobs;
     for (let row = 0; row < jobs.count; row++) {
       const i = jobs.tag[row]!;
-      const { config, suite } = this.#sad.sas[batch.sa[i]!]!;
-      if (!config.encap || config.dst.length !== ipv6.ADDRESS_LEN) continue;
+      const sa = this.#sad.sas[batch.sa[i]!]!;
+      if (!sa.hasUdp6) continue;
       const at = batch.offset[i]!;
-      const udpAt = jobs.textAt[row]! - suite.ivLen - esp.HEADER_LEN - udp.HEADER_LEN;
+      const udpAt = jobs.textAt[row]! - sa.espLen - udp.HEADER_LEN;
       checksum.fillTransport(batch.slab, at, udp.PROTOCOL, udpAt, at + batch.length[i]!);
     }
   }
 
   /** Steps 1 to 5 for one packet. Returns its verdict. */
   #frame(batch: Batch, i: number, sa: SecurityAssociation): number {
-    const { slab } = batch;
-    const { suite, config } = sa;
-    const at = batch.offset[i]!;
+    const { slab, words, cells, capacity } = batch;
+    const at = cells[i]!;
     if (sa.gone) return NO_STATE;
     // 1.
-    const len = ipLength(slab, at, batch.length[i]!);
+    const len = ipLength(words, at, cells[capacity + i]!);
     if (len === 0) return NOT_IP;
-    batch.length[i] = len;
-    const isV4 = slab[at]! >>> 4 === 4;
-    if (config.selector && !covers(config.selector, slab, at, isV4)) return SELECTOR;
-    const isTunnel = config.mode === 'tunnel';
-    let next: number;
+    cells[capacity + i] = len;
+    const isV4 = words.getUint8(at) >>> 4 === 4;
+    if (!(isV4 ? sa.sendsAllV4 : sa.sendsAllV6) && !covers(sa.config.selector!, slab, at, isV4))
+      return SELECTOR;
+    const { isTunnel } = sa;
+    let next: number = isV4 ? ipv4.PROTOCOL : ipv6.PROTOCOL;
     /** What stays in clear before ESP: nothing of the inner packet in tunnel mode. */
     let clearLen = 0;
-    if (isTunnel) {
-      next = isV4 ? ipv4.PROTOCOL : ipv6.PROTOCOL;
-    } else {
-      if (isV4 !== (config.dst.length === 4)) return NOT_IP;
-      // RFC 4303 §3.3.4: transport mode takes whole packets only.
-      if (isV4 && ipv4.isFragment(slab, at)) return NOT_IP;
-      if (isV4) {
-        clearLen = ipv4.headerLen(slab, at);
-        next = ipv4.protocol(slab, at);
-      } else {
-        if (this.#walk.run(slab, at, at + len) || this.#walk.fragmentAt >= 0) return NOT_IP;
-        clearLen = this.#walk.transportAt - at;
-        next = slab[this.#walk.transportNextAt]!;
-      }
+    if (!isTunnel) {
+      clearLen = this.#clearLength(slab, at, len, isV4, sa);
+      if (clearLen < 0) return NOT_IP;
+      next = this.#next;
     }
     const payloadLen = len - clearLen;
-    const padLen = padLength(payloadLen, suite.align);
-    const behind = padLen + esp.TRAILER_LEN + suite.icvLen;
-    const udpLen = config.encap ? udp.HEADER_LEN : 0;
-    const outerLen = isTunnel ? sa.outer.length : udpLen;
-    const before = outerLen + esp.HEADER_LEN + suite.ivLen;
+    const padLen = -(payloadLen + esp.TRAILER_LEN) & sa.padMask;
+    const { before } = sa;
+    const behind = padLen + sa.behind;
     const total = len + before + behind;
-    if (total > 0xffff) return TOO_BIG;
+    if (total > MAX_LEN) return TOO_BIG;
     // What may be cut is cut after ESP, by whoever sends it (Linux xfrm4_tunnel_check_size, xfrm6_tunnel_check_size).
-    if (total > sa.pathMtu && !mayBeCut(slab, at, len, isV4, config.dst.length === 4)) return TOO_BIG;
+    if (total > sa.pathMtu && !mayBeCut(slab, at, len, isV4, sa.config.dst.length === 4)) return TOO_BIG;
     // 2.
-    if (sa.life.expired()) {
+    if (sa.life.watched && sa.life.expired()) {
       sa.gone = true;
       return EXPIRED;
     }
     // 4. and 5. ask for room before 3. takes a number.
-    if (!batch.append(i, behind)) return PROTO_ERROR;
-    if (!batch.prepend(i, before)) {
-      batch.trimBack(i, behind);
-      return PROTO_ERROR;
-    }
+    const start = at - before;
+    const slotAt = i * batch.slotSize;
+    if (start < slotAt || start + total > slotAt + batch.slotSize) return PROTO_ERROR;
     // 3.
-    if (!sa.sequence.advance()) {
-      batch.trimFront(i, before);
-      batch.trimBack(i, behind);
-      return NO_NUMBER;
-    }
-    sa.life.count(isTunnel ? len : payloadLen);
-    const { hi, lo } = sa.sequence;
+    if (!sa.sequence.advance()) return NO_NUMBER;
+    sa.life.count(payloadLen);
+    cells[i] = start;
+    cells[capacity + i] = total;
 
-    const start = batch.offset[i]!;
     const textAt = at + clearLen;
-    const textLen = payloadLen + padLen + esp.TRAILER_LEN;
     writeTrailer(slab, textAt + payloadLen, padLen, next);
-    const espAt = textAt - suite.ivLen - esp.HEADER_LEN;
     if (isTunnel) {
-      sa.outer.emit(slab, start, at, total);
+      sa.outer.emit(words, start, at, total);
     } else {
       slab.copyWithin(start, at, textAt);
       this.#patchTransport(slab, start, at, clearLen, total, sa, isV4);
     }
-    putU32(slab, espAt, config.spi);
-    putU32(slab, espAt + 4, lo);
-    this.#addJob(slab, sa, i, espAt, textAt, textLen, hi, lo);
-    if (config.encap && config.dst.length === ipv6.ADDRESS_LEN) this.#hasUdp6 = true;
+    this.#addJob(batch, i, sa, textAt, payloadLen + padLen + esp.TRAILER_LEN);
+    if (sa.hasUdp6) this.#hasUdp6 = true;
     return PASS;
+  }
+
+  /**
+   * How much of a packet stays before ESP in transport mode; {@link #next} then says what comes behind.
+   * @returns -1 for what cannot be sent so: the other IP version, a broken chain, a fragment (RFC 4303 §3.3.4)
+   */
+  #clearLength(slab: Uint8Array, at: number, len: number, isV4: boolean, sa: SecurityAssociation): number {
+    if (isV4 !== (sa.config.dst.length === ipv4.ADDRESS_LEN)) return -1;
+    if (isV4) {
+      if (ipv4.isFragment(slab, at)) return -1;
+      this.#next = ipv4.protocol(slab, at);
+      return ipv4.headerLen(slab, at);
+    }
+    if (this.#walk.run(slab, at, at + len) || this.#walk.fragmentAt >= 0) return -1;
+    this.#next = slab[this.#walk.transportNextAt]!;
+    return this.#walk.transportAt - at;
   }
 
   /** The header that was moved down now names ESP (or UDP), and is longer by what follows. */
@@ -208,33 +205,22 @@ export class Encapsulator {
     }
   }
 
-  #addJob(
-    slab: Uint8Array,
-    sa: SecurityAssociation,
-    i: number,
-    espAt: number,
-    textAt: number,
-    textLen: number,
-    hi: number,
-    lo: number,
-  ): void {
+  /** Writes ESP header and IV before the text, and its row of the job table. */
+  #addJob(batch: Batch, i: number, sa: SecurityAssociation, textAt: number, textLen: number): void {
     const jobs = this.#jobs;
-    const { suite, ivSalt, salt } = sa;
-    const row = jobs.count++;
-    jobs.key[row] = sa.key;
-    jobs.tag[row] = i;
-    jobs.textAt[row] = textAt;
-    jobs.textLen[row] = textLen;
-    jobs.icvLen[row] = suite.icvLen;
-    jobs.aadLen[row] = writeAad(jobs.aad, row, slab, espAt, sa.config.esn, hi);
-    const ivAt = espAt + esp.HEADER_LEN;
-    if (salt.length > 0) {
-      putU32(slab, ivAt, hi ^ u32(ivSalt, 0));
-      putU32(slab, ivAt + 4, lo ^ u32(ivSalt, 4));
-      const nonceAt = row * NONCE_LEN;
-      for (let k = 0; k < 4; k++) jobs.nonce[nonceAt + k] = salt[k]!;
-      for (let k = 0; k < 8; k++) jobs.nonce[nonceAt + 4 + k] = slab[ivAt + k]!;
-    } else this.#randomIv(slab, ivAt, suite.ivLen);
+    const { words } = batch;
+    const { hi, lo } = sa.sequence;
+    const espAt = textAt - sa.espLen;
+    words.setInt32(espAt, sa.spi);
+    words.setInt32(espAt + 4, lo);
+    const netHi = netWord(hi);
+    const netLo = netWord(lo);
+    const row = jobs.addRow(sa.key, i, textAt, textLen, sa.icvLen, sa.netSpi, sa.esn, netHi, netLo);
+    if (sa.hasNonce) {
+      words.setInt32(espAt + 8, hi ^ sa.ivSaltHi);
+      words.setInt32(espAt + 12, lo ^ sa.ivSaltLo);
+      jobs.setNonce(row, sa.netSalt, netHi ^ sa.netIvSaltHi, netLo ^ sa.netIvSaltLo);
+    } else this.#randomIv(batch.slab, espAt + esp.HEADER_LEN, sa.suite.ivLen);
   }
 
   #randomIv(slab: Uint8Array, at: number, len: number): void {
@@ -261,12 +247,15 @@ function covers({ src, dst }: Selector, slab: Uint8Array, at: number, isV4: bool
 }
 
 /** How long the IP packet at `at` is by its header; 0 when it is none, or longer than the `len` bytes here. */
-function ipLength(b: Uint8Array, at: number, len: number): number {
-  const version = len > 0 ? b[at]! >>> 4 : 0;
+function ipLength(words: DataView, at: number, len: number): number {
+  if (len < ipv4.HEADER_LEN) return 0;
+  const first = words.getUint32(at);
   let total = 0;
-  if (version === 4 && ipv4.checkHeader(b, at, at + len) === undefined) total = ipv4.totalLength(b, at);
-  if (version === 6 && ipv6.checkHeader(b, at, at + len) === undefined) {
-    total = ipv6.HEADER_LEN + ipv6.payloadLength(b, at);
+  if (first >>> 28 === 4) {
+    const header = (first >>> 22) & 0x3c;
+    if (header >= ipv4.HEADER_LEN && header <= (first & 0xffff)) total = first & 0xffff;
+  } else if (first >>> 28 === 6 && len >= ipv6.HEADER_LEN) {
+    total = ipv6.HEADER_LEN + words.getUint16(at + 4);
   }
   return total <= len ? total : 0;
 }

@@ -60,6 +60,25 @@ export class EspPlace {
     this.outerAt = at;
     this.udpAt = -1;
     this.cut = false;
+    // What nearly every packet is: IPv4 without options, whole, and ESP right behind it.
+    if (end - at >= ipv4.HEADER_LEN && b[at] === 0x45 && b[at + 9] === esp.PROTOCOL) {
+      const packetEnd = at + ((b[at + 2]! << 8) | b[at + 3]!);
+      const isFragment = (((b[at + 6]! & 0x3f) << 8) | b[at + 7]!) !== 0;
+      if (!isFragment && packetEnd <= end && packetEnd >= at + ipv4.HEADER_LEN) {
+        this.version = 4;
+        this.srcAt = at + ipv4.SRC_AT;
+        this.dstAt = at + ipv4.DST_AT;
+        this.addressLen = ipv4.ADDRESS_LEN;
+        this.protocolAt = at + 9;
+        this.espAt = at + ipv4.HEADER_LEN;
+        this.espEnd = packetEnd;
+        return 'esp';
+      }
+    }
+    return this.#findAny(b, at, end);
+  }
+
+  #findAny(b: Uint8Array, at: number, end: number): EspKind {
     const version = end > at ? b[at]! >>> 4 : 0;
     let protocol: number;
     let payloadAt: number;

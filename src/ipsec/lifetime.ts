@@ -16,6 +16,8 @@ export class LifetimeCounter {
   softEvent = false;
   /** Is there a hard limit: can the answer of {@link expired} ever become true? */
   readonly limited: boolean;
+  /** Is there any limit: is it worth asking? */
+  readonly watched: boolean;
   readonly #softPackets: number;
   readonly #softBytes: number;
   readonly #hardPackets: number;
@@ -31,6 +33,7 @@ export class LifetimeCounter {
     this.#hardPackets = limits.hardPackets ?? Number.POSITIVE_INFINITY;
     this.#hardBytes = limits.hardBytes ?? Number.POSITIVE_INFINITY;
     this.limited = limits.hardPackets !== undefined || limits.hardBytes !== undefined;
+    this.watched = this.limited || limits.softPackets !== undefined || limits.softBytes !== undefined;
   }
 
   /** Was a soft limit reached? Linux then prefers any other SA that fits (`km.dying`). */

@@ -43,7 +43,10 @@ export class ReplayWindow {
   /** One bit a number, at its low half modulo the ring: a power of two, at least a word more than the window. */
   readonly #words: Uint32Array;
   readonly #mask: number;
-  /** How many numbers at the bottom were never expected: those before the first. They leave without being lost. */
+  /**
+   * How many numbers at the bottom were never expected: those before the first. They leave without being lost.
+   * Not 0 where there is no window.
+   */
   #before: number;
   #lost = 0;
 
@@ -62,7 +65,7 @@ export class ReplayWindow {
     const words = size === 0 ? 1 : 2 ** Math.ceil(Math.log2(Math.ceil(size / 32) + 1));
     this.#words = new Uint32Array(words);
     this.#mask = words - 1;
-    this.#before = size;
+    this.#before = Math.max(size, 1);
   }
 
   /** High half of the highest number that verified. */
@@ -104,6 +107,16 @@ export class ReplayWindow {
    * @returns {@link PASS}, or the code of `replay-zero`, `replay-stale` or `replay-seen`
    */
   check(hi: number, lo: number): number {
+    return this.#isNext(hi, lo) ? PASS : this.#checkAny(hi, lo);
+  }
+
+  /** Is it the one after the top, in a window that is no longer young? So is nearly every number. */
+  #isNext(hi: number, lo: number): boolean {
+    const top = this.#top;
+    return lo === top[1]! + 1 && hi === top[0]! && this.#before === 0;
+  }
+
+  #checkAny(hi: number, lo: number): number {
     const size = this.size;
     if (size === 0) return PASS;
     const topHi = this.#top[0]!;
@@ -131,14 +144,20 @@ export class ReplayWindow {
    * the top, by any distance, becomes the top.
    */
   commit(hi: number, lo: number): void {
+    if (this.#isNext(hi, lo)) {
+      this.#step(lo);
+      this.#top[1] = lo;
+    } else this.#commitAny(hi, lo);
+  }
+
+  #commitAny(hi: number, lo: number): void {
     if (this.size === 0) return;
     const topHi = this.#top[0]!;
     const topLo = this.#top[1]!;
     // Signed, as in the kernel: 0xffffffff is one epoch behind 0.
     const epochs = (hi - topHi) | 0;
     if (epochs > 0 || (epochs === 0 && lo > topLo)) {
-      if (epochs === 0 && lo === topLo + 1 && this.#before === 0) this.#step(lo);
-      else this.#advance(epochs * U32 + lo - topLo, topLo);
+      this.#advance(epochs * U32 + lo - topLo, topLo);
       this.#top[0] = hi;
       this.#top[1] = lo;
     }
@@ -156,14 +175,17 @@ export class ReplayWindow {
     this.#top[0] = fresh ? 0 : lo === 0 ? hi - 1 : hi;
     this.#top[1] = fresh ? 0 : lo - 1;
     this.#words.fill(0);
-    this.#before = this.size;
+    this.#before = Math.max(this.size, 1);
     this.#lost = 0;
   }
 
-  /** {@link #advance} by one, to `lo`: what nearly every packet does. */
+  /** What {@link #advance} by one, to `lo`, does, and the mark of `lo` itself. */
   #step(lo: number): void {
-    if (this.#seen((lo - this.size) >>> 0) === PASS) this.#lost++;
-    if ((lo & 31) === 0) this.#words[(lo >>> 5) & this.#mask] = 0;
+    const words = this.#words;
+    const leaves = lo - this.size;
+    if (((words[(leaves >>> 5) & this.#mask]! >>> (leaves & 31)) & 1) === 0) this.#lost++;
+    const word = (lo >>> 5) & this.#mask;
+    words[word] = (lo & 31) === 0 ? 1 : words[word]! | (1 << (lo & 31));
   }
 
   /** Counts what falls out at the bottom, and clears the words that are entered at the top. */

@@ -6,9 +6,14 @@
  * it; others may read its statistics.
  * @module
  */
+import { netWord, u32 } from '../base/bytes.ts';
 import type { RandomBytes } from '../base/rng.ts';
 import type { Engine } from '../crypto/engine.ts';
 import type { Suite } from '../crypto/suite.ts';
+import * as esp from '../wire/esp.ts';
+import * as ipv4 from '../wire/ipv4.ts';
+import * as ipv6 from '../wire/ipv6.ts';
+import * as udp from '../wire/udp.ts';
 import { LifetimeCounter } from './lifetime.ts';
 import { type HeaderRules, LINUX_RULES, OuterHeader } from './outer-header.ts';
 import { ReplayWindow } from './replay.ts';
@@ -66,6 +71,41 @@ export class SecurityAssociation {
   /** Largest whole outer packet that the path takes, in bytes. */
   pathMtu = 0xffff;
 
+  // What follows is made of the configuration once, because it is asked for every packet.
+
+  /** As a signed 32-bit integer. */
+  readonly spi: number;
+  readonly esn: boolean;
+  readonly icvLen: number;
+  readonly isTunnel: boolean;
+  /** ESP in UDP? */
+  readonly isEncap: boolean;
+  /** ESP header and IV, in bytes. */
+  readonly espLen: number;
+  /** What goes before the inner packet (tunnel mode) or between its headers (transport mode), in bytes. */
+  readonly before: number;
+  /** What goes behind its padding: the rest of the trailer, and the ICV. */
+  readonly behind: number;
+  /** One less than what text is padded to a multiple of. */
+  readonly padMask: number;
+  /** Is it ESP in UDP over IPv6, which has a checksum? */
+  readonly hasUdp6: boolean;
+  /** Is the nonce salt ‖ IV? CBC has none. */
+  readonly hasNonce: boolean;
+  /** {@link ivSalt} as signed 32-bit integers. */
+  readonly ivSaltHi: number;
+  readonly ivSaltLo: number;
+  /** The same, {@link salt} and {@link spi} as words in network order (`netWord`). */
+  readonly netIvSaltHi: number;
+  readonly netIvSaltLo: number;
+  readonly netSalt: number;
+  readonly netSpi: number;
+  /** May it send every IPv4 (IPv6) packet, whatever its addresses? */
+  readonly sendsAllV4: boolean;
+  readonly sendsAllV6: boolean;
+  /** May a packet that it brings have any addresses? Here a selector of length 0 covers either version, as in Linux. */
+  readonly takesAll: boolean;
+
   /** Packets of the batch at hand that wait for the cipher: the decapsulator's own note. */
   pending = 0;
   /** The highest number among them. */
@@ -91,8 +131,38 @@ export class SecurityAssociation {
     this.salt = config.keys.salt().slice();
     this.ivSalt = (old?.ivSalt ?? options.ivSalt)?.slice() ?? new Uint8Array(8);
     if (!old && !options.ivSalt) options.random(this.ivSalt);
+    const { suite, outer, salt, ivSalt } = this;
+    this.spi = config.spi | 0;
+    this.esn = config.esn;
+    this.icvLen = suite.icvLen;
+    this.isTunnel = config.mode === 'tunnel';
+    this.isEncap = config.encap !== undefined;
+    this.espLen = esp.HEADER_LEN + suite.ivLen;
+    this.before = this.espLen + (this.isTunnel ? outer.length : config.encap ? udp.HEADER_LEN : 0);
+    this.behind = esp.TRAILER_LEN + suite.icvLen;
+    this.padMask = suite.align - 1;
+    this.hasUdp6 = config.encap !== undefined && config.dst.length === ipv6.ADDRESS_LEN;
+    this.hasNonce = salt.length > 0;
+    this.ivSaltHi = u32(ivSalt, 0) | 0;
+    this.ivSaltLo = u32(ivSalt, 4) | 0;
+    this.netIvSaltHi = netWord(this.ivSaltHi);
+    this.netIvSaltLo = netWord(this.ivSaltLo);
+    this.netSalt = this.hasNonce ? netWord(u32(salt, 0)) : 0;
+    this.netSpi = netWord(config.spi);
+    this.sendsAllV4 = coversAll(config.selector, ipv4.ADDRESS_LEN);
+    this.sendsAllV6 = coversAll(config.selector, ipv6.ADDRESS_LEN);
+    this.takesAll = !config.selector || (config.selector.src.bits === 0 && config.selector.dst.bits === 0);
     this.key = engine.addKey(config.keys);
   }
+}
+
+/** Does a selector let every packet with addresses of that length leave? Even one of length 0 is of one IP version. */
+function coversAll(selector: SaConfig['selector'], addressLen: number): boolean {
+  if (!selector) return true;
+  const { src, dst } = selector;
+  return (
+    src.bits === 0 && dst.bits === 0 && src.address.length === addressLen && dst.address.length === addressLen
+  );
 }
 
 /** The outer header as Linux makes it under the flags of `ip xfrm state`. */

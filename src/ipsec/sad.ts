@@ -6,7 +6,6 @@
  * outer source address. A capture has no marks, so there the source itself decides (RFC 4301 §4.1 allows it).
  * @module
  */
-import { u32 } from '../base/bytes.ts';
 import { EsplaneError } from '../base/errors.ts';
 import { formatAddress, isAny } from '../wire/address.ts';
 import type { SecurityAssociation } from './sa.ts';
@@ -27,6 +26,12 @@ export class Sad {
   /** First index of each chain, by hash; the chains go on in {@link #next}. -1 ends. */
   #heads = new Int32Array(64).fill(-1);
   #next = new Int32Array(64).fill(-1);
+  // The IPv4 packet that was asked about last, and its answer: nearly always the next one is like it.
+  #lastSpi = 0;
+  #lastSrc = 0;
+  #lastDst = 0;
+  #lastMark = 0;
+  #lastIndex = -1;
   /** How many SAs take any source: while there is none, a second look-up is spared. */
   #anySource = 0;
 
@@ -54,6 +59,7 @@ export class Sad {
         `an SA from ${formatAddress(src)} to ${formatAddress(dst)} with SPI 0x${spi.toString(16)} is here already (${twin.config.origin})`,
       );
     }
+    this.#lastIndex = -1;
     const index = this.#free.pop() ?? this.sas.length;
     this.sas[index] = sa;
     this.#ages[index] = ++this.#added;
@@ -88,6 +94,7 @@ export class Sad {
   remove(index: number): void {
     const sa = this.sas[index];
     if (!sa) return;
+    this.#lastIndex = -1;
     const bucket = this.#bucket(sa);
     if (this.#heads[bucket] === index) this.#heads[bucket] = this.#next[index]!;
     else {
@@ -107,6 +114,28 @@ export class Sad {
    * @returns its index, or -1
    */
   lookup(
+    slab: Uint8Array,
+    srcAt: number,
+    dstAt: number,
+    addressLen: number,
+    spi: number,
+    mark: number,
+  ): number {
+    if (addressLen !== 4) return this.#search(slab, srcAt, dstAt, addressLen, spi, mark);
+    const src = word(slab, srcAt);
+    const dst = word(slab, dstAt);
+    const isLast =
+      spi === this.#lastSpi && dst === this.#lastDst && src === this.#lastSrc && mark === this.#lastMark;
+    if (isLast && this.#lastIndex >= 0) return this.#lastIndex;
+    this.#lastSpi = spi;
+    this.#lastSrc = src;
+    this.#lastDst = dst;
+    this.#lastMark = mark;
+    this.#lastIndex = this.#search(slab, srcAt, dstAt, 4, spi, mark);
+    return this.#lastIndex;
+  }
+
+  #search(
     slab: Uint8Array,
     srcAt: number,
     dstAt: number,
@@ -174,10 +203,15 @@ export class Sad {
 const ANY4 = new Uint8Array(4);
 const ANY6 = new Uint8Array(16);
 
+/** 32 bits as a signed integer. */
+function word(b: Uint8Array, at: number): number {
+  return (b[at]! << 24) | (b[at + 1]! << 16) | (b[at + 2]! << 8) | b[at + 3]!;
+}
+
 /** Spreads SPI and address over 32 bits (FNV-1a over words). */
 function hash(spi: number, b: Uint8Array, at: number, len: number): number {
   let h = (0x811c_9dc5 ^ spi) | 0;
-  for (let i = 0; i < len; i += 4) h = Math.imul(h ^ u32(b, at + i), 0x0100_0193);
+  for (let i = 0; i < len; i += 4) h = Math.imul(h ^ word(b, at + i), 0x0100_0193);
   return h ^ (h >>> 15);
 }
 

@@ -6,13 +6,16 @@
  * @module
  */
 
-const LAST = 0xffff_ffff;
+/** 2^32-1 as a signed 32-bit integer. */
+const LAST = -1;
+const MOST = 0xffff_ffff;
 
 export class OutboundSequence {
   /** Extended (64-bit) numbers? Only the low half is sent, the high half is authenticated. */
   readonly esn: boolean;
-  /** High and low half of the last number given out. A typed array, so that counting allocates nothing. */
-  readonly #last: Uint32Array;
+  /** High and low half of the last number given out, as signed 32-bit integers: those the engine keeps unboxed. */
+  #hi: number;
+  #lo: number;
 
   /**
    * @param startHi high half of the last number already used (`oseq-hi` of `ip xfrm state`)
@@ -25,7 +28,8 @@ export class OutboundSequence {
     }
     if (!esn && startHi !== 0) throw new RangeError('sequence: a high half needs ESN');
     this.esn = esn;
-    this.#last = Uint32Array.of(startHi, startLo);
+    this.#hi = startHi | 0;
+    this.#lo = startLo | 0;
   }
 
   /**
@@ -33,31 +37,29 @@ export class OutboundSequence {
    * @returns false, with nothing changed, when there is none: after 2^32-1, with ESN after 2^64-1
    */
   advance(): boolean {
-    const last = this.#last;
-    const lo = last[1]!;
-    if (lo !== LAST) {
-      last[1] = lo + 1;
+    if (this.#lo !== LAST) {
+      this.#lo = (this.#lo + 1) | 0;
       return true;
     }
-    if (!this.esn || last[0] === LAST) return false;
-    last[0] = last[0]! + 1;
-    last[1] = 0;
+    if (!this.esn || this.#hi === LAST) return false;
+    this.#hi = (this.#hi + 1) | 0;
+    this.#lo = 0;
     return true;
   }
 
   /** High half of the current number; 0 without ESN. */
   get hi(): number {
-    return this.#last[0]!;
+    return this.#hi >>> 0;
   }
 
   /** Low half of the current number; 0 with a high half of 0 means that none was given out yet. */
   get lo(): number {
-    return this.#last[1]!;
+    return this.#lo >>> 0;
   }
 
   /** How many numbers are left. Rounded beyond 2^53. */
   get remaining(): number {
-    const epochs = this.esn ? LAST - this.hi : 0;
-    return epochs * 2 ** 32 + (LAST - this.lo);
+    const epochs = this.esn ? MOST - this.hi : 0;
+    return epochs * 2 ** 32 + (MOST - this.lo);
   }
 }

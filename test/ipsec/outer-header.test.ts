@@ -49,7 +49,7 @@ function withInner(version: Version, { tos = 0, df = false, ttl = 63, flowLabel 
 /** The outer header of `version` that the rules give over the inner header in the slab. */
 function outerOf(version: Version, slab: Uint8Array, rules: HeaderRules, totalLen = 140): Uint8Array {
   const header = new OuterHeader(...NODES[version], rules);
-  header.emit(slab, 0, INNER_AT, totalLen);
+  header.emit(new DataView(slab.buffer), 0, INNER_AT, totalLen);
   return slab.slice(0, header.length);
 }
 
@@ -80,7 +80,7 @@ describe('OuterHeader', () => {
     const header = new OuterHeader(...NODES[version], LINUX_RULES, { sport: 4500, dport: 40_001 });
     const ipLen = version === 4 ? 20 : 40;
     expect(header.length).toBe(ipLen + 8);
-    header.emit(slab, 10, INNER_AT, 200);
+    header.emit(new DataView(slab.buffer), 10, INNER_AT, 200);
     expect(slab[10 + (version === 4 ? 9 : 6)]).toBe(17);
     const ports = '11949c41';
     expect(toHex(slab, 10 + ipLen, 18 + ipLen)).toBe(
@@ -101,7 +101,12 @@ describe('OuterHeader', () => {
         fc.integer({ min: 60, max: 65_535 }),
         (src, dst, tos, df, ttl, totalLen) => {
           const slab = withInner(4, { tos, df });
-          new OuterHeader(src, dst, { ...LINUX_RULES, ttl }).emit(slab, 0, INNER_AT, totalLen);
+          new OuterHeader(src, dst, { ...LINUX_RULES, ttl }).emit(
+            new DataView(slab.buffer),
+            0,
+            INNER_AT,
+            totalLen,
+          );
           const want = slab.slice(0, 20);
           ipv4.fillChecksum(want);
           expect(slab.subarray(0, 20)).toEqual(want);
@@ -115,7 +120,7 @@ describe('OuterHeader', () => {
     const slab = withInner(4, { df: true });
     const header = new OuterHeader(hex('ffffffff'), hex('ffffffff'), LINUX_RULES);
     for (let totalLen = 60; totalLen <= 65_535; totalLen++) {
-      header.emit(slab, 0, INNER_AT, totalLen);
+      header.emit(new DataView(slab.buffer), 0, INNER_AT, totalLen);
       if (!ipv4.checksumOk(slab)) expect(toHex(slab, 0, 20), `${totalLen} bytes`).toBe('a right checksum');
     }
   });
@@ -125,14 +130,14 @@ describe('OuterHeader', () => {
     const ids = [];
     for (const df of [false, true, false, false]) {
       const slab = withInner(4, { df });
-      header.emit(slab, 0, INNER_AT, 140);
+      header.emit(new DataView(slab.buffer), 0, INNER_AT, 140);
       ids.push(ipv4.id(slab));
     }
     expect(ids).toEqual([1, 0, 2, 3]);
     const slab = withInner(4, {});
     const seen = new Set<number>();
     for (let i = 0; i < 0xffff; i++) {
-      header.emit(slab, 0, INNER_AT, 140);
+      header.emit(new DataView(slab.buffer), 0, INNER_AT, 140);
       seen.add(ipv4.id(slab));
     }
     expect(seen.size, 'every number but 0 once').toBe(0xffff);
@@ -225,7 +230,7 @@ describe('a Linux 6.1 kernel (test/vectors/outer-header-linux.json)', () => {
         slab.set(hex(inner), INNER_AT);
         const header = new OuterHeader(parseAddress(src)!, parseAddress(dst)!, rulesOf(flags));
         header.emit(
-          slab,
+          new DataView(slab.buffer),
           0,
           INNER_AT,
           want.length === 20 ? ipv4.totalLength(want) : 40 + ipv6.payloadLength(want),
@@ -289,7 +294,7 @@ needs([shared('captures')], 'the outer headers in the captures', () => {
       const header = new OuterHeader(parseAddress(row.src)!, parseAddress(row.dst)!, LINUX_RULES);
       const isV4 = outer[0]! >>> 4 === 4;
       const totalLen = isV4 ? ipv4.totalLength(outer) : 40 + ipv6.payloadLength(outer);
-      header.emit(slab, 0, INNER_AT, totalLen);
+      header.emit(new DataView(slab.buffer), 0, INNER_AT, totalLen);
       const got = slab.slice(0, header.length);
       const want = outer.slice(0, header.length);
       if (isV4 && ipv4.isFragment(want)) {
