@@ -13,6 +13,7 @@ const EXIT_INPUT = 2;
 /** How each command adds itself, in the order of the help text. */
 const COMMANDS: Readonly<Record<string, () => Promise<(program: Command) => void>>> = {
   decrypt: async () => (await import('./decrypt.ts')).decryptCommand,
+  diagnose: async () => (await import('./diagnose.ts')).diagnoseCommand,
   sas: async () => (await import('./sas.ts')).sasCommand,
   keys: async () => (await import('./keys.ts')).keysCommand,
   run: async () => (await import('./run.ts')).runCommand,

@@ -109,7 +109,7 @@ export async function loadNamedSas(options: SaOptions): Promise<Sas> {
   for (const { encap } of stated) if (encap) udpPorts.add(encap.sport).add(encap.dport);
   return {
     source: joinSources([
-      new SaList([...kernel, ...wireshark.flatMap(withEsn)]),
+      new SaList([...kernel, ...wireshark.flatMap(bothWays)]),
       ...(plan ? [planSource(plan.plan)] : []),
     ]),
     all: () => [...stated, ...(plan?.plan.all() ?? [])],
@@ -120,35 +120,54 @@ export async function loadNamedSas(options: SaOptions): Promise<Sas> {
 
 async function loadPlan(options: SaOptions): Promise<{ plan: ClusterPlan; warnings: string[] } | undefined> {
   const { cilium: version } = options;
-  if (options.keys.length === 0 && options.nodes.length === 0) return undefined;
-  if (options.nodes.length === 0) {
+  const files = { keys: await loadKeys(options), nodes: await loadNodes(options) };
+  if (files.keys.length === 0) return undefined;
+  const [{ mergeKeys }, { ClusterPlan }] = await Promise.all([
+    import('../cilium/keys.ts'),
+    import('../cilium/plan.ts'),
+  ]);
+  const keys = mergeKeys(...files.keys);
+  const nodes = files.nodes.flat();
+  return { plan: new ClusterPlan(keys, nodes, { version }), warnings: missingKeys(keys, nodes) };
+}
+
+/**
+ * The keys of each file.
+ * @throws {InputError} when a file cannot be used, or there are keys and no nodes
+ */
+export async function loadKeys({ keys, nodes, cilium }: SaOptions): Promise<CiliumKey[][]> {
+  if (keys.length === 0) return [];
+  if (nodes.length === 0) {
     throw new InputError(
       { source: '--keys' },
       'keys alone are no SAs',
       'Give --nodes too: kubectl get ciliumnodes -o json.',
     );
   }
-  if (options.keys.length === 0) {
+  // Loaded when wanted: the readers of Kubernetes objects take longer to start than a small capture to decrypt.
+  const { readKeys } = await import('../cilium/secret.ts');
+  return keys.map((file) => readKeys(readText(file), file, cilium));
+}
+
+/**
+ * The nodes of each file.
+ * @throws {InputError} when a file cannot be used, or there are nodes and no keys
+ */
+export async function loadNodes({ keys, nodes }: SaOptions): Promise<CiliumNode[][]> {
+  if (nodes.length === 0) return [];
+  if (keys.length === 0) {
     throw new InputError(
       { source: '--nodes' },
       'nodes alone are no SAs',
       'Give --keys too: kubectl -n kube-system get secret cilium-ipsec-keys -o yaml.',
     );
   }
-  // Loaded when wanted: the readers of Kubernetes objects take longer to start than a small capture to decrypt.
-  const [{ mergeKeys }, { parseNodes }, { ClusterPlan }, { readKeys }] = await Promise.all([
-    import('../cilium/keys.ts'),
-    import('../cilium/nodes.ts'),
-    import('../cilium/plan.ts'),
-    import('../cilium/secret.ts'),
-  ]);
-  const keys = mergeKeys(...options.keys.map((file) => readKeys(readText(file), file, version)));
-  const nodes = options.nodes.flatMap((file) => parseNodes(readText(file), file));
-  return { plan: new ClusterPlan(keys, nodes, { version }), warnings: missingKeys(keys, nodes) };
+  const { parseNodes } = await import('../cilium/nodes.ts');
+  return nodes.map((file) => parseNodes(readText(file), file));
 }
 
 /** A line of esp_sa with eight fields does not say whether its SA has ESN, so both are tried. */
-function withEsn(config: SaConfig): SaConfig[] {
+export function bothWays(config: SaConfig): SaConfig[] {
   return config.esn ? [config] : [config, { ...config, esn: true, replayWindow: ESN_WINDOW }];
 }
 

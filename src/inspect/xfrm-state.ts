@@ -22,27 +22,35 @@
 import { fromHex } from '../base/bytes.ts';
 import { EsplaneError, InputError } from '../base/errors.ts';
 import { aead, authenc, type KeyMaterial } from '../crypto/suite.ts';
-import type { Lifetime, Mark, SaConfig, SequenceHint } from '../ipsec/sa-config.ts';
+import type { Counted, Lifetime, Mark, SaConfig, SequenceHint } from '../ipsec/sa-config.ts';
 import { type Address, parseAddress, parsePrefix } from '../wire/address.ts';
 import { ESN_WINDOW } from './esn-window.ts';
 import { parseMark, parseU32, unreadable, wordAfter, type XfrmLine, xfrmLines } from './xfrm-text.ts';
+
+/** What `ip xfrm state nokeys` prints in place of a key. */
+const HIDDEN = '<<Keys hidden>>';
 
 const AS_PRINTED = 'Give the whole text of `ip -s xfrm state`, as it was printed.';
 
 /** Linux has no wider one (`XFRMA_REPLAY_ESN_MAX`). */
 const MAX_WINDOW = 4096;
 
+/** A state whose keys the text does not show. */
+export type KeylessSa = Omit<SaConfig, 'keys'>;
+
 /**
  * Reads every ESP state of a text, in order. States of other protocols, and the empty ones that the kernel keeps
  * while it waits for a key exchange (SPI 0), are left out.
  * @param source file name, for {@link SaConfig.origin} and errors
  * @param note is told, in one line each, what was left out
+ * @param keyless takes the states that `nokeys` printed without keys; left out, they are an error
  * @throws {InputError} when a state cannot be used; the message never holds a key
  */
 export function parseXfrmState(
   text: string,
   source: string,
   note: (line: string) => void = () => {},
+  keyless?: (sa: KeylessSa) => void,
 ): SaConfig[] {
   const found: SaConfig[] = [];
   let state: Draft | undefined;
@@ -52,7 +60,7 @@ export function parseXfrmState(
 
   const close = () => {
     if (state) {
-      const config = finish(state, source, note);
+      const config = finish(state, source, note, keyless);
       if (config) found.push(config);
     }
     state = undefined;
@@ -75,7 +83,7 @@ export function parseXfrmState(
     state.nested ??= line.indent > state.indent;
     // Where a state's lines are indented, one that is not belongs to something else: a prompt, a headline.
     if (state.nested && line.indent <= state.indent) close();
-    else readLine(state, line, source);
+    else readLine(state, line, source, keyless !== undefined);
   }
   close();
 
@@ -116,6 +124,9 @@ interface Draft {
   enc?: Algorithm;
   encap?: { readonly sport: number; readonly dport: number };
   sequence?: SequenceHint;
+  counted?: Counted;
+  /** The text says so in place of a key. */
+  hidden?: boolean;
   selector?: NonNullable<SaConfig['selector']>;
   readonly lifetime: Lifetime;
   direction?: 'in' | 'out';
@@ -135,7 +146,7 @@ function begin(line: XfrmLine, source: string): Draft {
   return { line: line.number, indent: line.indent, src, dst, flags: [], lifetime: {} };
 }
 
-function readLine(state: Draft, line: XfrmLine, source: string): void {
+function readLine(state: Draft, line: XfrmLine, source: string, allowHidden: boolean): void {
   const { words, text } = line;
   // Of other protocols nothing is wanted, not even that it can be read.
   if (state.proto !== undefined && state.proto !== 'esp') return;
@@ -145,6 +156,10 @@ function readLine(state: Draft, line: XfrmLine, source: string): void {
     return value;
   };
 
+  if (allowHidden && text.includes(HIDDEN)) {
+    state.hidden = true;
+    return;
+  }
   switch (words[0]) {
     case 'proto': {
       state.proto = need(words[1], 'the protocol');
@@ -155,7 +170,11 @@ function readLine(state: Draft, line: XfrmLine, source: string): void {
       return;
     }
     case 'replay-window':
-      if (words[2] === 'replay') return; // of the statistics: `replay-window 5 replay 6 failed 15`
+      // Of the statistics: `replay-window 5 replay 6 failed 15`.
+      if (words[2] === 'replay') {
+        state.counted = need(readCounted(words), 'the statistics');
+        return;
+      }
       state.window = need(parseWindow(words[1]), 'the replay window');
       state.flags = readFlags(text);
       return;
@@ -287,6 +306,15 @@ function readCounters(text: string): SequenceHint | undefined {
   return { seqHi: counters.get('seq-hi') ?? 0, seq, oseqHi: counters.get('oseq-hi') ?? 0, oseq };
 }
 
+function readCounted(words: readonly string[]): Counted | undefined {
+  const replayWindow = parseU32(words[1]);
+  const replay = parseU32(words[3]);
+  const failed = parseU32(wordAfter(words, 'failed'));
+  return replayWindow === undefined || replay === undefined || failed === undefined
+    ? undefined
+    : { replayWindow, replay, failed };
+}
+
 /** `sel src 0.0.0.0/0 dst 0.0.0.0/0 …`; ports and protocol, which Cilium never sets, are not looked at. */
 function readSelector(words: readonly string[]): SaConfig['selector'] {
   const src = parsePrefix(wordAfter(words, 'src') ?? '');
@@ -334,7 +362,12 @@ function plainWord(word: string): string {
   return /^[\w-]{1,16}$/.test(word) ? word : 'of an unknown kind';
 }
 
-function finish(state: Draft, source: string, note: (line: string) => void): SaConfig | undefined {
+function finish(
+  state: Draft,
+  source: string,
+  note: (line: string) => void,
+  keyless: ((sa: KeylessSa) => void) | undefined,
+): SaConfig | undefined {
   const origin = `${source}:${state.line}`;
   if (state.proto === undefined) {
     throw unreadable(source, state.line, 'the state has no line `proto …`', AS_PRINTED);
@@ -350,12 +383,11 @@ function finish(state: Draft, source: string, note: (line: string) => void): SaC
     note(`${origin}: a state without SPI, which waits for its key exchange, is left out`);
     return undefined;
   }
-  return {
+  const sa: KeylessSa = {
     src,
     dst,
     spi,
     mode,
-    keys: readKeys(state, source),
     esn,
     replayWindow: esn && window === 0 ? ESN_WINDOW : window,
     reqid,
@@ -368,9 +400,15 @@ function finish(state: Draft, source: string, note: (line: string) => void): SaC
     flags: state.flags.filter((flag) => flag !== 'esn'),
     ...(Object.keys(lifetime).length > 0 && { lifetime }),
     ...(state.sequence && { sequence: state.sequence }),
+    ...(state.counted && { counted: state.counted }),
     ...(state.direction && { direction: state.direction }),
     origin,
   };
+  if (state.hidden && keyless) {
+    keyless(sa);
+    return undefined;
+  }
+  return { ...sa, keys: readKeys(state, source) };
 }
 
 function readKeys(state: Draft, source: string): KeyMaterial {

@@ -30,6 +30,16 @@ export interface SequenceHint {
   readonly oseq: number;
 }
 
+/** What `ip -s xfrm state` printed under `stats` and `lifetime current`. */
+export interface Counted {
+  /** Numbers left of the window. */
+  readonly replayWindow: number;
+  /** Numbers seen before. */
+  readonly replay: number;
+  /** ICV failures. */
+  readonly failed: number;
+}
+
 export interface SaConfig {
   /** Outer source; all zero means any. */
   readonly src: Address;
@@ -56,6 +66,7 @@ export interface SaConfig {
   readonly flags: readonly string[];
   readonly lifetime?: Lifetime;
   readonly sequence?: SequenceHint;
+  readonly counted?: Counted;
   /** Known for planned SAs and for states that print `dir`. */
   readonly direction?: 'in' | 'out';
   /** Where it comes from, for people: `keys:1 node-1 -> node-2`, `n2.txt:14`. */

@@ -1,0 +1,115 @@
+/**
+ * A diagnosis as one page of text, most important first.
+ * @module
+ */
+import type { Diagnosis, Finding, StreamReport } from '../inspect/diagnose/finding.ts';
+import { grouped } from './output.ts';
+import type { Paint } from './paint.ts';
+
+/** Streams in the table; the rest is summed up in a line. */
+const MOST_STREAMS = 20;
+const INDENT = '    ';
+
+/** What stands above the findings. */
+export interface PageFacts {
+  readonly capture: string;
+  readonly frames: number;
+  readonly esp: number;
+}
+
+/** Writes the page. @param width columns of the terminal */
+export function diagnosisText(diagnosis: Diagnosis, facts: PageFacts, paint: Paint, width: number): string {
+  const { receivers, streams, findings, notes } = diagnosis;
+  const ok = streams.reduce((sum, stream) => sum + stream.ok, 0);
+  const lines = [
+    paint.bold(
+      `${facts.capture}: ${grouped(facts.frames)} frames, ${grouped(facts.esp)} ESP packets in ${grouped(streams.length)} streams, ${grouped(ok)} accepted`,
+    ),
+    '',
+  ];
+  if (findings.length === 0) lines.push(paint.green('Nothing is wrong in this capture.'), '');
+  for (const one of findings) lines.push(...findingLines(one, paint, width), '');
+  if (receivers.length > 0) {
+    lines.push(paint.bold('What the receiving kernels count (/proc/net/xfrm_stat)'));
+    const names = receivers.map(({ node, address }) => (node === null ? address : `${node} (${address})`));
+    const longest = Math.max(...names.map((name) => name.length));
+    for (const [i, { counters }] of receivers.entries()) {
+      const rows = Object.entries(counters).map(([row, n]) => `${row} ${grouped(n)}`);
+      lines.push(
+        `  ${names[i]!.padEnd(longest)}  ${rows.length > 0 ? rows.join(', ') : paint.dim('nothing')}`,
+      );
+    }
+    lines.push('');
+  }
+  if (streams.length > 0) lines.push(...streamTable(streams, paint), '');
+  for (const one of notes) lines.push(...findingLines(one, paint, width), '');
+  return `${lines.join('\n').trimEnd()}\n`;
+}
+
+function findingLines(
+  { code, severity, summary, frames, remedy }: Finding,
+  paint: Paint,
+  width: number,
+): string[] {
+  const colour = severity === 'error' ? paint.red : severity === 'warning' ? paint.yellow : paint.cyan;
+  const shown = frames.slice(0, 8);
+  const more = frames.length > shown.length ? ', …' : '';
+  return [
+    `${colour(severity)}  ${paint.bold(code)}`,
+    ...wrap(summary, width),
+    ...(frames.length > 0
+      ? [paint.dim(`${INDENT}${frames.length === 1 ? 'frame' : 'frames'} ${shown.join(', ')}${more}`)]
+      : []),
+    ...wrap(`To do: ${remedy}`, width),
+  ];
+}
+
+function streamTable(streams: readonly StreamReport[], paint: Paint): string[] {
+  const shown = [...streams].sort((a, b) => b.packets - b.ok - (a.packets - a.ok)).slice(0, MOST_STREAMS);
+  const head = [
+    'FROM',
+    'TO',
+    'SPI',
+    'PACKETS',
+    'OK',
+    'FIRST',
+    'LAST',
+    'MISSING',
+    'TWICE',
+    'LATE',
+    'REORDERED',
+  ];
+  const rows = shown.map((s) => [
+    s.src,
+    s.dst,
+    `0x${s.spi.toString(16)}`,
+    ...[s.packets, s.ok].map(grouped),
+    s.seqFirst ?? '-',
+    s.seqLast ?? '-',
+    ...[s.missing, s.duplicates, s.late, s.reordered].map(grouped),
+  ]);
+  const widths = head.map((text, i) => Math.max(text.length, ...rows.map((row) => row[i]!.length)));
+  const line = (cells: readonly string[]) =>
+    `  ${cells.map((cell, i) => (i < 3 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!))).join('  ')}`.trimEnd();
+  const left = streams.length - shown.length;
+  return [
+    paint.bold(line(head).slice(2)).replace(/^/, '  '),
+    ...rows.map(line),
+    ...(left > 0 ? [paint.dim(`  and ${grouped(left)} more, with fewer drops: --json has them all`)] : []),
+  ];
+}
+
+/** Breaks a sentence into indented lines. A word that is longer than a line stays whole. */
+export function wrap(text: string, width: number): string[] {
+  const lines: string[] = [];
+  let line = INDENT;
+  for (const word of text.split(' ')) {
+    if (line.trim() !== '' && line.length + word.length > width) {
+      lines.push(line.trimEnd());
+      line = INDENT;
+    }
+    line += `${word} `;
+  }
+  lines.push(line.trimEnd());
+  return lines;
+}

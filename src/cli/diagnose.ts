@@ -1,0 +1,140 @@
+/**
+ * `esplane diagnose`: what the receiving kernels would have done with a capture, and why.
+ * @module
+ */
+import { type Command, Option } from 'commander';
+import { EsplaneError } from '../base/errors.ts';
+import { secureBytes } from '../base/rng.ts';
+import { SECRETS_TYPE_ESP } from '../capture/pcapng.ts';
+import { captureReader } from '../capture/reader.ts';
+import { Diagnoser } from '../inspect/diagnose/diagnoser.ts';
+import { parseDsbCsv } from '../inspect/dsb-csv.ts';
+import { SaList } from '../inspect/sa-source.ts';
+import { diagnosisText } from './diagnose-text.ts';
+import { addEngineOption, type EngineName, makeEngine } from './engine.ts';
+import { type EvidenceOptions, loadEvidence } from './evidence-options.ts';
+import { readChunks, sizeOf } from './files.ts';
+import { grouped, Output, Progress, say } from './output.ts';
+import { paintFor } from './paint.ts';
+import { addSaOptions, namesSas, noSas } from './sa-options.ts';
+
+/** What shells expect of a program that Ctrl-C ended. */
+const EXIT_INTERRUPTED = 130;
+/** Columns of a page that goes to no terminal, and the most that are easy to read. */
+const USUAL_WIDTH = 100;
+
+interface DiagnoseOptions extends EvidenceOptions {
+  readonly json?: boolean;
+  readonly crypto: EngineName;
+}
+
+const collect = (value: string, before: readonly string[]): string[] => [...before, value];
+
+/** Adds the command. */
+export function diagnoseCommand(program: Command): void {
+  const command = program
+    .command('diagnose')
+    .description(
+      'Say what the receiving kernels do with the ESP packets of a capture, and why they drop some.',
+    )
+    .argument('<capture>', 'pcap or pcapng file; - is standard input')
+    .option('--json', 'one JSON object: receivers, streams, findings, notes');
+  addEngineOption(addSaOptions(command))
+    .addOption(
+      new Option(
+        '--xfrm-stat <[node=]file>',
+        '/proc/net/xfrm_stat of a node, to compare with; twice for before and after (repeatable)',
+      )
+        .argParser(collect)
+        .default([], 'none'),
+    )
+    .addOption(
+      new Option('--xfrm-policy <file>', 'text of `ip xfrm policy` from one or several nodes (repeatable)')
+        .argParser(collect)
+        .default([], 'none'),
+    )
+    .addHelpText(
+      'after',
+      `
+Of several --keys or --nodes with different contents the last one counts; earlier ones, and with them earlier boot
+ids, are tried on packets that do not open. What a receiver's kernel holds (--xfrm-state) counts more than either.
+
+Example:
+  esplane diagnose node-2.pcap --keys keys.yaml --nodes nodes.json
+  esplane diagnose node-2.pcap --xfrm-state n2.txt --xfrm-state n1.txt --keys keys.yaml --nodes nodes.json \\
+    --xfrm-stat node-2=before.txt --xfrm-stat node-2=after.txt --xfrm-policy n2-policy.txt
+
+Exit status: 0 the capture was read to its end (whatever was found), 2 unusable input.`,
+    )
+    .action(diagnose);
+}
+
+async function diagnose(capture: string, options: DiagnoseOptions): Promise<void> {
+  const own = new SaList();
+  const { evidence, stats, udpPorts, warnings } = await loadEvidence(options, own);
+  for (const warning of warnings) say(`warning: ${warning}`);
+  const diagnoser = new Diagnoser({
+    source: capture,
+    evidence,
+    engine: await makeEngine(options.crypto),
+    random: secureBytes,
+    udpPorts,
+    stats,
+  });
+  let hasSas = namesSas(options);
+  const reader = captureReader(capture, {
+    frame: (b, at, end, info) => {
+      if (!hasSas) throw noSas();
+      diagnoser.frame(b, at, end, info);
+    },
+    secrets: (type, data) => {
+      if (type !== SECRETS_TYPE_ESP) return;
+      own.add(parseDsbCsv(new TextDecoder().decode(data), `${capture} (secrets)`));
+      hasSas = true;
+    },
+  });
+  const size = sizeOf(capture);
+  const progress = new Progress('diagnose');
+  const { totals } = diagnoser.decryptor;
+  let bytes = 0;
+  let interrupted = false;
+  process.once('SIGINT', () => {
+    interrupted = true;
+  });
+  let failure: unknown;
+  try {
+    for await (const chunk of readChunks(capture)) {
+      reader.feed(chunk);
+      bytes += chunk.length;
+      const share = size ? `${Math.floor((100 * bytes) / size)} %, ` : '';
+      progress.update(`${share}${grouped(totals.frames)} frames`);
+      if (interrupted) break;
+    }
+    if (!interrupted) {
+      reader.end();
+      if (!hasSas) throw noSas();
+    }
+  } catch (error) {
+    if (!(error instanceof EsplaneError)) throw error;
+    failure = error;
+  }
+  progress.done();
+  // What could be read is worth having, even when the rest could not.
+  if (failure === undefined || totals.frames > 0) {
+    const diagnosis = diagnoser.finish();
+    const out = new Output();
+    if (options.json) out.write(`${JSON.stringify(diagnosis)}\n`);
+    else {
+      const width = Math.min(process.stdout.columns ?? USUAL_WIDTH, USUAL_WIDTH);
+      const facts = { capture, frames: totals.frames, esp: totals.esp };
+      out.write(diagnosisText(diagnosis, facts, paintFor(process.stdout), width));
+    }
+    await out.flush();
+  }
+  if (totals.frames === 0 && failure === undefined) say('warning: the capture holds no frames');
+  if (failure !== undefined) throw failure;
+  if (interrupted) {
+    say('esplane: interrupted: this is what the capture shows up to here');
+    process.exitCode = EXIT_INTERRUPTED;
+  }
+}

@@ -1,0 +1,318 @@
+/**
+ * Diagnoses a capture as it is read: what the receiving kernels would have counted, what happened in each stream, and
+ * why. Memory does not grow with the capture: all tables have a fixed size, and streams are as many as there are tunnels.
+ * @module
+ */
+import { u32 } from '../../base/bytes.ts';
+import type { RandomBytes } from '../../base/rng.ts';
+import type { FrameInfo, FrameSink } from '../../capture/frame.ts';
+import type { Engine } from '../../crypto/engine.ts';
+import type { KeyMaterial } from '../../crypto/suite.ts';
+import { dropCode, dropRow } from '../../ipsec/drop.ts';
+import { EspPlace } from '../../ipsec/esp-place.ts';
+import { formatAddress } from '../../wire/address.ts';
+import * as esp from '../../wire/esp.ts';
+import * as icmp from '../../wire/icmp.ts';
+import * as ipv4 from '../../wire/ipv4.ts';
+import { PASS } from '../../wire/packet.ts';
+import { CaptureDecryptor, type EspRecord } from '../decrypt.ts';
+import type { Case, IvReuse, StatText } from './case.ts';
+import { CauseFinder, type EspBytes, printOf } from './cause.ts';
+import { ClearTraffic } from './clear.ts';
+import type { Evidence } from './evidence.ts';
+import { FINDERS } from './finders/index.ts';
+import type { Diagnosis, Finding, ReceiverReport } from './finding.ts';
+import { InnerPacket } from './inner.ts';
+import { PathWatch } from './path.ts';
+import { SeenIvs, SeenNumbers } from './seen.ts';
+import { Stream } from './stream.ts';
+import { rankOf } from './table.ts';
+import { Tally } from './tally.ts';
+
+const NO_STATE = dropCode('no-state');
+const HEADER_ERROR = dropCode('header-error');
+/** Different keys that nonces are compared under. */
+const MOST_KEYS = 4096;
+
+export interface DiagnoserOptions {
+  /** Name of the capture, for errors. */
+  readonly source: string;
+  readonly evidence: Evidence;
+  readonly engine: Engine;
+  /** SAs that never send need it all the same. */
+  readonly random: RandomBytes;
+  /** UDP ports that carry ESP beside 4500. */
+  readonly udpPorts?: readonly number[];
+  /** Counters of kernels, to compare with. */
+  readonly stats?: readonly StatText[];
+}
+
+export class Diagnoser implements FrameSink {
+  readonly streams: Stream[] = [];
+  readonly decryptor: CaptureDecryptor;
+  readonly #evidence: Evidence;
+  readonly #stats: readonly StatText[];
+  readonly #byName = new Map<string, Stream>();
+  readonly #seen = new SeenNumbers();
+  readonly #ivs = new SeenIvs();
+  readonly #keys: KeyMaterial[] = [];
+  readonly #ivReuse = new Map<Stream, IvReuse>();
+  readonly #headerErrors = new Map<string, Tally>();
+  readonly #notCaptured = new Map<string, Tally>();
+  readonly #clear = new ClearTraffic();
+  readonly #path = new PathWatch();
+  readonly #causes: CauseFinder;
+  readonly #place: EspPlace;
+  readonly #inner = new InnerPacket();
+  readonly #other = new InnerPacket();
+  readonly #packet: { -readonly [K in keyof EspBytes]: EspBytes[K] } = {
+    b: new Uint8Array(0),
+    at: 0,
+    end: 0,
+  };
+  #last: Stream | undefined;
+  #lastFrame = 0;
+
+  constructor({ source, evidence, engine, random, udpPorts = [], stats = [] }: DiagnoserOptions) {
+    this.#evidence = evidence;
+    this.#stats = stats;
+    this.#place = new EspPlace([4500, ...udpPorts]);
+    this.#causes = new CauseFinder(evidence, engine, random, this.#seen);
+    this.decryptor = new CaptureDecryptor({
+      source,
+      sas: evidence,
+      engine,
+      random,
+      udpPorts,
+      keepWire: true,
+      onPacket: (record) => this.#take(record),
+      onOther: (b, at, end, info) => this.#takeOther(b, at, end, info),
+      onFragment: (b, at, end, info) => this.#takeFragment(b, at, end, info),
+    });
+  }
+
+  /** Takes the next frame of the capture. @throws {InputError} as {@link CaptureDecryptor.frame} */
+  frame(b: Uint8Array, at: number, end: number, info: FrameInfo): void {
+    this.#lastFrame = info.number;
+    this.decryptor.frame(b, at, end, info);
+  }
+
+  /** The diagnosis of everything so far. Call once, after the last frame. */
+  finish(): Diagnosis {
+    this.decryptor.flush();
+    this.#path.finish(this.#lastFrame);
+    this.#settle();
+    const { pending, stats } = this.decryptor.reassembler;
+    const receivers = this.#receivers();
+    const c: Case = {
+      evidence: this.#evidence,
+      streams: this.streams,
+      receivers,
+      headerErrors: this.#headerErrors,
+      clear: this.#clear,
+      path: this.#path,
+      ivReuse: this.#ivReuse,
+      stats: this.#stats,
+      incomplete: pending + stats.timedOut + stats.evicted,
+    };
+    const all = FINDERS.flatMap((find) => [...find(c)]).sort(byImportance);
+    return {
+      receivers,
+      streams: this.streams.map((stream) => stream.report()),
+      findings: all.filter(({ severity }) => severity !== 'info'),
+      notes: all.filter(({ severity }) => severity === 'info'),
+    };
+  }
+
+  #take(record: EspRecord): void {
+    const { frame, verdict } = record;
+    if (!record.hasSpi) {
+      const tallies = verdict === HEADER_ERROR ? this.#headerErrors : this.#notCaptured;
+      tallyOf(tallies, record.dst).add(frame);
+      return;
+    }
+    const stream = this.#streamOf(record);
+    if (stream.packets++ === 0) {
+      stream.firstFrame = frame;
+      stream.firstTime = record.seconds + record.nanoseconds / 1e9;
+    }
+    stream.lastFrame = frame;
+    stream.lastTime = record.seconds + record.nanoseconds / 1e9;
+    stream.all.add(frame);
+    stream.verdicts.set(verdict, (stream.verdicts.get(verdict) ?? 0) + 1);
+    const { wire, wireAt, wireEnd } = record;
+    stream.largest = Math.max(stream.largest, wireEnd - wireAt);
+    const place = this.#place;
+    place.find(wire, wireAt, wireEnd);
+    const packet = this.#packet;
+    packet.b = wire;
+    packet.at = place.espAt;
+    packet.end = place.espEnd;
+    if (verdict === PASS) this.#accept(stream, record, packet);
+    else this.#causes.look(stream, record, packet);
+  }
+
+  #accept(stream: Stream, record: EspRecord, packet: EspBytes): void {
+    const { frame, seqHi, seqLo } = record;
+    if (stream.ok++ === 0) stream.firstOkFrame = frame;
+    if (!stream.winner && stream.resolution.candidates.length > 1) {
+      stream.winner = this.#causes.opener(stream, packet, seqHi);
+      stream.key = this.#keyOf(stream.winner);
+    }
+    stream.lastOkFrame = frame;
+    const print = printOf(packet);
+    // Without a window a number may come again: only the last one counts.
+    const before = this.#seen.get(stream.id, seqHi, seqLo);
+    if (before) {
+      stream.duplicates++;
+      const cause = before.print === print ? 'replayed' : 'same-number';
+      stream.tally(cause).also(before.frame);
+      stream.tally(cause).add(frame);
+    }
+    stream.accept(seqHi, seqLo, before === undefined);
+    this.#seen.put(stream.id, seqHi, seqLo, frame, print, packet.end - packet.at);
+    const { b, at } = packet;
+    // AES-GCM and its like: a nonce that comes twice gives the key stream away.
+    if (stream.key >= 0) {
+      const ivHi = u32(b, at + esp.HEADER_LEN);
+      const ivLo = u32(b, at + esp.HEADER_LEN + 4);
+      stream.senders.add(ivHi, ivLo, seqHi, seqLo, frame);
+      const twin = this.#ivs.put(stream.key, ivHi, ivLo, frame, print);
+      if (twin > 0) {
+        let reuse = this.#ivReuse.get(stream);
+        if (!reuse) {
+          reuse = { stream, tally: new Tally() };
+          this.#ivReuse.set(stream, reuse);
+        }
+        reuse.tally.also(twin);
+        reuse.tally.add(frame);
+      }
+    }
+    const inner = this.#inner;
+    if (inner.read(record.bytes, record.at, record.end)) {
+      this.#clear.addDecrypted(inner, record);
+      this.#path.addInner(inner, stream, record.wireEnd - record.wireAt, frame);
+    }
+  }
+
+  #takeOther(b: Uint8Array, at: number, end: number, info: FrameInfo): void {
+    const packet = this.#other;
+    if (!packet.read(b, at, end)) return;
+    if (packet.protocol === icmp.PROTOCOL || packet.protocol === icmp.PROTOCOL_V6) {
+      this.#path.addIcmp(packet, info.number, formatAddress);
+    }
+    this.#clear.addClear(packet, info.number);
+  }
+
+  /** Of IPv4, whose header names the protocol in every fragment; ESP in IPv6 fragments is seen once it is whole. */
+  #takeFragment(b: Uint8Array, at: number, end: number, info: FrameInfo): void {
+    if (b[at]! >>> 4 !== 4 || ipv4.protocol(b, at) !== esp.PROTOCOL) return;
+    this.#path.addFragment(
+      formatAddress(b, at + ipv4.SRC_AT, 4),
+      formatAddress(b, at + ipv4.DST_AT, 4),
+      Math.min(end - at, ipv4.totalLength(b, at)),
+      info.number,
+    );
+  }
+
+  #streamOf({ src, dst, spi }: EspRecord): Stream {
+    const last = this.#last;
+    if (last && last.spi === spi && last.src === src && last.dst === dst) return last;
+    const name = `${src} ${dst} ${spi}`;
+    let stream = this.#byName.get(name);
+    if (!stream) {
+      const resolution = this.#evidence.resolve(src, dst, spi);
+      stream = new Stream(this.streams.length, src, dst, spi, resolution);
+      stream.key = this.#keyOf(resolution.candidates[0]?.keys);
+      this.streams.push(stream);
+      this.#byName.set(name, stream);
+    }
+    this.#last = stream;
+    return stream;
+  }
+
+  /** A number for a key with nonces, the same for equal keys; -1 for others. */
+  #keyOf(keys: KeyMaterial | undefined): number {
+    if (keys?.suite.saltLen !== 4) return -1;
+    const known = this.#keys.findIndex((one) => one.equals(keys));
+    if (known >= 0) return known;
+    return this.#keys.length < MOST_KEYS ? this.#keys.push(keys) - 1 : -1;
+  }
+
+  /** Decides what could not be decided while packets came. */
+  #settle(): void {
+    for (const stream of this.streams) {
+      const { candidates, atReceiver } = stream.resolution;
+      if (atReceiver === 'missing') stream.fate = this.#isRetired(stream) ? 'retired' : 'gone';
+      else if (candidates.length > 0) stream.fate = 'known';
+      else if (atReceiver === 'hidden') stream.fate = 'unread';
+      else stream.fate = this.#evidence.knows(stream.dst) ? 'known' : 'foreign';
+    }
+  }
+
+  /**
+   * The receiver's text does not have this SA, but was it there when its packets came? Texts are taken afterwards. Where
+   * the sender went on to an SA that the receiver has, and never came back, the old one was deleted when its time was over.
+   */
+  #isRetired(stream: Stream): boolean {
+    return this.streams.some(
+      (next) =>
+        next !== stream &&
+        next.src === stream.src &&
+        next.dst === stream.dst &&
+        next.resolution.atReceiver === 'held' &&
+        next.ok > 0 &&
+        next.firstFrame > stream.firstFrame &&
+        next.lastFrame > stream.lastFrame,
+    );
+  }
+
+  #receivers(): ReceiverReport[] {
+    const evidence = this.#evidence;
+    const byNode = new Map<string, { address: string; node: string | null; counters: Map<string, number> }>();
+    const of = (address: string) => {
+      const name = evidence.nameOf(address);
+      let receiver = byNode.get(name);
+      if (!receiver) {
+        receiver = { address, node: evidence.nodeOf(address)?.name ?? null, counters: new Map() };
+        byNode.set(name, receiver);
+      }
+      return receiver.counters;
+    };
+    const add = (counters: Map<string, number>, verdict: number, n: number) => {
+      const counter = dropRow(verdict)?.counter;
+      if (counter) counters.set(counter, (counters.get(counter) ?? 0) + n);
+    };
+    for (const stream of this.streams) {
+      const counters = of(stream.dst);
+      if (stream.fate === 'foreign' || stream.fate === 'unread') continue;
+      if (stream.fate === 'retired' && stream.resolution.candidates.length === 0) continue;
+      if (stream.fate === 'gone') add(counters, NO_STATE, stream.packets);
+      else for (const [verdict, n] of stream.verdicts) add(counters, verdict, n);
+    }
+    for (const [dst, { count }] of this.#headerErrors) add(of(dst), HEADER_ERROR, count);
+    return [...byNode.values()].map(({ address, node, counters }) => ({
+      address,
+      node,
+      counters: Object.fromEntries([...counters].sort(([a], [b]) => (a < b ? -1 : 1))),
+    }));
+  }
+}
+
+function byImportance(a: Finding, b: Finding): number {
+  const severities = ['error', 'warning', 'info'];
+  return (
+    severities.indexOf(a.severity) - severities.indexOf(b.severity) ||
+    rankOf(a.code) - rankOf(b.code) ||
+    (a.frames[0] ?? 0) - (b.frames[0] ?? 0)
+  );
+}
+
+function tallyOf(tallies: Map<string, Tally>, key: string): Tally {
+  let tally = tallies.get(key);
+  if (!tally) {
+    tally = new Tally();
+    tallies.set(key, tally);
+  }
+  return tally;
+}

@@ -1,0 +1,224 @@
+/**
+ * What is known about SAs, and who says so: what a receiver's kernel holds is what counts there, whatever keys and nodes
+ * say; where its text is not at hand, all sources are asked and the packets decide.
+ *
+ * A text of `ip xfrm state` does not say which node printed it, nor which of its states send and which receive. Counters
+ * tell: `oseq` rises where packets are sent; `seq`, and the statistics of failures, where they are received; and Cilium
+ * marks the ones that receive 0xd00. What is still open goes by the other states of the same text.
+ * @module
+ */
+import type { CiliumKey } from '../../cilium/keys.ts';
+import type { CiliumNode } from '../../cilium/nodes.ts';
+import type { ClusterPlan } from '../../cilium/plan.ts';
+import type { SaConfig } from '../../ipsec/sa-config.ts';
+import { type Address, formatAddress, isAny, parseAddress } from '../../wire/address.ts';
+import { planSource, type SaSource } from '../sa-source.ts';
+import type { XfrmPolicy } from '../xfrm-policy.ts';
+import type { KeylessSa } from '../xfrm-state.ts';
+
+/** The states of one text of `ip xfrm state`. */
+export interface StateText {
+  readonly file: string;
+  readonly sas: readonly SaConfig[];
+  readonly keyless: readonly KeylessSa[];
+}
+
+/** Keys and nodes as they are, or were. */
+export interface ClusterText {
+  readonly keys: readonly CiliumKey[];
+  readonly nodes: readonly CiliumNode[];
+}
+
+export interface EvidenceOptions {
+  readonly states?: readonly StateText[];
+  readonly policies?: readonly XfrmPolicy[];
+  /** SAs of which nobody says which node holds them: Wireshark's esp_sa. */
+  readonly listed?: readonly SaConfig[];
+  /** SAs that the capture brings along; may grow while it is read. */
+  readonly own?: SaSource;
+  readonly plan?: ClusterPlan;
+  readonly cluster?: ClusterText;
+  /** Earlier keys and nodes, or those of other clusters: to be tried on what does not open. */
+  readonly old?: ClusterText;
+}
+
+/** A state in a kernel. */
+export interface HeldSa {
+  readonly sa: KeylessSa;
+  /** Absent where the text hides the keys. */
+  readonly config?: SaConfig;
+  /** Address of the node that printed it, as far as can be told. */
+  readonly holder: string | undefined;
+  readonly file: string;
+}
+
+/** An SA, and who says so. */
+export interface NamedSa {
+  readonly config: SaConfig;
+  readonly who: string;
+}
+
+/** What is known about one stream. */
+export interface Resolution {
+  /** SAs that packets are to be opened with. */
+  readonly candidates: readonly SaConfig[];
+  /**
+   * `held`: the receiver's kernel has this SA; `missing`: its text has others but not this; `hidden`: it has it, and the
+   * keys are not shown; `unknown`: there is no text of the receiver.
+   */
+  readonly atReceiver: 'held' | 'missing' | 'hidden' | 'unknown';
+  /** States of the receiver's kernel. */
+  readonly held: readonly HeldSa[];
+  /** What all others say. */
+  readonly others: readonly NamedSa[];
+}
+
+export class Evidence implements SaSource {
+  readonly states: readonly HeldSa[];
+  readonly policies: readonly XfrmPolicy[];
+  readonly cluster: ClusterText;
+  readonly old: ClusterText;
+  readonly #options: EvidenceOptions;
+  readonly #nodeOf = new Map<string, CiliumNode>();
+  readonly #known = new Map<string, Resolution>();
+
+  constructor(options: EvidenceOptions) {
+    this.#options = options;
+    this.policies = options.policies ?? [];
+    this.cluster = options.cluster ?? { keys: [], nodes: [] };
+    this.old = options.old ?? { keys: [], nodes: [] };
+    for (const node of this.cluster.nodes) {
+      for (const address of [...node.ciliumAddresses, ...node.nodeAddresses]) {
+        this.#nodeOf.set(formatAddress(address), node);
+      }
+    }
+    this.states = (options.states ?? []).flatMap((text) => this.#holders(text));
+  }
+
+  /** The node that has an address. */
+  nodeOf(address: string): CiliumNode | undefined {
+    return this.#nodeOf.get(address);
+  }
+
+  /** What to call the node at an address. */
+  nameOf(address: string): string {
+    return this.#nodeOf.get(address)?.name ?? address;
+  }
+
+  /** Do both addresses belong to one node, as far as is known? */
+  isSameNode(a: string, b: string): boolean {
+    return a === b || this.nameOf(a) === this.nameOf(b);
+  }
+
+  find(src: Address, dst: Address, spi: number): readonly SaConfig[] {
+    return this.resolve(formatAddress(src), formatAddress(dst), spi).candidates;
+  }
+
+  /** Everything that is known about a stream. */
+  resolve(src: string, dst: string, spi: number): Resolution {
+    const key = `${src} ${dst} ${spi}`;
+    const known = this.#known.get(key);
+    // What the capture itself brings may come later.
+    if (known && (known.candidates.length > 0 || !this.#options.own)) return known;
+    const resolution = this.#resolve(src, dst, spi);
+    this.#known.set(key, resolution);
+    return resolution;
+  }
+
+  /** Does any source name this address as an end of an SA? */
+  knows(address: string): boolean {
+    if (this.#nodeOf.has(address)) return true;
+    const isEnd = ({ src, dst }: KeylessSa) =>
+      formatAddress(dst) === address || formatAddress(src) === address;
+    return this.states.some(({ sa }) => isEnd(sa)) || (this.#options.listed ?? []).some(isEnd);
+  }
+
+  /** What all other sources say about the SA that a kernel holds. */
+  elsewhere(state: HeldSa): NamedSa[] {
+    const { src, dst, spi } = state.sa;
+    const { held, others } = this.resolve(formatAddress(src), formatAddress(dst), spi);
+    const said = [...others];
+    for (const { config, holder, file } of held) {
+      if (config && holder !== undefined)
+        said.push({ config, who: `the kernel of ${this.nameOf(holder)} (${file})` });
+    }
+    return said.filter(({ config }) => config !== state.config);
+  }
+
+  /** States that the kernel of the node at `address` holds. */
+  heldBy(address: string): HeldSa[] {
+    return this.states.filter(({ holder }) => holder !== undefined && this.isSameNode(holder, address));
+  }
+
+  #resolve(src: string, dst: string, spi: number): Resolution {
+    const from = parseAddress(src)!;
+    const to = parseAddress(dst)!;
+    const fits = ({ sa }: HeldSa) =>
+      sa.spi === spi && formatAddress(sa.dst) === dst && (isAny(sa.src) || formatAddress(sa.src) === src);
+    const ofReceiver = this.heldBy(dst);
+    const held = ofReceiver.filter(fits);
+    const others: NamedSa[] = [];
+    for (const state of this.states) {
+      const { config, holder, file } = state;
+      if (!config || !fits(state) || held.includes(state)) continue;
+      const who = holder === undefined ? file : `the kernel of ${this.nameOf(holder)} (${file})`;
+      others.push({ config, who });
+    }
+    const { listed = [], own, plan } = this.#options;
+    for (const config of listed) {
+      if (fits({ sa: config, holder: undefined, file: '' })) others.push({ config, who: config.origin });
+    }
+    for (const config of own?.find(from, to, spi) ?? []) others.push({ config, who: 'the capture itself' });
+    for (const config of plan ? planSource(plan).find(from, to, spi) : []) {
+      others.push({ config, who: 'keys and nodes' });
+    }
+    const shown = held.flatMap(({ config }) => (config ? [config] : []));
+    const isHidden =
+      held.length > 0 || (ofReceiver.length === 0 && others.length === 0 && this.states.some(fits));
+    const atReceiver =
+      shown.length > 0 ? 'held' : isHidden ? 'hidden' : ofReceiver.length > 0 ? 'missing' : 'unknown';
+    const candidates = distinct(shown.length > 0 ? shown : others.map(({ config }) => config));
+    return { candidates, atReceiver, held, others };
+  }
+
+  #holders({ file, sas, keyless }: StateText): HeldSa[] {
+    const drafts = [
+      ...sas.map((config) => ({ sa: config as KeylessSa, config })),
+      ...keyless.map((sa) => ({ sa, config: undefined })),
+    ].map((draft) => ({ ...draft, direction: directionOf(draft.sa) }));
+    const told = new Set(
+      drafts.flatMap(({ sa, direction }) =>
+        direction === undefined ? [] : [formatAddress(direction === 'in' ? sa.dst : sa.src)],
+      ),
+    );
+    const isHere = (address: Address) =>
+      [...told].some((one) => this.isSameNode(one, formatAddress(address)));
+    return drafts.map(({ sa, config, direction }) => {
+      let holder: string | undefined;
+      if (direction !== undefined) holder = formatAddress(direction === 'in' ? sa.dst : sa.src);
+      // Told by the company it is in, where that leaves one answer.
+      else if (isHere(sa.dst) !== isHere(sa.src)) holder = formatAddress(isHere(sa.dst) ? sa.dst : sa.src);
+      return { sa, ...(config && { config }), holder, file };
+    });
+  }
+}
+
+/** Does a state send or receive, by what it has counted, by its mark, or by what it says? */
+function directionOf({ direction, outputMark, sequence, counted }: KeylessSa): 'in' | 'out' | undefined {
+  if (direction) return direction;
+  const magic = (outputMark?.value ?? 0) & 0xf00;
+  if (magic === 0xd00) return 'in';
+  if (magic === 0xe00) return 'out';
+  const received = sequence !== undefined && (sequence.seq > 0 || sequence.seqHi > 0);
+  const sent = sequence !== undefined && (sequence.oseq > 0 || sequence.oseqHi > 0);
+  const refused = counted !== undefined && counted.replay + counted.replayWindow + counted.failed > 0;
+  if ((received || refused) !== sent) return sent ? 'out' : 'in';
+  return undefined;
+}
+
+/** Each key and ESN setting once. */
+function distinct(configs: readonly SaConfig[]): SaConfig[] {
+  return configs.filter(
+    (config, i) => configs.findIndex((one) => one.esn === config.esn && one.keys.equals(config.keys)) === i,
+  );
+}

@@ -1,0 +1,44 @@
+/**
+ * Packets that the way damaged: altered, cut off, without a header, or only in this capture.
+ * @module
+ */
+import { type Case, count, finding, streamName } from '../case.ts';
+import type { Finding } from '../finding.ts';
+
+export function* damage({ streams, evidence, headerErrors }: Case): Generator<Finding> {
+  for (const stream of streams) {
+    if (stream.fate === 'gone') continue;
+    const where = streamName(stream, evidence);
+    const altered = stream.causes.get('altered');
+    if (altered) {
+      yield finding(
+        'altered',
+        `${where}: ${count(altered.count, 'packet')} with a wrong ICV (XfrmInStateProtoError) while others open with the same key; the frames named include the good packet of the same IV or number, where there is one.`,
+        altered.frames,
+      );
+    }
+    const truncated = stream.causes.get('truncated');
+    if (truncated) {
+      yield finding(
+        'truncated',
+        `${where}: ${count(truncated.count, 'packet')} cut off (XfrmInStateProtoError): shorter than the good packet of the same number, or too short for IV and ICV.`,
+        truncated.frames,
+      );
+    }
+    const snapped = stream.causes.get('not-captured');
+    if (snapped) {
+      yield finding(
+        'not-captured',
+        `${where}: of ${count(snapped.count, 'packet')} the capture has only the beginning.`,
+        snapped.frames,
+      );
+    }
+  }
+  for (const [dst, { count: n, frames }] of headerErrors) {
+    yield finding(
+      'header-error',
+      `To ${evidence.nameOf(dst)}: ${count(n, 'packet')} of ESP without SPI and sequence number (XfrmInHdrError).`,
+      frames,
+    );
+  }
+}

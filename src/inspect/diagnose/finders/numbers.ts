@@ -1,0 +1,98 @@
+/**
+ * Sequence numbers: late beyond the window, far ahead, zero, missing, nearly used up.
+ * @module
+ */
+import { formatAddress } from '../../../wire/address.ts';
+import { type Case, count, finding, grouped, stateName, streamName } from '../case.ts';
+import type { Finding } from '../finding.ts';
+import type { Stream } from '../stream.ts';
+import { isReset, sideBySide } from './senders.ts';
+
+const U32 = 2 ** 32;
+/** From here on an SA without ESN should have been renewed: seven eighths. */
+const NEAR_END = 0xe000_0000;
+/** Linux has no wider window (`XFRMA_REPLAY_ESN_MAX`). */
+const MAX_WINDOW = 4096;
+
+export function* numbers({ streams, evidence }: Case): Generator<Finding> {
+  for (const stream of streams) {
+    if (stream.fate === 'gone' || stream.fate === 'foreign') continue;
+    const where = streamName(stream, evidence);
+    const late = stream.causes.get('late');
+    if (late && !isReset(stream) && !sideBySide(stream.senders.all)) {
+      const esn = stream.resolution.candidates.some((config) => config.esn);
+      const enough = stream.window - 1 + stream.beyondWindow;
+      yield finding(
+        'reordered-beyond-window',
+        `${where}: ${count(late.count, 'packet')} came up to ${grouped(enough)} numbers late, the window is ${grouped(stream.window)}: dropped as ${esn ? 'XfrmInStateProtoError, which ESN makes of it' : 'XfrmInStateSeqError'}. A window of ${grouped(windowFor(enough + 1))} would have been enough${enough + 1 > MAX_WINDOW ? `, and Linux has at most ${grouped(MAX_WINDOW)}` : ''}.`,
+        late.frames,
+      );
+    }
+    const zero = stream.causes.get('zero');
+    if (zero)
+      yield finding(
+        'number-zero',
+        `${where}: ${count(zero.count, 'packet')} with number 0 (XfrmInStateSeqError).`,
+        zero.frames,
+      );
+    const ahead = stream.causes.get('far-ahead');
+    if (ahead) {
+      yield finding(
+        'number-far-ahead',
+        `${where}: ${count(ahead.count, 'authentic packet')} with numbers near 2^32 while the window ends at ${grouped(stream.highest)}: the receiver takes them for numbers below zero, and the ICV fails (XfrmInStateProtoError).`,
+        ahead.frames,
+      );
+    }
+    if (stream.missing > 0 && !isReset(stream)) {
+      yield finding(
+        'missing-numbers',
+        `${where}: ${count(stream.missing, 'number')} between the first and the highest never came by (${count(stream.packets, 'packet')} did).`,
+        [],
+      );
+    }
+    if (isNearEnd(stream)) {
+      const left = U32 - 1 - stream.highest;
+      yield finding(
+        'sequence-near-end',
+        `${where}: the highest number is ${grouped(stream.highest)} of 4,294,967,295${timeLeft(stream, left)}.`,
+        [stream.lastFrame],
+      );
+    }
+  }
+  for (const { sa, file } of evidence.states) {
+    const used = sa.sequence?.oseq ?? 0;
+    if (sa.esn || used < NEAR_END) continue;
+    if (streams.some((one) => one.src === formatAddress(sa.src) && one.spi === sa.spi && isNearEnd(one)))
+      continue;
+    yield finding(
+      'sequence-near-end',
+      `${stateName(sa)}: ${file} says that ${grouped(used)} of 4,294,967,295 numbers are used.`,
+      [],
+    );
+  }
+}
+
+function isNearEnd({ resolution, highest }: Stream): boolean {
+  const { candidates } = resolution;
+  return candidates.length > 0 && candidates.every((config) => !config.esn) && highest >= NEAR_END;
+}
+
+/** The window to set: a multiple of 32, as the kernel's bitmap has them, with a little to spare. */
+function windowFor(numbers: number): number {
+  let window = 32;
+  while (window < numbers) window *= 2;
+  return window;
+}
+
+function timeLeft({ firstTime, lastTime, highest, base }: Stream, left: number): string {
+  const seconds = lastTime - firstTime;
+  if (seconds <= 0 || highest <= base) return '';
+  const hours = left / ((highest - base) / seconds) / 3600;
+  const text =
+    hours < 1
+      ? `${Math.ceil(hours * 60)} minutes`
+      : hours < 48
+        ? `${Math.floor(hours)} hours`
+        : `${Math.floor(hours / 24)} days`;
+  return `: at the rate of this capture that lasts ${text} more`;
+}

@@ -1,0 +1,42 @@
+/**
+ * Long packets: fragments, "too big", holes.
+ * @module
+ */
+import { type Case, count, finding, streamName } from '../case.ts';
+import type { Finding } from '../finding.ts';
+import { countOf, framesOf } from '../tally.ts';
+
+/** One lost packet is no hole. */
+const FEWEST = 2;
+
+export function* path({ path: watch, evidence, clear, incomplete }: Case): Generator<Finding> {
+  for (const [stream, lengths] of watch.lengths) {
+    const hole = lengths.hole();
+    if (!hole || lengths.answered === 0 || hole.tally.count < FEWEST) continue;
+    yield finding(
+      'mtu-hole',
+      `${streamName(stream, evidence)}: of the packets inside, those in ESP packets of up to ${lengths.answered} bytes are answered; ${count(hole.tally.count, 'longer one')}, of ${hole.shortest} bytes and more, never. The path takes less than ${hole.shortest} bytes.`,
+      hole.tally.frames,
+    );
+  }
+  for (const { from, src, dst, mtu, tally } of watch.tooBig) {
+    const isPods = clear.behind.has(src) && !evidence.knows(src);
+    yield finding(
+      'too-big',
+      `${from} says ${count(tally.count, 'time')} that packets of ${evidence.nameOf(src)} to ${evidence.nameOf(dst)} are longer than the ${mtu} bytes of its next link${isPods ? ' (packets of pods, before ESP)' : ''}.`,
+      tally.frames,
+    );
+  }
+  const fragments = [...watch.fragments];
+  if (fragments.length === 0) return;
+  const ways = fragments.map(([way, { longest }]) => `${way} in pieces of up to ${longest} bytes`).join('; ');
+  const tallies = fragments.map(([, { tally }]) => tally);
+  const what = `${count(countOf(tallies), 'fragment')} of ESP packets: ${ways}.`;
+  if (incomplete > 0) {
+    yield finding(
+      'fragments-missing',
+      `${what} Of ${count(incomplete, 'packet')} some never came.`,
+      framesOf(tallies),
+    );
+  } else yield finding('fragmented', what, framesOf(tallies));
+}

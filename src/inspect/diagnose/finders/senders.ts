@@ -1,0 +1,80 @@
+/**
+ * Who counts on an SA: a sender that began again, two senders at once, nonces that came twice.
+ * @module
+ */
+import { type Case, count, finding, grouped, streamName } from '../case.ts';
+import type { Finding } from '../finding.ts';
+import type { SenderMark } from '../salts.ts';
+import type { Stream } from '../stream.ts';
+import { countOf, framesOf, Tally } from '../tally.ts';
+
+export function* senders({ streams, evidence, ivReuse }: Case): Generator<Finding> {
+  for (const { stream, tally } of ivReuse.values()) {
+    yield finding(
+      'iv-reused',
+      `${streamName(stream, evidence)}: ${count(tally.count, 'packet')} with an IV that another packet has under the same key.`,
+      tally.frames,
+    );
+  }
+  for (const stream of streams) {
+    if (stream.fate === 'gone') continue;
+    const where = streamName(stream, evidence);
+    const same = stream.causes.get('same-number') ?? new Tally();
+    const late = stream.causes.get('late') ?? new Tally();
+    const marks = stream.senders.all;
+    const atOnce = sideBySide(marks);
+    if (atOnce) {
+      const frames =
+        same.frames.length > 0
+          ? same.frames
+          : atOnce.flatMap(({ firstFrame, lastFrame }) => [firstFrame, lastFrame]);
+      const numbers =
+        same.count > 0
+          ? ` ${count(same.count, 'number')} came twice with different contents, and the second was dropped.`
+          : '';
+      yield finding(
+        'two-senders',
+        `${where}: ${marks.length} counters side by side on one SA (their IVs differ by a constant), with ${marks.map(({ packets }) => grouped(packets)).join(' and ')} authentic packets.${numbers}`,
+        frames,
+      );
+    } else if (isReset(stream)) {
+      const dropped = countOf([same, late]);
+      const before =
+        marks.length > 1 ? ` From frame ${marks.at(-1)!.firstFrame} on its IVs are of a new counter.` : '';
+      yield finding(
+        'counter-reset',
+        `${where}: ${count(dropped, 'authentic packet')} dropped with numbers that lie up to ${grouped(stream.beyondWindow + stream.window - 1)} below the highest (${grouped(stream.highest)}).${before} The sender restarted its counter and the receiver kept its window.`,
+        framesOf([late, same]),
+      );
+    } else if (same.count > 0) {
+      yield finding(
+        'two-senders',
+        `${where}: ${count(same.count, 'packet')} with a number that another authentic packet had.`,
+        same.frames,
+      );
+    }
+  }
+}
+
+/** Did the counter begin again, rather than some packets come late? */
+export function isReset(stream: Stream): boolean {
+  const late = stream.countOf('late') + stream.countOf('same-number');
+  if (late === 0) return false;
+  const marks = stream.senders.all;
+  if (marks.length > 1) return sideBySide(marks) === undefined;
+  if (marks.length === 1) return false;
+  // IVs do not tell: then by nothing of the old counter coming any more.
+  const first = Math.min(...framesOf([stream.tally('late'), stream.tally('same-number')]));
+  return late >= 3 && stream.lastOkFrame < first;
+}
+
+/** Two counters that were in use at the same time. */
+export function sideBySide(marks: readonly SenderMark[]): [SenderMark, SenderMark] | undefined {
+  for (const [i, a] of marks.entries()) {
+    for (const b of marks.slice(i + 1)) {
+      if (a.firstFrame < b.lastFrame && b.firstFrame < a.lastFrame && a.packets > 1 && b.packets > 1)
+        return [a, b];
+    }
+  }
+  return undefined;
+}

@@ -1,0 +1,66 @@
+/**
+ * What a diagnosis consists of: the JSON of `esplane diagnose` (design.md).
+ * @module
+ */
+import type { FindingCode } from './table.ts';
+
+export type Severity = 'error' | 'warning' | 'info';
+
+/** Something that is wrong, with what proves it. */
+export interface Finding {
+  /** Stable: scripts may rely on it. */
+  readonly code: FindingCode;
+  /** `error`: traffic is lost or exposed; `warning`: it is at risk, or may be; `info`: good to know. */
+  readonly severity: Severity;
+  /** One or two sentences with the figures. */
+  readonly summary: string;
+  /** 1-based numbers of frames that show it: the first ones, at most {@link MAX_FRAMES}. */
+  readonly frames: readonly number[];
+  readonly remedy: string;
+}
+
+/** A finding names no more frames than this. */
+export const MAX_FRAMES = 20;
+
+/** A node that receives, and what its kernel counts. */
+export interface ReceiverReport {
+  /** Outer destination: the first one seen, where a node has several. */
+  readonly address: string;
+  /** Its name, where the nodes are known. */
+  readonly node: string | null;
+  /** Rows of `/proc/net/xfrm_stat` that are not zero. */
+  readonly counters: Readonly<Record<string, number>>;
+}
+
+/** One direction of one tunnel under one SPI. */
+export interface StreamReport {
+  readonly src: string;
+  readonly dst: string;
+  readonly spi: number;
+  /** ESP packets in the capture. */
+  readonly packets: number;
+  /** Of them accepted by the receiver. */
+  readonly ok: number;
+  /** Lowest and highest authentic number, in decimal; null where nothing is authentic. */
+  readonly seqFirst: string | null;
+  readonly seqLast: string | null;
+  /** Numbers between the first packet's and the highest that never came by. */
+  readonly missing: number;
+  /** Packets whose number had been accepted before. */
+  readonly duplicates: number;
+  /** Authentic packets that were left of the window. */
+  readonly late: number;
+  /** Accepted packets with a lower number than one before them. */
+  readonly reordered: number;
+  /** How far below the window the latest of the late ones was, in numbers. */
+  readonly beyondWindow: number;
+}
+
+export interface Diagnosis {
+  readonly receivers: readonly ReceiverReport[];
+  readonly streams: readonly StreamReport[];
+  /** Most important first. */
+  readonly findings: readonly Finding[];
+  /** What one should know when reading this capture, though nothing is wrong. */
+  readonly notes: readonly Finding[];
+}

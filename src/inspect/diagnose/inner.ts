@@ -1,0 +1,84 @@
+/**
+ * The innermost IP packet of what was decrypted, or of what went by in the clear: VXLAN is looked into.
+ *
+ * One object is filled again and again.
+ * @module
+ */
+import { u16, u32 } from '../../base/bytes.ts';
+import { EspPlace } from '../../ipsec/esp-place.ts';
+import * as linkType from '../../wire/link-type.ts';
+import { findVxlan, type VxlanPlace } from '../overlay.ts';
+import { fingerprint } from './seen.ts';
+
+/** Bytes of the payload that tell two packets apart. */
+const TOLD_BY = 64;
+
+export class InnerPacket {
+  b: Uint8Array = new Uint8Array(0);
+  /** The IP header. */
+  at = 0;
+  end = 0;
+  srcAt = 0;
+  dstAt = 0;
+  addressLen = 4;
+  protocol = 0;
+  payloadAt = 0;
+  isFragment = false;
+  isInVxlan = false;
+
+  readonly #place = new EspPlace([]);
+  readonly #vxlan: VxlanPlace = { vni: 0, frameAt: 0, frameEnd: 0 };
+
+  /** Reads the IP packet `b[at..end)`. @returns false where it is none */
+  read(b: Uint8Array, at: number, end: number): boolean {
+    this.isInVxlan = false;
+    let kind = this.#place.find(b, at, end);
+    if (kind === 'other' && findVxlan(b, this.#place, this.#vxlan)) {
+      const { frameAt, frameEnd } = this.#vxlan;
+      const ipAt = linkType.ipAt(linkType.LINK_ETHERNET, b, frameAt, frameEnd);
+      if (ipAt >= 0) {
+        kind = this.#place.find(b, ipAt, frameEnd);
+        this.isInVxlan = true;
+      }
+    }
+    if (kind === 'broken') return false;
+    const { outerAt, espEnd, srcAt, dstAt, addressLen, protocolAt, espAt } = this.#place;
+    this.b = b;
+    this.at = outerAt;
+    this.srcAt = srcAt;
+    this.dstAt = dstAt;
+    this.addressLen = addressLen;
+    this.isFragment = kind === 'fragment';
+    if (this.isFragment) return true;
+    this.end = espEnd;
+    this.protocol = b[protocolAt]!;
+    this.payloadAt = espAt;
+    return true;
+  }
+
+  /**
+   * Two hashes of what no router changes: addresses, identification, length, protocol and the payload's beginning.
+   * Written into `out[0]` and `out[1]`.
+   */
+  print(out: Uint32Array): void {
+    const { b, srcAt, addressLen, payloadAt, end } = this;
+    const id = addressLen === 4 ? u16(b, this.at + 4) : 0;
+    const seed = Math.imul((end - this.at) ^ (id << 16) ^ this.protocol, 0x9e37_79b1);
+    const last = Math.min(end, payloadAt + TOLD_BY);
+    const h = fingerprint(b, srcAt, srcAt + 2 * addressLen, seed);
+    out[0] = fingerprint(b, payloadAt, last, h);
+    out[1] = fingerprint(b, payloadAt, last, ~h);
+  }
+
+  /** A hash of both addresses, with those exchanged where `reversed`. */
+  pair(reversed = false): number {
+    const { b, srcAt, dstAt, addressLen } = this;
+    const h = fingerprint(b, reversed ? dstAt : srcAt, (reversed ? dstAt : srcAt) + addressLen);
+    return fingerprint(b, reversed ? srcAt : dstAt, (reversed ? srcAt : dstAt) + addressLen, h);
+  }
+
+  /** 32 bits of the payload. */
+  word(offset: number): number {
+    return this.payloadAt + offset + 4 <= this.end ? u32(this.b, this.payloadAt + offset) : 0;
+  }
+}

@@ -1,0 +1,211 @@
+/**
+ * What the path does to long packets: fragments of ESP, ICMP that says "too big", and holes, where long packets vanish
+ * without a word while short ones pass.
+ *
+ * A hole shows inside the tunnel: echo requests that are answered, and not; TCP segments that are acknowledged, and sent
+ * again and again. What is short passes, what is long does not.
+ * @module
+ */
+import { u16, u32 } from '../../base/bytes.ts';
+import * as icmp from '../../wire/icmp.ts';
+import * as ipv4 from '../../wire/ipv4.ts';
+import * as tcp from '../../wire/tcp.ts';
+import type { InnerPacket } from './inner.ts';
+import { fingerprint } from './seen.ts';
+import type { Stream } from './stream.ts';
+import { Tally } from './tally.ts';
+
+const SLOTS = 1 << 12;
+
+/** A message of a router that a packet was too long. */
+export interface TooBig {
+  readonly from: string;
+  /** Of the packet that was too long. */
+  readonly src: string;
+  readonly dst: string;
+  readonly mtu: number;
+  readonly tally: Tally;
+}
+
+/** What is known of long packets in one stream. Lengths are of the IP packet around ESP, in bytes. */
+export class Lengths {
+  /** The longest that was answered. */
+  answered = 0;
+  /** Frames of what was not answered, or was sent again, by length. */
+  readonly stuck = new Map<number, Tally>();
+
+  /** Packets longer than any that was answered, and never answered themselves. */
+  hole(): { shortest: number; tally: Tally } | undefined {
+    const tally = new Tally();
+    let shortest = Number.POSITIVE_INFINITY;
+    for (const [length, { frames, count }] of this.stuck) {
+      if (length <= this.answered) continue;
+      shortest = Math.min(shortest, length);
+      for (const frame of frames) tally.also(frame);
+      tally.count += count;
+    }
+    return tally.count > 0 ? { shortest, tally } : undefined;
+  }
+}
+
+/** Something that waits for an answer. */
+interface Waiting {
+  key: number;
+  length: number;
+  frame: number;
+  stream: Stream;
+  /** TCP: acknowledged from this number on. */
+  upTo: number;
+  sent: number;
+}
+
+export class PathWatch {
+  readonly tooBig: TooBig[] = [];
+  readonly lengths = new Map<Stream, Lengths>();
+  /** Fragments of ESP packets by `SRC > DST`, and the longest of them. */
+  readonly fragments = new Map<string, { longest: number; readonly tally: Tally }>();
+  /** Echo requests, and by flow the longest TCP segment, that have no answer yet. */
+  readonly #waiting: (Waiting | undefined)[] = new Array(SLOTS);
+
+  /** What is known of a stream's long packets. */
+  of(stream: Stream): Lengths {
+    let lengths = this.lengths.get(stream);
+    if (!lengths) {
+      lengths = new Lengths();
+      this.lengths.set(stream, lengths);
+    }
+    return lengths;
+  }
+
+  /** Takes a fragment of an ESP packet. */
+  addFragment(src: string, dst: string, length: number, frame: number): void {
+    const name = `${src} > ${dst}`;
+    let seen = this.fragments.get(name);
+    if (!seen) {
+      if (this.fragments.size >= SLOTS) return;
+      seen = { longest: 0, tally: new Tally() };
+      this.fragments.set(name, seen);
+    }
+    seen.longest = Math.max(seen.longest, length);
+    seen.tally.add(frame);
+  }
+
+  /** Takes a packet that came out of ESP. @param length of the IP packet around ESP */
+  addInner(packet: InnerPacket, stream: Stream, length: number, frame: number): void {
+    if (packet.isFragment) return;
+    const { b, protocol, payloadAt, end } = packet;
+    if (protocol === icmp.PROTOCOL || protocol === icmp.PROTOCOL_V6) {
+      if (icmp.check(b, payloadAt, end)) return;
+      const type = icmp.type(b, payloadAt);
+      if (type === icmp.ECHO_REQUEST || type === icmp.V6_ECHO_REQUEST)
+        this.#echo(packet, stream, length, frame);
+      else if (type === icmp.ECHO_REPLY || type === icmp.V6_ECHO_REPLY) this.#reply(packet);
+    } else if (protocol === tcp.PROTOCOL && !tcp.check(b, payloadAt, end)) {
+      this.#segment(packet, stream, length, frame);
+    }
+  }
+
+  /** Takes ICMP that is not in ESP. @param format makes an address readable */
+  addIcmp(
+    packet: InnerPacket,
+    frame: number,
+    format: (b: Uint8Array, at: number, len: number) => string,
+  ): void {
+    const { b, protocol, payloadAt, end, addressLen } = packet;
+    if (end - payloadAt < icmp.HEADER_LEN + ipv4.HEADER_LEN) return;
+    const type = icmp.type(b, payloadAt);
+    const isV4 =
+      protocol === icmp.PROTOCOL &&
+      type === icmp.UNREACHABLE &&
+      icmp.code(b, payloadAt) === icmp.FRAGMENTATION_NEEDED;
+    const isV6 = protocol === icmp.PROTOCOL_V6 && type === icmp.V6_PACKET_TOO_BIG;
+    if (!isV4 && !isV6) return;
+    const quoteAt = payloadAt + icmp.HEADER_LEN;
+    const srcAt = quoteAt + (isV4 ? 12 : 8);
+    if (srcAt + 2 * addressLen > end) return;
+    const mtu = isV4 ? u16(b, payloadAt + 6) : u32(b, payloadAt + 4);
+    const from = format(b, packet.srcAt, addressLen);
+    const src = format(b, srcAt, addressLen);
+    const dst = format(b, srcAt + addressLen, addressLen);
+    let message = this.tooBig.find((one) => one.src === src && one.dst === dst && one.mtu === mtu);
+    if (!message) {
+      if (this.tooBig.length >= SLOTS) return;
+      message = { from, src, dst, mtu, tally: new Tally() };
+      this.tooBig.push(message);
+    }
+    message.tally.add(frame);
+  }
+
+  /** Call at the end: what still waits was not answered. @param lastFrame requests right before the end prove nothing */
+  finish(lastFrame: number): void {
+    for (const one of this.#waiting) {
+      if (!one) continue;
+      const isRequest = one.sent === 0;
+      if (isRequest ? one.frame < lastFrame : one.sent > 1) this.#stick(one);
+    }
+    this.#waiting.fill(undefined);
+  }
+
+  #echo(packet: InnerPacket, stream: Stream, length: number, frame: number): void {
+    const key = fingerprint(packet.b, packet.payloadAt + 4, packet.payloadAt + 8, packet.pair());
+    const before = this.#put({ key, length, frame, stream, upTo: 0, sent: 0 });
+    if (before && before.sent === 0 && before.key !== key) this.#stick(before);
+  }
+
+  #reply(packet: InnerPacket): void {
+    const key = fingerprint(packet.b, packet.payloadAt + 4, packet.payloadAt + 8, packet.pair(true));
+    const one = this.#waiting[key % SLOTS];
+    if (one?.key !== key) return;
+    this.#answer(one);
+    this.#waiting[key % SLOTS] = undefined;
+  }
+
+  #segment(packet: InnerPacket, stream: Stream, length: number, frame: number): void {
+    const { b, payloadAt, end } = packet;
+    const ports = packet.word(0);
+    const backward = Math.imul(packet.pair(true) ^ ((ports << 16) | (ports >>> 16)), 0x9e37_79b1) >>> 0;
+    const mine = Math.imul(packet.pair() ^ ports, 0x9e37_79b1) >>> 0;
+    if (tcp.flags(b, payloadAt) & tcp.ACK) {
+      const sent = this.#waiting[backward % SLOTS];
+      if (sent?.key === backward && sent.sent > 0 && ((tcp.ack(b, payloadAt) - sent.upTo) | 0) >= 0) {
+        this.#answer(sent);
+        this.#waiting[backward % SLOTS] = undefined;
+      }
+    }
+    const dataLen = end - payloadAt - tcp.headerLen(b, payloadAt);
+    if (dataLen <= 0) return;
+    const upTo = (tcp.seq(b, payloadAt) + dataLen) >>> 0;
+    const one = this.#waiting[mine % SLOTS];
+    if (one?.key === mine && one.sent > 0) {
+      // The same segment again; a longer one that is still under way takes its place.
+      if (one.upTo === upTo && one.length === length) {
+        one.sent++;
+        one.frame = frame;
+      } else if (length > one.length) this.#put({ key: mine, length, frame, stream, upTo, sent: 1 });
+    } else this.#put({ key: mine, length, frame, stream, upTo, sent: 1 });
+  }
+
+  #put(one: Waiting): Waiting | undefined {
+    const at = one.key % SLOTS;
+    const before = this.#waiting[at];
+    this.#waiting[at] = one;
+    return before;
+  }
+
+  #answer({ stream, length }: Waiting): void {
+    const lengths = this.of(stream);
+    lengths.answered = Math.max(lengths.answered, length);
+  }
+
+  #stick({ stream, length, frame, sent }: Waiting): void {
+    const { stuck } = this.of(stream);
+    let tally = stuck.get(length);
+    if (!tally) {
+      if (stuck.size >= SLOTS) return;
+      tally = new Tally();
+      stuck.set(length, tally);
+    }
+    tally.add(frame);
+    tally.count += Math.max(0, sent - 1);
+  }
+}

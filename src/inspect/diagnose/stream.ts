@@ -1,0 +1,204 @@
+/**
+ * One stream: one direction of one tunnel under one SPI, and all that was seen of it.
+ * @module
+ */
+import type { KeyMaterial } from '../../crypto/suite.ts';
+import type { SecurityAssociation } from '../../ipsec/sa.ts';
+import { seqText } from '../decrypt-json.ts';
+import type { Resolution } from './evidence.ts';
+import type { StreamReport } from './finding.ts';
+import type { Guess } from './guesses.ts';
+import { SenderMarks } from './salts.ts';
+import { Tally } from './tally.ts';
+
+/** Why a packet was dropped, as far as looking closer told. */
+export type Cause =
+  /** A copy of a packet that was accepted. */
+  | 'replayed'
+  /** Authentic, and left of the window. */
+  | 'late'
+  /** Authentic, with a number that another packet had. */
+  | 'same-number'
+  /** Authentic, and so far ahead that Linux takes the number for one of the past. */
+  | 'far-ahead'
+  /** Number 0. */
+  | 'zero'
+  /** A copy of an accepted packet that was altered. */
+  | 'altered'
+  /** Shorter than it was. */
+  | 'truncated'
+  /** Opens with another key: see {@link Stream.fits}. */
+  | 'other-key'
+  /** Opens with no key at hand, and shows no likeness to a packet that does. */
+  | 'no-key'
+  /** No SA. */
+  | 'no-state'
+  | 'encap-mismatch'
+  | 'expired'
+  | 'not-captured'
+  /** Authentic packets with odd insides. */
+  | 'dummy'
+  | 'bad-padding'
+  | 'not-ip'
+  | 'inner-short'
+  | 'inner-header'
+  | 'inner-truncated'
+  | 'selector-mismatch';
+
+/** A guess that opened packets. */
+export interface Fit {
+  readonly guess: Guess;
+  readonly sa: SecurityAssociation;
+  readonly tally: Tally;
+}
+
+const U32 = 2 ** 32;
+
+export class Stream {
+  /** Its place in the list of streams. */
+  readonly id: number;
+  readonly src: string;
+  readonly dst: string;
+  readonly spi: number;
+  resolution: Resolution;
+
+  /**
+   * What its packets count as: `known`, by their verdicts; `gone`, the receiver had no SA; `retired`, it had one, which
+   * was deleted later; `unread`, it has one whose key is not shown; `foreign`, nobody knows the receiver.
+   */
+  fate: 'known' | 'gone' | 'retired' | 'unread' | 'foreign' = 'known';
+  /** The key that opened its packets, where there was a choice. */
+  winner: KeyMaterial | undefined;
+  /** Number of its key where nonces must not come twice, or -1. */
+  key = -1;
+  packets = 0;
+  ok = 0;
+  /** Packets by row of the drop table, 0 for accepted. */
+  readonly verdicts = new Map<number, number>();
+  readonly causes = new Map<Cause, Tally>();
+  readonly fits: Fit[] = [];
+  readonly all = new Tally();
+  /** Guesses that still may be tried, made when the first packet fails. */
+  guesses: Guess[] | undefined;
+  /** Packets that all guesses were tried on, in vain. */
+  triedInVain = 0;
+  readonly senders = new SenderMarks();
+  /** What packets are opened with on trial. */
+  sas: SecurityAssociation[] | undefined;
+
+  /** Accepted packets. */
+  reordered = 0;
+  duplicates = 0;
+  late = 0;
+  beyondWindow = 0;
+  /** Widest window of an SA that a late packet had. */
+  window = 0;
+  firstFrame = 0;
+  lastFrame = 0;
+  firstOkFrame = 0;
+  lastOkFrame = 0;
+  /** Seconds since 1970. */
+  firstTime = 0;
+  lastTime = 0;
+  /** Largest IP packet around ESP, in bytes. */
+  largest = 0;
+
+  #base = -1;
+  #lowest = { n: Number.POSITIVE_INFINITY, hi: 0, lo: 0 };
+  #highest = { n: -1, hi: 0, lo: 0 };
+  #arrived = 0;
+  #unread: { lowest: number; highest: number; distinct: number } | undefined;
+
+  constructor(id: number, src: string, dst: string, spi: number, resolution: Resolution) {
+    this.id = id;
+    this.src = src;
+    this.dst = dst;
+    this.spi = spi;
+    this.resolution = resolution;
+  }
+
+  /** Highest authentic number, or -1. */
+  get highest(): number {
+    return this.#highest.n;
+  }
+
+  /** First accepted number, or -1. */
+  get base(): number {
+    return this.#base;
+  }
+
+  /** Numbers between the first and the highest that never came. */
+  get missing(): number {
+    if (this.#base >= 0) return Math.max(0, this.#highest.n - this.#base + 1 - this.#arrived);
+    const unread = this.#unread;
+    if (!unread || !this.isUnread) return 0;
+    return Math.max(0, unread.highest - unread.lowest + 1 - unread.distinct);
+  }
+
+  /** Is it known by its headers alone: without keys, or with one that was guessed? */
+  get isUnread(): boolean {
+    return this.ok === 0 && (this.fits.length > 0 || this.resolution.atReceiver === 'hidden');
+  }
+
+  tally(cause: Cause): Tally {
+    let tally = this.causes.get(cause);
+    if (!tally) {
+      tally = new Tally();
+      this.causes.set(cause, tally);
+    }
+    return tally;
+  }
+
+  countOf(cause: Cause): number {
+    return this.causes.get(cause)?.count ?? 0;
+  }
+
+  /** Takes the number of an accepted packet. @param isNew false for one that was accepted before (no window) */
+  accept(hi: number, lo: number, isNew: boolean): void {
+    const n = hi * U32 + lo;
+    if (this.#base < 0) this.#base = n;
+    if (n < this.#lowest.n) this.#lowest = { n, hi, lo };
+    if (n > this.#highest.n) this.#highest = { n, hi, lo };
+    else if (isNew) this.reordered++;
+    if (isNew && n >= this.#base) this.#arrived++;
+  }
+
+  /** Takes the number of an authentic packet that came too late. @returns how far below the highest it was */
+  arriveLate(hi: number, lo: number): number {
+    const n = hi * U32 + lo;
+    if (n < this.#lowest.n) this.#lowest = { n, hi, lo };
+    if (this.#base >= 0 && n >= this.#base) this.#arrived++;
+    return this.#highest.n - n;
+  }
+
+  /** Takes the number of a packet that nobody can open. */
+  read(lo: number, isNew: boolean): void {
+    const unread = this.#unread;
+    if (!unread) this.#unread = { lowest: lo, highest: lo, distinct: 1 };
+    else {
+      unread.lowest = Math.min(unread.lowest, lo);
+      unread.highest = Math.max(unread.highest, lo);
+      if (isNew) unread.distinct++;
+    }
+  }
+
+  report(): StreamReport {
+    const { src, dst, spi, packets, ok, missing, duplicates, late, reordered, beyondWindow } = this;
+    const unread = this.#unread;
+    const isRead = this.#highest.n >= 0;
+    return {
+      src,
+      dst,
+      spi,
+      packets,
+      ok: this.fate === 'gone' ? 0 : ok,
+      seqFirst: isRead ? seqText(this.#lowest.hi, this.#lowest.lo) : unread ? String(unread.lowest) : null,
+      seqLast: isRead ? seqText(this.#highest.hi, this.#highest.lo) : unread ? String(unread.highest) : null,
+      missing,
+      duplicates,
+      late,
+      reordered,
+      beyondWindow,
+    };
+  }
+}

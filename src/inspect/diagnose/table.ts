@@ -1,0 +1,360 @@
+/**
+ * Every finding there is: one row a code, most important first. `esplane diagnose`, its documentation (docs/diagnose.md)
+ * and the tests read this one table.
+ * @module
+ */
+import type { Severity } from './finding.ts';
+
+interface Row {
+  /** Stable: never renamed, never used for something else. */
+  readonly code: string;
+  readonly severity: Severity;
+  /** What was seen, in general. */
+  readonly means: string;
+  /** How it is known. */
+  readonly proof: string;
+  /** What to do. */
+  readonly remedy: string;
+}
+
+export const FINDINGS = [
+  {
+    code: 'iv-reused',
+    severity: 'error',
+    means:
+      'Two different packets have the same IV under the same key. With AES-GCM both can be read, and others forged.',
+    proof: 'Both packets authenticate under one key and carry the same 8 bytes of IV.',
+    remedy:
+      'Rotate the key now. Find the second sender, or what reset the counter (a snapshot restored, a cloned node).',
+  },
+  {
+    code: 'two-senders',
+    severity: 'error',
+    means: 'Two senders use one SA: their numbers collide, and the receiver drops what comes second.',
+    proof:
+      'Authentic packets of one SA come from two counters side by side: Linux XORs each number with bytes of its own per SA, so the IVs tell the senders apart.',
+    remedy:
+      'Find the second node that has this address and key (a clone, a restored snapshot, one key for all nodes without +), then rotate the key.',
+  },
+  {
+    code: 'clear-traffic',
+    severity: 'error',
+    means: 'Packets between pods of different nodes went by in the clear.',
+    proof:
+      'They are IP packets between two pods whose nodes differ, and no ESP packet of the capture carries the same.',
+    remedy:
+      'Compare `ip xfrm policy` of the sending node with the pod ranges, and look for the destination in `cilium-dbg bpf ipcache list` (encryptkey must not be 0).',
+  },
+  {
+    code: 'one-way-encryption',
+    severity: 'error',
+    means: 'One direction between two pods is encrypted, the other is not.',
+    proof: 'ESP carried packets from one pod to the other; those the other way went by in the clear.',
+    remedy:
+      'On the node that sends in the clear: is there an outbound policy for the other pod range, and a key id for its node (`cilium-dbg encrypt status`, `bpf ipcache list`)? Restart its agent if not.',
+  },
+  {
+    code: 'stale-boot-id',
+    severity: 'error',
+    means: 'One end made the key of this tunnel from a boot id that the other end does not have now.',
+    proof:
+      'The packets fail with the one key and open with the other; the key that is out of date was derived again from an earlier boot id, or all other inputs are shown to be the same.',
+    remedy:
+      'Compare spec.bootid of the CiliumNode with /proc/sys/kernel/random/boot_id on that node. Restart the agent of the end that is out of date; if that does not help, rotate the key.',
+  },
+  {
+    code: 'key-changed',
+    severity: 'error',
+    means: 'The key was changed without a new key id: both ends use the same SPI with different keys.',
+    proof: 'The packets fail with the one key of this id and open with another key of the same id.',
+    remedy: 'Put a key with the next id into the Secret (`esplane keys rotate`), and let all agents load it.',
+  },
+  {
+    code: 'wrong-key',
+    severity: 'error',
+    means: 'Sender and receiver hold different keys for this tunnel.',
+    proof: "The packets fail with the receiver's key and open with another one at hand.",
+    remedy:
+      'Give --old-nodes and --old-keys (what kubectl printed earlier) to name the cause. A key rotation brings both ends together again.',
+  },
+  {
+    code: 'unknown-key',
+    severity: 'error',
+    means:
+      'No packet of this stream opens with any key at hand: a key of another cluster, or one that is not given here.',
+    proof: 'The keys at hand were tried with all boot ids, ids, addresses and with and without ESN.',
+    remedy:
+      'Give the text of `ip -s xfrm state` of the sending node, or the keys and nodes of the time of the capture (--old-keys, --old-nodes).',
+  },
+  {
+    code: 'esn-differs',
+    severity: 'error',
+    means: 'One end has extended sequence numbers (ESN), the other has not: every ICV is wrong.',
+    proof: 'The packets open with the same key once ESN is switched.',
+    remedy:
+      'Up to Cilium 1.16 write + after the key id on all nodes, or on none; give --cilium as the version that runs.',
+  },
+  {
+    code: 'sa-gone',
+    severity: 'error',
+    means: 'The receiver has no SA for packets that the sender is right to send.',
+    proof: "The text of the receiver's kernel does not have it; the sender's, or keys and nodes, do.",
+    remedy:
+      'Restart the agent of the receiving node, which installs the SA again. `cilium-dbg encrypt flush` and a deleted CiliumNode are known to remove it.',
+  },
+  {
+    code: 'rotation-out-of-step',
+    severity: 'error',
+    means: 'Sender and receiver are at different steps of a key rotation.',
+    proof:
+      "The receiver's kernel has an SA of this tunnel under another key id, and none under the one that is used.",
+    remedy:
+      'Let the node that is behind load the new Secret (about a minute); a key is to be kept 5 minutes after its successor came (ipsec-key-rotation-duration).',
+  },
+  {
+    code: 'unknown-spi',
+    severity: 'warning',
+    means: 'Packets with an SPI that no source at hand has an SA for.',
+    proof: 'Neither kernel text nor keys and nodes yield an SA with this destination and SPI.',
+    remedy:
+      'If the SPI is a key id (1 to 15): give that key too, or let the sender load the Secret. Otherwise ask what else sends ESP to this node.',
+  },
+  {
+    code: 'counter-reset',
+    severity: 'error',
+    means:
+      'The sender began to count again, below what the receiver has seen: everything is dropped until it catches up.',
+    proof:
+      'Authentic packets under the old key have numbers far below the highest; their IVs are of a new counter. Under ESN the kernel counts them as XfrmInStateProtoError.',
+    remedy:
+      'Rotate the key: both ends then begin with new SAs. Restarting agents does not help, because an SA that is there is kept.',
+  },
+  {
+    code: 'mtu-hole',
+    severity: 'error',
+    means: 'Long packets vanish on the way, short ones pass.',
+    proof:
+      'Inside the tunnel short requests and segments are answered; all longer ones are not, or are sent again and again.',
+    remedy:
+      'Find the link with the smaller MTU (`tracepath`), and give Cilium that MTU; let ICMP "fragmentation needed" through to the nodes.',
+  },
+  {
+    code: 'too-big',
+    severity: 'warning',
+    means: 'A router says that ESP packets are too long for its next link.',
+    proof:
+      'ICMP "fragmentation needed" or "packet too big" that quotes a packet between the tunnel ends or pods.',
+    remedy:
+      'Set the MTU of Cilium to the smallest of the path; the pods then get that less 77 and more (cilium-ipsec: pkg/mtu).',
+  },
+  {
+    code: 'sequence-near-end',
+    severity: 'error',
+    means:
+      'The sequence numbers of an SA without ESN are nearly used up. At 4,294,967,295 the sender drops everything.',
+    proof: "The numbers in the capture, or `oseq` in the text of the sender's kernel.",
+    remedy:
+      'Rotate the key now; from Cilium 1.17 on all keys have ESN, before that write + after the key id.',
+  },
+  {
+    code: 'reordered-beyond-window',
+    severity: 'warning',
+    means: 'Packets came so late that the anti-replay window had moved past them.',
+    proof:
+      'They are authentic, their numbers had not been seen, and they are left of the window. Under ESN the kernel counts them as XfrmInStateProtoError.',
+    remedy:
+      'Find what reorders (several paths, several queues of a NIC, software RPS), or widen the window; Linux has at most 4096.',
+  },
+  {
+    code: 'replayed',
+    severity: 'warning',
+    means: 'Packets came twice.',
+    proof: 'Number, IV and ICV are those of a packet that was accepted.',
+    remedy:
+      'Something doubles packets (a bridge loop, a bond, a mirror port, a capture on two interfaces), or somebody replays them: compare the TTLs and the times of both frames.',
+  },
+  {
+    code: 'altered',
+    severity: 'warning',
+    means: 'Packets were altered on the way, or made up.',
+    proof:
+      'The ICV is wrong under a key that opens other packets of the stream; IV or number are those of a good packet.',
+    remedy:
+      'Look for a device that rewrites packets (a NIC with broken offload, a middlebox), or for an attacker.',
+  },
+  {
+    code: 'truncated',
+    severity: 'warning',
+    means: 'ESP packets were cut off on the way.',
+    proof: 'They are shorter than the good packet with the same number, or too short for IV and ICV.',
+    remedy: 'Look for a link that cuts long packets, or an offload that does; compare MTUs on the way.',
+  },
+  {
+    code: 'header-error',
+    severity: 'warning',
+    means: 'Packets of protocol ESP that are too short for SPI and sequence number.',
+    proof: 'Fewer than eight bytes after the IP header.',
+    remedy: 'Find out who sends them: no ESP implementation does.',
+  },
+  {
+    code: 'number-zero',
+    severity: 'warning',
+    means: 'Packets with sequence number 0, which no sender uses.',
+    proof: 'The number on the wire.',
+    remedy: 'The packet was altered, or the sender does not count: find out who sends it.',
+  },
+  {
+    code: 'number-far-ahead',
+    severity: 'warning',
+    means:
+      'Authentic packets with numbers so far ahead that a receiver with ESN takes them for numbers of the past.',
+    proof: 'They open with the high half that the stream has, which is not the one that the receiver infers.',
+    remedy:
+      'Find out what made the sender jump: a counter that was set by hand, or packets that were crafted with the key.',
+  },
+  {
+    code: 'missing-numbers',
+    severity: 'warning',
+    means: 'Numbers that were sent never came by.',
+    proof: 'Gaps between the first packet of the capture and the highest number.',
+    remedy:
+      'Packets are lost before the capture point: compare with a capture at the sender, and look at drops of NICs and queues. (A capture that cannot keep up loses them too: tcpdump says so at its end.)',
+  },
+  {
+    code: 'fragments-missing',
+    severity: 'warning',
+    means: 'ESP packets came as fragments, and some fragments never came.',
+    proof: 'Fragments without the rest of their packet when the capture ends, or after 30 s.',
+    remedy: 'Give Cilium the MTU of the path, so that ESP is not fragmented; firewalls often drop fragments.',
+  },
+  {
+    code: 'selector-mismatch',
+    severity: 'warning',
+    means: 'Decrypted packets have addresses outside the selector of their SA.',
+    proof: 'Inner addresses beside `sel` of the state.',
+    remedy:
+      "Make the selector wider, or send these packets through another SA; Cilium's selectors take everything.",
+  },
+  {
+    code: 'expired',
+    severity: 'error',
+    means: 'An SA reached its hard limit of packets or bytes, and is gone.',
+    proof: 'As many packets or bytes as `ip xfrm state` says the SA may carry.',
+    remedy: 'Install a new SA; Cilium sets no limits, so something else made this one.',
+  },
+  {
+    code: 'encap-mismatch',
+    severity: 'error',
+    means: 'ESP in UDP came for an SA without UDP encapsulation, or the other way round.',
+    proof: 'The UDP header, or its absence, beside `encap` of the state.',
+    remedy: 'Set the same encapsulation on both ends; Cilium uses none.',
+  },
+  {
+    code: 'bad-padding',
+    severity: 'warning',
+    means: 'Authentic packets whose pad length leaves no payload.',
+    proof: 'The trailer after decryption.',
+    remedy: 'The sender builds wrong packets: find out which program it is.',
+  },
+  {
+    code: 'dummy',
+    severity: 'warning',
+    means: 'Dummy packets (next header 59), which Linux counts as errors.',
+    proof: 'The trailer after decryption.',
+    remedy: 'Switch traffic flow confidentiality off at the sender.',
+  },
+  {
+    code: 'not-ip',
+    severity: 'warning',
+    means: 'A tunnel SA carried something that is not IP.',
+    proof: 'The next header in the trailer is neither 4 nor 41.',
+    remedy: 'Sender and receiver differ in mode (tunnel, transport): compare `mode` in both texts.',
+  },
+  {
+    code: 'inner-damaged',
+    severity: 'warning',
+    means: 'The packet inside an authentic one is damaged: too short, cut off, or with a wrong header.',
+    proof: 'The inner IP header after decryption.',
+    remedy: 'It was damaged before encryption: look at the sender.',
+  },
+  {
+    code: 'contradicting-keys',
+    severity: 'warning',
+    means: 'Two sources give different keys for one SA.',
+    proof: 'The sources themselves; the packets say which one is right.',
+    remedy: 'Trust the one that opens the packets, and find out how old the other one is.',
+  },
+  {
+    code: 'state-differs',
+    severity: 'warning',
+    means: "A kernel holds another SA than keys and nodes, or the other end's kernel, say.",
+    proof: 'Key, ESN or replay window in the text beside those that keys and nodes yield.',
+    remedy: 'Restart the agent of that node, or rotate the key: an SA that is there is kept as it is.',
+  },
+  {
+    code: 'counters-differ',
+    severity: 'warning',
+    means: 'A kernel counted something else than this capture explains.',
+    proof: 'The rise in /proc/net/xfrm_stat beside what the packets would have caused.',
+    remedy:
+      'More there than here: the capture misses an interface, or the time of the drops. Fewer there: the capture point is not the receiver, or its SAs were others then.',
+  },
+  {
+    code: 'sender-drops',
+    severity: 'warning',
+    means: 'A kernel dropped packets that it was to send.',
+    proof: 'Its rows XfrmOut… rose.',
+    remedy: 'The row says what was missing; docs/diagnose.md has an entry for each.',
+  },
+  {
+    code: 'not-captured',
+    severity: 'warning',
+    means: 'The capture holds only the beginning of packets, so these cannot be checked.',
+    proof: 'The IP header says they are longer.',
+    remedy: 'Capture with `tcpdump -s 0`.',
+  },
+  {
+    code: 'seen-twice',
+    severity: 'info',
+    means: 'The capture point sees packets in ESP and in the clear: before encryption, or after decryption.',
+    proof: 'The clear packet is the one that came out of ESP, byte for byte, but for what a router changes.',
+    remedy: 'Nothing: this is no leak. Capture with the filter `esp or udp port 8472` to have them once.',
+  },
+  {
+    code: 'fragmented',
+    severity: 'info',
+    means: 'ESP packets came as IP fragments, all of them complete.',
+    proof: 'Fragments whose packet is ESP.',
+    remedy: 'Nothing is lost, but it costs throughput: give Cilium the MTU of the path.',
+  },
+  {
+    code: 'keys-hidden',
+    severity: 'info',
+    means:
+      'The text shows no keys, so ICVs cannot be checked: only numbers, gaps and unknown SPIs can be told.',
+    proof: '`<<Keys hidden>>` in the text.',
+    remedy: 'Run `ip -s xfrm state` as root without `nokeys`, or give --keys and --nodes.',
+  },
+  {
+    code: 'no-evidence',
+    severity: 'info',
+    means:
+      'There is ESP of which no source at hand knows either end, or that an SA carried which is gone since.',
+    proof: 'The addresses and SPIs beside those of the sources.',
+    remedy: 'Give the keys and nodes, or the kernel texts, of these nodes at the time of the capture.',
+  },
+] as const satisfies readonly Row[];
+
+export type FindingCode = (typeof FINDINGS)[number]['code'];
+
+const RANKS = new Map<FindingCode, number>(FINDINGS.map(({ code }, i) => [code, i]));
+
+/** The row of a code. */
+export function findingRow(code: FindingCode): Row & { readonly code: FindingCode } {
+  return FINDINGS[RANKS.get(code)!]!;
+}
+
+/** Its place: what stands higher is more important. */
+export function rankOf(code: FindingCode): number {
+  return RANKS.get(code)!;
+}

@@ -1,0 +1,35 @@
+/**
+ * How often something was seen, and in which frames first.
+ * @module
+ */
+import { MAX_FRAMES } from './finding.ts';
+
+export class Tally {
+  count = 0;
+  /** The first frames, in the order in which they were told. */
+  readonly frames: number[] = [];
+
+  add(frame: number): void {
+    this.count++;
+    if (this.frames.length < MAX_FRAMES) this.frames.push(frame);
+  }
+
+  /** Adds a frame that belongs to what is counted already, such as the original of a copy. */
+  also(frame: number): void {
+    if (this.frames.length < MAX_FRAMES && !this.frames.includes(frame)) this.frames.push(frame);
+  }
+}
+
+/** The frames of several tallies: sorted, each once, the first ones. */
+export function framesOf(tallies: Iterable<Tally>): number[] {
+  const all = new Set<number>();
+  for (const { frames } of tallies) for (const frame of frames) all.add(frame);
+  return [...all].sort((a, b) => a - b).slice(0, MAX_FRAMES);
+}
+
+/** How many in all. */
+export function countOf(tallies: Iterable<Tally>): number {
+  let count = 0;
+  for (const tally of tallies) count += tally.count;
+  return count;
+}
