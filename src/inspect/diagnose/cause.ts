@@ -169,7 +169,11 @@ export class CauseFinder {
       }
     }
     // The same packet, but for what was altered?
-    const original = this.#seen.get(stream.id, seqHi, lo) ?? this.#byIv(stream, packet);
+    let original = this.#seen.get(stream.id, seqHi, lo);
+    if (!original) {
+      original = this.#byIv(stream, packet);
+      if (original) stream.tally('number-altered').add(frame);
+    }
     if (original && stream.ok > 0) {
       this.#altered(stream, packet, frame, original);
       return;

@@ -10,7 +10,11 @@ import type { EspRecord } from '../decrypt.ts';
 import type { InnerPacket } from './inner.ts';
 import { Tally } from './tally.ts';
 
-const RECENT = 1 << 13;
+/** Packets that are remembered: copies come within a few hundred frames. */
+const RECENT = 1 << 16;
+/** Entries with one hash: with so many, one that is still needed is not thrown out by chance. */
+const WAYS = 4;
+const PAIRS = 1 << 12;
 /** Flows that are told apart; a capture with more of them is no less clear. */
 const MOST_FLOWS = 4096;
 const MOST_PODS = 1 << 16;
@@ -46,12 +50,11 @@ export class ClearTraffic {
   readonly #decrypted = new PrintTable();
   readonly #clear = new PrintTable();
   readonly #flowOf: (ClearFlow | undefined)[] = new Array(RECENT);
-  readonly #pairs = new Int32Array(RECENT);
+  readonly #pairs = new Int32Array(PAIRS);
   readonly #print = new Uint32Array(2);
 
   /** Takes a packet in the clear. */
   addClear(packet: InnerPacket, frame: number): void {
-    if (packet.isFragment) return;
     packet.print(this.#print);
     const [a, b] = this.#print as unknown as [number, number];
     const twin = this.#decrypted.take(a, b);
@@ -69,7 +72,6 @@ export class ClearTraffic {
   /** Takes a packet that came out of ESP. */
   addDecrypted(packet: InnerPacket, record: EspRecord): void {
     this.#note(packet, record);
-    if (packet.isFragment) return;
     packet.print(this.#print);
     const [a, b] = this.#print as unknown as [number, number];
     const at = this.#clear.find(a, b);
@@ -89,7 +91,7 @@ export class ClearTraffic {
   /** Remembers who talks to whom, and behind which tunnel end; a pair that was there just now is passed over. */
   #note(packet: InnerPacket, record: EspRecord): void {
     const hash = packet.pair() | 0;
-    const at = hash & (RECENT - 1);
+    const at = hash & (PAIRS - 1);
     if (this.#pairs[at] === hash) return;
     this.#pairs[at] = hash;
     const { b, srcAt, dstAt, addressLen } = packet;
@@ -117,15 +119,18 @@ export class ClearTraffic {
   }
 }
 
-/** Packets by two hashes; a new one takes the place of what was there. */
+/** Packets by two hashes, in buckets; in a full bucket the oldest makes room. */
 class PrintTable {
   readonly #first = new Uint32Array(RECENT);
   readonly #second = new Uint32Array(RECENT);
+  /** 0 where there is none. */
   readonly #frame = new Float64Array(RECENT);
 
   /** @returns its place */
   put(a: number, b: number, frame: number): number {
-    const at = a & (RECENT - 1);
+    const from = bucketOf(a);
+    let at = from;
+    for (let i = from + 1; i < from + WAYS; i++) if (this.#frame[i]! < this.#frame[at]!) at = i;
     this.#first[at] = a;
     this.#second[at] = b;
     this.#frame[at] = frame;
@@ -134,8 +139,11 @@ class PrintTable {
 
   /** Its place, or -1. */
   find(a: number, b: number): number {
-    const at = a & (RECENT - 1);
-    return this.#frame[at]! > 0 && this.#first[at] === a && this.#second[at] === b ? at : -1;
+    const from = bucketOf(a);
+    for (let at = from; at < from + WAYS; at++) {
+      if (this.#frame[at]! > 0 && this.#first[at] === a && this.#second[at] === b) return at;
+    }
+    return -1;
   }
 
   /** Takes it out. @returns its frame, or 0 */
@@ -146,4 +154,8 @@ class PrintTable {
     this.#frame[at] = 0;
     return frame;
   }
+}
+
+function bucketOf(hash: number): number {
+  return (hash % (RECENT / WAYS)) * WAYS;
 }

@@ -72,6 +72,8 @@ export class Diagnoser implements FrameSink {
   };
   #last: Stream | undefined;
   #lastFrame = 0;
+  /** The last frame that was a fragment. */
+  #fragmentFrame = 0;
 
   constructor({ source, evidence, engine, random, udpPorts = [], stats = [] }: DiagnoserOptions) {
     this.#evidence = evidence;
@@ -201,12 +203,17 @@ export class Diagnoser implements FrameSink {
     if (packet.protocol === icmp.PROTOCOL || packet.protocol === icmp.PROTOCOL_V6) {
       this.#path.addIcmp(packet, info.number, formatAddress);
     }
-    this.#clear.addClear(packet, info.number);
+    // What was put together just now went by as fragments, each of which was looked at.
+    if (info.number !== this.#fragmentFrame || packet.isInVxlan) this.#clear.addClear(packet, info.number);
   }
 
-  /** Of IPv4, whose header names the protocol in every fragment; ESP in IPv6 fragments is seen once it is whole. */
+  /** The header of IPv4 names the protocol in every fragment; ESP in IPv6 fragments is seen once it is whole. */
   #takeFragment(b: Uint8Array, at: number, end: number, info: FrameInfo): void {
-    if (b[at]! >>> 4 !== 4 || ipv4.protocol(b, at) !== esp.PROTOCOL) return;
+    this.#fragmentFrame = info.number;
+    if (b[at]! >>> 4 !== 4 || ipv4.protocol(b, at) !== esp.PROTOCOL) {
+      if (this.#other.read(b, at, end)) this.#clear.addClear(this.#other, info.number);
+      return;
+    }
     this.#path.addFragment(
       formatAddress(b, at + ipv4.SRC_AT, 4),
       formatAddress(b, at + ipv4.DST_AT, 4),

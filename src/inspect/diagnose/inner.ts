@@ -4,8 +4,10 @@
  * One object is filled again and again.
  * @module
  */
-import { u16, u32 } from '../../base/bytes.ts';
+import { u32 } from '../../base/bytes.ts';
 import { EspPlace } from '../../ipsec/esp-place.ts';
+import * as ipv4 from '../../wire/ipv4.ts';
+import * as ipv6 from '../../wire/ipv6.ts';
 import * as linkType from '../../wire/link-type.ts';
 import { findVxlan, type VxlanPlace } from '../overlay.ts';
 import { fingerprint } from './seen.ts';
@@ -49,7 +51,15 @@ export class InnerPacket {
     this.dstAt = dstAt;
     this.addressLen = addressLen;
     this.isFragment = kind === 'fragment';
-    if (this.isFragment) return true;
+    if (this.isFragment) {
+      const isV4 = addressLen === 4;
+      this.payloadAt = outerAt + (isV4 ? ipv4.headerLen(b, outerAt) : ipv6.HEADER_LEN);
+      this.end = isV4
+        ? outerAt + ipv4.totalLength(b, outerAt)
+        : this.payloadAt + ipv6.payloadLength(b, outerAt);
+      this.protocol = isV4 ? ipv4.protocol(b, outerAt) : ipv6.nextHeader(b, outerAt);
+      return this.end <= end;
+    }
     this.end = espEnd;
     this.protocol = b[protocolAt]!;
     this.payloadAt = espAt;
@@ -57,13 +67,13 @@ export class InnerPacket {
   }
 
   /**
-   * Two hashes of what no router changes: addresses, identification, length, protocol and the payload's beginning.
+   * Two hashes of what no router changes: addresses, identification, place of a fragment, length, protocol and the payload's beginning.
    * Written into `out[0]` and `out[1]`.
    */
   print(out: Uint32Array): void {
     const { b, srcAt, addressLen, payloadAt, end } = this;
-    const id = addressLen === 4 ? u16(b, this.at + 4) : 0;
-    const seed = Math.imul((end - this.at) ^ (id << 16) ^ this.protocol, 0x9e37_79b1);
+    const id = addressLen === 4 ? u32(b, this.at + 4) : 0;
+    const seed = Math.imul((end - this.at) ^ id ^ this.protocol, 0x9e37_79b1);
     const last = Math.min(end, payloadAt + TOLD_BY);
     const h = fingerprint(b, srcAt, srcAt + 2 * addressLen, seed);
     out[0] = fingerprint(b, payloadAt, last, h);

@@ -25,6 +25,8 @@ export type Cause =
   | 'zero'
   /** A copy of an accepted packet that was altered. */
   | 'altered'
+  /** Of them those that carry another number than the packet they are copies of. */
+  | 'number-altered'
   /** Shorter than it was. */
   | 'truncated'
   /** Opens with another key: see {@link Stream.fits}. */

@@ -11,9 +11,10 @@ export function* damage({ streams, evidence, headerErrors }: Case): Generator<Fi
     const where = streamName(stream, evidence);
     const altered = stream.causes.get('altered');
     if (altered) {
+      const number = stream.countOf('number-altered');
       yield finding(
         'altered',
-        `${where}: ${count(altered.count, 'packet')} with a wrong ICV (XfrmInStateProtoError) while others open with the same key; the frames named include the good packet of the same IV or number, where there is one.`,
+        `${where}: ${count(altered.count, 'packet')} with a wrong ICV (XfrmInStateProtoError) while others open with the same key${number > 0 ? `; ${number} of them have the IV of a good packet and another number` : ''}. The frames named include the good packets of the same IV or number.`,
         altered.frames,
       );
     }

@@ -2,46 +2,67 @@
  * Packets for which the receiver has no SA: unknown SPIs, SAs that are gone, rotations out of step.
  * @module
  */
+import { MAX_KEY_ID } from '../../../cilium/keys.ts';
 import { formatAddress } from '../../../wire/address.ts';
 import { type Case, count, finding, keyIdOf, streamName } from '../case.ts';
 import type { Evidence } from '../evidence.ts';
 import type { Finding } from '../finding.ts';
 import type { Stream } from '../stream.ts';
+import { framesOf } from '../tally.ts';
 
 export function* states({ streams, evidence }: Case): Generator<Finding> {
+  /** SPIs that are no key ids, by their ends: many of them are one trouble. */
+  const strange = new Map<string, Stream[]>();
   for (const stream of streams) {
-    const tally = stream.causes.get('no-state');
     const isMissing = stream.fate === 'gone';
-    if (!isMissing && (stream.fate !== 'known' || !tally)) continue;
-    const frames = isMissing ? stream.all.frames : tally!.frames;
-    const packets = count(isMissing ? stream.packets : tally!.count, 'packet');
-    const where = streamName(stream, evidence);
-    const receiver = evidence.nameOf(stream.dst);
-    const here = otherIds(stream, streams, evidence);
+    if (!isMissing && !(stream.fate === 'known' && stream.causes.has('no-state'))) continue;
     const known = stream.resolution.others[0];
+    if (!known && !isKeyId(stream.spi)) {
+      const ends = `${stream.src} ${stream.dst}`;
+      strange.set(ends, [...(strange.get(ends) ?? []), stream]);
+      continue;
+    }
+    const what = `${streamName(stream, evidence)}: ${count(stream.packets, 'packet')} dropped as XfrmInNoStates.`;
+    const [sender, receiver] = [evidence.nameOf(stream.src), evidence.nameOf(stream.dst)];
+    const here = otherIds(stream, streams, evidence);
+    const id = keyIdOf(stream.spi);
+    const { frames } = stream.all;
     if (isMissing && here.length > 0) {
       yield finding(
         'rotation-out-of-step',
-        `${where}: ${packets} dropped as XfrmInNoStates. ${evidence.nameOf(stream.src)} still sends with ${keyIdOf(stream.spi)}; the kernel of ${receiver} has only ${list(here)} of this tunnel.${proof(stream)}`,
+        `${what} ${sender} sends with ${id}; the kernel of ${receiver} has only ${list(here)} of this tunnel.${proof(stream)}`,
         frames,
       );
     } else if (isMissing && known) {
+      const who = `${known.who} ${known.who.includes(' and ') ? 'have' : 'has'} one`;
       yield finding(
         'sa-gone',
-        `${where}: ${packets} dropped as XfrmInNoStates. ${evidence.nameOf(stream.src)} sends with ${keyIdOf(stream.spi)}, of which the kernel of ${receiver} has no SA; ${known.who} ${known.who.includes(' and ') ? 'have' : 'has'} one.${proof(stream)}`,
+        `${what} ${sender} sends with ${id}, for which the kernel of ${receiver} has no SA; ${who}.${proof(stream)}`,
         frames,
       );
     } else {
-      const others = here.length > 0 ? `; of this tunnel ${list(here)} is known` : '';
-      const isKeyId = stream.spi >= 1 && stream.spi <= 15;
+      const others = here.length > 0 ? `; of this tunnel there is ${list(here)}` : '';
       yield finding(
         'unknown-spi',
-        `${where}: ${packets} dropped as XfrmInNoStates. ${isKeyId ? `The peer sends with key id ${stream.spi}, which nobody here has` : `The SPI is no key id of Cilium (1 to 15), and no source has an SA for it`}${others}.`,
+        `${what} ${sender} sends with ${id}, and no source at hand has an SA for it${others}.`,
         frames,
-        stream.packets > 100 && isKeyId ? { severity: 'error' } : {},
       );
     }
   }
+  for (const group of strange.values()) {
+    const [first] = group;
+    const packets = group.reduce((sum, stream) => sum + stream.packets, 0);
+    const spis = group.slice(0, 4).map(({ spi }) => `0x${spi.toString(16)}`);
+    yield finding(
+      'unknown-spi',
+      `${evidence.nameOf(first!.src)} > ${evidence.nameOf(first!.dst)}: ${count(packets, 'packet')} dropped as XfrmInNoStates. SPI ${spis.join(', ')}${group.length > 4 ? ' and others' : ''}: no key id of Cilium (1 to 15), and no source has an SA for it.`,
+      framesOf(group.map(({ all }) => all)),
+    );
+  }
+}
+
+function isKeyId(spi: number): boolean {
+  return spi >= 1 && spi <= MAX_KEY_ID;
 }
 
 /** SPIs of the same tunnel that the receiver has an SA for, as far as sources or packets show. */

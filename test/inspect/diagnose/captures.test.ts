@@ -1,0 +1,152 @@
+/**
+ * Every capture of a kernel, diagnosed: the counters are the kernel's own, every injected fault has its finding, and
+ * where nothing was wrong nothing is found.
+ */
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { parseVersion } from '../../../src/cilium/version.ts';
+import type { EvidenceOptions } from '../../../src/cli/evidence-options.ts';
+import type { FindingCode } from '../../../src/inspect/diagnose/table.ts';
+import { tempFolder } from '../../support/cli.ts';
+import { codesOf, diagnoseFile, xfrmStatOf } from '../../support/diagnose.ts';
+import { CAPTURES, needs, shared } from '../../support/needs.ts';
+
+/** What each kind of injected packet is to be called. */
+const KINDS: Readonly<Record<string, FindingCode | undefined>> = {
+  replay: 'replayed',
+  old: 'replayed',
+  'flip-icv': 'altered',
+  'flip-payload': 'altered',
+  'flip-seq': 'altered',
+  'high-seq': 'altered',
+  'unknown-spi': 'unknown-spi',
+  truncate: 'truncated',
+  short: 'header-error',
+  'seq-zero': 'number-zero',
+  dummy: 'dummy',
+  'bad-pad-length': 'bad-padding',
+  empty: 'bad-padding',
+  'wrong-next-header': 'not-ip',
+  'runt-inner': 'inner-damaged',
+  // Taken by the kernel as they are.
+  good: undefined,
+  tfc: undefined,
+  'pad-bytes': undefined,
+  'long-pad': undefined,
+};
+
+/** The numbers of what crafted-esn injects jump, so those between were never sent. */
+const BESIDE: Readonly<Record<string, readonly FindingCode[]>> = { 'crafted-esn': ['missing-numbers'] };
+
+needs([shared('captures')], 'captures of a Linux kernel, diagnosed', () => {
+  const folders = readdirSync(CAPTURES, { withFileTypes: true }).flatMap((entry) =>
+    entry.isDirectory() ? [entry.name] : [],
+  );
+
+  describe.each(folders)('%s', (name) => {
+    const folder = `${CAPTURES}/${name}`;
+    const here = (file: string) => `${folder}/${file}`;
+    // No Cilium has a window of 64, so keys and nodes do not say what those kernels hold.
+    const cluster =
+      name !== 'faults-window64'
+        ? {
+            keys: [here('keys')],
+            nodes: [here('ciliumnodes.json')],
+            ...(name === 'global-key-v4' && { cilium: parseVersion('1.16') }),
+          }
+        : undefined;
+    // Where states were deleted under way, the text that was taken before that has them.
+    const xfrmState = ['n2.xfrm_state.rotating.txt', 'n2.xfrm_state.txt', 'n1.xfrm_state.txt']
+      .filter((file) => existsSync(here(file)))
+      .map(here);
+    const injected = existsSync(here('injected.json'))
+      ? (JSON.parse(readFileSync(here('injected.json'), 'utf8')) as { kind: string }[])
+      : [];
+    const expected =
+      name === 'boot-id-mismatch'
+        ? ['stale-boot-id']
+        : [...new Set([...injected.flatMap(({ kind }) => KINDS[kind] ?? []), ...(BESIDE[name] ?? [])])];
+    const sources: [string, Partial<EvidenceOptions>][] = [
+      ["both kernels' texts", { xfrmState }],
+      ["both kernels' texts, keys and nodes", { xfrmState, ...cluster }],
+    ];
+    // Node-2's kernel held a key that keys and nodes do not give: without its text nothing is wrong.
+    if (cluster && name !== 'boot-id-mismatch') sources.push(['keys and nodes', cluster]);
+
+    it.each(sources)('by %s', async (_, given) => {
+      const { receivers, findings } = await diagnoseFile(here('wire.pcap'), given);
+      const kernel = xfrmStatOf(here('n2.xfrm_stat'));
+      const [node2] = receivers.filter(
+        ({ node, address }) =>
+          node === 'node-2' || /^(10\.244\.2\.1|192\.168\.7\.2|fd00:10:244:2::1)$/.test(address),
+      );
+      expect(node2?.counters).toEqual(kernel);
+      for (const other of receivers) if (other !== node2) expect(other.counters).toEqual({});
+      expect(codesOf(findings)).toEqual([...expected].sort());
+    });
+
+    it("agrees with the kernel's counters when it is given them", async () => {
+      const { findings } = await diagnoseFile(here('wire.pcap'), {
+        xfrmState,
+        xfrmStat: [here('n2.xfrm_stat')],
+        xfrmPolicy: [here('n2.xfrm_policy.txt'), here('n1.xfrm_policy.txt')],
+      });
+      expect(codesOf(findings)).toEqual([...expected].sort());
+    });
+  });
+
+  it('knows every kind that is injected', () => {
+    const kinds = folders.flatMap((name) => {
+      const file = `${CAPTURES}/${name}/injected.json`;
+      return existsSync(file)
+        ? (JSON.parse(readFileSync(file, 'utf8')) as { kind: string }[]).map(({ kind }) => kind)
+        : [];
+    });
+    expect(kinds.filter((kind) => !(kind in KINDS))).toEqual([]);
+  });
+
+  const made = tempFolder();
+
+  it('a rotation whose old SA was deleted before the text was taken', async () => {
+    const folder = `${CAPTURES}/rotation`;
+    const xfrmState = ['n2', 'n1'].map((node) => {
+      const text = readFileSync(`${folder}/${node}.xfrm_state.txt`, 'utf8');
+      const file = `${made}/${node}.txt`;
+      writeFileSync(
+        file,
+        text
+          .split(/^(?=src )/m)
+          .filter((state) => !state.includes('spi 0x00000003'))
+          .join(''),
+      );
+      return file;
+    });
+    const alone = await diagnoseFile(`${folder}/wire.pcap`, { xfrmState });
+    expect(alone.findings).toEqual([]);
+    expect(codesOf(alone.notes)).toEqual(['no-evidence']);
+    const withKeys = await diagnoseFile(`${folder}/wire.pcap`, {
+      xfrmState,
+      keys: [`${folder}/keys`],
+      nodes: [`${folder}/ciliumnodes.json`],
+    });
+    expect([...withKeys.findings, ...withKeys.notes]).toEqual([]);
+    expect(withKeys.streams.map(({ spi, ok, packets }) => [spi, ok - packets])).toEqual([
+      [3, 0],
+      [3, 0],
+      [4, 0],
+      [4, 0],
+    ]);
+  });
+
+  it('packets that a capture on the node sees twice are no leak', async () => {
+    for (const name of ['vxlan-in-esp', 'fragments']) {
+      const folder = `${CAPTURES}/${name}`;
+      const { findings, notes } = await diagnoseFile(`${folder}/wire.pcap`, {
+        keys: [`${folder}/keys`],
+        nodes: [`${folder}/ciliumnodes.json`],
+      });
+      expect(findings).toEqual([]);
+      expect(codesOf(notes)).toEqual(['fragmented', 'seen-twice']);
+    }
+  });
+});
