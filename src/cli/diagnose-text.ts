@@ -23,7 +23,7 @@ export function diagnosisText(diagnosis: Diagnosis, facts: PageFacts, paint: Pai
   const ok = streams.reduce((sum, stream) => sum + stream.ok, 0);
   const lines = [
     paint.bold(
-      `${facts.capture}: ${grouped(facts.frames)} frames, ${grouped(facts.esp)} ESP packets in ${grouped(streams.length)} streams, ${grouped(ok)} accepted`,
+      `${facts.capture}: ${grouped(facts.frames)} frames, ${grouped(facts.esp)} ESP packets in ${grouped(streams.length)} ${streams.length === 1 ? 'stream' : 'streams'}, ${grouped(ok)} accepted`,
     ),
     '',
   ];

@@ -34,9 +34,7 @@ export function* contradictions({ evidence, streams }: Case): Generator<Finding>
   for (const key of evidence.old.keys) {
     const now = evidence.cluster.keys.find(({ id, scope }) => id === key.id && !scope);
     if (!now || key.scope || now.material.equals(key.material)) continue;
-    const used = streams.filter(
-      ({ spi, fits }) => spi === key.id && fits.some(({ guess }) => guess.kind === 'key-changed'),
-    );
+    const used = streams.filter(({ spi, fits }) => spi === key.id && fits.length > 0);
     if (used.length > 0) continue;
     yield finding(
       'contradicting-keys',

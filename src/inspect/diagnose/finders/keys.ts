@@ -4,7 +4,7 @@
  */
 import { formatAddress } from '../../../wire/address.ts';
 import { type Case, count, finding, keyIdOf, streamName } from '../case.ts';
-import type { Evidence, HeldSa } from '../evidence.ts';
+import type { Evidence } from '../evidence.ts';
 import type { Finding } from '../finding.ts';
 import { type GuessKind, nameKey } from '../guesses.ts';
 import type { Fit, Stream } from '../stream.ts';
@@ -44,82 +44,63 @@ function tried({ guesses = [] }: Stream): string {
 function explain(stream: Stream, { guess, tally }: Fit, evidence: Evidence): Finding {
   const where = `${streamName(stream, evidence)}: ${count(tally.count, 'packet')} with a wrong ICV (XfrmInStateProtoError)`;
   const opens = `They open with ${guess.what}`;
-  const receiver = evidence.nameOf(stream.dst);
-  const held = stream.resolution.held[0];
-  const heldKeys = held?.config?.keys;
-  if (guess.kind === 'esn-differs') {
-    return finding('esn-differs', `${where}. ${opens}.`, tally.frames);
-  }
-  if (!held || !heldKeys || !held.config) {
-    // Nobody knows what the receiver has: the packets differ from what keys and nodes say now.
-    const late =
+  const [sender, receiver] = [evidence.nameOf(stream.src), evidence.nameOf(stream.dst)];
+  const held = stream.resolution.held[0]?.config;
+  const say = (code: FindingCode, more: string) => finding(code, `${where}. ${opens}${more}.`, tally.frames);
+  if (guess.kind === 'esn-differs') return say('esn-differs', '');
+  if (!held) {
+    const why =
       guess.kind === 'stale-boot-id'
-        ? `, so ${evidence.nameOf(stream.src)} has not seen the other end's new boot id, or the list of nodes is old`
+        ? `: ${sender} has not seen the other end's new boot id, or the list of nodes is older than the capture`
         : '';
-    return finding(
-      CODES[guess.kind],
-      `${where} under the key that the sources give. ${opens}${late}.`,
-      tally.frames,
-    );
+    return say(CODES[guess.kind], `, and not with the one that the sources give${why}`);
   }
-  const name = nameKey(evidence, held.config);
-  if (guess.kind === 'stale-boot-id') {
-    const there =
-      name?.kind === 'current'
-        ? ', and the kernel of the receiver has the one with the current boot ids'
-        : '';
-    return finding(
-      'stale-boot-id',
-      `${where}. ${opens}: ${evidence.nameOf(stream.src)} is out of date${there}.`,
-      tally.frames,
-    );
+  // Which of the two is the one that should be?
+  const theirs = guess.kind === 'other-source' ? nameKey(evidence, { ...held, keys: guess.keys }) : guess;
+  const ours = nameKey(evidence, held);
+  if (ours && ours.kind !== 'current') {
+    return say(CODES[ours.kind], `; the kernel of ${receiver} holds ${ours.what}`);
   }
-  if (name && name.kind !== 'current') {
-    return finding(
-      CODES[name.kind],
-      `${where}. ${opens}; the kernel of ${receiver} holds ${name.what}.`,
-      tally.frames,
+  if (theirs && theirs.kind !== 'current' && theirs.kind !== 'other-source') {
+    const which = guess.kind === 'other-source' ? `, which is ${theirs.what}` : '';
+    return say(
+      CODES[theirs.kind],
+      `${which}: ${sender} is out of date${ours ? `, ${receiver} has the current one` : ''}`,
     );
   }
   if (guess.kind !== 'other-source') {
-    return finding(
-      CODES[guess.kind],
-      `${where}. ${opens}; the kernel of ${receiver} holds another one.`,
-      tally.frames,
-    );
+    return say(CODES[guess.kind], `; the kernel of ${receiver} holds another one`);
   }
-  const others = compareOthers(stream, held, evidence);
-  if (others.same > 0) {
-    return finding(
+  // No key at hand is the odd one: then it shows in the other SAs of the node that holds it.
+  const odd = ours ? stream.src : stream.dst;
+  const other = `; the kernel of ${receiver} holds another one`;
+  const { same, different, example } = compareOthers(stream, odd, evidence);
+  const name = evidence.nameOf(odd);
+  if (same > 0) {
+    const peer = odd === stream.dst ? sender : receiver;
+    return say(
       'stale-boot-id',
-      `${where}. ${opens}; the kernel of ${receiver} holds another one, which no boot id at hand gives. ${others.example} is right there, so its Secret is the same, and what differs is a boot id: the one of ${evidence.nameOf(stream.src)} that ${receiver} used is out of date.`,
-      tally.frames,
+      `${other}. ${example} is right on ${name}, so the Secret is the same there, and what differs is a boot id: the one of ${peer} that ${name} used is out of date, and it is none at hand`,
     );
   }
-  if (others.different > 0) {
-    return finding(
+  if (different > 0) {
+    return say(
       'key-changed',
-      `${where}. ${opens}; the kernel of ${receiver} holds another one under the same ${keyIdOf(stream.spi)}, and so it is for ${count(others.different, 'other SA')} there, in both directions: the key itself differs.`,
-      tally.frames,
+      `${other}. On ${name} it is the same for ${count(different, 'other SA')} under ${keyIdOf(stream.spi)}, so the key itself differs`,
     );
   }
-  return finding(
-    'wrong-key',
-    `${where}. ${opens}; the kernel of ${receiver} holds another one.`,
-    tally.frames,
-  );
+  return say('wrong-key', other);
 }
 
-/** Are the other SAs that the receiver holds under this SPI what the other sources say? */
-function compareOthers(stream: Stream, held: HeldSa, evidence: Evidence) {
+/** Are the other SAs that a node holds under this SPI what the other sources say? */
+function compareOthers(stream: Stream, node: string, evidence: Evidence) {
   let same = 0;
   let different = 0;
   let example = '';
-  for (const state of evidence.heldBy(stream.dst)) {
-    if (state === held || !state.config || state.sa.spi !== stream.spi) continue;
+  for (const state of evidence.heldBy(node)) {
     const src = formatAddress(state.sa.src);
     const dst = formatAddress(state.sa.dst);
-    if (src === stream.src && dst === stream.dst) continue;
+    if (!state.config || state.sa.spi !== stream.spi || (src === stream.src && dst === stream.dst)) continue;
     const elsewhere = evidence.elsewhere(state);
     if (elsewhere.length === 0) continue;
     const { keys } = state.config;

@@ -37,7 +37,7 @@ export function* states({ streams, evidence }: Case): Generator<Finding> {
       const who = `${known.who} ${known.who.includes(' and ') ? 'have' : 'has'} one`;
       yield finding(
         'sa-gone',
-        `${what} ${sender} sends with ${id}, for which the kernel of ${receiver} has no SA; ${who}.${proof(stream)}`,
+        `${what} ${sender} sends with ${id}, for which the kernel of ${receiver} has no SA; ${who}${stream.ok > 0 ? `, and ${count(stream.ok, 'packet')} ${stream.ok === 1 ? 'opens' : 'open'} with it` : ''}.`,
         frames,
       );
     } else {
