@@ -6,13 +6,13 @@
  * search would find it: there it must be.
  * @module
  */
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ended, must, sleep, until } from './network.mjs';
 
-const PEER = fileURLToPath(new URL('./file-peer.mjs', import.meta.url));
+const PEER = fileURLToPath(new URL('./file-peer.pl', import.meta.url));
 const SIZE = 2 ** 21;
 const MARK_EVERY = 512;
 
@@ -20,15 +20,14 @@ const MARK_EVERY = 512;
 export async function agree(pair, { wire, readable, tap = 'in' }, { from, to }) {
   // The first packets wait for addresses and compilers.
   await pair.runIn(0, 'ping', '-c', '3', '-i', '0.2', '-W', '5', '-I', from, to);
-  const { file, mark, sha256 } = makeFile(pair.folder);
+  const { file, bytes, mark } = makeFile(pair.folder);
   const taps = [];
   for (const where of [0, 1]) taps.push(await startTap(pair, where, tap));
   const got = await sendFile(pair, from, to, file);
-  await sleep(100);
   const dumps = [];
   for (const { stop } of taps) dumps.push(await stop());
-  if (got.bytes !== SIZE || got.sha256 !== sha256)
-    throw new Error(`of a file of ${SIZE} bytes ${got.bytes} arrived, or others than were sent`);
+  if (!got.equals(bytes))
+    throw new Error(`a file of ${SIZE} bytes did not arrive as it was sent, but ${got.length} bytes`);
   let seen = 0;
   let marks = 0;
   for (const dump of dumps) {
@@ -49,11 +48,13 @@ function makeFile(folder) {
   for (let at = 0; at < SIZE; at += MARK_EVERY) mark.copy(bytes, at);
   const file = join(folder, 'file');
   writeFileSync(file, bytes);
-  return { file, mark, sha256: createHash('sha256').update(bytes).digest('hex') };
+  return { file, bytes, mark };
 }
 
+/** Returns what came out at the other end. */
 async function sendFile(pair, from, to, file) {
-  const receiver = pair.startIn(1, [process.execPath, PEER, 'receive', to], {
+  const received = `${file}-received`;
+  const receiver = pair.startIn(1, ['perl', PEER, 'receive', to, received], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   let said = '';
@@ -61,10 +62,11 @@ async function sendFile(pair, from, to, file) {
     said += bytes;
   });
   await until(() => said.includes('ready') || receiver.exitCode !== null, 20_000, `a listener on ${to}`);
-  const closed = ended(receiver);
-  await pair.runIn(0, process.execPath, PEER, 'send', from, to, file);
-  await closed;
-  return JSON.parse(said.split('\n')[1] ?? '{}');
+  await pair.runIn(0, 'perl', PEER, 'send', from, to, file);
+  await Promise.race([ended(receiver), sleep(20_000)]);
+  const got = readFileSync(received);
+  rmSync(received);
+  return got;
 }
 
 /** tcpdump on one end of the wire, of whole frames. */

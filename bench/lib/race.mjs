@@ -12,7 +12,13 @@ import { median } from './machine.mjs';
 import { makePair, sleep, until } from './network.mjs';
 
 /** What the race itself needs. */
-const PROGRAMS = { ip: 'iproute2', iperf3: 'iperf3', ping: 'iputils-ping', tcpdump: 'tcpdump' };
+const PROGRAMS = {
+  ip: 'iproute2',
+  iperf3: 'iperf3',
+  ping: 'iputils-ping',
+  tcpdump: 'tcpdump',
+  perl: 'perl-base',
+};
 
 const PINGS = 300;
 /** Seconds between two pings. */
