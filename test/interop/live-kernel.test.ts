@@ -15,6 +15,7 @@ import { NodeProcess } from '../support/node-process.ts';
 import { UML_NEEDS } from '../support/uml.ts';
 
 const TCP_PEER = fileURLToPath(new URL('./tcp-peer.py', import.meta.url));
+const INJECT = fileURLToPath(new URL('./inject.py', import.meta.url));
 const PYTHON = '/usr/bin/python3';
 const TCP_BYTES = 3_000_000;
 const SALT = '51525354';
@@ -36,6 +37,7 @@ const CASES: readonly Case[] = [
   { name: 'AES-GCM-128, ESN, window 1024', algorithm: gcm(16), extra: 'flag esn replay-window 1024' },
   { name: 'AES-GCM-192, window 32', algorithm: gcm(24), extra: 'replay-window 32' },
   { name: 'AES-GCM-256, ICV 12', algorithm: gcm(32, 96), extra: 'replay-window 32' },
+  { name: 'AES-GCM-256, ICV 16, ESN', algorithm: gcm(32), extra: 'flag esn replay-window 1024' },
   { name: 'AES-GCM-128, ICV 8, no window', algorithm: gcm(16, 64) },
   { name: 'AES-CBC with HMAC-SHA256, ESN', algorithm: cbc, extra: 'flag esn replay-window 128' },
   { name: 'IPv6 in IPv6', algorithm: gcm(16), extra: 'replay-window 32', outer: 6, inner: 6 },
@@ -66,6 +68,7 @@ needs([ADDON, ROOT, ...UML_NEEDS], 'live against the kernel', () => {
     guest = await LiveGuest.boot(600_000);
     // The guest has a /tmp of its own, and sees this folder.
     copyFileSync(TCP_PEER, join(guest.folder, 'tcp-peer.py'));
+    copyFileSync(INJECT, join(guest.folder, 'inject.py'));
     await guest.run(
       `ip addr add 10.244.2.1/24 dev lo; ip addr add fd44:2::1/64 dev lo nodad
        ip route add 10.244.1.0/24 dev vec0 src 10.244.2.1 via 192.0.2.1
@@ -263,6 +266,46 @@ needs([ADDON, ROOT, ...UML_NEEDS], 'live against the kernel', () => {
       expect([node.stats!.out.drops, node.stats!.in.drops]).toEqual([{}, {}]);
       expect(node.stats!.sas.map(({ spi }) => spi).sort()).toEqual([0x103, 0x204]);
       expect(await xfrmStat()).toBe(before);
+    }, 60_000);
+  });
+
+  describe('replays and unknown SPIs', () => {
+    it('are refused by both sides under the same names', async () => {
+      const packets = 5;
+      const node = await NodeProcess.start(
+        await setUp({ name: '', algorithm: gcm(16), extra: 'replay-window 32' }),
+      );
+      const { here, there } = INNER[4];
+      const [us, kernel] = OUTER[4];
+      const xfrm = async (name: string) => Number(new RegExp(`${name}\\s+(\\d+)`).exec(await xfrmStat())![1]);
+      try {
+        const counts = async () => [await xfrm('XfrmInStateSeqError'), await xfrm('XfrmInNoStates')];
+        const [replays, unknown] = (await counts()) as [number, number];
+        // What we send, twice.
+        const harm = spawn('ip', [
+          ...['netns', 'exec', guest.netns, PYTHON, INJECT],
+          ...[guest.tap, kernel, String(packets)],
+        ]);
+        const done = once(harm, 'close');
+        await once(harm.stdout, 'data');
+        guest.host('ping', '-c', String(packets), '-i', '0.05', '-W', '5', there);
+        expect((await done)[0]).toBe(0);
+        await expect.poll(counts).toEqual([replays + packets, unknown + packets]);
+        // What the kernel sends, twice.
+        await guest.run(
+          `${PYTHON} inject.py vec0 ${us} ${packets} > injected &
+           until grep -q ready injected; do sleep 0.05; done
+           ping -c ${packets} -i 0.2 -W 5 -I ${there} ${here}; wait $!; cat injected`,
+        );
+        await node.until(({ xfrm: found }) => found['XfrmInNoStates'] === packets);
+        guest.host('ping', '-c', '1', '-W', '5', there);
+      } finally {
+        await node.stop();
+      }
+      const { stats } = node;
+      expect(stats!.xfrm).toEqual({ XfrmInStateSeqError: packets, XfrmInNoStates: packets });
+      expect(stats!.sas.find(({ spi }) => spi === 0x202)!.replay).toBe(packets);
+      expect(stats!.in.decrypted).toBe(2 * packets + 1);
     }, 60_000);
   });
 
