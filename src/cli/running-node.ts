@@ -133,6 +133,7 @@ export async function runNode(
       links: [inside, outside],
       wait: (ms) => at.wait(ms),
       clock: systemClock,
+      // Asking for the statistics also drops fragments that waited too long while nothing came.
       chores: [{ every: REPORT_EVERY, run: () => talk.stats(stats()) }],
       stopped: () => {
         if (Atomics.exchange(control, CONTROL.RELOAD, 0) === 1) reload();

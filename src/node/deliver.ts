@@ -11,6 +11,8 @@ import { TAKEN } from './verdict.ts';
 export interface Outlet {
   readonly name: string;
   readonly link: Link;
+  /** Whether the host that the node runs on is behind it: it drops what bears an address of its own. */
+  readonly isHost?: boolean;
   /** Packets that the link took. */
   delivered: number;
   /** Packets that it did not take. */

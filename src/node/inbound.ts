@@ -96,6 +96,7 @@ export class Inbound {
    * @param now ms, from any epoch: fragments do not wait for ever
    */
   admit(batch: Batch, now: number): void {
+    if (this.reassembler.pending > 0) this.reassembler.expire(now);
     this.#outer.clear();
     for (let i = 0; i < batch.count; i++) {
       this.pod[i] = -1;

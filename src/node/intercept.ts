@@ -20,6 +20,7 @@ import { decrementHopLimit } from '../ipsec/hop-limit.ts';
 import type { Sad } from '../ipsec/sad.ts';
 import type { Policy, Spd } from '../ipsec/spd.ts';
 import { inPrefix, type Prefix } from '../wire/address.ts';
+import * as ipv4 from '../wire/ipv4.ts';
 import { type Batch, PASS } from '../wire/packet.ts';
 import { decisionCode, UNDECIDED } from './decisions.ts';
 import { FlowMemo } from './flow-memo.ts';
@@ -45,13 +46,15 @@ const POLICY_BLOCK = dropCode('out-policy-block');
 const NO_STATE = dropCode('out-no-state');
 
 export interface InterceptOptions {
-  /** Longest packet that leaves in the clear. */
+  /** Longest packet that leaves in the clear and may not be cut. */
   readonly mtu: number;
   /** Strict mode: what would leave in the clear between two addresses of this range is dropped. */
   readonly strict?: Prefix | undefined;
 }
 
 export class Interceptor {
+  /** Longest packet that leaves in the clear and may not be cut. */
+  mtu: number;
   /** Row of `DECISIONS` for each packet of the last batch, by its index. */
   readonly decision: Uint8Array;
   /** The pod here that it goes to; -1 for none. */
@@ -64,7 +67,6 @@ export class Interceptor {
   readonly #routes: RouteTable;
   readonly #spd: Spd;
   readonly #choice: SaChoice;
-  readonly #mtu: number;
   readonly #strict: Prefix | undefined;
   /** The flow of the last packet that was to be encrypted, and what was found for it. */
   readonly #memo = new FlowMemo();
@@ -78,7 +80,7 @@ export class Interceptor {
     this.#routes = routes;
     this.#spd = spd;
     this.#choice = new SaChoice(sad);
-    this.#mtu = mtu;
+    this.mtu = mtu;
     this.#strict = strict;
     this.decision = new Uint8Array(capacity);
     this.pod = new Int32Array(capacity);
@@ -171,8 +173,14 @@ export class Interceptor {
         inPrefix(strict, slab, srcAt(slab, at), family) && inPrefix(strict, slab, dstAt(slab, at), family);
       if (isInside && decision !== FROM_HOST) return drop(batch, i, UNENCRYPTED);
     }
-    return batch.length[i]! > this.#mtu ? drop(batch, i, TOO_BIG) : decision;
+    const isTooBig = batch.length[i]! > this.mtu && mustNotBeCut(batch.slab, batch.offset[i]!);
+    return isTooBig ? drop(batch, i, TOO_BIG) : decision;
   }
+}
+
+/** A router cuts no IPv6 packet, and an IPv4 packet only without DF. */
+function mustNotBeCut(b: Uint8Array, at: number): boolean {
+  return b[at]! >>> 4 === 6 || (ipv4.fragmentField(b, at) & ipv4.DF) !== 0;
 }
 
 function drop(batch: Batch, i: number, verdict: number): number {

@@ -27,6 +27,7 @@ import { type Address, formatPrefix, type Prefix, singlePrefix } from '../wire/a
 import { Batch } from '../wire/packet.ts';
 import { DECISIONS, UNDECIDED } from './decisions.ts';
 import { Deliverer, type Outlet } from './deliver.ts';
+import { IcmpAnswers } from './icmp-answers.ts';
 import { ARRIVED, Inbound } from './inbound.ts';
 import { Interceptor } from './intercept.ts';
 import { addressLen, srcAt } from './ip.ts';
@@ -39,8 +40,11 @@ import { TAKEN } from './verdict.ts';
 /** Packets put together from fragments that are decapsulated in one go. */
 const WHOLE_CAPACITY = 4;
 const MAX_PACKET = 0xffff;
+/** No link has less (RFC 791 §3.2). */
+const MIN_MTU = 68;
 const OUT_TOO_BIG = dropCode('out-too-big');
 const TOO_BIG = dropCode('too-big');
+const HOP_LIMIT = dropCode('hop-limit');
 
 /**
  * Looks on at every stage of a batch; for traces, not for counting. Batches are borrowed, and not to be changed.
@@ -93,7 +97,8 @@ export class Node {
   readonly #encapsulator: Encapsulator;
   readonly #deliverer: Deliverer;
   readonly #tooBig: TooBig;
-  readonly #answers = new Batch({ capacity: 1 });
+  readonly #icmp = new IcmpAnswers();
+  readonly #answer = new Batch({ capacity: 1 });
   readonly #pods: (Outlet | undefined)[] = [];
   readonly #out = new DirectionCounters();
   readonly #in = new DirectionCounters();
@@ -138,20 +143,34 @@ export class Node {
    */
   applyPlan(plan: AgentPlan): void {
     replaceSas(this.sad, plan.sas, this.#engine, this.#random, this.#pathMtu);
-    for (const old of this.#plan?.policies ?? []) if (!plan.policies.includes(old)) this.spd.remove(old);
+    const policies = new Set(plan.policies);
+    for (const old of this.#plan?.policies ?? []) if (!policies.has(old)) this.spd.remove(old);
     for (const policy of plan.policies) this.spd.set(policy);
     const prefixes = new Set(plan.routes.map(({ prefix }) => formatPrefix(prefix)));
     for (const { prefix } of this.#plan?.routes ?? [])
       if (!prefixes.has(formatPrefix(prefix))) this.routes.remove(prefix);
     for (const { prefix, route } of plan.routes) this.routes.set(prefix, route);
     this.inbound.anySource = plan.anySource ?? false;
+    const own = plan.routes.flatMap(({ prefix, route }) => (route.kind === 'self' ? [prefix.address] : []));
+    this.#icmp.own4 = own.find(({ length }) => length === 4);
+    this.#icmp.own6 = own.find(({ length }) => length === 16);
     this.#plan = plan;
   }
 
-  /** What the path outside takes from now on: the longest outer packet, in bytes. */
+  /**
+   * What the path outside takes from now on: the longest packet that leaves whole, in bytes. More than the link takes
+   * is as much as the link takes, and less than 68 is 68.
+   */
   setPathMtu(mtu: number): void {
-    this.#pathMtu = mtu;
-    for (const sa of this.sad.sas) if (sa) sa.pathMtu = mtu;
+    this.#pathMtu = Math.max(MIN_MTU, Math.min(mtu, this.#outside.mtu));
+    this.#tooBig.mtu = this.#pathMtu;
+    this.interceptor.mtu = this.#pathMtu;
+    for (const sa of this.sad.sas) if (sa) sa.pathMtu = this.#pathMtu;
+  }
+
+  /** Drops fragments that have waited too long. {@link fromOutside} does it too; call it when nothing arrives. */
+  expire(): void {
+    this.inbound.reassembler.expire(this.#clock.now());
   }
 
   /**
@@ -159,13 +178,20 @@ export class Node {
    * @param link the node's end of the link to the pod
    */
   addPod(name: string, addresses: readonly Address[], link: Link): void {
-    this.addInside(name, addresses.map(singlePrefix), link);
+    this.#attach(name, addresses.map(singlePrefix), link, false);
   }
 
-  /** Adds a link to many pods at once, such as a TUN device: what is for these prefixes goes there. */
+  /**
+   * Adds a link to many pods at once, such as a TUN device: what is for these prefixes goes there. The host of the node is
+   * behind it too.
+   */
   addInside(name: string, prefixes: readonly Prefix[], link: Link): void {
+    this.#attach(name, prefixes, link, true);
+  }
+
+  #attach(name: string, prefixes: readonly Prefix[], link: Link, isHost: boolean): void {
     const pod = this.#pods.length;
-    this.#pods.push({ name, link, delivered: 0, refused: 0 });
+    this.#pods.push({ name, link, isHost, delivered: 0, refused: 0 });
     for (const prefix of prefixes) this.routes.set(prefix, { kind: 'pod', pod });
     link.receive((batch) => this.fromPods(batch));
   }
@@ -195,7 +221,6 @@ export class Node {
     const cut = this.#outside.cuts ? 0 : this.#tooBig.cut(batch, this.#outside);
     const sent = this.#outside.send(batch);
     this.#countOut(batch, decision, local, cut + sent);
-    this.#answer(batch);
   }
 
   /**
@@ -211,6 +236,7 @@ export class Node {
 
   /** The node's figures so far. */
   stats(): NodeStats {
+    this.expire();
     return report(
       this.name,
       this.#out,
@@ -219,7 +245,8 @@ export class Node {
       this.#pods,
       this.sad.sas,
       this.inbound.reassembler.stats,
-      this.#tooBig.stats,
+      { ...this.#icmp.tooBigStats, ...this.#tooBig.stats },
+      this.#icmp.timeExceededStats,
     );
   }
 
@@ -228,23 +255,43 @@ export class Node {
     this.#outside.close();
   }
 
-  /** Tells the senders of what was dropped because it is too long. */
-  #answer(batch: Batch): void {
-    for (let i = 0; i < batch.count; i++) {
-      const verdict = batch.verdict[i]!;
-      if (verdict !== OUT_TOO_BIG && verdict !== TOO_BIG) continue;
-      const { slab } = batch;
-      const at = batch.offset[i]!;
-      const route = this.routes.lookup(slab, srcAt(slab, at), addressLen(slab, at));
-      const pod = route?.kind === 'pod' ? this.#pods[route.pod] : undefined;
-      if (!pod) continue;
-      const sa = this.sad.sas[batch.sa[i]!];
-      const answer = this.#tooBig.answer(slab, at, batch.length[i]!, sa, this.#clock.now());
-      if (!answer) continue;
-      this.#answers.clear();
-      this.#answers.push(answer);
-      pod.link.send(this.#answers);
-    }
+  /** Tells the pod that sent packet `i`, if the packet was dropped for its length or its hops. */
+  #answerPod(batch: Batch, i: number): void {
+    const verdict = batch.verdict[i]!;
+    if (verdict !== OUT_TOO_BIG && verdict !== TOO_BIG && verdict !== HOP_LIMIT) return;
+    const { slab } = batch;
+    const at = batch.offset[i]!;
+    const len = batch.length[i]!;
+    const route = this.routes.lookup(slab, srcAt(slab, at), addressLen(slab, at));
+    const pod = route?.kind === 'pod' ? this.#pods[route.pod] : undefined;
+    if (!pod) return;
+    const now = this.#clock.now();
+    const answer =
+      verdict === HOP_LIMIT
+        ? this.#icmp.timeExceeded(slab, at, len, !pod.isHost, now)
+        : this.#icmp.tooBig(slab, at, len, this.sad.sas[batch.sa[i]!], this.#pathMtu, now);
+    if (!answer) return;
+    this.#answer.clear();
+    this.#answer.push(answer);
+    pod.link.send(this.#answer);
+  }
+
+  /**
+   * Tells whoever sent packet `i` from outside that its hops are used up. What came encrypted is quoted in the answer, so
+   * that goes the way of a pod's packets, and only where those are encrypted (Linux sends it in the clear).
+   */
+  #answerOutside(batch: Batch, i: number): void {
+    if (batch.verdict[i] !== HOP_LIMIT) return;
+    const { slab } = batch;
+    const at = batch.offset[i]!;
+    const isEsp = this.decapsulator.isEsp[i] !== 0;
+    const route = this.routes.lookup(slab, srcAt(slab, at), addressLen(slab, at));
+    if (isEsp && !(route?.kind === 'remote' && route.peer.encrypts)) return;
+    const answer = this.#icmp.timeExceeded(slab, at, batch.length[i]!, !isEsp, this.#clock.now());
+    if (!answer) return;
+    this.#answer.clear();
+    this.#answer.push(answer);
+    this.fromPods(this.#answer);
   }
 
   /** Counts packets that left pods. */
@@ -259,7 +306,10 @@ export class Node {
       if (decided === UNDECIDED) continue;
       out.packets++;
       this.#decisions[decided]!++;
-      if (out.countDrop(batch, i)) continue;
+      if (out.countDrop(batch, i)) {
+        this.#answerPod(batch, i);
+        continue;
+      }
       if (pod[i]! >= 0) toPods++;
       else if (left-- <= 0) out.refused++;
       else if (batch.sa[i]! >= 0) out.esp++;
@@ -289,7 +339,10 @@ export class Node {
       if (kind === ARRIVED.FRAGMENT) into.fragments++;
       if (kind === ARRIVED.CLEAR) into.clear++;
       if (decapsulator.isEsp[i] !== 0) into.esp++;
-      if (into.countDrop(batch, i)) continue;
+      if (into.countDrop(batch, i)) {
+        this.#answerOutside(batch, i);
+        continue;
+      }
       if (pod[i]! < 0) continue;
       toPods++;
       if (kind === ARRIVED.FOR_NODE) into.decrypted++;

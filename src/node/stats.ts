@@ -9,7 +9,8 @@ import { type Batch, PASS } from '../wire/packet.ts';
 import type { ReassemblyStats } from '../wire/reassembly.ts';
 import { DECISIONS, type Decision } from './decisions.ts';
 import type { Outlet } from './deliver.ts';
-import type { TooBigStats } from './too-big.ts';
+import type { IcmpStats } from './icmp-answers.ts';
+import type { CutStats } from './too-big.ts';
 import { TAKEN } from './verdict.ts';
 
 /** Verdicts are bytes. */
@@ -72,7 +73,9 @@ export interface NodeStats {
   readonly sas: readonly SaReport[];
   readonly reassembly: Readonly<ReassemblyStats>;
   /** What became of packets that did not fit. */
-  readonly tooBig: Readonly<TooBigStats>;
+  readonly tooBig: Readonly<IcmpStats & CutStats>;
+  /** What their senders were told of packets whose hops were used up. */
+  readonly timeExceeded: Readonly<IcmpStats>;
 }
 
 /** Counters of one direction. */
@@ -107,7 +110,8 @@ export function report(
   pods: readonly (Outlet | undefined)[],
   sas: readonly (SecurityAssociation | undefined)[],
   reassembly: Readonly<ReassemblyStats>,
-  tooBig: Readonly<TooBigStats>,
+  tooBig: Readonly<IcmpStats & CutStats>,
+  timeExceeded: Readonly<IcmpStats>,
 ): NodeStats {
   const decided: Partial<Record<Decision, number>> = {};
   DECISIONS.forEach(({ name }, code) => {
@@ -149,6 +153,7 @@ export function report(
     sas: sas.flatMap((sa) => (sa ? [saReport(sa)] : [])),
     reassembly: { ...reassembly },
     tooBig: { ...tooBig },
+    timeExceeded: { ...timeExceeded },
   };
 }
 

@@ -144,6 +144,27 @@ export function emit(h: Header, out: Uint8Array, at = 0): number {
  */
 export function tooBigPacket(packet: Uint8Array, from: Address, mtu: number): Uint8Array {
   const v6 = packet[0]! >>> 4 === 6;
+  // The MTU is 32 bits in ICMPv6 and the low 16 of the same word in ICMP.
+  return v6
+    ? errorPacket(packet, from, V6_PACKET_TOO_BIG, 0, mtu)
+    : errorPacket(packet, from, UNREACHABLE, FRAGMENTATION_NEEDED, mtu & 0xffff);
+}
+
+/** Makes the answer to a packet whose TTL or hop limit is used up (RFC 792, RFC 4443 §3.3); as {@link tooBigPacket}. */
+export function timeExceededPacket(packet: Uint8Array, from: Address): Uint8Array {
+  const v6 = packet[0]! >>> 4 === 6;
+  return errorPacket(packet, from, v6 ? V6_TIME_EXCEEDED : TIME_EXCEEDED, 0, 0);
+}
+
+/** @param word the four bytes after the checksum */
+function errorPacket(
+  packet: Uint8Array,
+  from: Address,
+  type: number,
+  code: number,
+  word: number,
+): Uint8Array {
+  const v6 = packet[0]! >>> 4 === 6;
   const at = v6 ? ipv6.HEADER_LEN : ipv4.HEADER_LEN;
   const quoted = packet.subarray(0, (v6 ? MOST_ERROR_V6 : MOST_ERROR_V4) - at - HEADER_LEN);
   const src = packet.slice(v6 ? ipv6.SRC_AT : ipv4.SRC_AT, v6 ? ipv6.DST_AT : ipv4.DST_AT);
@@ -151,9 +172,7 @@ export function tooBigPacket(packet: Uint8Array, from: Address, mtu: number): Ui
   const to = { src: from, dst: src, reply: false, id: 0, seq: 0, data: quoted };
   if (v6) emitV6(to, answer);
   else emitV4(to, answer);
-  const kind = v6 ? { type: V6_PACKET_TOO_BIG, code: 0 } : { type: UNREACHABLE, code: FRAGMENTATION_NEEDED };
-  // The MTU is 32 bits in ICMPv6 and the low 16 of the same word in ICMP.
-  emit({ ...kind, checksum: 0, echoId: v6 ? mtu >>> 16 : 0, echoSeq: mtu & 0xffff }, answer, at);
+  emit({ type, code, checksum: 0, echoId: word >>> 16, echoSeq: word & 0xffff }, answer, at);
   answer.set(quoted, at + HEADER_LEN);
   fillTransport(answer, 0, v6 ? PROTOCOL_V6 : PROTOCOL, at, answer.length);
   return answer;

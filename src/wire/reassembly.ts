@@ -69,6 +69,8 @@ export class Reassembler {
   readonly #v6: Table;
   readonly #walk = new extensions.Walk();
   #bytes = 0;
+  /** The latest time heard of. */
+  #now = Number.NEGATIVE_INFINITY;
 
   constructor({
     maxBytes = 4 << 20,
@@ -114,8 +116,16 @@ export class Reassembler {
     return b[at]! >>> 4 === 4 ? this.#addV4(b, at, end, now) : this.#addV6(b, at, end, now);
   }
 
-  /** Drops the datagrams whose time is over. {@link add} does it too; call it when nothing arrives. */
+  /**
+   * Drops the datagrams whose time is over. {@link add} does it too; call it when nothing arrives. When the clock was set
+   * back, what seems to come from the future counts from now on.
+   */
   expire(now: number): void {
+    if (now < this.#now) {
+      for (const table of [this.#v4, this.#v6])
+        for (const datagram of table.datagrams.values()) if (datagram.born > now) datagram.born = now;
+    }
+    this.#now = now;
     for (const table of [this.#v4, this.#v6]) {
       for (const datagram of table.datagrams.values()) {
         if (now - datagram.born < table.timeout) break;
@@ -269,7 +279,7 @@ interface Run {
 class Datagram {
   readonly table: Table;
   readonly key: string;
-  readonly born: number;
+  born: number;
   /** The first fragment's headers, once it is there. */
   head: Uint8Array | undefined;
   /** Where the payload ends, as far as we know; for certain once {@link #hasLast}. */

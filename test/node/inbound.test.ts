@@ -245,4 +245,19 @@ describe('what arrives at a node from outside', () => {
       reassembly: { timedOut: 1, completed: 0 },
     });
   });
+
+  it('forgets it too when nothing comes any more, or only other packets', () => {
+    const [first] = fragments(frame, 64);
+    const quiet = twoNodes();
+    quiet.inject(2, first!);
+    quiet.clock.run(quiet.clock.now() + 31_000);
+    expect(quiet.nodes[1].stats().reassembly.timedOut).toBe(1);
+    expect(quiet.nodes[1].inbound.reassembler.bytes).toBe(0);
+
+    const busy = twoNodes();
+    busy.inject(2, first!);
+    busy.clock.run(busy.clock.now() + 31_000);
+    busy.inject(2, frame);
+    expect(busy.nodes[1].inbound.reassembler.pending).toBe(0);
+  });
 });

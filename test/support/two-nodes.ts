@@ -40,6 +40,8 @@ export interface TwoNodesOptions {
   /** What each node calls its peers. */
   readonly ids?: readonly [ReadonlyMap<string, number>, ReadonlyMap<string, number>];
   readonly mtu?: number;
+  /** Frames that wait at most on the wire. */
+  readonly queue?: number;
   readonly strict?: Prefix;
   readonly observer?: NodeObserver;
   /** Changes what the agent of node-1 or node-2 has planned. */
@@ -68,6 +70,7 @@ export function twoNodes({
   version,
   ids = IDS,
   mtu = 1500,
+  queue,
   strict,
   observer,
   change = (plan) => plan,
@@ -77,7 +80,11 @@ export function twoNodes({
   const wire: Uint8Array[] = [];
   const uplinks: Link[] = [];
   const make = (i: 0 | 1): Node => {
-    const { a, b } = memoryPair(clock, { name: `uplink-${i + 1}`, mtu });
+    const { a, b } = memoryPair(clock, {
+      name: `uplink-${i + 1}`,
+      mtu,
+      ...(queue !== undefined && { queue }),
+    });
     uplinks[i] = b;
     return new Node({
       name: `node-${i + 1}`,

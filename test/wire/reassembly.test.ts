@@ -395,6 +395,32 @@ describe('bounds', () => {
     expect([r.pending, r.stats.timedOut]).toEqual([1, 2]);
   });
 
+  it('drops in time, too, when the clock is set back', () => {
+    const r = new Reassembler();
+    const hour = 3_600_000;
+    const add = (id: number, now: number) => feed(r, [first(id)], now);
+    add(1, hour);
+    add(2, hour + 10);
+    r.expire(0);
+    expect(r.pending).toBe(2);
+    add(3, 20_000);
+    r.expire(29_999);
+    expect(r.pending).toBe(3);
+    r.expire(30_000);
+    expect([r.pending, r.stats.timedOut], 'the two from the future').toEqual([1, 2]);
+    r.expire(50_000);
+    expect([r.pending, r.bytes, r.stats.timedOut]).toEqual([0, 0, 3]);
+  });
+
+  it('bears times that jitter, as in a capture of several interfaces', () => {
+    const r = new Reassembler();
+    feed(r, [first(1)], 100);
+    for (let k = 0; k < 50_000; k++) r.expire(k % 2 === 0 ? 100 : 99);
+    expect(r.pending).toBe(1);
+    r.expire(100 + 29_000);
+    expect(r.pending).toBe(1);
+  });
+
   it('takes other times', () => {
     const r = new Reassembler({ timeoutV4: 10, timeoutV6: 5 });
     feed(r, [first(1), piece6(six, 0, 24)], 0);
