@@ -4,7 +4,11 @@
 
 #include "parts.h"
 
+// What JavaScript asks for before it calls anything (src/native/addon.ts): raise both with every change of what crosses.
+static constexpr int ABI = 1;
+
 static Napi::Object Init(Napi::Env env, Napi::Object exports) {
+  exports.Set("abi", Napi::Number::New(env, ABI));
   esplane::add_system(env, exports);
   esplane::add_tun(env, exports);
   esplane::add_packet(env, exports);

@@ -2,7 +2,7 @@
  * `esplane run --tun`: two nodes on this host, in namespaces of their own, with real packets between them.
  * @module
  */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Command, Option } from 'commander';
@@ -13,6 +13,7 @@ import { addEngineOption, type EngineName } from './engine.ts';
 import { secondsArgument } from './node.ts';
 import { type NodeConfig, parseNodeConfig } from './node-config.ts';
 import { printLine } from './output.ts';
+import { makeRunFolder, removeRunFolders } from './run-folder.ts';
 import { onSignals } from './signals.ts';
 import { type RunningNode, startNode } from './start-node.ts';
 import { StatsPrinter } from './stats-line.ts';
@@ -57,9 +58,9 @@ async function run(options: Options): Promise<void> {
       'nothing to run',
       'Say --tun; without a network, see esplane demo.',
     );
-  for (const name of removeLeftovers())
+  for (const name of [...removeLeftovers(), ...removeRunFolders(tmpdir())])
     process.stderr.write(`removed ${name}, which a killed run had left\n`);
-  const folder = mkdtempSync(join(tmpdir(), 'esplane-run-'));
+  const folder = makeRunFolder(tmpdir(), process.pid);
   let network: TunNetwork | undefined;
   const clean = () => {
     rmSync(folder, { recursive: true, force: true });

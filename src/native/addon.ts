@@ -14,7 +14,14 @@ import type { SystemFunctions } from './system.ts';
 import type { TunFunctions } from './tun.ts';
 
 /** All that the addon exports. Every file of `native/src` has its part of this type here beside. */
-export type Addon = SystemFunctions & CipherFunctions & TunFunctions & SocketFunctions & PacketFunctions;
+export type Addon = { readonly abi: number } & SystemFunctions &
+  CipherFunctions &
+  TunFunctions &
+  SocketFunctions &
+  PacketFunctions;
+
+/** What this code calls: `ABI` in `native/src/addon.cc`. Raise both with every change of what crosses. */
+export const ABI = 1;
 
 let loaded: Addon | undefined;
 
@@ -23,16 +30,31 @@ let loaded: Addon | undefined;
  * @throws {EsplaneError} `ERR_NO_ADDON` when it was not built or cannot be loaded
  */
 export function addon(): Addon {
-  if (loaded) return loaded;
-  const require = createRequire(import.meta.url);
+  loaded ??= loadAddon(() => createRequire(import.meta.url)('../../native/build/Release/esplane.node'));
+  return loaded;
+}
+
+/**
+ * What `load` returns, if it is an addon that this code can call.
+ * @throws {EsplaneError} `ERR_NO_ADDON`, in one line with a remedy
+ */
+export function loadAddon(load: () => unknown): Addon {
+  let found: Partial<Addon>;
   try {
-    loaded = require('../../native/build/Release/esplane.node') as Addon;
-    return loaded;
+    found = load() as Partial<Addon>;
   } catch (error) {
     throw new EsplaneError('ERR_NO_ADDON', `the native addon is not there: ${reasonOf(error)}`, {
       cause: error,
     });
   }
+  if (found.abi !== ABI) {
+    const which = found.abi === undefined ? 'has no version' : `is version ${found.abi}`;
+    throw new EsplaneError(
+      'ERR_NO_ADDON',
+      `the native addon was built from other sources: it ${which}, this is version ${ABI}. Build it anew: npm run build:addon`,
+    );
+  }
+  return found as Addon;
 }
 
 /** Why the addon cannot be loaded; `undefined` when it can. */

@@ -75,10 +75,14 @@ needs([ADDON, ROOT, program('ip', 'iproute2'), program('ping', 'iputils-ping')],
     child.kill('SIGKILL');
     await once(child, 'close');
     expect(namespaces()).toEqual(expect.arrayContaining(netns));
+    const folders = () =>
+      readdirSync(tmpdir()).filter((name) => name.startsWith(`esplane-run-${child.pid}-`));
+    expect(folders()).toHaveLength(1);
     const next = spawnSync(process.execPath, [MAIN, 'run', '--tun', '--duration', '1'], { encoding: 'utf8' });
     expect(next.status).toBe(0);
     expect(next.stderr).toContain(`removed ${netns[0]}, which a killed run had left`);
     expect(namespaces().filter((name) => netns.includes(name))).toEqual([]);
+    expect(folders()).toEqual([]);
   }, 60_000);
 });
 
