@@ -16,6 +16,7 @@ import { type Address, inPrefix, type Prefix } from '../wire/address.ts';
 import * as ipv4 from '../wire/ipv4.ts';
 import * as ipv6 from '../wire/ipv6.ts';
 import { FRAGMENT, Walk } from '../wire/ipv6-extensions.ts';
+import { PolicyIndex } from './policy-index.ts';
 import type { Mark } from './sa-config.ts';
 
 /** Where a packet is asked about: leaving, for this host, or passing through it after decryption. */
@@ -66,9 +67,16 @@ export class Spd {
   readonly defaults: Readonly<Record<Direction, Action>>;
   /** In the order in which they are asked. */
   readonly #policies: Readonly<Record<Direction, Policy[]>> = { in: [], out: [], fwd: [] };
+  /** Of each direction, made when it is first asked after a change. */
+  readonly #index: Record<Direction, PolicyIndex | undefined> = {
+    in: undefined,
+    out: undefined,
+    fwd: undefined,
+  };
   readonly #byAddress: Record<Direction, boolean> = { in: true, out: true, fwd: true };
   readonly #walk = new Walk();
   /** What was read last of the packet at hand. */
+  #isRead = false;
   #proto = 0;
   #sport = NO_PORT;
   #dport = NO_PORT;
@@ -94,6 +102,7 @@ export class Spd {
    */
   set(policy: Policy): void {
     const list = this.#policies[policy.dir];
+    this.#index[policy.dir] = undefined;
     if (!isByAddress(policy)) this.#byAddress[policy.dir] = false;
     const old = list.findIndex((p) => isSame(p, policy));
     if (old >= 0 && list[old]!.priority === policy.priority) {
@@ -111,13 +120,14 @@ export class Spd {
     const at = list.findIndex((p) => isSame(p, policy));
     if (at < 0) return false;
     list.splice(at, 1);
+    this.#index[policy.dir] = undefined;
     this.#byAddress[policy.dir] = list.every(isByAddress);
     return true;
   }
 
   /**
-   * The policy for the IP packet at `at`, which `wire` has found whole. Allocates nothing; takes time in
-   * proportion to the number of policies.
+   * The policy for the IP packet at `at`, which `wire` has found whole. Allocates nothing, but for the first after a
+   * change; takes time in proportion to the number of prefix lengths and mark masks in use.
    * @param mark the packet's mark
    * @returns `undefined` when none matches: {@link defaults} then decides
    */
@@ -126,24 +136,42 @@ export class Spd {
     const isV4 = slab[at]! >>> 4 === 4;
     const len = isV4 ? ipv4.ADDRESS_LEN : ipv6.ADDRESS_LEN;
     const srcAt = at + (isV4 ? ipv4.SRC_AT : ipv6.SRC_AT);
-    let isRead = false;
-    for (let i = 0; i < list.length; i++) {
-      const policy = list[i]!;
-      // The mark first: with Cilium it names the peer, so nearly every other policy ends here.
-      if (policy.mark && ((mark & policy.mark.mask) ^ policy.mark.value) !== 0) continue;
-      const { selector } = policy;
-      if (!inPrefix(selector.dst, slab, srcAt + len, len) || !inPrefix(selector.src, slab, srcAt, len))
-        continue;
-      if (selector.proto !== undefined || selector.sport !== undefined || selector.dport !== undefined) {
-        if (!isRead) this.#readUpper(slab, at, isV4);
-        isRead = true;
-        if (selector.proto !== undefined && selector.proto !== this.#proto) continue;
-        if (selector.sport !== undefined && selector.sport !== this.#sport) continue;
-        if (selector.dport !== undefined && selector.dport !== this.#dport) continue;
+    this.#index[dir] ??= new PolicyIndex(list);
+    const index = this.#index[dir];
+    const shapes = index.shapes(len);
+    this.#isRead = false;
+    let best = list.length;
+    for (let k = 0; k < shapes; k++) {
+      let place = index.head(k, best, mark, slab, srcAt, len);
+      if (place === -2) break;
+      for (; place >= 0 && place < best; place = index.next(place)) {
+        if (this.#matches(list[place]!, slab, at, isV4, srcAt, len, mark)) best = place;
       }
-      return policy;
     }
-    return undefined;
+    return list[best];
+  }
+
+  #matches(
+    { mark: want, selector }: Policy,
+    slab: Uint8Array,
+    at: number,
+    isV4: boolean,
+    srcAt: number,
+    len: number,
+    mark: number,
+  ): boolean {
+    if (want && ((mark & want.mask) ^ want.value) !== 0) return false;
+    if (!inPrefix(selector.dst, slab, srcAt + len, len) || !inPrefix(selector.src, slab, srcAt, len))
+      return false;
+    const { proto, sport, dport } = selector;
+    if (proto === undefined && sport === undefined && dport === undefined) return true;
+    if (!this.#isRead) this.#readUpper(slab, at, isV4);
+    this.#isRead = true;
+    return (
+      (proto === undefined || proto === this.#proto) &&
+      (sport === undefined || sport === this.#sport) &&
+      (dport === undefined || dport === this.#dport)
+    );
   }
 
   /** Reads protocol and ports, if the packet has them. */

@@ -1,6 +1,6 @@
 /**
- * Remembers the addresses of one packet, to know the next of the same flow: most packets of a batch are answered as
- * the one before was, without asking tables again.
+ * Remembers the addresses of packets, to know the next of the same flow: most packets of a batch are answered as one
+ * before was, without asking tables again. A small direct-mapped table: two flows on one slot drive each other out.
  *
  * It holds for one batch only. Tables change between batches, never during one, so nothing has to be told of it.
  * @module
@@ -8,35 +8,65 @@
 import * as ipv4 from '../wire/ipv4.ts';
 import * as ipv6 from '../wire/ipv6.ts';
 
-/** Source and destination of IPv6. */
-const MOST_BYTES = 32;
+/** Slots of the table; whoever keeps something about a flow has an array of this length. */
+export const FLOW_SLOTS = 64;
+/** Source and destination of IPv6, in words. */
+const WORDS = 8;
 
 export class FlowMemo {
-  readonly #addresses = new Uint8Array(MOST_BYTES);
-  /** Bytes remembered: 8, 32, or 0 for none. */
-  #len = 0;
+  readonly #words = new Int32Array(FLOW_SLOTS * WORDS);
+  /** Which batch a slot is of, times two, and one more for IPv4. A double counts batches for longer than machines run. */
+  readonly #tags = new Float64Array(FLOW_SLOTS);
+  #batch = 2;
 
   /** Forgets: what is seen next is new. */
   clear(): void {
-    this.#len = 0;
+    this.#batch += 2;
   }
 
-  /** Has the IP packet at `at` the addresses that were kept last? */
-  matches(b: Uint8Array, at: number): boolean {
+  /** The slot in which the addresses of the IP packet at `at` were kept; -1 when they were not. */
+  find(b: Uint8Array, at: number): number {
     const isV4 = b[at]! >>> 4 === 4;
-    const len = isV4 ? 2 * ipv4.ADDRESS_LEN : 2 * ipv6.ADDRESS_LEN;
-    if (len !== this.#len) return false;
-    const from = at + (isV4 ? ipv4.SRC_AT : ipv6.SRC_AT);
-    const kept = this.#addresses;
-    for (let k = 0; k < len; k++) if (kept[k] !== b[from + k]) return false;
-    return true;
+    const slot = isV4 ? slotV4(b, at) : slotV6(b, at);
+    if (this.#tags[slot] !== this.#batch + (isV4 ? 1 : 0)) return -1;
+    const words = this.#words;
+    const first = slot * WORDS;
+    if (isV4) {
+      const same =
+        words[first] === word(b, at + ipv4.SRC_AT) && words[first + 1] === word(b, at + ipv4.DST_AT);
+      return same ? slot : -1;
+    }
+    for (let k = 0; k < WORDS; k++) if (words[first + k] !== word(b, at + ipv6.SRC_AT + 4 * k)) return -1;
+    return slot;
   }
 
-  /** Keeps the addresses of the IP packet at `at`. */
-  keep(b: Uint8Array, at: number): void {
+  /** Keeps the addresses of the IP packet at `at`, and returns their slot. */
+  keep(b: Uint8Array, at: number): number {
     const isV4 = b[at]! >>> 4 === 4;
+    const slot = isV4 ? slotV4(b, at) : slotV6(b, at);
     const from = at + (isV4 ? ipv4.SRC_AT : ipv6.SRC_AT);
-    this.#len = isV4 ? 2 * ipv4.ADDRESS_LEN : 2 * ipv6.ADDRESS_LEN;
-    for (let k = 0; k < this.#len; k++) this.#addresses[k] = b[from + k]!;
+    const count = isV4 ? 2 : WORDS;
+    for (let k = 0; k < count; k++) this.#words[slot * WORDS + k] = word(b, from + 4 * k);
+    this.#tags[slot] = this.#batch + (isV4 ? 1 : 0);
+    return slot;
   }
+}
+
+/** Four bytes as a signed word: compared, never shown. */
+function word(b: Uint8Array, at: number): number {
+  return (b[at]! << 24) | (b[at + 1]! << 16) | (b[at + 2]! << 8) | b[at + 3]!;
+}
+
+function slotV4(b: Uint8Array, at: number): number {
+  return spread(word(b, at + ipv4.SRC_AT), word(b, at + ipv4.DST_AT));
+}
+
+/** By the last halves of the addresses: the first are those of their networks. */
+function slotV6(b: Uint8Array, at: number): number {
+  const src = word(b, at + ipv6.SRC_AT + 8) ^ word(b, at + ipv6.SRC_AT + 12);
+  return spread(src, word(b, at + ipv6.DST_AT + 8) ^ word(b, at + ipv6.DST_AT + 12));
+}
+
+function spread(a: number, b: number): number {
+  return Math.imul(a ^ Math.imul(b, 0x9e37_79b1), 0x85eb_ca6b) >>> 26;
 }

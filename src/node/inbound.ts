@@ -23,7 +23,7 @@ import type { Sad } from '../ipsec/sad.ts';
 import type { Spd } from '../ipsec/spd.ts';
 import { type Batch, PASS } from '../wire/packet.ts';
 import { Reassembler } from '../wire/reassembly.ts';
-import { FlowMemo } from './flow-memo.ts';
+import { FLOW_SLOTS, FlowMemo } from './flow-memo.ts';
 import { addressLen, dstAt, ipLength, srcAt } from './ip.ts';
 import { checkPolicy } from './policy-check.ts';
 import type { RouteTable } from './routes.ts';
@@ -60,14 +60,14 @@ export class Inbound {
   readonly #sad: Sad;
   readonly #place = new EspPlace();
   readonly #takeWhole: (packet: Uint8Array) => void;
-  /** The outer flow of the last packet for this node, and the mark of its source. */
+  /** The outer flows of this batch, and by slot the marks of their sources. */
   readonly #outer = new FlowMemo();
-  #outerMark = 0;
-  /** The inner flow of the last packet that went to a pod, the SA it came by, and where it went. */
+  readonly #outerMark = new Uint32Array(FLOW_SLOTS);
+  /** The inner flows of this batch that go to pods; by slot the SAs they came by, and where they go. */
   readonly #inner = new FlowMemo();
-  #innerSa: SecurityAssociation | undefined;
-  #innerMark = 0;
-  #innerPod = -1;
+  readonly #innerSa: (SecurityAssociation | undefined)[] = new Array(FLOW_SLOTS).fill(undefined);
+  readonly #innerMark = new Uint32Array(FLOW_SLOTS);
+  readonly #innerPod = new Int32Array(FLOW_SLOTS);
   /** Whether ESP from a source that is no known node goes on to the SAs. */
   anySource = false;
 
@@ -116,8 +116,9 @@ export class Inbound {
       return ARRIVED.FOR_NODE;
     }
     batch.length[i] = len;
-    if (this.#outer.matches(slab, at) && !this.reassembler.isFragment(slab, at, at + len)) {
-      batch.mark[i] = this.#outerMark;
+    const known = this.#outer.find(slab, at);
+    if (known >= 0 && !this.reassembler.isFragment(slab, at, at + len)) {
+      batch.mark[i] = this.#outerMark[known]!;
       return ARRIVED.FOR_NODE;
     }
     const family = addressLen(slab, at);
@@ -142,8 +143,7 @@ export class Inbound {
     const peer = from?.kind === 'node' && from.peer.nodeId !== 0 ? from.peer : undefined;
     if (peer) {
       batch.mark[i] = peer.decryptMark;
-      this.#outer.keep(slab, at);
-      this.#outerMark = peer.decryptMark;
+      this.#outerMark[this.#outer.keep(slab, at)] = peer.decryptMark;
     } else if (!this.anySource && this.#place.find(slab, at, at + len) === 'esp')
       batch.verdict[i] = NO_NODE_ID;
     return ARRIVED.FOR_NODE;
@@ -174,9 +174,10 @@ export class Inbound {
       if (left) batch.mark[i] = ((batch.mark[i]! & ~left.mask) | left.value) >>> 0;
     }
     const mark = batch.mark[i]!;
-    if (sa && sa === this.#innerSa && mark === this.#innerMark && this.#inner.matches(slab, at)) {
+    const known = sa ? this.#inner.find(slab, at) : -1;
+    if (known >= 0 && sa === this.#innerSa[known] && mark === this.#innerMark[known]) {
       if (!decrementHopLimit(slab, at)) return HOP_LIMIT;
-      this.pod[i] = this.#innerPod;
+      this.pod[i] = this.#innerPod[known]!;
       return TAKEN;
     }
     // 6.
@@ -188,11 +189,11 @@ export class Inbound {
     // 8.
     if (!decrementHopLimit(slab, at)) return HOP_LIMIT;
     this.pod[i] = route.pod;
-    if (this.#spd.byAddress('fwd')) {
-      this.#inner.keep(slab, at);
-      this.#innerSa = sa;
-      this.#innerMark = mark;
-      this.#innerPod = route.pod;
+    if (sa && this.#spd.byAddress('fwd')) {
+      const slot = this.#inner.keep(slab, at);
+      this.#innerSa[slot] = sa;
+      this.#innerMark[slot] = mark;
+      this.#innerPod[slot] = route.pod;
     }
     return TAKEN;
   }

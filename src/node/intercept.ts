@@ -23,7 +23,7 @@ import { inPrefix, type Prefix } from '../wire/address.ts';
 import * as ipv4 from '../wire/ipv4.ts';
 import { type Batch, PASS } from '../wire/packet.ts';
 import { decisionCode, UNDECIDED } from './decisions.ts';
-import { FlowMemo } from './flow-memo.ts';
+import { FLOW_SLOTS, FlowMemo } from './flow-memo.ts';
 import { addressLen, dstAt, ipLength, srcAt } from './ip.ts';
 import type { RouteTable } from './routes.ts';
 import { SaChoice } from './sa-choice.ts';
@@ -68,12 +68,12 @@ export class Interceptor {
   readonly #spd: Spd;
   readonly #choice: SaChoice;
   readonly #strict: Prefix | undefined;
-  /** The flow of the last packet that was to be encrypted, and what was found for it. */
+  /** The flows of this batch that are to be encrypted, and by slot what was found for them. */
   readonly #memo = new FlowMemo();
-  #memoMark = 0;
-  #memoSa = -1;
-  #memoPeer: Peer | undefined;
-  #memoPolicy: Policy | undefined;
+  readonly #memoMark = new Uint32Array(FLOW_SLOTS);
+  readonly #memoSa = new Int32Array(FLOW_SLOTS);
+  readonly #memoPeer: (Peer | undefined)[] = new Array(FLOW_SLOTS).fill(undefined);
+  readonly #memoPolicy: (Policy | undefined)[] = new Array(FLOW_SLOTS).fill(undefined);
 
   /** @param capacity packets in the largest batch */
   constructor(routes: RouteTable, spd: Spd, sad: Sad, capacity: number, { mtu, strict }: InterceptOptions) {
@@ -113,12 +113,13 @@ export class Interceptor {
     const len = ipLength(slab, at, batch.length[i]!);
     if (len === 0) return drop(batch, i, IP_HEADER);
     batch.length[i] = len;
-    if (this.#memo.matches(slab, at)) {
+    const known = this.#memo.find(slab, at);
+    if (known >= 0) {
       if (!decrementHopLimit(slab, at)) return drop(batch, i, HOP_LIMIT);
-      this.peer[i] = this.#memoPeer;
-      this.policy[i] = this.#memoPolicy;
-      batch.mark[i] = this.#memoMark;
-      batch.sa[i] = this.#memoSa;
+      this.peer[i] = this.#memoPeer[known];
+      this.policy[i] = this.#memoPolicy[known];
+      batch.mark[i] = this.#memoMark[known]!;
+      batch.sa[i] = this.#memoSa[known]!;
       return ENCRYPT;
     }
     const family = addressLen(slab, at);
@@ -154,11 +155,11 @@ export class Interceptor {
     if (sa < 0) return drop(batch, i, NO_STATE);
     batch.sa[i] = sa;
     if (this.#spd.byAddress('out')) {
-      this.#memo.keep(slab, at);
-      this.#memoMark = mark;
-      this.#memoSa = sa;
-      this.#memoPeer = peer;
-      this.#memoPolicy = policy;
+      const slot = this.#memo.keep(slab, at);
+      this.#memoMark[slot] = mark;
+      this.#memoSa[slot] = sa;
+      this.#memoPeer[slot] = peer;
+      this.#memoPolicy[slot] = policy;
     }
     return ENCRYPT;
   }

@@ -1,0 +1,84 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { type Policy, Spd } from '../../src/ipsec/spd.ts';
+import { inPrefix, parseAddress, parsePrefix } from '../../src/wire/address.ts';
+import { udp4, udp6 } from '../support/datagram.ts';
+
+/** The obvious walk: every policy in its order. All packets are UDP from port 5000 to port 7000. */
+function linear(spd: Spd, packet: Uint8Array, mark: number): Policy | undefined {
+  const len = packet[0]! >>> 4 === 4 ? 4 : 16;
+  const srcAt = len === 4 ? 12 : 8;
+  return spd
+    .policies('out')
+    .find(
+      ({ mark: want, selector: { src, dst, proto, sport, dport } }) =>
+        (!want || ((mark & want.mask) ^ want.value) === 0) &&
+        inPrefix(src, packet, srcAt, len) &&
+        inPrefix(dst, packet, srcAt + len, len) &&
+        [undefined, 17].includes(proto) &&
+        [undefined, 5000].includes(sport) &&
+        [undefined, 7000].includes(dport),
+    );
+}
+
+const byte = fc.constantFrom(0, 1, 128);
+const host4 = fc.tuple(byte, byte).map(([a, b]) => `10.${a}.${b}.1`);
+const host6 = fc.tuple(byte, byte).map(([a, b]) => `fd00:${a.toString(16)}::${b.toString(16)}`);
+const prefix4 = fc.tuple(host4, fc.constantFrom(0, 8, 13, 16, 23, 24, 32)).map(([a, bits]) => `${a}/${bits}`);
+const prefix6 = fc
+  .tuple(host6, fc.constantFrom(0, 16, 31, 32, 33, 64, 127, 128))
+  .map(([a, bits]) => `${a}/${bits}`);
+const markValue = fc.constantFrom(0, 0x1_3e00, 0x1_3e55, 0x8000_0e00);
+const policy = fc
+  .record({
+    prefixes: fc.oneof(fc.tuple(prefix4, prefix4), fc.tuple(prefix6, prefix6)),
+    priority: fc.nat(3),
+    mark: fc.oneof(
+      fc.constant(undefined),
+      fc.constant(undefined),
+      fc.record({ value: markValue, mask: fc.constantFrom(0, 0xf00, 0xffff_ff00, 0xffff_ffff) }),
+    ),
+    upper: fc.constantFrom({}, {}, { proto: 17 }, { proto: 6 }, { dport: 7000 }, { sport: 1 }),
+  })
+  .map(
+    ({ prefixes: [src, dst], priority, mark, upper }): Policy => ({
+      dir: 'out',
+      action: 'allow',
+      templates: [],
+      priority,
+      selector: { src: parsePrefix(src)!, dst: parsePrefix(dst)!, ...upper },
+      ...(mark && { mark }),
+    }),
+  );
+const packet = fc.oneof(
+  fc.tuple(host4, host4).map(([src, dst]) => udp4(40, { src: parseAddress(src)!, dst: parseAddress(dst)! })),
+  fc.tuple(host6, host6).map(([src, dst]) => udp6(60, { src: parseAddress(src)!, dst: parseAddress(dst)! })),
+);
+
+describe('Spd.lookup', () => {
+  it('finds what a walk over all policies finds, while policies come and go', () => {
+    let found = 0;
+    fc.assert(
+      fc.property(
+        fc.array(fc.tuple(policy, fc.nat(3)), { minLength: 1, maxLength: 60 }),
+        fc.array(fc.tuple(packet, markValue), { minLength: 1, maxLength: 20 }),
+        (changes, packets) => {
+          const spd = new Spd();
+          changes.forEach(([one, removes], k) => {
+            spd.set(one);
+            if (removes === 0) spd.remove(changes[k >> 1]![0]);
+            const [bytes, mark] = packets[k % packets.length]!;
+            expect(spd.lookup('out', bytes, 0, mark)).toBe(linear(spd, bytes, mark));
+          });
+          for (const [bytes, mark] of packets) {
+            const want = linear(spd, bytes, mark);
+            expect(spd.lookup('out', bytes, 0, mark)).toBe(want);
+            if (want) found++;
+          }
+        },
+      ),
+      { numRuns: 300 },
+    );
+    expect(found, 'not only misses').toBeGreaterThan(150);
+  });
+});
