@@ -5,14 +5,15 @@
 import type { Command } from 'commander';
 import { EsplaneError } from '../base/errors.ts';
 import { secureBytes } from '../base/rng.ts';
+import type { TextBuffer } from '../base/text-buffer.ts';
 import { SECRETS_TYPE_ESP } from '../capture/pcapng.ts';
 import { PcapngWriter } from '../capture/pcapng-writer.ts';
 import { captureReader } from '../capture/reader.ts';
 import { CaptureDecryptor, type DecryptTotals, type EspRecord } from '../inspect/decrypt.ts';
-import { decryptJson, seqText, timeText } from '../inspect/decrypt-json.ts';
+import { putDecryptJson, putSeq, putTime, seqText } from '../inspect/decrypt-json.ts';
 import { parseDsbCsv } from '../inspect/dsb-csv.ts';
 import { OverlayFinder } from '../inspect/overlay.ts';
-import { packetLine } from '../inspect/packet-line.ts';
+import { putPacketLine } from '../inspect/packet-line.ts';
 import { joinSources, SaList } from '../inspect/sa-source.ts';
 import { dropRow } from '../ipsec/drop.ts';
 import { LINK_RAW } from '../wire/link-type.ts';
@@ -74,8 +75,9 @@ async function decrypt(capture: string, options: DecryptCommandOptions): Promise
     udpPorts: sas.udpPorts,
     inPlace: true,
     onPacket: (record) => {
-      if (options.json) out.write(decryptJson(record, overlays, hexOf));
-      else if (!options.quiet && !clear) out.write(textLine(record));
+      if (options.json) putDecryptJson(out.text, record, overlays);
+      else if (!options.quiet && !clear) putTextLine(out.text, record);
+      out.settle();
       clear?.add(record);
     },
   });
@@ -135,22 +137,28 @@ async function decrypt(capture: string, options: DecryptCommandOptions): Promise
   process.exitCode = EXIT_INTERRUPTED;
 }
 
-/** Node writes hexadecimal text much faster than JavaScript does. */
-function hexOf(b: Uint8Array, at: number, end: number): string {
-  return Buffer.from(b.buffer, b.byteOffset + at, end - at).toString('hex');
-}
-
 /** One line a packet, for people. */
-function textLine(r: EspRecord): string {
-  const time = r.hasTime ? `${timeText(r.seconds, r.nanoseconds)} ` : '';
-  const numbers = r.hasSpi
-    ? `spi=0x${r.spi.toString(16).padStart(8, '0')},seq=${seqText(r.seqHi, r.seqLo)}`
-    : 'short';
+function putTextLine(out: TextBuffer, r: EspRecord): void {
+  out.decimal(r.frame);
+  out.text(' ');
+  if (r.hasTime) {
+    putTime(out, r.seconds, r.nanoseconds);
+    out.text(' ');
+  }
+  out.text(r.src);
+  out.text(' > ');
+  out.text(r.dst);
+  if (r.hasSpi) {
+    out.text(': ESP(spi=0x');
+    out.hex32(r.spi);
+    out.text(',seq=');
+    putSeq(out, r.seqHi, r.seqLo);
+    out.text(') ');
+  } else out.text(': ESP(short) ');
   const row = dropRow(r.verdict);
-  const what = row
-    ? `dropped: ${row.reason} (${row.counter ?? row.elsewhere})`
-    : packetLine(r.bytes, r.at, r.end);
-  return `${r.frame} ${time}${r.src} > ${r.dst}: ESP(${numbers}) ${what}\n`;
+  if (row) out.text(`dropped: ${row.reason} (${row.counter ?? row.elsewhere})`);
+  else putPacketLine(out, r.bytes, r.at, r.end);
+  out.text('\n');
 }
 
 /** The clear packets as a pcapng file of raw IP packets. */

@@ -4,11 +4,18 @@
  * @module
  */
 
+import { TextBuffer } from '../base/text-buffer.ts';
+
+/** Bytes that are worth a write. */
 const FLUSH_AT = 1 << 16;
+/** Room for the line that goes beyond {@link FLUSH_AT}. */
+const CAPACITY = 2 * FLUSH_AT;
 
 export class Output {
-  #pending: string[] = [];
-  #size = 0;
+  /** What is to be written. Whoever writes into it calls {@link settle} then. */
+  readonly text = new TextBuffer(CAPACITY);
+  /** Arrays that the stream is done with. */
+  readonly #free: Uint8Array[] = [];
   #full = false;
   readonly #stream: NodeJS.WriteStream;
 
@@ -22,9 +29,13 @@ export class Output {
 
   /** Adds text; it reaches the stream soon, and at the latest at {@link flush}. */
   write(text: string): void {
-    this.#pending.push(text);
-    this.#size += text.length;
-    if (this.#size >= FLUSH_AT) this.#send();
+    this.text.utf8(text);
+    this.settle();
+  }
+
+  /** Sends the text when that has become worth a write. */
+  settle(): void {
+    if (this.text.length >= FLUSH_AT) this.#send();
   }
 
   /** Sends what is pending and waits until the stream takes more. */
@@ -37,10 +48,13 @@ export class Output {
   }
 
   #send(): void {
-    if (this.#pending.length === 0) return;
-    if (!this.#stream.write(this.#pending.join(''))) this.#full = true;
-    this.#pending = [];
-    this.#size = 0;
+    const { length } = this.text;
+    if (length === 0) return;
+    const bytes = this.text.swap(this.#free.pop() ?? new Uint8Array(CAPACITY));
+    const taken = this.#stream.write(bytes.subarray(0, length), () => {
+      this.#free.push(bytes);
+    });
+    if (!taken) this.#full = true;
   }
 }
 

@@ -2,45 +2,89 @@
  * The JSON line of `esplane decrypt --json`: a contract that others rely on (design.md).
  * @module
  */
-import { toHex } from '../base/bytes.ts';
+import { type TextBuffer, textOf } from '../base/text-buffer.ts';
 import { dropRow } from '../ipsec/drop.ts';
 import { PASS } from '../wire/packet.ts';
 import type { EspRecord } from './decrypt.ts';
 import type { OverlayFinder } from './overlay.ts';
 
-/** Writes `b[at..end)` as hexadecimal text. */
-export type Hex = (b: Uint8Array, at: number, end: number) => string;
-
 /**
- * One ESP packet as a JSON object on one line, with the line's end. Written by hand, field by field: it runs for
- * every packet, and nothing in it needs escaping.
+ * Writes one ESP packet as a JSON object on one line, with the line's end: by hand, field by field, because it runs
+ * for every packet, and nothing in it needs escaping.
  */
-export function decryptJson(r: EspRecord, overlays: OverlayFinder, hex: Hex = toHex): string {
+export function putDecryptJson(out: TextBuffer, r: EspRecord, overlays: OverlayFinder): void {
   const row = dropRow(r.verdict);
   const ok = r.verdict === PASS;
-  const vxlan = ok ? overlays.find(r.bytes, r.at, r.end) : undefined;
-  return (
-    `{"frame":${r.frame},"time":${r.hasTime ? `"${timeText(r.seconds, r.nanoseconds)}"` : 'null'},` +
-    `"src":"${r.src}","dst":"${r.dst}",` +
-    `"spi":${r.hasSpi ? r.spi : 'null'},"seq":${r.hasSpi ? `"${seqText(r.seqHi, r.seqLo)}"` : 'null'},` +
-    `"verdict":"${ok ? 'ok' : 'drop'}","reason":${row ? `"${row.reason}"` : 'null'},` +
-    `"counter":${row?.counter ? `"${row.counter}"` : 'null'},` +
-    `"inner":${ok ? `"${hex(r.bytes, r.at, r.end)}"` : 'null'},` +
-    `"overlay":${vxlan ? `{"vni":${vxlan.vni},"frame":"${hex(r.bytes, vxlan.frameAt, vxlan.frameEnd)}"}` : 'null'},` +
-    `"carrier":${r.carrierVni < 0 ? 'null' : `{"vni":${r.carrierVni}}`}}\n`
-  );
+  out.text('{"frame":');
+  out.decimal(r.frame);
+  if (r.hasTime) {
+    out.text(',"time":"');
+    putTime(out, r.seconds, r.nanoseconds);
+    out.text('","src":"');
+  } else out.text(',"time":null,"src":"');
+  out.text(r.src);
+  out.text('","dst":"');
+  out.text(r.dst);
+  if (r.hasSpi) {
+    out.text('","spi":');
+    out.decimal(r.spi);
+    out.text(',"seq":"');
+    putSeq(out, r.seqHi, r.seqLo);
+    out.text('"');
+  } else out.text('","spi":null,"seq":null');
+  if (!ok) {
+    out.text(`,"verdict":"drop","reason":${quoted(row?.reason)},"counter":${quoted(row?.counter)}`);
+    out.text(',"inner":null,"overlay":null');
+  } else {
+    out.text(',"verdict":"ok","reason":null,"counter":null,"inner":"');
+    out.hex(r.bytes, r.at, r.end);
+    const vxlan = overlays.find(r.bytes, r.at, r.end);
+    if (vxlan) {
+      out.text('","overlay":{"vni":');
+      out.decimal(vxlan.vni);
+      out.text(',"frame":"');
+      out.hex(r.bytes, vxlan.frameAt, vxlan.frameEnd);
+      out.text('"}');
+    } else out.text('","overlay":null');
+  }
+  if (r.carrierVni < 0) out.text(',"carrier":null}\n');
+  else {
+    out.text(',"carrier":{"vni":');
+    out.decimal(r.carrierVni);
+    out.text('}}\n');
+  }
 }
 
-/** Seconds with six decimals, or nine where the capture is finer than microseconds. */
+/** {@link putDecryptJson} as a string. */
+export function decryptJson(r: EspRecord, overlays: OverlayFinder): string {
+  return textOf((out) => putDecryptJson(out, r, overlays));
+}
+
+/** Writes seconds with six decimals, or nine where the capture is finer than microseconds. */
+export function putTime(out: TextBuffer, seconds: number, nanoseconds: number): void {
+  if (seconds < 0) out.text(String(seconds));
+  else out.decimal(seconds);
+  out.text('.');
+  if (nanoseconds % 1000 !== 0) out.digits(nanoseconds, 9);
+  else out.digits(nanoseconds / 1000, 6);
+}
+
+/** {@link putTime} as a string. */
 export function timeText(seconds: number, nanoseconds: number): string {
-  const isFine = nanoseconds % 1000 !== 0;
-  const fraction = isFine
-    ? String(nanoseconds).padStart(9, '0')
-    : String(nanoseconds / 1000).padStart(6, '0');
-  return `${seconds}.${fraction}`;
+  return textOf((out) => putTime(out, seconds, nanoseconds));
 }
 
-/** A 64-bit number in decimal. */
+/** Writes a 64-bit number in decimal. */
+export function putSeq(out: TextBuffer, hi: number, lo: number): void {
+  if (hi < 0x20_0000) out.decimal(hi * 2 ** 32 + lo);
+  else out.text(String((BigInt(hi) << 32n) | BigInt(lo)));
+}
+
+/** {@link putSeq} as a string. */
 export function seqText(hi: number, lo: number): string {
-  return hi < 0x20_0000 ? String(hi * 2 ** 32 + lo) : String((BigInt(hi) << 32n) | BigInt(lo));
+  return textOf((out) => putSeq(out, hi, lo));
+}
+
+function quoted(text: string | null | undefined): string {
+  return text ? `"${text}"` : 'null';
 }

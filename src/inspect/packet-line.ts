@@ -2,7 +2,8 @@
  * A clear IP packet in one line, as tcpdump would say it: `10.0.0.1.80 > 10.0.0.2.4711: TCP [S.], length 60`.
  * @module
  */
-import { formatAddress } from '../wire/address.ts';
+import { type TextBuffer, textOf } from '../base/text-buffer.ts';
+import { putAddress } from '../wire/address.ts';
 import * as icmp from '../wire/icmp.ts';
 import * as ipv4 from '../wire/ipv4.ts';
 import * as ipv6 from '../wire/ipv6.ts';
@@ -14,44 +15,82 @@ const walk = new extensions.Walk();
 
 /** Describes the IP packet in `b[at..end)`. Any bytes will do: what cannot be read is said to be so. */
 export function packetLine(b: Uint8Array, at: number, end: number): string {
-  const version = end > at ? b[at]! >>> 4 : 0;
-  if (version === 4 && !ipv4.checkHeader(b, at, end)) {
-    const from = formatAddress(b, at + ipv4.SRC_AT, 4);
-    const to = formatAddress(b, at + ipv4.DST_AT, 4);
-    const piece = ipv4.isFragment(b, at) ? ` (fragment at ${ipv4.fragmentOffset(b, at)})` : '';
-    if (ipv4.fragmentOffset(b, at) > 0) {
-      return `IP ${from} > ${to}: protocol ${ipv4.protocol(b, at)}${piece}, length ${end - at}`;
-    }
-    return `IP ${upperLine(b, from, to, ipv4.protocol(b, at), at + ipv4.headerLen(b, at), end)}${piece}, length ${end - at}`;
-  }
-  if (version === 6 && !ipv6.checkHeader(b, at, end)) {
-    const from = formatAddress(b, at + ipv6.SRC_AT, 16);
-    const to = formatAddress(b, at + ipv6.DST_AT, 16);
-    if (walk.run(b, at, end)) return `IP6 ${from} > ${to}: damaged extension headers, length ${end - at}`;
-    return `IP6 ${upperLine(b, from, to, walk.protocol, walk.at, end)}, length ${end - at}`;
-  }
-  return `no IP packet, length ${end - at}`;
+  return textOf((out) => putPacketLine(out, b, at, end));
 }
 
-function upperLine(
+/** Writes what {@link packetLine} says. */
+export function putPacketLine(out: TextBuffer, b: Uint8Array, at: number, end: number): void {
+  const version = end > at ? b[at]! >>> 4 : 0;
+  if (version === 4 && !ipv4.checkHeader(b, at, end)) {
+    out.text('IP ');
+    // Of a later fragment only the first bytes are a header.
+    if (ipv4.fragmentOffset(b, at) > 0) putProtocol(out, b, at + ipv4.SRC_AT, 4, ipv4.protocol(b, at));
+    else putUpper(out, b, at + ipv4.SRC_AT, 4, ipv4.protocol(b, at), at + ipv4.headerLen(b, at), end);
+    if (ipv4.isFragment(b, at)) out.text(` (fragment at ${ipv4.fragmentOffset(b, at)})`);
+  } else if (version === 6 && !ipv6.checkHeader(b, at, end)) {
+    out.text('IP6 ');
+    if (walk.run(b, at, end)) {
+      putAddresses(out, b, at + ipv6.SRC_AT, 16);
+      out.text(': damaged extension headers');
+    } else putUpper(out, b, at + ipv6.SRC_AT, 16, walk.protocol, walk.at, end);
+  } else out.text('no IP packet');
+  out.text(', length ');
+  out.decimal(end - at);
+}
+
+/** @param srcAt where the addresses of `len` bytes lie, source and destination */
+function putUpper(
+  out: TextBuffer,
   b: Uint8Array,
-  from: string,
-  to: string,
+  srcAt: number,
+  len: number,
   protocol: number,
   at: number,
   end: number,
-): string {
+): void {
   if (protocol === tcp.PROTOCOL && !tcp.check(b, at, end)) {
-    return `${from}.${tcp.srcPort(b, at)} > ${to}.${tcp.dstPort(b, at)}: TCP [${flagText(tcp.flags(b, at))}]`;
-  }
-  if (protocol === udp.PROTOCOL && end - at >= udp.HEADER_LEN) {
-    return `${from}.${udp.srcPort(b, at)} > ${to}.${udp.dstPort(b, at)}: UDP`;
-  }
-  if ((protocol === icmp.PROTOCOL || protocol === icmp.PROTOCOL_V6) && !icmp.check(b, at, end)) {
-    const name = protocol === icmp.PROTOCOL ? 'ICMP' : 'ICMP6';
-    return `${from} > ${to}: ${name} ${icmpText(protocol, icmp.type(b, at))}`;
-  }
-  return `${from} > ${to}: protocol ${protocol}`;
+    putEnds(out, b, srcAt, len, tcp.srcPort(b, at), tcp.dstPort(b, at));
+    out.text(': TCP [');
+    out.text(flagText(tcp.flags(b, at)));
+    out.text(']');
+  } else if (protocol === udp.PROTOCOL && end - at >= udp.HEADER_LEN) {
+    putEnds(out, b, srcAt, len, udp.srcPort(b, at), udp.dstPort(b, at));
+    out.text(': UDP');
+  } else if ((protocol === icmp.PROTOCOL || protocol === icmp.PROTOCOL_V6) && !icmp.check(b, at, end)) {
+    putAddresses(out, b, srcAt, len);
+    out.text(protocol === icmp.PROTOCOL ? ': ICMP ' : ': ICMP6 ');
+    out.text(icmpText(protocol, icmp.type(b, at)));
+  } else putProtocol(out, b, srcAt, len, protocol);
+}
+
+function putProtocol(out: TextBuffer, b: Uint8Array, srcAt: number, len: number, protocol: number): void {
+  putAddresses(out, b, srcAt, len);
+  out.text(': protocol ');
+  out.decimal(protocol);
+}
+
+function putAddresses(out: TextBuffer, b: Uint8Array, srcAt: number, len: number): void {
+  putAddress(out, b, srcAt, len);
+  out.text(' > ');
+  putAddress(out, b, srcAt + len, len);
+}
+
+/** Addresses with ports: `10.0.0.1.80 > 10.0.0.2.4711`. */
+function putEnds(
+  out: TextBuffer,
+  b: Uint8Array,
+  srcAt: number,
+  len: number,
+  srcPort: number,
+  dstPort: number,
+): void {
+  putAddress(out, b, srcAt, len);
+  out.text('.');
+  out.decimal(srcPort);
+  out.text(' > ');
+  putAddress(out, b, srcAt + len, len);
+  out.text('.');
+  out.decimal(dstPort);
 }
 
 /** tcpdump's letters: S, F, P, R, and a dot for ACK. */

@@ -4,6 +4,7 @@
  */
 import ipaddr from 'ipaddr.js';
 import { u16 } from '../base/bytes.ts';
+import type { TextBuffer } from '../base/text-buffer.ts';
 
 /** An IPv4 (4 bytes) or IPv6 (16 bytes) address, network order. */
 export type Address = Uint8Array;
@@ -45,6 +46,18 @@ export function parsePrefix(text: string): Prefix | undefined {
 export function formatAddress(b: Uint8Array, at = 0, len = b.length - at): string {
   if (len === 4) return `${b[at]}.${b[at + 1]}.${b[at + 2]}.${b[at + 3]}`;
   return new ipaddr.IPv6(Array.from(b.subarray(at, at + len))).toRFC5952String();
+}
+
+/** Writes what {@link formatAddress} says; for IPv4 without making a string. */
+export function putAddress(out: TextBuffer, b: Uint8Array, at: number, len: number): void {
+  if (len !== 4) {
+    out.text(formatAddress(b, at, len));
+    return;
+  }
+  for (let i = 0; i < 4; i++) {
+    if (i > 0) out.text('.');
+    out.decimal(b[at + i]!);
+  }
 }
 
 /** The prefix that holds one address alone. */

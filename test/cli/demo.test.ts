@@ -156,7 +156,7 @@ describe('a demo in which something is not as it must be', () => {
     vi.spyOn(engines, 'makeEngine').mockResolvedValue(broken());
     let printed = '';
     vi.spyOn(process.stdout, 'write').mockImplementation((text) => {
-      printed += text;
+      printed += Buffer.from(text as Uint8Array).toString();
       return true;
     });
     const program = new Command();

@@ -1,0 +1,148 @@
+/**
+ * Text put together as bytes, in one array that is used again: what is printed for every packet of a long capture
+ * makes no strings.
+ * @module
+ */
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
+const ZERO = 0x30;
+const GIGA = 1_000_000_000;
+
+/** Both digits of a byte, as two characters in one number. */
+const HEX = Uint16Array.from({ length: 256 }, (_, v) => (digit(v >>> 4) << 8) | digit(v & 15));
+
+export class TextBuffer {
+  #bytes: Uint8Array;
+  #view: DataView;
+  #length = 0;
+  /** What {@link hex} read last, and how it does. */
+  #source: ArrayBufferLike | undefined;
+  #sourceView: DataView = new DataView(new ArrayBuffer(0));
+
+  /** @param capacity bytes to begin with; the array grows when they are not enough */
+  constructor(capacity: number) {
+    this.#bytes = new Uint8Array(capacity);
+    this.#view = new DataView(this.#bytes.buffer);
+  }
+
+  /** Bytes so far. */
+  get length(): number {
+    return this.#length;
+  }
+
+  /** What has been written, as a view: valid until the next call. */
+  get written(): Uint8Array {
+    return this.#bytes.subarray(0, this.#length);
+  }
+
+  clear(): void {
+    this.#length = 0;
+  }
+
+  /**
+   * Begins anew in another array, which has its beginning where its buffer has.
+   * @returns the array until now, of which {@link length} bytes were written
+   */
+  swap(fresh: Uint8Array): Uint8Array {
+    const full = this.#bytes;
+    this.#bytes = fresh;
+    this.#view = new DataView(fresh.buffer);
+    this.#length = 0;
+    return full;
+  }
+
+  /** Writes any text, as UTF-8. */
+  utf8(text: string): void {
+    const most = 3 * text.length;
+    const to = this.#reserve(most);
+    const { written } = encoder.encodeInto(text, this.#bytes.subarray(to, to + most));
+    this.#length = to + written;
+  }
+
+  /** Writes text of ASCII characters. */
+  text(text: string): void {
+    const len = text.length;
+    const to = this.#reserve(len);
+    const b = this.#bytes;
+    for (let i = 0; i < len; i++) b[to + i] = text.charCodeAt(i);
+  }
+
+  /** Writes a whole number from 0 to 2^53 - 1, in decimal. */
+  decimal(n: number): void {
+    if (n >= GIGA) {
+      const upper = Math.floor(n / GIGA);
+      this.decimal(upper);
+      this.digits(n - upper * GIGA, 9);
+      return;
+    }
+    let count = 1;
+    for (let limit = 10; n >= limit; limit *= 10) count++;
+    this.digits(n, count);
+  }
+
+  /** Writes the last `count` decimal digits of a whole number below 2^31, with zeros before. */
+  digits(n: number, count: number): void {
+    const to = this.#reserve(count);
+    const b = this.#bytes;
+    let rest = n | 0;
+    for (let i = count - 1; i >= 0; i--) {
+      const tenth = (rest / 10) | 0;
+      b[to + i] = ZERO + rest - tenth * 10;
+      rest = tenth;
+    }
+  }
+
+  /** Writes 32 bits as eight hexadecimal digits. */
+  hex32(v: number): void {
+    const to = this.#reserve(8);
+    this.#putHex32(to, v);
+  }
+
+  /** Writes `b[at..end)` in hexadecimal. */
+  hex(b: Uint8Array, at: number, end: number): void {
+    if (b.buffer !== this.#source) {
+      this.#source = b.buffer;
+      this.#sourceView = new DataView(b.buffer);
+    }
+    const source = this.#sourceView;
+    const base = b.byteOffset;
+    let to = this.#reserve(2 * (end - at));
+    let from = at;
+    for (; from + 4 <= end; from += 4, to += 8) this.#putHex32(to, source.getUint32(base + from));
+    for (; from < end; from++, to += 2) this.#view.setUint16(to, HEX[b[from]!]!);
+  }
+
+  #putHex32(to: number, v: number): void {
+    const view = this.#view;
+    view.setUint32(to, (HEX[v >>> 24]! << 16) | HEX[(v >>> 16) & 0xff]!);
+    view.setUint32(to + 4, (HEX[(v >>> 8) & 0xff]! << 16) | HEX[v & 0xff]!);
+  }
+
+  /** Takes the next `n` bytes, and returns where they start. */
+  #reserve(n: number): number {
+    const to = this.#length;
+    this.#length = to + n;
+    if (this.#length > this.#bytes.length) this.#grow(to);
+    return to;
+  }
+
+  #grow(used: number): void {
+    const grown = new Uint8Array(Math.max(this.#length, 2 * this.#bytes.length));
+    grown.set(this.#bytes.subarray(0, used));
+    this.#bytes = grown;
+    this.#view = new DataView(grown.buffer);
+  }
+}
+
+/** What `put` writes, as a string: for whoever wants one piece of what is mostly wanted in bulk. */
+export function textOf(put: (out: TextBuffer) => void): string {
+  const out = new TextBuffer(64);
+  put(out);
+  return decoder.decode(out.written);
+}
+
+function digit(v: number): number {
+  return v < 10 ? ZERO + v : 0x61 + v - 10;
+}
