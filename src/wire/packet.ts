@@ -175,6 +175,7 @@ export class Batch {
 export class LentBatch extends Batch {
   /** What was lent last. */
   declare slab: Uint8Array;
+  declare words: DataView;
 
   /** @param capacity packets that it holds */
   constructor(capacity: number) {
@@ -186,8 +187,11 @@ export class LentBatch extends Batch {
    * @returns its index, or -1 when the batch is full or holds packets of another array
    */
   lend(bytes: Uint8Array, at: number, end: number): number {
-    if (this.count === 0) this.slab = bytes;
-    else if (this.slab !== bytes) return -1;
+    if (this.slab !== bytes) {
+      if (this.count > 0) return -1;
+      this.slab = bytes;
+      this.words = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+    }
     const i = super.reserve(0);
     if (i < 0) return -1;
     this.offset[i] = at;

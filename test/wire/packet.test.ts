@@ -153,6 +153,7 @@ describe('LentBatch', () => {
     expect(batch.lend(array, 4, 6)).toBe(1);
     expect(batch.lend(array, 0, 1), 'full').toBe(-1);
     expect(batch.slab).toBe(array);
+    expect(batch.words.getUint16(4)).toBe(0xaabb);
     expect([batch.view(0), batch.view(1)]).toEqual([hex('010203'), hex('aabb')]);
     expect([batch.verdict[1], batch.sa[1], batch.count]).toEqual([PASS, -1, 2]);
     batch.clear();
