@@ -6,7 +6,7 @@
  * @module
  */
 import { esplane, esplaneNull } from './lib/contenders/esplane.mjs';
-import { strongSwan } from './lib/contenders/strongswan.mjs';
+import { strongSwan, strongSwanGeneric } from './lib/contenders/strongswan.mjs';
 import { clearVeth } from './lib/contenders/veth.mjs';
 import { wireguardGo } from './lib/contenders/wireguard.mjs';
 import { kernelXfrm } from './lib/contenders/xfrm.mjs';
@@ -31,6 +31,7 @@ export function tunnel({ quick = false, only = '', log }) {
     ...['udp', 'raw', 'packet'].flatMap((link) => [esplane(link), esplaneNull(link)]),
     wireguardGo,
     strongSwan,
+    strongSwanGeneric,
     kernelXfrm,
   ].filter((contender) => contender === clearVeth || contender.name.includes(only));
   const measures = quick ? [{ what: 'tcp1', rounds: 1, seconds: 1 }] : MEASURES;

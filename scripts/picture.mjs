@@ -4,7 +4,7 @@
  */
 
 const WIDTH = 760;
-const LABEL = 190;
+const LABEL = 220;
 const FIGURES = 190;
 const BAR = { height: 20, gap: 12 };
 const TOP = 58;
