@@ -10,6 +10,7 @@ import { effectiveKeyId } from './effective-key.ts';
 import { IDENTITY, type IpcacheEntry, type Peer, type Route } from './ipcache.ts';
 import type { CiliumKey } from './keys.ts';
 import { decryptMark, encryptMark } from './mark.ts';
+import { podMtu } from './mtu.ts';
 import { addressesOf } from './node-ids.ts';
 import { type NodeIds, type NodePlanOptions, planContext, planForNode } from './node-plan.ts';
 import type { CiliumNode } from './nodes.ts';
@@ -26,7 +27,12 @@ export interface AgentPlan {
   readonly sas: readonly SaConfig[];
   /** Absent in native routing. */
   readonly overlay?: OverlayMode;
-  /** ESP from a source that is no known node is looked up all the same. Cilium drops it (197). */
+  /** What Cilium takes off the MTU for the pods, in bytes; absent where nobody says. */
+  readonly mtuReserve?: number;
+  /**
+   * There is no agent: packets are encrypted, and ESP is looked up, whoever sent them. Cilium asks for the source's
+   * identity, and drops ESP from a source that is no known node (197).
+   */
   readonly anySource?: boolean;
 }
 
@@ -67,6 +73,7 @@ export function planAgent(
     ],
     sas,
     ...overlayOf(context),
+    ...reserveOf(local, keys.at(-1), context),
   };
 }
 
@@ -100,6 +107,17 @@ export function entryRoute({ prefix, identity }: IpcacheEntry, peer: Peer): Plan
 export function overlayOf({ mode, version }: PlanContext): Pick<AgentPlan, 'overlay'> {
   if (mode !== 'tunnel') return {};
   return { overlay: isAtLeast(version, 18) ? 'vxlan-in-esp' : 'esp-in-vxlan' };
+}
+
+/** What ESP and the overlay take off the MTU, as Cilium reckons. */
+export function reserveOf(
+  local: CiliumNode,
+  key: CiliumKey | undefined,
+  { mode }: PlanContext,
+): Pick<AgentPlan, 'mtuReserve'> {
+  if (!key) return {};
+  const underlay = ofFamily(local.nodeAddresses, 4) ? 'ipv4' : 'ipv6';
+  return { mtuReserve: -podMtu(0, key, mode === 'tunnel' ? underlay : undefined) };
 }
 
 /**

@@ -25,6 +25,7 @@ import {
   type PlannedRoute,
   peerOf,
   podRoutes,
+  reserveOf,
   selfRoutes,
 } from './agent-plan.ts';
 import { BOOT_ID_LEN } from './derive.ts';
@@ -452,6 +453,7 @@ export class Agent {
       ],
       sas: this.#allSas(),
       ...overlayOf(this.context),
+      ...reserveOf(this.#local, this.rotation.lines(this.rotation.current).at(-1), this.context),
     };
   }
 

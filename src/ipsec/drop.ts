@@ -247,6 +247,20 @@ export const DROPS = [
     rule: 'RFC 4301 §4.4.2; Linux xfrm_state_find',
     look: 'The SA that the policy names does not cover this packet: compare its `sel` with the inner addresses.',
   },
+  {
+    reason: 'invalid-identity',
+    counter: null,
+    elsewhere: 'cilium_drop_count_total reason 171',
+    rule: 'Cilium DROP_INVALID_IDENTITY (171)',
+    look: 'The VNI of an overlay packet says that a host sent it (identity 1): hosts send as remote-node (6).',
+  },
+  {
+    reason: 'bad-vxlan',
+    counter: null,
+    elsewhere: 'rx_errors of the vxlan device',
+    rule: 'RFC 7348 §4.1; Linux vxlan_rcv',
+    look: 'A UDP packet to port 8472 that is no VXLAN, is damaged, or carries no IP packet.',
+  },
 ] as const satisfies readonly DropSpec[];
 
 export type DropReason = (typeof DROPS)[number]['reason'];

@@ -24,7 +24,8 @@ export const DECISIONS = [
     why: 'the destination is not in the cluster: nobody there could decrypt',
   },
   { name: 'to-node', way: 'clear', why: 'the destination is a node itself, not a pod' },
-  { name: 'from-host', way: 'clear', why: 'the source is this node itself, not a pod' },
+  { name: 'from-host', way: 'clear', why: 'the source is a node itself, not a pod' },
+  { name: 'no-source', way: 'clear', why: 'nobody in the cluster is known to have the source address' },
   { name: 'no-key', way: 'clear', why: 'the node of the destination has not published a key' },
   { name: 'drop', way: 'dropped', why: 'see the verdict' },
 ] as const satisfies readonly DecisionSpec[];

@@ -15,6 +15,8 @@
  * {@link Inbound.admit} is steps 1 to 3, {@link Inbound.route} steps 5 to 8.
  * @module
  */
+import type { OverlayMode } from '../cilium/agent-plan.ts';
+import { IDENTITY, identityOf } from '../cilium/ipcache.ts';
 import { dropCode } from '../ipsec/drop.ts';
 import { EspPlace } from '../ipsec/esp-place.ts';
 import { decrementHopLimit } from '../ipsec/hop-limit.ts';
@@ -25,6 +27,7 @@ import { type Batch, PASS } from '../wire/packet.ts';
 import { Reassembler } from '../wire/reassembly.ts';
 import { FLOW_SLOTS, FlowMemo } from './flow-memo.ts';
 import { addressLen, dstAt, ipLength, srcAt } from './ip.ts';
+import { NO_VXLAN, type Overlay } from './overlay.ts';
 import { checkPolicy } from './policy-check.ts';
 import type { RouteTable } from './routes.ts';
 import { TAKEN } from './verdict.ts';
@@ -35,6 +38,8 @@ const HOP_LIMIT = dropCode('hop-limit');
 const NO_ROUTE = dropCode('no-route');
 const NO_POD = dropCode('no-pod');
 const NO_NODE_ID = dropCode('no-node-id');
+const BAD_VXLAN = dropCode('bad-vxlan');
+const INVALID_IDENTITY = dropCode('invalid-identity');
 
 /** What a packet from outside was. */
 export const ARRIVED = {
@@ -53,11 +58,14 @@ export class Inbound {
   readonly arrived: Uint8Array;
   /** The pod here that it goes to; -1 for none. */
   readonly pod: Int32Array;
+  /** The identity of its sender: from the VNI, or else from the ipcache; 0 where nobody knows. */
+  readonly identity: Uint32Array;
   readonly reassembler = new Reassembler();
 
   readonly #routes: RouteTable;
   readonly #spd: Spd;
   readonly #sad: Sad;
+  readonly #overlay: Overlay;
   readonly #place = new EspPlace();
   readonly #takeWhole: (packet: Uint8Array) => void;
   /** The outer flows of this batch, and by slot the marks of their sources. */
@@ -68,8 +76,11 @@ export class Inbound {
   readonly #innerSa: (SecurityAssociation | undefined)[] = new Array(FLOW_SLOTS).fill(undefined);
   readonly #innerMark = new Uint32Array(FLOW_SLOTS);
   readonly #innerPod = new Int32Array(FLOW_SLOTS);
+  readonly #innerIdentity = new Uint32Array(FLOW_SLOTS);
   /** Whether ESP from a source that is no known node goes on to the SAs. */
   anySource = false;
+  /** How the overlay is built; undefined in native routing, where nothing is taken out of VXLAN. */
+  overlayMode: OverlayMode | undefined;
 
   /**
    * @param capacity packets in the largest batch
@@ -79,15 +90,18 @@ export class Inbound {
     routes: RouteTable,
     spd: Spd,
     sad: Sad,
+    overlay: Overlay,
     capacity: number,
     takeWhole: (packet: Uint8Array) => void,
   ) {
     this.#routes = routes;
     this.#spd = spd;
     this.#sad = sad;
+    this.#overlay = overlay;
     this.#takeWhole = takeWhole;
     this.arrived = new Uint8Array(capacity);
     this.pod = new Int32Array(capacity);
+    this.identity = new Uint32Array(capacity);
   }
 
   /**
@@ -100,6 +114,7 @@ export class Inbound {
     this.#outer.clear();
     for (let i = 0; i < batch.count; i++) {
       this.pod[i] = -1;
+      this.identity[i] = 0;
       this.arrived[i] = batch.verdict[i] === PASS ? this.#admit(batch, i, now) : ARRIVED.GONE;
     }
   }
@@ -139,11 +154,50 @@ export class Inbound {
       if (whole) this.#takeWhole(whole);
       return ARRIVED.FRAGMENT;
     }
+    if (this.overlayMode && this.#place.find(slab, at, at + len) === 'other') {
+      const vni = this.#overlay.unwrap(batch, i);
+      if (vni !== NO_VXLAN) return this.#admitInner(batch, i, vni);
+    }
+    return this.#mark(batch, i, family);
+  }
+
+  /** What an overlay packet carried in the clear: a packet for a pod, or ESP (up to 1.17). */
+  #admitInner(batch: Batch, i: number, vni: number): number {
+    if (vni < 0) {
+      batch.verdict[i] = BAD_VXLAN;
+      return ARRIVED.FOR_NODE;
+    }
+    if (vni === IDENTITY.HOST) {
+      batch.verdict[i] = INVALID_IDENTITY;
+      return ARRIVED.CLEAR;
+    }
+    const { slab } = batch;
+    const at = batch.offset[i]!;
+    const len = ipLength(slab, at, batch.length[i]!);
+    if (len === 0) {
+      batch.verdict[i] = INNER_HEADER;
+      return ARRIVED.CLEAR;
+    }
+    batch.length[i] = len;
+    const family = addressLen(slab, at);
+    // What it carries encrypted loses the VNI: its identity is in the ipcache.
+    if (this.#routes.lookup(slab, dstAt(slab, at), family)?.kind === 'self')
+      return this.#mark(batch, i, family, false);
+    batch.verdict[i] = this.#forward(batch, i, undefined);
+    this.identity[i] = vni;
+    return ARRIVED.CLEAR;
+  }
+
+  /** The last of step 3. */
+  #mark(batch: Batch, i: number, family: number, isOuter = true): number {
+    const { slab } = batch;
+    const at = batch.offset[i]!;
+    const len = batch.length[i]!;
     const from = this.#routes.lookup(slab, srcAt(slab, at), family);
     const peer = from?.kind === 'node' && from.peer.nodeId !== 0 ? from.peer : undefined;
     if (peer) {
       batch.mark[i] = peer.decryptMark;
-      this.#outerMark[this.#outer.keep(slab, at)] = peer.decryptMark;
+      if (isOuter && !this.overlayMode) this.#outerMark[this.#outer.keep(slab, at)] = peer.decryptMark;
     } else if (!this.anySource && this.#place.find(slab, at, at + len) === 'esp')
       batch.verdict[i] = NO_NODE_ID;
     return ARRIVED.FOR_NODE;
@@ -174,10 +228,15 @@ export class Inbound {
       if (left) batch.mark[i] = ((batch.mark[i]! & ~left.mask) | left.value) >>> 0;
     }
     const mark = batch.mark[i]!;
+    if (sa && this.overlayMode) {
+      const refused = this.#unwrapDecrypted(batch, i, mark, sa);
+      if (refused !== NO_VXLAN) return refused;
+    }
     const known = sa ? this.#inner.find(slab, at) : -1;
     if (known >= 0 && sa === this.#innerSa[known] && mark === this.#innerMark[known]) {
       if (!decrementHopLimit(slab, at)) return HOP_LIMIT;
       this.pod[i] = this.#innerPod[known]!;
+      this.identity[i] = this.#innerIdentity[known]!;
       return TAKEN;
     }
     // 6.
@@ -189,12 +248,41 @@ export class Inbound {
     // 8.
     if (!decrementHopLimit(slab, at)) return HOP_LIMIT;
     this.pod[i] = route.pod;
+    this.identity[i] = identityOf(this.#routes.lookup(slab, srcAt(slab, at), addressLen(slab, at)));
     if (sa && this.#spd.byAddress('fwd')) {
       const slot = this.#inner.keep(slab, at);
       this.#innerSa[slot] = sa;
       this.#innerMark[slot] = mark;
       this.#innerPod[slot] = route.pod;
+      this.#innerIdentity[slot] = this.identity[i]!;
     }
+    return TAKEN;
+  }
+
+  /**
+   * Takes a decrypted packet for this node out of VXLAN and hands it on: steps 6 to 8, with the policy for the node
+   * itself, since it is the vxlan device that gets it.
+   * @returns the verdict, or {@link NO_VXLAN}
+   */
+  #unwrapDecrypted(batch: Batch, i: number, mark: number, sa: SecurityAssociation): number {
+    const { slab } = batch;
+    const at = batch.offset[i]!;
+    if (this.#routes.lookup(slab, dstAt(slab, at), addressLen(slab, at))?.kind !== 'self') return NO_VXLAN;
+    const refused = checkPolicy(this.#spd, 'in', slab, at, mark, sa);
+    const vni = refused === PASS ? this.#overlay.unwrap(batch, i) : NO_VXLAN;
+    if (refused !== PASS) return refused;
+    if (vni === NO_VXLAN) return NO_ROUTE;
+    if (vni < 0) return BAD_VXLAN;
+    if (vni === IDENTITY.HOST) return INVALID_IDENTITY;
+    const inner = batch.offset[i]!;
+    const len = ipLength(slab, inner, batch.length[i]!);
+    if (len === 0) return INNER_HEADER;
+    batch.length[i] = len;
+    const route = this.#routes.lookup(slab, dstAt(slab, inner), addressLen(slab, inner));
+    if (route?.kind !== 'pod') return NO_POD;
+    if (!decrementHopLimit(slab, inner)) return HOP_LIMIT;
+    this.pod[i] = route.pod;
+    this.identity[i] = vni;
     return TAKEN;
   }
 }

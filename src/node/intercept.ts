@@ -6,6 +6,7 @@
  *  2. whose is the destination?                            a pod here: deliver it
  *  3. the hop limit allows another hop                     else IpInHdrErrors
  *  4. not another node's pod, not from a pod, or no key    leave in the clear, unless strict mode forbids it
+ *     in an overlay from 1.18 on, all to another node's pod goes on, and is asked about as VXLAN
  *  5. the peer has a node id: mark the packet              else Cilium's drop 197
  *  6. a policy has the mark                                else, and where it blocks, XfrmOutPolBlock
  *  7. an SA fits the policy's template                     else XfrmOutNoStates
@@ -14,17 +15,21 @@
  * policy that Cilium installs for it is missing. It never leaves in the clear.
  * @module
  */
-import type { Peer } from '../cilium/ipcache.ts';
+import type { OverlayMode } from '../cilium/agent-plan.ts';
+import { IDENTITY, identityOf, type Peer } from '../cilium/ipcache.ts';
 import { dropCode } from '../ipsec/drop.ts';
 import { decrementHopLimit } from '../ipsec/hop-limit.ts';
 import type { Sad } from '../ipsec/sad.ts';
 import type { Policy, Spd } from '../ipsec/spd.ts';
 import { inPrefix, type Prefix } from '../wire/address.ts';
 import * as ipv4 from '../wire/ipv4.ts';
+import * as ipv6 from '../wire/ipv6.ts';
 import { type Batch, PASS } from '../wire/packet.ts';
+import * as udp from '../wire/udp.ts';
 import { decisionCode, UNDECIDED } from './decisions.ts';
 import { FLOW_SLOTS, FlowMemo } from './flow-memo.ts';
 import { addressLen, dstAt, ipLength, srcAt } from './ip.ts';
+import { type Overlay, WRAP } from './overlay.ts';
 import type { RouteTable } from './routes.ts';
 import { SaChoice } from './sa-choice.ts';
 
@@ -33,6 +38,7 @@ const SAME_NODE = decisionCode('same-node');
 const OFF_CLUSTER = decisionCode('off-cluster');
 const TO_NODE = decisionCode('to-node');
 const FROM_HOST = decisionCode('from-host');
+const NO_SOURCE = decisionCode('no-source');
 const NO_KEY = decisionCode('no-key');
 const DROP = decisionCode('drop');
 
@@ -45,11 +51,18 @@ const NO_NODE_ID = dropCode('no-node-id');
 const POLICY_BLOCK = dropCode('out-policy-block');
 const NO_STATE = dropCode('out-no-state');
 
+/** An IPv6 header with UDP behind it. */
+const OUTER_LEN = ipv6.HEADER_LEN + udp.HEADER_LEN;
+
 export interface InterceptOptions {
   /** Longest packet that leaves in the clear and may not be cut. */
   readonly mtu: number;
   /** Strict mode: what would leave in the clear between two addresses of this range is dropped. */
   readonly strict?: Prefix | undefined;
+  /** In strict mode, whether packets to other nodes themselves pass; in an overlay they always do. */
+  readonly strictAllowsNodes?: boolean | undefined;
+  /** What the overlay is to do with each packet is put here. */
+  readonly overlay: Overlay;
 }
 
 export class Interceptor {
@@ -71,17 +84,36 @@ export class Interceptor {
   /** The flows of this batch that are to be encrypted, and by slot what was found for them. */
   readonly #memo = new FlowMemo();
   readonly #memoMark = new Uint32Array(FLOW_SLOTS);
+  readonly #memoWhen = new Uint8Array(FLOW_SLOTS);
+  readonly #memoVni = new Uint32Array(FLOW_SLOTS);
   readonly #memoSa = new Int32Array(FLOW_SLOTS);
   readonly #memoPeer: (Peer | undefined)[] = new Array(FLOW_SLOTS).fill(undefined);
   readonly #memoPolicy: (Policy | undefined)[] = new Array(FLOW_SLOTS).fill(undefined);
+  readonly #strictAllowsNodes: boolean;
+  readonly #overlay: Overlay;
+  /** How the overlay is built; undefined in native routing. */
+  overlayMode: OverlayMode | undefined;
+  /** Whether packets are encrypted whoever sent them. */
+  anySource = false;
+  /** Longest packet of a pod that fits into the overlay and ESP, as Cilium reckons. */
+  overlayMtu = 0;
+  readonly #outer = new Uint8Array(OUTER_LEN);
 
   /** @param capacity packets in the largest batch */
-  constructor(routes: RouteTable, spd: Spd, sad: Sad, capacity: number, { mtu, strict }: InterceptOptions) {
+  constructor(
+    routes: RouteTable,
+    spd: Spd,
+    sad: Sad,
+    capacity: number,
+    { mtu, strict, strictAllowsNodes = false, overlay }: InterceptOptions,
+  ) {
     this.#routes = routes;
     this.#spd = spd;
     this.#choice = new SaChoice(sad);
     this.mtu = mtu;
     this.#strict = strict;
+    this.#strictAllowsNodes = strictAllowsNodes;
+    this.#overlay = overlay;
     this.decision = new Uint8Array(capacity);
     this.pod = new Int32Array(capacity);
     this.peer = new Array(capacity).fill(undefined);
@@ -101,6 +133,7 @@ export class Interceptor {
       }
       batch.sa[i] = -1;
       batch.mark[i] = 0;
+      this.#overlay.when[i] = WRAP.NONE;
       this.decision[i] = this.#decide(batch, i);
     }
   }
@@ -120,6 +153,10 @@ export class Interceptor {
       this.policy[i] = this.#memoPolicy[known];
       batch.mark[i] = this.#memoMark[known]!;
       batch.sa[i] = this.#memoSa[known]!;
+      this.#overlay.when[i] = this.#memoWhen[known]!;
+      this.#overlay.vni[i] = this.#memoVni[known]!;
+      if (this.#memoWhen[known] !== WRAP.NONE && this.#isTooLong(batch, i, this.#memoPeer[known]))
+        return drop(batch, i, TOO_BIG);
       return ENCRYPT;
     }
     const family = addressLen(slab, at);
@@ -139,19 +176,32 @@ export class Interceptor {
     const { peer } = route;
     this.peer[i] = peer;
     const from = this.#routes.lookup(slab, srcAt(slab, at), family);
-    if (from?.kind === 'self') return this.#leave(batch, i, FROM_HOST);
+    const isPod = from?.kind === 'pod' || from?.kind === 'remote';
+    const mode = peer.tunnel ? this.overlayMode : undefined;
+    if (mode) {
+      // A host's packets bear the identity that hosts have for others.
+      this.#overlay.vni[i] = from?.kind === 'self' ? IDENTITY.REMOTE_NODE : identityOf(from);
+      this.#overlay.when[i] = mode === 'vxlan-in-esp' ? WRAP.INSIDE_ESP : WRAP.OUTSIDE;
+      if (this.#isTooLong(batch, i, peer)) return drop(batch, i, TOO_BIG);
+    }
+    // All that the overlay carries is encrypted when it goes around the packets, not in them.
+    if (mode !== 'vxlan-in-esp' && !isPod && !this.anySource)
+      return this.#leave(batch, i, from ? FROM_HOST : NO_SOURCE);
     if (!peer.encrypts) return this.#leave(batch, i, NO_KEY);
     // 5.
     if (peer.nodeId === 0) return drop(batch, i, NO_NODE_ID);
     const mark = peer.encryptMark;
     batch.mark[i] = mark;
-    // 6.
-    const policy = this.#spd.lookup('out', slab, at, mark);
+    // 6. What is asked about is what will be encrypted.
+    const isWrapped = mode === 'vxlan-in-esp';
+    const header = isWrapped ? this.#outerOf(peer.tunnel!) : slab;
+    const headerAt = isWrapped ? 0 : at;
+    const policy = this.#spd.lookup('out', header, headerAt, mark);
     this.policy[i] = policy;
     const template = policy?.templates[0];
     if (policy?.action !== 'allow' || !template) return drop(batch, i, POLICY_BLOCK);
     // 7.
-    const sa = this.#choice.choose(template, slab, at, mark);
+    const sa = this.#choice.choose(template, header, headerAt, mark);
     if (sa < 0) return drop(batch, i, NO_STATE);
     batch.sa[i] = sa;
     if (this.#spd.byAddress('out')) {
@@ -160,8 +210,34 @@ export class Interceptor {
       this.#memoSa[slot] = sa;
       this.#memoPeer[slot] = peer;
       this.#memoPolicy[slot] = policy;
+      this.#memoWhen[slot] = this.#overlay.when[i]!;
+      this.#memoVni[slot] = this.#overlay.vni[i]!;
     }
     return ENCRYPT;
+  }
+
+  /** Is the packet too long for the overlay? What may be cut is cut outside, if IPv4 carries it. */
+  #isTooLong(batch: Batch, i: number, peer: Peer | undefined): boolean {
+    if (batch.length[i]! <= this.overlayMtu) return false;
+    return peer?.tunnel?.dst.length === ipv6.ADDRESS_LEN || mustNotBeCut(batch.slab, batch.offset[i]!);
+  }
+
+  /** The header of a VXLAN packet between two nodes, as far as policies ask. */
+  #outerOf({ src, dst }: NonNullable<Peer['tunnel']>): Uint8Array {
+    const b = this.#outer;
+    const isV4 = src.length === ipv4.ADDRESS_LEN;
+    b.fill(0);
+    b[0] = isV4 ? 0x45 : 0x60;
+    if (isV4) {
+      ipv4.setTotalLength(b, 0, OUTER_LEN);
+      ipv4.setProtocol(b, 0, udp.PROTOCOL);
+    } else {
+      ipv6.setPayloadLength(b, 0, udp.HEADER_LEN);
+      ipv6.setNextHeader(b, 0, udp.PROTOCOL);
+    }
+    b.set(src, isV4 ? ipv4.SRC_AT : ipv6.SRC_AT);
+    b.set(dst, isV4 ? ipv4.DST_AT : ipv6.DST_AT);
+    return b;
   }
 
   #leave(batch: Batch, i: number, decision: number): number {
@@ -172,7 +248,10 @@ export class Interceptor {
       const family = addressLen(slab, at);
       const isInside =
         inPrefix(strict, slab, srcAt(slab, at), family) && inPrefix(strict, slab, dstAt(slab, at), family);
-      if (isInside && decision !== FROM_HOST) return drop(batch, i, UNENCRYPTED);
+      const isFree =
+        decision === FROM_HOST ||
+        (decision === TO_NODE && (this.#strictAllowsNodes || this.overlayMode !== undefined));
+      if (isInside && !isFree) return drop(batch, i, UNENCRYPTED);
     }
     const isTooBig = batch.length[i]! > this.mtu && mustNotBeCut(batch.slab, batch.offset[i]!);
     return isTooBig ? drop(batch, i, TOO_BIG) : decision;

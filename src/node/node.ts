@@ -31,6 +31,7 @@ import { IcmpAnswers } from './icmp-answers.ts';
 import { ARRIVED, Inbound } from './inbound.ts';
 import { Interceptor } from './intercept.ts';
 import { addressLen, srcAt } from './ip.ts';
+import { Overlay, WRAP } from './overlay.ts';
 import { replaceSas } from './replace-sas.ts';
 import { RouteTable } from './routes.ts';
 import { DirectionCounters, type NodeStats, report } from './stats.ts';
@@ -73,6 +74,8 @@ export interface NodeOptions {
   readonly capacity?: number;
   /** Strict mode: what would leave in the clear between two addresses of this range is dropped. */
   readonly strict?: Prefix;
+  /** In strict mode, whether packets to other nodes themselves pass. */
+  readonly strictAllowsNodes?: boolean;
   readonly observer?: NodeObserver;
 }
 
@@ -83,6 +86,7 @@ export class Node {
   /** Of both directions, as in Linux. */
   readonly sad = new Sad('mark');
   readonly interceptor: Interceptor;
+  readonly overlay: Overlay;
   readonly inbound: Inbound;
   readonly decapsulator: Decapsulator;
 
@@ -93,6 +97,7 @@ export class Node {
   readonly #engine: Engine;
   readonly #random: RandomBytes;
   #pathMtu: number;
+  #reserve = 0;
   #plan: AgentPlan | undefined;
   readonly #encapsulator: Encapsulator;
   readonly #deliverer: Deliverer;
@@ -109,7 +114,18 @@ export class Node {
   #wholeBatch: Batch | undefined;
 
   /** @throws {EsplaneError} when the engine lacks a suite of the plan, or two SAs of it collide */
-  constructor({ name, plan, outside, engine, clock, random, capacity = 256, strict, observer }: NodeOptions) {
+  constructor({
+    name,
+    plan,
+    outside,
+    engine,
+    clock,
+    random,
+    capacity = 256,
+    strict,
+    strictAllowsNodes,
+    observer,
+  }: NodeOptions) {
     this.name = name;
     this.#outside = outside;
     this.#clock = clock;
@@ -118,19 +134,22 @@ export class Node {
     this.#engine = engine;
     this.#random = random;
     this.#pathMtu = outside.mtu;
+    const ids = new Uint8Array(8);
+    random(ids);
+    this.overlay = new Overlay(capacity, u32(ids, 4));
     this.interceptor = new Interceptor(this.routes, this.spd, this.sad, capacity, {
       mtu: outside.mtu,
       strict,
+      strictAllowsNodes,
+      overlay: this.overlay,
     });
-    this.inbound = new Inbound(this.routes, this.spd, this.sad, capacity, (packet) =>
+    this.inbound = new Inbound(this.routes, this.spd, this.sad, this.overlay, capacity, (packet) =>
       this.#whole.push(packet),
     );
     this.#encapsulator = new Encapsulator(this.sad, engine, capacity, random);
     this.decapsulator = new Decapsulator(this.sad, engine, capacity);
     this.#deliverer = new Deliverer(capacity);
-    const id = new Uint8Array(4);
-    random(id);
-    this.#tooBig = new TooBig(outside.mtu, u32(id, 0));
+    this.#tooBig = new TooBig(outside.mtu, u32(ids, 0));
     this.applyPlan(plan);
     outside.receive((batch) => this.fromOutside(batch));
   }
@@ -154,6 +173,11 @@ export class Node {
     const own = plan.routes.flatMap(({ prefix, route }) => (route.kind === 'self' ? [prefix.address] : []));
     this.#icmp.own4 = own.find(({ length }) => length === 4);
     this.#icmp.own6 = own.find(({ length }) => length === 16);
+    this.interceptor.anySource = plan.anySource ?? false;
+    this.inbound.overlayMode = plan.overlay;
+    this.interceptor.overlayMode = plan.overlay;
+    this.#reserve = plan.mtuReserve ?? 0;
+    this.interceptor.overlayMtu = this.#pathMtu - this.#reserve;
     this.#plan = plan;
   }
 
@@ -165,6 +189,7 @@ export class Node {
     this.#pathMtu = Math.max(MIN_MTU, Math.min(mtu, this.#outside.mtu));
     this.#tooBig.mtu = this.#pathMtu;
     this.interceptor.mtu = this.#pathMtu;
+    this.interceptor.overlayMtu = this.#pathMtu - this.#reserve;
     for (const sa of this.sad.sas) if (sa) sa.pathMtu = this.#pathMtu;
   }
 
@@ -215,7 +240,10 @@ export class Node {
     interceptor.run(batch);
     this.#observer?.intercepted?.(this, batch);
     for (let i = 0; i < batch.count; i++) if (pod[i]! >= 0) batch.verdict[i] = TAKEN;
+    const { overlay } = this;
+    if (interceptor.overlayMode) overlay.wrapAll(batch, WRAP.INSIDE_ESP, interceptor.peer);
     this.#encapsulator.run(batch);
+    if (interceptor.overlayMode) overlay.wrapAll(batch, WRAP.OUTSIDE, interceptor.peer);
     this.#observer?.leaving?.(this, batch);
     const local = this.#deliverer.run(batch, pod, this.#pods);
     const cut = this.#outside.cuts ? 0 : this.#tooBig.cut(batch, this.#outside);

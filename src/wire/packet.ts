@@ -32,10 +32,10 @@ export interface BatchOptions {
   readonly shared?: boolean;
 }
 
-/** Outer IPv6 (40), UDP (8), ESP header (8) and the longest IV (16) fit, and VXLAN over all of them (50). */
-export const HEADROOM = 128;
+/** Outer IPv6 (40), UDP (8), ESP header (8) and the longest IV (16) fit, and VXLAN over IPv6 (70) with them. */
+export const HEADROOM = 144;
 /** The longest padding (255), its two trailer bytes and the longest ICV (32) fit. */
-export const TAILROOM = 320;
+export const TAILROOM = 304;
 
 export class Batch {
   readonly capacity: number;

@@ -1,0 +1,198 @@
+/**
+ * Cilium's overlay: pod packets in VXLAN between node addresses, with the sender's identity as VNI.
+ *
+ * ```text
+ *  vxlan-in-esp (from 1.18)   IP nodes │ ESP │ IP nodes │ UDP 8472 │ VXLAN │ Ethernet │ IP pods │ …
+ *  esp-in-vxlan (to 1.17)     IP nodes │ UDP 8472 │ VXLAN │ Ethernet │ IP CiliumInternalIPs │ ESP │ IP pods │ …
+ * ```
+ *
+ * Headers are as Linux's vxlan device makes them for Cilium: TTL 64, no DF, DSCP 0, ECN as RFC 6040 has it, a source
+ * port for each flow, and no UDP checksum over IPv4. Over IPv6 there is one, as RFC 8200 wants.
+ * @module
+ */
+import type { Peer } from '../cilium/ipcache.ts';
+import { dropCode } from '../ipsec/drop.ts';
+import { ecnDecapsulate } from '../ipsec/outer-header.ts';
+import * as checksum from '../wire/checksum.ts';
+import * as esp from '../wire/esp.ts';
+import * as ethernet from '../wire/ethernet.ts';
+import * as ipv4 from '../wire/ipv4.ts';
+import * as ipv6 from '../wire/ipv6.ts';
+import { type Batch, PASS } from '../wire/packet.ts';
+import * as udp from '../wire/udp.ts';
+import * as vxlan from '../wire/vxlan.ts';
+
+/** When a packet gets its VXLAN header. */
+export const WRAP = {
+  /** Never: it does not take the overlay. */
+  NONE: 0,
+  /** Before it is encrypted. */
+  INSIDE_ESP: 1,
+  /** After it was, or without. */
+  OUTSIDE: 2,
+} as const;
+
+/** What {@link Overlay.unwrap} says of a packet that is no VXLAN. */
+export const NO_VXLAN = -1;
+/** And of VXLAN that carries no IP packet, or is damaged. */
+export const BAD_VXLAN = -2;
+
+const PROTO_ERROR = dropCode('out-proto-error');
+const TTL = 64;
+/** Linux's `net.ipv4.ip_local_port_range`. */
+const FIRST_PORT = 32_768;
+const PORTS = 60_999 - FIRST_PORT + 1;
+const ECN_MASK = 3;
+const ECN_CE = 3;
+const ECN_ECT0 = 2;
+/** Everything behind the outer IP header. */
+const BEHIND_IP = udp.HEADER_LEN + vxlan.HEADER_LEN + ethernet.HEADER_LEN;
+
+/** Bytes that VXLAN adds, by the family of what runs between the nodes. */
+export function overlayLength(addressLen: number): number {
+  return (addressLen === ipv4.ADDRESS_LEN ? ipv4.HEADER_LEN : ipv6.HEADER_LEN) + BEHIND_IP;
+}
+
+export class Overlay {
+  /** By index: one of {@link WRAP}, and the VNI. Whoever decides about packets sets them. */
+  readonly when: Uint8Array;
+  readonly vni: Uint32Array;
+  /** Of IPv4 headers: what is cut on the way is put together by it. */
+  #id: number;
+
+  /**
+   * @param capacity packets in the largest batch
+   * @param firstId chosen at random
+   */
+  constructor(capacity: number, firstId: number) {
+    this.when = new Uint8Array(capacity);
+    this.vni = new Uint32Array(capacity);
+    this.#id = firstId & 0xffff;
+  }
+
+  /** Wraps the packets of a batch that have passed and are due now. What has no room is dropped. */
+  wrapAll(batch: Batch, due: number, peers: readonly (Peer | undefined)[]): void {
+    for (let i = 0; i < batch.count; i++) {
+      if (this.when[i] !== due || batch.verdict[i] !== PASS) continue;
+      const tunnel = peers[i]?.tunnel;
+      if (!tunnel || !this.wrap(batch, i, tunnel, this.vni[i]!)) batch.verdict[i] = PROTO_ERROR;
+    }
+  }
+
+  /** Puts packet `i` into VXLAN. Returns false, with nothing changed, when it has no room or gets too long. */
+  wrap(batch: Batch, i: number, { src, dst }: NonNullable<Peer['tunnel']>, vni: number): boolean {
+    const { slab } = batch;
+    const inner = batch.offset[i]!;
+    const isV4 = slab[inner]! >>> 4 === 4;
+    const tos = isV4 ? ipv4.tos(slab, inner) : ipv6.trafficClass(slab, inner);
+    const port = sourcePort(slab, inner, isV4);
+    const added = overlayLength(src.length);
+    const total = batch.length[i]! + added;
+    if (total > 0xffff || !batch.prepend(i, added)) return false;
+    const at = batch.offset[i]!;
+    const ecn = tos & ECN_MASK;
+    const outerTos = ecn === ECN_CE ? ECN_ECT0 : ecn;
+    const udpAt = inner - BEHIND_IP;
+    if (src.length === ipv4.ADDRESS_LEN) {
+      slab.fill(0, at, udpAt);
+      slab[at] = 0x45;
+      ipv4.setTos(slab, at, outerTos);
+      ipv4.setTotalLength(slab, at, total);
+      this.#id = (this.#id + 1) & 0xffff;
+      ipv4.setId(slab, at, this.#id);
+      ipv4.setTtl(slab, at, TTL);
+      ipv4.setProtocol(slab, at, udp.PROTOCOL);
+      for (let k = 0; k < ipv4.ADDRESS_LEN; k++) {
+        slab[at + ipv4.SRC_AT + k] = src[k]!;
+        slab[at + ipv4.DST_AT + k] = dst[k]!;
+      }
+      ipv4.fillChecksum(slab, at);
+    } else {
+      slab.fill(0, at, at + 4);
+      slab[at] = 0x60;
+      ipv6.setTrafficClass(slab, at, outerTos);
+      ipv6.setPayloadLength(slab, at, total - ipv6.HEADER_LEN);
+      ipv6.setNextHeader(slab, at, udp.PROTOCOL);
+      ipv6.setHopLimit(slab, at, TTL);
+      for (let k = 0; k < ipv6.ADDRESS_LEN; k++) {
+        slab[at + ipv6.SRC_AT + k] = src[k]!;
+        slab[at + ipv6.DST_AT + k] = dst[k]!;
+      }
+    }
+    udp.setSrcPort(slab, udpAt, port);
+    udp.setDstPort(slab, udpAt, vxlan.PORT_LINUX);
+    udp.setLength(slab, udpAt, total - (udpAt - at));
+    udp.setChecksum(slab, udpAt, 0);
+    vxlan.put(slab, udpAt + udp.HEADER_LEN, vni);
+    putFrameHeader(slab, inner - ethernet.HEADER_LEN, src, dst, isV4);
+    if (src.length === ipv6.ADDRESS_LEN) checksum.fillTransport(slab, at, udp.PROTOCOL, udpAt, at + total);
+    return true;
+  }
+
+  /**
+   * Takes packet `i` out of VXLAN, if it is in it. It starts at its IP header, which is found whole, and is no
+   * fragment; its length is that of its IP header.
+   * @returns the VNI, {@link NO_VXLAN}, or {@link BAD_VXLAN}; with these two nothing has changed
+   */
+  unwrap(batch: Batch, i: number): number {
+    const { slab } = batch;
+    const at = batch.offset[i]!;
+    const end = at + batch.length[i]!;
+    const isV4 = slab[at]! >>> 4 === 4;
+    // Linux's device sends no extensions, and a node does not look behind those of others.
+    const protocol = isV4 ? ipv4.protocol(slab, at) : ipv6.nextHeader(slab, at);
+    const udpAt = at + (isV4 ? ipv4.headerLen(slab, at) : ipv6.HEADER_LEN);
+    if (protocol !== udp.PROTOCOL || end - udpAt < udp.HEADER_LEN) return NO_VXLAN;
+    if (udp.dstPort(slab, udpAt) !== vxlan.PORT_LINUX) return NO_VXLAN;
+    const udpEnd = udpAt + udp.length(slab, udpAt);
+    if (udpEnd > end) return BAD_VXLAN;
+    if (udp.checksum(slab, udpAt) !== 0 && !checksum.transportOk(slab, at, udp.PROTOCOL, udpAt, udpEnd))
+      return BAD_VXLAN;
+    const vxlanAt = udpAt + udp.HEADER_LEN;
+    if (vxlan.check(slab, vxlanAt, udpEnd)) return BAD_VXLAN;
+    const frameAt = vxlanAt + vxlan.HEADER_LEN;
+    const inner = frameAt + ethernet.HEADER_LEN;
+    if (udpEnd <= inner) return BAD_VXLAN;
+    const version = slab[inner]! >>> 4;
+    const type = ethernet.type(slab, frameAt);
+    const fits = version === 4 ? type === ethernet.TYPE_IPV4 : version === 6 && type === ethernet.TYPE_IPV6;
+    if (!fits || udpEnd - inner < (version === 4 ? ipv4.HEADER_LEN : ipv6.HEADER_LEN)) return BAD_VXLAN;
+    const outerTos = isV4 ? ipv4.tos(slab, at) : ipv6.trafficClass(slab, at);
+    const vni = vxlan.vni(slab, vxlanAt);
+    batch.trimBack(i, end - udpEnd);
+    batch.trimFront(i, inner - at);
+    ecnDecapsulate(slab, outerTos, inner, version === 4 ? 4 : 6);
+    return vni;
+  }
+}
+
+/** The frame's addresses mean nothing to Cilium's programs: each node is known by the last bytes of its IP address. */
+function putFrameHeader(b: Uint8Array, at: number, src: Uint8Array, dst: Uint8Array, isV4: boolean): void {
+  b[at] = 0x02; // locally administered
+  b[at + 1] = 0;
+  b[at + 6] = 0x02;
+  b[at + 7] = 0;
+  for (let k = 0; k < 4; k++) {
+    b[at + 2 + k] = dst[dst.length - 4 + k]!;
+    b[at + 8 + k] = src[src.length - 4 + k]!;
+  }
+  const type = isV4 ? ethernet.TYPE_IPV4 : ethernet.TYPE_IPV6;
+  b[at + 12] = type >>> 8;
+  b[at + 13] = type & 0xff;
+}
+
+/** A port for each flow (RFC 7348 §5), so that routers on the way spread flows and keep each in order. */
+function sourcePort(b: Uint8Array, at: number, isV4: boolean): number {
+  let h = 0x811c_9dc5;
+  const end = at + (isV4 ? ipv4.HEADER_LEN : ipv6.HEADER_LEN);
+  for (let k = at + (isV4 ? ipv4.SRC_AT : ipv6.SRC_AT); k < end; k++) h = Math.imul(h ^ b[k]!, 0x0100_0193);
+  const protocol = isV4 ? ipv4.protocol(b, at) : ipv6.nextHeader(b, at);
+  h = Math.imul(h ^ protocol, 0x0100_0193);
+  // TCP, UDP: the ports. ESP: the SPI. A fragment has none.
+  const hasPorts = protocol === 6 || protocol === udp.PROTOCOL || protocol === esp.PROTOCOL;
+  if (hasPorts && !(isV4 && ipv4.isFragment(b, at))) {
+    const upper = at + (isV4 ? ipv4.headerLen(b, at) : ipv6.HEADER_LEN);
+    for (let k = upper; k < upper + 4; k++) h = Math.imul(h ^ (b[k] ?? 0), 0x0100_0193);
+  }
+  return FIRST_PORT + (((h ^ (h >>> 15)) >>> 0) % PORTS);
+}
