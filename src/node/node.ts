@@ -201,23 +201,25 @@ export class Node {
   /**
    * Adds a pod: what its link brings is intercepted, and what is for its addresses goes there.
    * @param link the node's end of the link to the pod
+   * @param identity what the pod is known by in the overlay
    */
-  addPod(name: string, addresses: readonly Address[], link: Link): void {
-    this.#attach(name, addresses.map(singlePrefix), link, false);
+  addPod(name: string, addresses: readonly Address[], link: Link, identity?: number): void {
+    this.#attach(name, addresses.map(singlePrefix), link, false, identity);
   }
 
   /**
    * Adds a link to many pods at once, such as a TUN device: what is for these prefixes goes there. The host of the node is
    * behind it too.
    */
-  addInside(name: string, prefixes: readonly Prefix[], link: Link): void {
-    this.#attach(name, prefixes, link, true);
+  addInside(name: string, prefixes: readonly Prefix[], link: Link, identity?: number): void {
+    this.#attach(name, prefixes, link, true, identity);
   }
 
-  #attach(name: string, prefixes: readonly Prefix[], link: Link, isHost: boolean): void {
+  #attach(name: string, prefixes: readonly Prefix[], link: Link, isHost: boolean, identity?: number): void {
     const pod = this.#pods.length;
     this.#pods.push({ name, link, isHost, delivered: 0, refused: 0 });
-    for (const prefix of prefixes) this.routes.set(prefix, { kind: 'pod', pod });
+    for (const prefix of prefixes)
+      this.routes.set(prefix, { kind: 'pod', pod, ...(identity !== undefined && { identity }) });
     link.receive((batch) => this.fromPods(batch));
   }
 

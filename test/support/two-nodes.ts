@@ -7,6 +7,7 @@ import { seededBytes } from '../../src/base/rng.ts';
 import { type AgentPlan, planAgent } from '../../src/cilium/agent-plan.ts';
 import type { CiliumKey } from '../../src/cilium/keys.ts';
 import type { CiliumNode } from '../../src/cilium/nodes.ts';
+import type { RoutingMode } from '../../src/cilium/tunnel.ts';
 import type { CiliumVersion } from '../../src/cilium/version.ts';
 import { NodeEngine } from '../../src/crypto/node.ts';
 import type { Link } from '../../src/link/link.ts';
@@ -43,6 +44,10 @@ export interface TwoNodesOptions {
   /** Frames that wait at most on the wire. */
   readonly queue?: number;
   readonly strict?: Prefix;
+  readonly strictAllowsNodes?: boolean;
+  readonly mode?: RoutingMode;
+  /** Of all pods. */
+  readonly identity?: number;
   readonly observer?: NodeObserver;
   /** Changes what the agent of node-1 or node-2 has planned. */
   readonly change?: (plan: AgentPlan, node: 1 | 2) => AgentPlan;
@@ -72,6 +77,9 @@ export function twoNodes({
   mtu = 1500,
   queue,
   strict,
+  strictAllowsNodes,
+  mode = 'native',
+  identity,
   observer,
   change = (plan) => plan,
 }: TwoNodesOptions = {}): TwoNodes {
@@ -89,7 +97,7 @@ export function twoNodes({
     return new Node({
       name: `node-${i + 1}`,
       plan: change(
-        planAgent(nodes[i]!, keys, nodes, ids[i], { mode: 'native', ...(version && { version }) }),
+        planAgent(nodes[i]!, keys, nodes, ids[i], { mode, ...(version && { version }) }),
         i === 0 ? 1 : 2,
       ),
       outside: a,
@@ -97,6 +105,7 @@ export function twoNodes({
       clock,
       random: seededBytes(i + 1),
       ...(strict && { strict }),
+      ...(strictAllowsNodes !== undefined && { strictAllowsNodes }),
       ...(observer && { observer }),
     });
   };
@@ -111,7 +120,7 @@ export function twoNodes({
   const got = {} as Record<PodName, Uint8Array[]>;
   for (const [name, { node, addresses }] of Object.entries(PODS) as [PodName, (typeof PODS)[PodName]][]) {
     const { a, b } = memoryPair(clock, { name, mtu: 9000 });
-    made[node - 1]!.addPod(name, addresses.map(ip), a);
+    made[node - 1]!.addPod(name, addresses.map(ip), a, identity);
     ends[name] = b;
     got[name] = received(b);
   }
