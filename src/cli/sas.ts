@@ -3,19 +3,26 @@
  * @module
  */
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { InputError } from '../base/errors.ts';
+import type { RoutingMode } from '../cilium/tunnel.ts';
 import { writeDsbCsv } from '../inspect/dsb-csv.ts';
 import { writeEspSa } from '../inspect/esp-sa.ts';
 import { saRows, saTable } from '../inspect/sa-table.ts';
 import { writeScapy } from '../inspect/scapy.ts';
-import { writeXfrmState } from '../inspect/xfrm-write.ts';
+import { writeXfrmPolicy, writeXfrmState } from '../inspect/xfrm-write.ts';
 import type { SaConfig } from '../ipsec/sa-config.ts';
 import { Output, say } from './output.ts';
 import { addSaOptions, loadSas, type SaOptions } from './sa-options.ts';
+import { loadNodePlan } from './sas-of-node.ts';
 
 interface SasOptions extends SaOptions {
   readonly format: keyof typeof FORMATS;
   readonly json?: boolean;
   readonly showKeys?: boolean;
+  /** The one node whose agent's SAs are wanted. */
+  readonly node?: string;
+  readonly mode?: RoutingMode;
+  readonly policies?: boolean;
   /** Fields in a line of esp_sa. */
   readonly wireshark?: 8 | 10;
 }
@@ -50,19 +57,34 @@ export function sasCommand(program: Command): void {
       fieldsOf,
     );
   addSaOptions(command)
+    .option('--node <name>', "what this node's agent installs, with marks; its node ids are chosen at random")
+    .addOption(
+      new Option('--mode <mode>', 'with --node: how the cluster routes').choices(['native', 'tunnel', 'eni']),
+    )
+    .option('--policies', 'with --node and --format ip-xfrm: the policies too')
     .addHelpText(
       'after',
       `
 Example:
   esplane sas --keys keys.yaml --nodes nodes.json
   esplane sas --keys keys.yaml --nodes nodes.json --format esp-sa --show-keys > ~/.config/wireshark/esp_sa
+  esplane sas --keys keys.yaml --nodes nodes.json --node node-1 --mode tunnel --format ip-xfrm --policies
   esplane sas --xfrm-state n1.txt --format ip-xfrm --show-keys`,
     )
     .action(sas);
 }
 
 async function sas(options: SasOptions): Promise<void> {
-  const loaded = await loadSas(options);
+  if (options.policies && (options.node === undefined || options.format !== 'ip-xfrm'))
+    throw new InputError(
+      { source: '--policies' },
+      'policies are those of one node, as commands',
+      'Give --node NAME and --format ip-xfrm.',
+    );
+  if (options.mode && options.node === undefined)
+    throw new InputError({ source: '--mode' }, 'a mode is for the plan of one node', 'Give --node NAME.');
+  const planned = options.node === undefined ? undefined : loadNodePlan(options.node, options.mode, options);
+  const loaded = planned ? { warnings: [], all: () => planned.sas } : await loadSas(options);
   for (const warning of loaded.warnings) say(`warning: ${warning}`);
   const format = options.json ? 'json' : options.format;
   const out = new Output();
@@ -72,6 +94,7 @@ async function sas(options: SasOptions): Promise<void> {
       ...(options.wireshark && { fields: options.wireshark }),
     }),
   );
+  if (planned && options.policies) out.write(writeXfrmPolicy(planned.policies));
   await out.flush();
 }
 

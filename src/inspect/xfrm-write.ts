@@ -1,5 +1,5 @@
 /**
- * Writes SAs as `ip xfrm state add` commands, in the words that iproute2 6.1 takes.
+ * Writes SAs and policies as `ip xfrm state add` and `ip xfrm policy add` commands, in the words that iproute2 6.1 takes.
  *
  * `mark`, `output-mark` and the limits have a syntax of their own here, unlike what `ip xfrm state` prints. `dir`,
  * which iproute2 knows only from 6.10, is not written.
@@ -7,6 +7,7 @@
  */
 import type { Suite } from '../crypto/suite.ts';
 import type { Mark, SaConfig } from '../ipsec/sa-config.ts';
+import type { Policy } from '../ipsec/spd.ts';
 import { formatAddress, formatPrefix } from '../wire/address.ts';
 import { keyText, type ShowKeys } from './show-keys.ts';
 
@@ -19,6 +20,34 @@ const LEAST_ESN_WINDOW = 32;
 /** Writes one command a line. With keys hidden `ip` refuses the commands: what stands in a key's place is no number. */
 export function writeXfrmState(sas: readonly SaConfig[], options: ShowKeys): string {
   return sas.map((sa) => `${command(sa, options.showKeys)}\n`).join('');
+}
+
+/**
+ * Writes policies as `ip xfrm policy add` commands, one a line. A template without addresses gets those that stand for
+ * any: there the selector decides the family.
+ */
+export function writeXfrmPolicy(policies: readonly Policy[]): string {
+  return policies.map((policy) => `${policyCommand(policy)}\n`).join('');
+}
+
+function policyCommand({ dir, selector, action, priority, mark, templates }: Policy): string {
+  const words: (string | number)[] = ['ip', 'xfrm', 'policy', 'add'];
+  words.push('src', formatPrefix(selector.src), 'dst', formatPrefix(selector.dst));
+  if (selector.proto !== undefined) words.push('proto', selector.proto);
+  if (selector.sport !== undefined) words.push('sport', selector.sport);
+  if (selector.dport !== undefined) words.push('dport', selector.dport);
+  words.push('dir', dir, ...markWords('mark', mark));
+  if (action === 'block') words.push('action', 'block');
+  words.push('priority', priority);
+  const any = new Uint8Array(selector.dst.address.length);
+  for (const { src = any, dst = any, spi, reqid, mode, level } of templates) {
+    words.push('tmpl', 'src', formatAddress(src), 'dst', formatAddress(dst), 'proto', 'esp');
+    if (spi !== undefined) words.push('spi', hex(spi, 8));
+    if (reqid !== undefined) words.push('reqid', reqid);
+    words.push('mode', mode);
+    if (level === 'use') words.push('level', 'use');
+  }
+  return words.map(quote).join(' ');
 }
 
 function command(sa: SaConfig, showKeys: boolean): string {

@@ -299,11 +299,17 @@ export class Node {
     const answer =
       verdict === HOP_LIMIT
         ? this.#icmp.timeExceeded(slab, at, len, !pod.isHost, now)
-        : this.#icmp.tooBig(slab, at, len, this.sad.sas[batch.sa[i]!], this.#pathMtu, now);
+        : this.#icmp.tooBig(slab, at, len, this.sad.sas[batch.sa[i]!], this.#roomFor(i), now);
     if (!answer) return;
     this.#answer.clear();
     this.#answer.push(answer);
     pod.link.send(this.#answer);
+  }
+
+  /** How long packet `i` could have been without an SA: what the overlay leaves of the path, or all of it. */
+  #roomFor(i: number): number {
+    const { overlayMode, overlayMtu, peer } = this.interceptor;
+    return overlayMode && peer[i]?.tunnel ? overlayMtu : this.#pathMtu;
   }
 
   /**

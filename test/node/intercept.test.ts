@@ -36,6 +36,19 @@ describe('which way a packet of a pod goes', () => {
       {},
     ],
     ['from the node itself', 'from-host', ipv4Packet(100, ends('10.244.1.1', 'b1')), {}],
+    ['from another node', 'from-host', ipv4Packet(100, ends('192.168.7.2', 'b1')), {}],
+    ['from an address that nobody has', 'no-source', ipv4Packet(100, ends('198.51.100.7', 'b1')), {}],
+    [
+      'to a remote pod that the ipcache does not know yet',
+      'off-cluster',
+      toB1(),
+      {
+        change: (plan: AgentPlan) => ({
+          ...plan,
+          routes: plan.routes.filter(({ route }) => route.kind !== 'remote'),
+        }),
+      },
+    ],
     ['to a node without a key', 'no-key', toB1(), { nodes: withoutKey }],
   ] as const)('%s: %s', (_, want, packet, options) => {
     const { decisions, wire, out } = decide(packet, options);

@@ -170,7 +170,7 @@ describe('one node', () => {
   it('counts what met a full queue, outside and at a pod', () => {
     const { node, clock, outside } = lonely(2);
     const atPeer = received(outside);
-    const packets = [...Array(4).fill(ends('a1', 'b1')), ...Array(3).fill(ends('a1', 'a2'))];
+    const packets = [...Array(4).fill(ends('a2', 'b1')), ...Array(3).fill(ends('a1', 'a2'))];
     node.fromPods(batchOf(packets.map((addresses) => ipv4Packet(60, addresses))));
     clock.run();
     expect(atPeer).toHaveLength(2);
@@ -183,7 +183,7 @@ describe('one node', () => {
   it('leaves alone what was dropped before, and does not count it', () => {
     const { node, clock, outside } = lonely(10);
     const atPeer = received(outside);
-    const batch = batchOf([ipv4Packet(60, ends('a1', 'b1')), ipv4Packet(60, ends('a1', 'b1'))]);
+    const batch = batchOf([ipv4Packet(60, ends('a2', 'b1')), ipv4Packet(60, ends('a2', 'b1'))]);
     batch.verdict[0] = 5;
     const before = batch.copy(0);
     node.fromPods(batch);

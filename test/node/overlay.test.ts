@@ -373,18 +373,18 @@ needs([shared('captures')], 'the overlay against a kernel', () => {
 
     // 1. What the kernel put on the wire, fragments too: every inner packet comes out. The capture's VNI is its identity.
     const two = twoNodes(options);
-    two.inject(
-      2,
-      ...frames.filter((bytes) => bytes[0]! >>> 4 === 4 && bytes[15] === 1).map((bytes) => bytes.slice()),
-    );
+    // A packet that xfrm decrypted comes a second time, as tcpdump shows it.
+    const isCarrier = (bytes: Uint8Array) => version === '1.17' || bytes[9] === ESP;
+    const arrived = frames.filter((bytes) => bytes[0]! >>> 4 === 4 && bytes[15] === 1 && isCarrier(bytes));
+    two.inject(2, ...arrived);
     const stats = two.nodes[1].stats().in;
     expect(stats.esp).toBe(toNode2.length);
     const strip = (bytes: Uint8Array) =>
       toHex(bytes[0]! >>> 4 === 4 ? bytes.subarray(12) : bytes.subarray(8));
-    const v4 = want.map(strip);
-    expect(two.got.b1.map(strip)).toEqual(
-      v4.filter((text) => two.got.b1.some((bytes) => strip(bytes) === text)),
-    );
+    const pods = want.filter((bytes) => bytes[0]! >>> 4 === 4 || bytes[24] === 0xfd);
+    const isForPod = (text: string) => two.got.b1.some((bytes) => strip(bytes) === text);
+    expect(two.got.b1.map(strip)).toEqual(pods.map(strip).filter(isForPod));
+    expect(two.got.b1.length).toBe(stats.delivered);
     expect(two.got.b1.length).toBeGreaterThan(20);
 
     // 2. The same inner packets from a pod of ours: the layers and lengths of the kernel's, and all bytes that it does not choose by chance.

@@ -1,0 +1,54 @@
+import { expect, it } from 'vitest';
+import { parseXfrmPolicy } from '../../src/inspect/xfrm-policy.ts';
+import { esplane } from '../support/cli.ts';
+import { CAPTURES, needs, shared } from '../support/needs.ts';
+
+needs([shared('captures')], 'esplane sas --node', () => {
+  const files = (folder: string) => [
+    '--keys',
+    `${CAPTURES}/${folder}/keys`,
+    '--nodes',
+    `${CAPTURES}/${folder}/ciliumnodes.json`,
+  ];
+  const sas = (folder: string, ...more: readonly string[]) =>
+    esplane(['sas', ...files(folder), '--node', 'node-1', '--format', 'ip-xfrm', ...more]);
+
+  it('prints what the agent of one node installs, marks and all', () => {
+    const { code, stdout } = sas('vxlan-in-esp', '--mode', 'tunnel');
+    expect(code).toBe(0);
+    const lines = stdout.trim().split('\n');
+    expect(lines).toHaveLength(8); // two pairs, two families, two directions
+    for (const line of lines)
+      expect(line).toMatch(/ reqid 1 mode tunnel replay-window 1024 flag esn mark 0x/);
+    const out = lines.filter((line) => / output-mark 0xe00 mask 0xffffff00 /.test(line));
+    const into = lines.filter((line) => / output-mark 0xd00 mask 0xffffff00 /.test(line));
+    expect([out.length, into.length]).toEqual([4, 4]);
+    const id = /mark (0x[0-9a-f]+) mask 0xffffff00/.exec(out[0]!)![1]!;
+    expect(Number(id) & 0xffff).toBe(0x7e00);
+    const decrypt = (((Number(id) >>> 16) << 16) | 0xd00) >>> 0;
+    for (const line of into) expect(line).toContain(`mark 0x${decrypt.toString(16)} mask 0xffff0f00`);
+  });
+
+  it('prints the policies that lead to them', () => {
+    const { stdout } = sas('native-v4', '--mode', 'native', '--policies');
+    const policies = stdout.split('\n').filter((line) => line.startsWith('ip xfrm policy add'));
+    expect(policies).toContain(
+      'ip xfrm policy add src 0.0.0.0/0 dst 0.0.0.0/0 dir out mark 0xe00 mask 0xf00 action block priority 100',
+    );
+    expect(policies).toContain(
+      'ip xfrm policy add src 0.0.0.0/0 dst 0.0.0.0/0 dir fwd priority 2975 tmpl src 0.0.0.0 dst 0.0.0.0 proto esp mode tunnel level use',
+    );
+    expect(policies.filter((line) => / dst 10\.244\.2\.0\/24 dir out mark /.test(line))).toHaveLength(1);
+    expect(parseXfrmPolicy(stdout, 'x')).toEqual([]);
+  });
+
+  it.each([
+    ['a node that is not there', ['--node', 'node-9'], /no node is called node-9.*node-1, node-2/],
+    ['policies without a node', ['--policies', '--format', 'ip-xfrm'], /--node NAME/],
+    ['a mode without a node', ['--mode', 'native'], /--node NAME/],
+  ])('refuses %s', (_, options, problem) => {
+    const { code, stderr } = esplane(['sas', ...files('native-v4'), ...options]);
+    expect(code).toBe(2);
+    expect(stderr).toMatch(problem);
+  });
+});
