@@ -2,8 +2,18 @@
  * Bad days of running nodes: floods of every kind from a peer, interfaces that go down and come back or vanish. The
  * node keeps running or stops with one clear line, its counters say what happened, and good traffic passes afterwards.
  */
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -14,6 +24,7 @@ import { NodeProcess } from '../support/node-process.ts';
 
 const PYTHON = '/usr/bin/python3';
 const FLOOD = fileURLToPath(new URL('./flood.py', import.meta.url));
+const PROJECT = fileURLToPath(new URL('../..', import.meta.url));
 const CLUSTER = fileURLToPath(new URL('../../pcaps/linux-6.1/native-v4', import.meta.url));
 /** A node that keeps what a flood brings would be far above this after a second. */
 const MOST_MEMORY_KB = 400_000;
@@ -123,4 +134,79 @@ needs([ADDON, ROOT, program('ip', 'iproute2')], 'bad days', () => {
     expect(first.errors.trim()).toMatch(/^esplane: node-1: receive on packet v 10\.99\.0\.1: ENODEV\. .*$/);
     expect(net.run('a', 'ip', '-o', 'link')).not.toContain('esp0');
   }, 30_000);
+
+  it.each(['raw', 'packet', 'udp'])(
+    'over %s ends with one line when its TUN is deleted under traffic',
+    async (link) => {
+      const [first, second] = await start(link);
+      ping();
+      const pinging = spawn('ip', ['netns', 'exec', net.a, 'ping', '-i', '0.01', '10.244.2.1']);
+      const closed = once(first.process, 'close');
+      net.run('a', 'ip', 'link', 'delete', 'esp0');
+      expect((await closed)[0]).toBe(2);
+      pinging.kill('SIGKILL');
+      expect(first.errors.trim()).toBe(
+        'esplane: node-1: read from esp0: EBADFD. The interface was deleted: start again.',
+      );
+      await second.stop();
+      for (const where of ['a', 'b'] as const)
+        expect(net.run(where, 'ip', '-o', 'link')).not.toContain('esp0');
+    },
+    30_000,
+  );
+
+  describe('what this host does not allow', () => {
+    const CLI = join(PROJECT, 'dist/cli/main.js');
+    /** Runs `esplane node` in namespace a, behind other commands. */
+    function refused(link: string, before: readonly string[], main = CLI): string {
+      writeFileSync(
+        join(folder, 'refused.yaml'),
+        JSON.stringify({
+          name: 'node-1',
+          inside: { device: 'esp0' },
+          outside: { link, address: '10.99.0.1' },
+          keys: join(CLUSTER, 'keys'),
+          nodes: join(folder, 'nodes.json'),
+        }),
+      );
+      const cluster = readFileSync(join(CLUSTER, 'ciliumnodes.json'), 'utf8');
+      writeFileSync(join(folder, 'nodes.json'), cluster.replaceAll('192.168.7.', '10.99.0.'));
+      chmodSync(folder, 0o755);
+      const node = [process.execPath, main, 'node', '--config', join(folder, 'refused.yaml')];
+      const run = spawnSync('ip', ['netns', 'exec', net.a, ...before, ...node], {
+        encoding: 'utf8',
+        timeout: 20_000,
+      });
+      expect(run.status, run.stderr).toBe(2);
+      expect(net.run('a', 'ip', '-o', 'link')).not.toContain('esp0');
+      const line = run.stderr.trim();
+      expect(line.split('\n')).toHaveLength(1);
+      return line;
+    }
+    const AS_NOBODY = ['setpriv', '--reuid=65534', '--clear-groups'];
+
+    it.each([
+      ['raw', /open raw 10\.99\.0\.1: EPERM\. Run as root, or with CAP_NET_RAW\./],
+      ['packet', /open packet v 10\.99\.0\.1: EPERM\. Run as root, or with CAP_NET_RAW\./],
+      ['udp', /make the TUN device esp0: EPERM\. Run as root, or with CAP_NET_ADMIN\./],
+    ])('%s without capabilities', (link, why) => {
+      expect(refused(link, AS_NOBODY)).toMatch(why);
+    });
+
+    it('no TUN device node', () => {
+      const hide = ['unshare', '-m', 'sh', '-c', 'mount -t tmpfs none /dev/net && exec "$@"', 'sh'];
+      expect(refused('udp', hide)).toMatch(/make the TUN device esp0: ENOENT\. .*modprobe tun/);
+    });
+
+    it('no addon', () => {
+      const copy = join(folder, 'without');
+      mkdirSync(copy);
+      cpSync(join(PROJECT, 'dist'), join(copy, 'dist'), { recursive: true });
+      cpSync(join(PROJECT, 'package.json'), join(copy, 'package.json'));
+      symlinkSync(join(PROJECT, 'node_modules'), join(copy, 'node_modules'));
+      expect(refused('raw', [], join(copy, 'dist/cli/main.js'))).toMatch(
+        /the native addon is not there: it was not built\. apt-get install .*npm run build:addon/,
+      );
+    });
+  });
 });

@@ -1,0 +1,151 @@
+/** What the outside links do beside the conformance suite: marks, headers that the kernel makes, waiting for more. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { DeviceLink } from '../../src/link/link.ts';
+import { openPacket } from '../../src/link/packet.ts';
+import { openRaw, type RawOptions } from '../../src/link/raw.ts';
+import { openUdp } from '../../src/link/udp.ts';
+import { parseAddress } from '../../src/wire/address.ts';
+import * as udp from '../../src/wire/udp.ts';
+import { batchOf, received } from '../support/frames.ts';
+import { ADDON, needs, program, ROOT } from '../support/needs.ts';
+import { makeNamespaces, must, type Namespaces, pause } from '../support/netns.ts';
+import { ipv4Packet, ipv6Packet } from '../support/sa.ts';
+
+/** Counts the frames that leave through `v` with mark 7: a classic BPF program asks the kernel for each one's mark. */
+const COUNT_MARKED = `
+import ctypes, socket, struct, sys
+code = b"".join(struct.pack("HBBI", *i) for i in [(0x20, 0, 0, 0xfffff014), (0x15, 0, 1, 7), (6, 0, 0, 0xffff), (6, 0, 0, 0)])
+program = ctypes.create_string_buffer(code)
+s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+s.setsockopt(socket.SOL_SOCKET, 26, struct.pack("HL", 4, ctypes.addressof(program)))
+s.bind(("v", 3))
+print("ready", flush=True)
+sys.stdin.readline()
+s.setblocking(False)
+n = 0
+try:
+    while s.recv(65535): n += 1
+except BlockingIOError:
+    print(n)
+`;
+
+const ADDRESSES = { 4: ['10.99.0.1', '10.99.0.2'], 6: ['fd99::1', 'fd99::2'] } as const;
+
+function espTo(version: 4 | 6, { len = 100, hopLimit = 64, protocol = 50 } = {}): Uint8Array {
+  const [src, dst] = ADDRESSES[version].map((text) => parseAddress(text)!) as [Uint8Array, Uint8Array];
+  const headers = version === 4 ? 20 : 40;
+  const packet =
+    version === 4
+      ? ipv4Packet(len, { src, dst, protocol, id: 0x1234, ttl: hopLimit })
+      : ipv6Packet(len, { src, dst, nextHeader: protocol, trafficClass: 0, flowLabel: 0, hopLimit });
+  if (protocol === 17)
+    udp.emit({ srcPort: 4500, dstPort: 4500, length: len - headers, checksum: 0 }, packet, headers);
+  packet.set([1, 2, 3, 4], headers + (protocol === 17 ? 8 : 0));
+  return packet;
+}
+
+needs([ADDON, ROOT, program('ip', 'iproute2')], 'outside links', () => {
+  let net: Namespaces;
+  const open: DeviceLink[] = [];
+  const keep = <T extends DeviceLink>(link: T): T => {
+    open.push(link);
+    return link;
+  };
+  beforeEach(() => {
+    net = makeNamespaces();
+  });
+  afterEach(() => {
+    for (const link of open.splice(0)) link.close();
+    net.remove();
+  });
+  /** Pumps until nothing came for a while. */
+  const settle = (link: DeviceLink) => {
+    for (let quiet = 0; quiet < 3; quiet++) {
+      while (link.pump() > 0) quiet = 0;
+      pause(2);
+    }
+  };
+
+  describe.each([4, 6] as const)('IPv%i', (version) => {
+    const [here, there] = ADDRESSES[version];
+
+    // Not the packet link: past the queueing discipline nothing here sees a frame, or its mark.
+    it.each([
+      ['raw', openRaw],
+      ['udp', openUdp],
+    ] as const)('%s marks what it sends (SO_MARK), and nothing without one', async (name, make) => {
+      const packet = espTo(version, { protocol: name === 'udp' ? 17 : 50 });
+      const marked = keep(make({ netns: net.a, address: here, mark: 7, segment: false }));
+      const counter = spawn('ip', ['netns', 'exec', net.a, '/usr/bin/python3', '-c', COUNT_MARKED]);
+      const closed = once(counter, 'close');
+      let said = '';
+      counter.stdout.on('data', (bytes) => {
+        said += bytes;
+      });
+      await once(counter.stdout, 'data');
+      expect(marked.send(batchOf([packet, packet, packet]))).toBe(3);
+      marked.close();
+      expect(keep(make({ netns: net.a, address: here })).send(batchOf([packet, packet]))).toBe(2);
+      counter.stdin.write('\n');
+      await closed;
+      expect(said).toBe('ready\n3\n');
+    });
+
+    it('raw lets the kernel make the header when it is told to', () => {
+      const a = keep(openRaw({ netns: net.a, address: here, headerIncluded: false }));
+      const b = keep(openRaw({ netns: net.b, address: there }));
+      const got = received(b);
+      const packet = espTo(version, { hopLimit: 7 });
+      expect(a.send(batchOf([packet, espTo(version, { protocol: 99 }), espTo(version, { len: 1600 })]))).toBe(
+        3,
+      );
+      settle(b);
+      expect(a.stats).toMatchObject({ sent: 1, sentBytes: packet.length, failed: 1, tooBig: 1 });
+      const header = version === 4 ? 20 : 40;
+      expect(got.map((one) => one.subarray(header))).toEqual([packet.subarray(header)]);
+      expect(got[0]!.subarray(header === 20 ? 12 : 8, header)).toEqual(
+        packet.subarray(header === 20 ? 12 : 8, header),
+      );
+      // An IPv6 raw socket does not see the header: what it shows is made anew.
+      if (version === 4) expect([packet[8], got[0]![8]], 'the kernel has its own hop limit').toEqual([7, 64]);
+    });
+  });
+
+  /** Sends `count` packets, and tells how long the reading of them took, ms. */
+  function reading(options: Partial<RawOptions>, ...counts: readonly number[]): number[] {
+    const a = keep(openRaw({ netns: net.a, address: '10.99.0.1' }));
+    const b = keep(openRaw({ netns: net.b, address: '10.99.0.2', ...options }));
+    return counts.map((count) => {
+      a.send(batchOf(Array.from({ length: count }, () => espTo(4))));
+      const started = performance.now();
+      expect(b.pump()).toBe(count);
+      return performance.now() - started;
+    });
+  }
+
+  it('raw waits for more only after dense traffic, with few packets there, and only once', () => {
+    const wait = { coalesceMicros: 200_000 };
+    const [sparse, afterDense, afterSparse] = reading(wait, 8, 1, 1) as [number, number, number];
+    expect(sparse, 'nothing came before').toBeLessThan(150);
+    expect(afterDense).toBeGreaterThanOrEqual(199);
+    expect(afterDense, 'one wait, no second').toBeLessThan(390);
+    expect(afterSparse, 'the call before brought one').toBeLessThan(150);
+    expect(reading(wait, 8, 20)[1], 'many are there').toBeLessThan(150);
+    expect(Math.max(...reading({ coalesceMicros: 0 }, 8, 1)), 'switched off').toBeLessThan(150);
+  });
+
+  it('packet counts what meets a full queue (ENOBUFS), and keeps it for the sender', () => {
+    // Nobody reads this device: the kernel refuses every frame.
+    must('ip', '-n', net.a, 'tuntap', 'add', 'dev', 'full', 'mode', 'tap');
+    must('ip', '-n', net.a, 'addr', 'add', '10.97.0.1/24', 'dev', 'full');
+    must('ip', '-n', net.a, 'link', 'set', 'full', 'up');
+    const neighbour = ['10.97.0.2', 'lladdr', '02:00:00:00:00:01', 'dev', 'full', 'nud', 'permanent'];
+    must('ip', '-n', net.a, 'neigh', 'replace', ...neighbour);
+    const link = keep(openPacket({ netns: net.a, address: '10.97.0.1' }));
+    const packet = ipv4Packet(100, { dst: parseAddress('10.97.0.2')!, protocol: 50 });
+    expect(link.send(batchOf([packet, packet, packet]))).toBe(0);
+    expect(link.stats).toMatchObject({ sent: 0, full: 3, failed: 0 });
+  });
+});
