@@ -84,7 +84,8 @@ function esplaneArgs(folder, engine) {
   return [`${folder}/wire.pcap`, '--xfrm-state', `${folder}/state.txt`, '--crypto', engine];
 }
 
-function tsharkArgs(folder, ...fields) {
+/** What makes tshark check every ICV of the capture in `folder`, and print `fields`. */
+export function tsharkArgs(folder, ...fields) {
   const line = writeEspSa([captureSa()], { showKeys: true }).trim();
   const preferences = [
     'esp.enable_encryption_decode:TRUE',

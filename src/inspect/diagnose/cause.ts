@@ -187,6 +187,7 @@ export class CauseFinder {
     }
     // It has nothing in common with a good packet; but where others of its stream open, the key is right.
     stream.tally(stream.ok > 0 ? 'altered' : 'no-key').add(frame);
+    stream.damaged++;
   }
 
   #altered(

@@ -92,6 +92,8 @@ export class Stream {
   reordered = 0;
   duplicates = 0;
   late = 0;
+  /** Packets that came, but damaged, and whose numbers are therefore not missing. */
+  damaged = 0;
   beyondWindow = 0;
   /** Widest window of an SA that a late packet had. */
   window = 0;
@@ -131,7 +133,7 @@ export class Stream {
 
   /** Numbers between the first and the highest that never came. */
   get missing(): number {
-    if (this.#base >= 0) return Math.max(0, this.#highest.n - this.#base + 1 - this.#arrived);
+    if (this.#base >= 0) return Math.max(0, this.#highest.n - this.#base + 1 - this.#arrived - this.damaged);
     const unread = this.#unread;
     if (!unread || !this.isUnread) return 0;
     return Math.max(0, unread.highest - unread.lowest + 1 - unread.distinct);
