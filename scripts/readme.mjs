@@ -128,6 +128,15 @@ const sections = {
       '…',
       ...err,
     ]),
+  explain: () =>
+    run(
+      ['explain', `${faults}/wire.pcap`, '--frame', '55', '--brief', '--width', '100', ...sources(faults)],
+      (out) => {
+        const esp = out.findIndex((line) => line.includes(' ESP: '));
+        const inner = out.findIndex((line) => line.includes('Decrypted, '));
+        return [...out.slice(0, 2), '…', ...out.slice(esp, inner + 2), '…', ...out.slice(-5)];
+      },
+    ),
   sas: () => run(['sas', ...sources(native)], (out) => out.slice(0, 5)),
   figures,
   demo: () => run(['demo', '--no-write'], (out) => out),

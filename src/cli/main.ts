@@ -14,6 +14,7 @@ const EXIT_INPUT = 2;
 const COMMANDS: Readonly<Record<string, () => Promise<(program: Command) => void>>> = {
   decrypt: async () => (await import('./decrypt.ts')).decryptCommand,
   diagnose: async () => (await import('./diagnose.ts')).diagnoseCommand,
+  explain: async () => (await import('./explain.ts')).explainCommand,
   sas: async () => (await import('./sas.ts')).sasCommand,
   keys: async () => (await import('./keys.ts')).keysCommand,
   run: async () => (await import('./run.ts')).runCommand,

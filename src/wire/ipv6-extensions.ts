@@ -158,7 +158,7 @@ export function isExtension(protocol: number): boolean {
 }
 
 /** Bytes of an extension header; never below 8. */
-function extensionLen(b: Uint8Array, protocol: number, at: number): number {
+export function extensionLen(b: Uint8Array, protocol: number, at: number): number {
   if (protocol === FRAGMENT) return FRAGMENT_LEN;
   // RFC 4302 §2.2: AH counts words of 4 bytes, less two. IPv6 keeps it a multiple of 8 bytes.
   if (protocol === AUTHENTICATION) return Math.max(8, (b[at + 1]! + 2) * 4);

@@ -1,0 +1,270 @@
+/**
+ * The field tree for a terminal: bytes on the left, fields beside them, and what they mean to the right where the
+ * terminal is wide enough, below where it is not.
+ * @module
+ */
+import type { EspSecurity, WindowState } from '../inspect/explain/security.ts';
+import type { Explanation, Field, Packet, Protection } from '../inspect/explain/tree.ts';
+import { linkTypeName } from '../wire/link-type.ts';
+import type { Paint } from './paint.ts';
+
+export interface ExplainTextOptions {
+  /** Columns of the terminal. */
+  readonly width: number;
+  readonly paint: Paint;
+  /** Leave out what fields mean. */
+  readonly brief: boolean;
+}
+
+/** Rows of bytes that a long field gets. */
+const MAX_ROWS = 4;
+/** From here on the meaning has a column of its own. */
+const WIDE = 120;
+const TREE_WIDTH = 46;
+/** Narrower terminals are written to as if they were this wide. */
+const MIN_WIDTH = 60;
+
+/** Letters for people and screens that do not tell colours apart. */
+const MARKS: Readonly<Record<Protection, string>> = {
+  none: ' ',
+  authenticated: 'A',
+  encrypted: 'E',
+  both: 'B',
+  unknown: '?',
+};
+
+const ORIGINS: Readonly<Record<Packet['origin'], string>> = {
+  frame: 'Frame',
+  reassembled: 'Put together from fragments',
+  decrypted: 'Decrypted',
+};
+
+/** Writes everything about a frame. */
+export function explainText(explanation: Explanation, options: ExplainTextOptions): string {
+  return new Printer(options).print(explanation);
+}
+
+/** A line beside the bytes, and how it is to be painted. */
+interface Line {
+  readonly text: string;
+  readonly paint: (text: string) => string;
+}
+
+class Printer {
+  readonly #paint: Paint;
+  readonly #brief: boolean;
+  readonly #perRow: number;
+  readonly #hexWidth: number;
+  readonly #treeWidth: number;
+  /** 0 where the meaning has no column. */
+  readonly #meaningWidth: number;
+  readonly #out: string[] = [];
+
+  constructor({ width, paint, brief }: ExplainTextOptions) {
+    const columns = Math.max(width, MIN_WIDTH);
+    this.#paint = paint;
+    this.#brief = brief;
+    this.#perRow = columns < 80 ? 4 : 8;
+    this.#hexWidth = 6 + this.#perRow * 3;
+    const rest = columns - this.#hexWidth - 3;
+    const isWide = columns >= WIDE && !brief;
+    this.#treeWidth = isWide ? TREE_WIDTH : rest;
+    this.#meaningWidth = isWide ? rest - TREE_WIDTH - 2 : 0;
+  }
+
+  print({ frame, time, linkType, originalLength, packet, stops }: Explanation): string {
+    const { bold, red } = this.#paint;
+    const length = packet.bytes.length / 2;
+    const parts = [
+      frame === null ? 'Packet' : `Frame ${frame}`,
+      ...(time === null ? [] : [time]),
+      originalLength > length ? `${length} of ${originalLength} bytes captured` : `${length} bytes`,
+      linkTypeName(linkType),
+    ];
+    this.#out.push(bold(parts.join(', ')));
+    const marks = (['authenticated', 'encrypted', 'both', 'unknown'] as const).map((protection) =>
+      this.#tint(protection)(
+        `${MARKS[protection]} ${protection === 'unknown' ? 'only the SA knows' : protection}`,
+      ),
+    );
+    this.#out.push(marks.join('  '), '');
+    this.#packet(packet, 0);
+    if (stops.length > 0) {
+      this.#out.push('');
+      for (const { origin, at, id, problem } of stops) {
+        const where = origin === 'frame' ? '' : `${ORIGINS[origin].toLowerCase()}, `;
+        this.#out.push(red(`Reading stopped at ${where}byte ${at} (${id}): ${problem}`));
+      }
+    }
+    return `${this.#out.map((line) => line.trimEnd()).join('\n')}\n`;
+  }
+
+  #packet(packet: Packet, depth: number): void {
+    for (const layer of packet.layers) this.#field(packet, layer, depth);
+  }
+
+  #field(packet: Packet, field: Field, depth: number): void {
+    const { children, inner, security, bits } = field;
+    const indent = '  '.repeat(depth);
+    const isLayer = field.children.length > 0 || depth === 0;
+    const { bold, red, dim } = this.#paint;
+    const title = field.text === '' ? field.label : `${field.label}: ${field.text}`;
+    const lines: Line[] = wrap(indent + title, this.#treeWidth, `${indent}  `).map((text) => ({
+      text,
+      paint: isLayer && !bits ? bold : plain,
+    }));
+    const meaning = field.reference === '' ? field.meaning : `${field.meaning} (${field.reference})`;
+    const beside = this.#meaningWidth > 0 ? wrap(meaning, this.#meaningWidth, '') : [];
+    if (this.#meaningWidth === 0 && !this.#brief) {
+      for (const text of wrap(`${indent}  ${meaning}`, this.#treeWidth, `${indent}  `))
+        lines.push({ text, paint: dim });
+    }
+    if (field.problem !== undefined) {
+      for (const text of wrap(`${indent}  ! ${field.problem}`, this.#treeWidth, `${indent}    `)) {
+        lines.push({ text, paint: red });
+      }
+    }
+    const hex = bits
+      ? [bitText(packet, field)]
+      : children.length > 0
+        ? [offset(field.at)]
+        : this.#rows(packet, field);
+    this.#rowsOf(hex, lines, beside, field.protection);
+    if (security) this.#security(security, depth + 1);
+    for (const child of children) this.#field(packet, child, depth + 1);
+    if (inner) {
+      this.#rowsOf([], [{ text: '', paint: plain }], [], 'none');
+      const heading = `${'  '.repeat(depth + 1)}── ${ORIGINS[inner.origin]}, ${inner.bytes.length / 2} bytes ──`;
+      this.#rowsOf([], [{ text: heading, paint: this.#paint.cyan }], [], 'none');
+      this.#packet(inner, depth + 1);
+    }
+  }
+
+  #rows(packet: Packet, { at, end }: Field): string[] {
+    const rows: string[] = [];
+    for (let from = at; from < end; from += this.#perRow) {
+      if (rows.length === MAX_ROWS) {
+        rows.push(`      … ${end - from} more`);
+        break;
+      }
+      const digits = packet.bytes.slice(2 * from, 2 * Math.min(end, from + this.#perRow));
+      rows.push(`${offset(from)}  ${digits.replace(/..(?=.)/g, '$& ')}`);
+    }
+    return rows;
+  }
+
+  #rowsOf(
+    hex: readonly string[],
+    lines: readonly Line[],
+    beside: readonly string[],
+    protection: Protection,
+  ): void {
+    const tint = this.#tint(protection);
+    const { dim } = this.#paint;
+    for (let i = 0; i < Math.max(hex.length, lines.length, beside.length); i++) {
+      const bytes = hex[i] ?? '';
+      const line = lines[i];
+      const right = beside[i];
+      const mark = i < hex.length ? MARKS[protection] : ' ';
+      const left = `${tint(bytes.padEnd(this.#hexWidth))}${tint(mark)}  `;
+      const text = line?.text ?? '';
+      const middle = line ? line.paint(text) : '';
+      const pad = right === undefined ? '' : ' '.repeat(Math.max(0, this.#treeWidth - text.length) + 2);
+      this.#out.push(`${left}${middle}${pad}${right === undefined ? '' : dim(right)}`);
+    }
+  }
+
+  #security(s: EspSecurity, depth: number): void {
+    const indent = '  '.repeat(depth);
+    const { green, red } = this.#paint;
+    const say = (label: string, text: string, paint: (text: string) => string = plain) => {
+      const width = this.#treeWidth + (this.#meaningWidth > 0 ? this.#meaningWidth + 2 : 0);
+      for (const [i, line] of wrap(text, Math.max(20, width - indent.length - 10), '').entries()) {
+        const head = i === 0 ? label.padEnd(10) : ' '.repeat(10);
+        this.#rowsOf([], [{ text: `${indent}${head}${line}`, paint }], [], 'none');
+      }
+    };
+    if (s.verdict === 'ok') say('verdict', 'opened: the ICV is right, and the packet goes on', green);
+    else if (s.verdict === 'drop') {
+      say('verdict', `dropped: ${s.reason}${s.counter ? `, counted as ${s.counter}` : ''} (${s.rule})`, red);
+      if (s.look) say('', s.look);
+    }
+    say('SA', s.lookup);
+    if (s.sa) {
+      const { suite, icvBits, esn, mode } = s.sa;
+      say('', `${suite}, ICV of ${icvBits} bits, ${mode} mode, ${esn ? 'ESN' : 'no ESN'}`);
+    }
+    if (s.sequence) say('number', `${s.sequence.full}. ${s.sequence.how}`);
+    if (s.window) {
+      const { before, after, how, size } = s.window;
+      say('window', how);
+      if (size > 0) {
+        say('  before', stateText(before, size));
+        say('  after', stateText(after, size));
+      }
+    }
+    if (s.nonce) say('nonce', `salt ${s.nonce.salt} ‖ IV ${s.nonce.iv}`);
+    if (s.aad) say('AAD', s.aad.parts.map(({ label, bytes }) => `${bytes} ${label}`).join(' ‖ '));
+  }
+
+  #tint(protection: Protection): (text: string) => string {
+    const { yellow, cyan, green, red } = this.#paint;
+    switch (protection) {
+      case 'authenticated':
+        return yellow;
+      case 'encrypted':
+        return cyan;
+      case 'both':
+        return green;
+      case 'unknown':
+        return red;
+      default:
+        return plain;
+    }
+  }
+}
+
+function plain(text: string): string {
+  return text;
+}
+
+function stateText({ top, bottom, seen }: WindowState, size: number): string {
+  const last = seen.slice(-6);
+  const runs = `${seen.length > last.length ? '…, ' : ''}${last.join(', ')}`;
+  return top === '0'
+    ? `new, ${size} wide`
+    : `${bottom} to ${top}, ${size} wide; seen: ${runs === '' ? 'none' : runs}`;
+}
+
+function offset(at: number): string {
+  return at.toString(16).padStart(4, '0');
+}
+
+/** `      0100 ....`: the bits of a field among those that it shares its bytes with. */
+function bitText(packet: Packet, { at, end, bits }: Field): string {
+  const [shift, width] = bits!;
+  const total = (end - at) * 8;
+  // A word of 32 bits is too long to be drawn.
+  if (total > 16) return `      bits ${total - shift - width} to ${total - shift - 1}`;
+  const value = Number.parseInt(packet.bytes.slice(2 * at, 2 * end), 16);
+  let text = '';
+  for (let bit = total - 1; bit >= 0; bit--) {
+    text += bit >= shift && bit < shift + width ? (value >>> bit) & 1 : '.';
+    if (bit % 4 === 0 && bit > 0) text += ' ';
+  }
+  return `      ${text}`;
+}
+
+/** Breaks text into lines, at blanks where there are any; lines after the first begin with `indent`. */
+function wrap(text: string, width: number, indent: string): string[] {
+  const lines: string[] = [];
+  let rest = text;
+  while (rest.length > width) {
+    const cut = rest.lastIndexOf(' ', width);
+    const at = cut > indent.length ? cut : width;
+    lines.push(rest.slice(0, at));
+    rest = indent + rest.slice(at).trimStart();
+  }
+  lines.push(rest);
+  return lines;
+}

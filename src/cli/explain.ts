@@ -1,0 +1,197 @@
+/**
+ * `esplane explain`: one packet, byte by byte.
+ * @module
+ */
+import { existsSync } from 'node:fs';
+import { type Command, InvalidArgumentError } from 'commander';
+import { InputError } from '../base/errors.ts';
+import { secureBytes } from '../base/rng.ts';
+import { SECRETS_TYPE_ESP } from '../capture/pcapng.ts';
+import { captureReader } from '../capture/reader.ts';
+import { parseDsbCsv } from '../inspect/dsb-csv.ts';
+import { Explainer, type ExplainOptions, explainBytes, guessLinkType } from '../inspect/explain/explain.ts';
+import type { Explanation } from '../inspect/explain/tree.ts';
+import { parseHexDump } from '../inspect/hex-dump.ts';
+import { joinSources, SaList } from '../inspect/sa-source.ts';
+import * as linkType from '../wire/link-type.ts';
+import { addEngineOption, type EngineName, makeEngine } from './engine.ts';
+import { explainText } from './explain-text.ts';
+import { readChunks, readText, sizeOf } from './files.ts';
+import { grouped, Output, Progress, say } from './output.ts';
+import { paintFor } from './paint.ts';
+import { addSaOptions, loadNamedSas, namesSas, type SaOptions } from './sa-options.ts';
+
+/** Columns where nothing says how wide the terminal is. */
+const USUAL_WIDTH = 100;
+
+const LINK_TYPES: Readonly<Record<string, number>> = {
+  ethernet: linkType.LINK_ETHERNET,
+  ip: linkType.LINK_RAW,
+  sll: linkType.LINK_LINUX_SLL,
+  sll2: linkType.LINK_LINUX_SLL2,
+  null: linkType.LINK_NULL,
+  loop: linkType.LINK_LOOP,
+};
+
+interface ExplainCommandOptions extends SaOptions {
+  readonly frame?: number;
+  readonly linkType?: number;
+  readonly json?: boolean;
+  readonly brief?: boolean;
+  readonly width?: number;
+  readonly showKeys?: boolean;
+  readonly crypto: EngineName;
+}
+
+/** Adds the command. */
+export function explainCommand(program: Command): void {
+  const command = program
+    .command('explain')
+    .description('Explain a packet byte by byte; with SAs, what is inside ESP and what becomes of it.')
+    .argument('<packet>', 'hexadecimal text, - for text on standard input, or a capture with --frame')
+    .option('--frame <number>', 'which frame of the capture, counted from 1 as Wireshark does', positive)
+    .option(
+      '--link-type <type>',
+      'first header of hexadecimal text: ethernet, ip, sll, sll2, null, loop or a LINKTYPE_ number (default: what it looks like)',
+      linkTypeArgument,
+    )
+    .option('--json', 'the tree as one JSON object')
+    .option('--brief', 'leave out what the fields mean')
+    .option('--width <columns>', 'write for a terminal this wide (default: the one at hand)', positive)
+    .option('--show-keys', 'show the salt, which is a part of the key material');
+  addEngineOption(addSaOptions(command))
+    .addHelpText(
+      'after',
+      `
+Examples:
+  esplane explain wire.pcap --frame 55 --keys keys.yaml --nodes nodes.json
+  esplane explain 450000540000400040010000 0af4010a0af40214 …
+  tcpdump -c 1 -xx esp | esplane explain - --xfrm-state n2.txt
+
+Hexadecimal text may be bare digits, or a dump of xxd, hexdump -C, tcpdump -x, -xx, -X, or Wireshark. Of a capture
+every frame before the one asked for goes through the windows too, so that they stand where the receiver's stood.
+
+Exit status: 0 explained, as far as it can be read; 2 unusable input.`,
+    )
+    .action(explain);
+}
+
+async function explain(packet: string, options: ExplainCommandOptions): Promise<void> {
+  const sas = await loadNamedSas(options);
+  for (const warning of sas.warnings) say(`warning: ${warning}`);
+  const base = {
+    source: packet,
+    engine: await makeEngine(options.crypto),
+    random: secureBytes,
+    udpPorts: sas.udpPorts,
+    showKeys: options.showKeys ?? false,
+  };
+  let explanation: Explanation;
+  if (options.frame !== undefined) {
+    if (options.linkType !== undefined) {
+      throw new InputError(
+        { source: '--link-type' },
+        'a capture says it itself',
+        'Leave it out with --frame.',
+      );
+    }
+    const own = new SaList();
+    const source = joinSources([sas.source, own]);
+    explanation = await explainFrame(
+      packet,
+      options.frame,
+      base,
+      (hasOwn) => (namesSas(options) || hasOwn ? source : undefined),
+      own,
+    );
+  } else {
+    const bytes = readPacket(packet);
+    const type = options.linkType ?? guessLinkType(bytes);
+    explanation = explainBytes(bytes, type, { ...base, sas: namesSas(options) ? sas.source : undefined });
+  }
+  const out = new Output();
+  if (options.json) out.write(`${JSON.stringify(explanation, null, 2)}\n`);
+  else {
+    const width = options.width ?? process.stdout.columns ?? USUAL_WIDTH;
+    out.write(
+      explainText(explanation, { width, paint: paintFor(process.stdout), brief: options.brief ?? false }),
+    );
+  }
+  await out.flush();
+}
+
+/** The bytes of an argument, or of standard input. */
+function readPacket(packet: string): Uint8Array {
+  if (packet === '-') return parseHexDump(readText('-'), '-');
+  if (existsSync(packet)) {
+    throw new InputError(
+      { source: packet },
+      'is a file',
+      'Say which of its frames: --frame 1. Text goes to standard input: -.',
+    );
+  }
+  return parseHexDump(packet, 'packet');
+}
+
+/** Reads a capture up to a frame, and explains that one. */
+async function explainFrame(
+  capture: string,
+  frame: number,
+  base: Omit<ExplainOptions, 'sas'>,
+  sasOf: (hasOwn: boolean) => ExplainOptions['sas'],
+  own: SaList,
+): Promise<Explanation> {
+  let explainer: Explainer | undefined;
+  let found: Explanation | undefined;
+  let hasOwn = false;
+  let frames = 0;
+  const reader = captureReader(capture, {
+    frame: (b, at, end, info) => {
+      if (found) return;
+      frames = info.number;
+      explainer ??= new Explainer({ ...base, sas: sasOf(hasOwn) });
+      if (info.number < frame) explainer.pass(b, at, end, info);
+      else found = explainer.explain(b, at, end, info);
+    },
+    secrets: (type, data) => {
+      if (type !== SECRETS_TYPE_ESP) return;
+      own.add(parseDsbCsv(new TextDecoder().decode(data), `${capture} (secrets)`));
+      hasOwn = true;
+    },
+  });
+  const size = sizeOf(capture);
+  const progress = new Progress('explain');
+  let bytes = 0;
+  for await (const chunk of readChunks(capture)) {
+    reader.feed(chunk);
+    bytes += chunk.length;
+    progress.update(`${size ? `${Math.floor((100 * bytes) / size)} %, ` : ''}${grouped(frames)} frames`);
+    if (found) break;
+  }
+  progress.done();
+  if (found) return found;
+  reader.end();
+  throw new InputError(
+    { source: capture },
+    `there is no frame ${frame}: the capture has ${grouped(frames)}`,
+    'Count from 1, as Wireshark and decrypt --json do.',
+  );
+}
+
+function positive(text: string): number {
+  const value = Number(text);
+  if (!/^\d+$/.test(text) || !Number.isSafeInteger(value) || value < 1)
+    throw new InvalidArgumentError('Give a number from 1 up.');
+  return value;
+}
+
+function linkTypeArgument(text: string): number {
+  const known = Object.hasOwn(LINK_TYPES, text) ? LINK_TYPES[text] : undefined;
+  const value = known ?? (/^\d{1,5}$/.test(text) ? Number(text) : Number.NaN);
+  if (!linkType.isKnownLinkType(value)) {
+    throw new InvalidArgumentError(
+      `Give one of ${Object.keys(LINK_TYPES).join(', ')}, or a LINKTYPE_ number.`,
+    );
+  }
+  return value;
+}

@@ -1,0 +1,135 @@
+/**
+ * Reads a packet that somebody pasted: bare hexadecimal digits, or a dump as tools print it.
+ *
+ * ```text
+ * 45000054 0000 40:00 0x40, 0x01                                    digits, however they are set
+ * 00000000: 4500 0054 0000 4000 3f01 22a4 0af4 010a  E..T..@.?."…   xxd
+ *         0x0000:  4500 0054 0000 4000 3f01 22a4 0af4 010a          tcpdump -x, -xx, -X
+ * 00000000  45 00 00 54 00 00 40 00  3f 01 22 a4 0a f4 01 0a  |E…|  hexdump -C
+ * 0000   45 00 00 54 00 00 40 00 3f 01 22 a4 0a f4 01 0a   E..T…    Wireshark, tshark -x
+ * ```
+ *
+ * Lines of a dump begin with an offset, which has to go on from line to line; other lines between them (tcpdump's
+ * headlines, prompts) are passed over.
+ * @module
+ */
+import { InputError } from '../base/errors.ts';
+
+/** A frame is never this long: somebody gave another file. */
+const MAX_BYTES = 0x4_0000;
+/** Bytes in a line of a dump, at most. */
+const MAX_LINE = 64;
+
+const DUMP_LINE = /^\s*(?:0x)?([0-9a-f]{3,8})(?::\s*|\s{2,}|\s(?=[0-9a-f]{2}(?:\s|$)))(.*)$/i;
+
+/**
+ * Reads the bytes of one packet.
+ * @param source where the text comes from, for errors
+ * @throws {InputError} no hexadecimal text, half a byte, a dump with a hole, or more than one packet
+ */
+export function parseHexDump(text: string, source: string): Uint8Array {
+  const lines = text.split(/\r?\n/);
+  const bytes = looksLikeDump(lines) ? readDump(lines, source) : readDigits(lines, source);
+  if (bytes.length === 0) {
+    throw new InputError(
+      { source },
+      'no hexadecimal digits',
+      'Give the bytes of one packet, such as 45000054….',
+    );
+  }
+  return Uint8Array.from(bytes);
+}
+
+/** The first line that could be one of a dump begins at 0, and not with digits that are a packet's. */
+function looksLikeDump(lines: readonly string[]): boolean {
+  const dumped = lines.map((line) => DUMP_LINE.exec(line)).find((match) => match !== null);
+  return dumped !== undefined && Number.parseInt(dumped[1]!, 16) === 0;
+}
+
+function readDump(lines: readonly string[], source: string): number[] {
+  const rows: { offset: number; rest: string; line: number }[] = [];
+  for (const [i, line] of lines.entries()) {
+    const [, offset, rest] = DUMP_LINE.exec(line) ?? [];
+    if (offset !== undefined) rows.push({ offset: Number.parseInt(offset, 16), rest: rest!, line: i + 1 });
+  }
+  const bytes: number[] = [];
+  const perLine = rows[1] === undefined ? MAX_LINE : Math.min(rows[1].offset, MAX_LINE);
+  for (const [i, { offset, rest, line }] of rows.entries()) {
+    const place = { source, line };
+    if (offset === 0 && i > 0) {
+      throw new InputError(place, 'a second packet starts here', 'Give one packet at a time.');
+    }
+    if (offset !== bytes.length) {
+      throw new InputError(
+        place,
+        `the dump goes on at byte ${offset}, but ${bytes.length} have been read`,
+        'Give all lines of the dump, in order.',
+      );
+    }
+    const next = rows[i + 1]?.offset;
+    // Where the next line says how many bytes this one has, text beside them cannot be taken for bytes.
+    const most = next !== undefined && next > offset ? Math.min(next - offset, MAX_LINE) : perLine;
+    bytes.push(...readRow(rest, most, place));
+    if (bytes.length > MAX_BYTES) throw tooLong(source);
+  }
+  return bytes;
+}
+
+/** The bytes at the beginning of what follows an offset. */
+function readRow(rest: string, most: number, place: { source: string; line: number }): number[] {
+  const bytes: number[] = [];
+  let [columns = ''] = rest.split('|');
+  while (bytes.length < most) {
+    const [whole, digits] = /^([0-9a-f]+)(?=\s|$)/i.exec(columns) ?? [];
+    if (whole === undefined) break;
+    if (digits!.length % 2 !== 0) {
+      throw new InputError(place, 'half a byte', 'Give pairs of hexadecimal digits.');
+    }
+    for (let i = 0; i < digits!.length; i += 2) bytes.push(Number.parseInt(digits!.slice(i, i + 2), 16));
+    columns = columns.slice(whole.length);
+    const gap = /^\s*/.exec(columns)![0].length;
+    columns = columns.slice(gap);
+    // Blanks part the bytes from the text beside them, but hexdump has two of them after eight bytes, too.
+    if (gap > 1 && !(gap === 2 && bytes.length === 8 && /^[0-9a-f]{2}(\s|$)/i.test(columns))) break;
+  }
+  return bytes.slice(0, most);
+}
+
+/** Digits with white space, colons, commas, `0x`, `\x` and quotes between them. */
+function readDigits(lines: readonly string[], source: string): number[] {
+  const bytes: number[] = [];
+  let half: number | undefined;
+  for (const [i, line] of lines.entries()) {
+    const place = { source, line: i + 1 };
+    const digits = line.replace(/0x|\\x/gi, '').replace(/[\s:,;"'{}[\]()-]/g, '');
+    const wrong = /[^0-9a-f]/i.exec(digits)?.[0];
+    if (wrong !== undefined) {
+      throw new InputError(
+        place,
+        `${JSON.stringify(wrong)} is no hexadecimal digit`,
+        'Give digits, or a dump of xxd, hexdump -C, tcpdump -x or Wireshark.',
+      );
+    }
+    for (const digit of digits) {
+      const value = Number.parseInt(digit, 16);
+      if (half === undefined) half = value;
+      else {
+        bytes.push(half * 16 + value);
+        half = undefined;
+      }
+    }
+    if (bytes.length > MAX_BYTES) throw tooLong(source);
+  }
+  if (half !== undefined) {
+    throw new InputError(
+      { source },
+      'an odd number of hexadecimal digits',
+      'A digit is missing, or one is too many.',
+    );
+  }
+  return bytes;
+}
+
+function tooLong(source: string): InputError {
+  return new InputError({ source }, `more than ${MAX_BYTES} bytes`, 'Give one packet.');
+}
