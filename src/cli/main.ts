@@ -16,6 +16,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<(program: Command) => void
   diagnose: async () => (await import('./diagnose.ts')).diagnoseCommand,
   explain: async () => (await import('./explain.ts')).explainCommand,
   sas: async () => (await import('./sas.ts')).sasCommand,
+  xfrm: async () => (await import('./xfrm.ts')).xfrmCommand,
   keys: async () => (await import('./keys.ts')).keysCommand,
   run: async () => (await import('./run.ts')).runCommand,
   node: async () => (await import('./node.ts')).nodeCommand,

@@ -1,0 +1,57 @@
+/**
+ * `esplane xfrm`: what `ip xfrm` and `/proc/net/xfrm_stat` print, as JSON, and as commands that set up the same again.
+ * @module
+ */
+import type { Command } from 'commander';
+import { joinXfrm, parseXfrm } from '../inspect/xfrm-json.ts';
+import { writeXfrmPolicy } from '../inspect/xfrm-policy-write.ts';
+import { parseXfrmState } from '../inspect/xfrm-state.ts';
+import { writeXfrmState } from '../inspect/xfrm-write.ts';
+import { readText } from './files.ts';
+import { Output, say } from './output.ts';
+
+interface XfrmOptions {
+  readonly json?: boolean;
+  readonly commands?: boolean;
+  readonly showKeys?: boolean;
+}
+
+/** Adds the command. */
+export function xfrmCommand(program: Command): void {
+  program
+    .command('xfrm')
+    .description(
+      "Read the kernel's IPsec text: ip xfrm state, policy, count, monitor, and /proc/net/xfrm_stat.",
+    )
+    .argument('[files...]', 'texts, each of any kind, or of several; - or none is standard input')
+    .option('--json', 'one JSON object with states, policies, events, counts and stat (the default)')
+    .option('--commands', 'the ip xfrm commands that set up the same states and policies')
+    .option('--show-keys', 'print the keys themselves')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  ip -s xfrm state | esplane xfrm
+  esplane xfrm n1.xfrm_state.txt n1.xfrm_policy.txt n1.xfrm_stat --json
+  ssh node-1 'ip -s xfrm state; ip xfrm policy' | esplane xfrm --commands --show-keys > setup.sh
+
+Exit status: 0 read, 2 unusable input.`,
+    )
+    .action(xfrm);
+}
+
+async function xfrm(files: readonly string[], options: XfrmOptions): Promise<void> {
+  const showKeys = options.showKeys ?? false;
+  const texts = (files.length === 0 ? ['-'] : files).map((file) => ({ file, text: readText(file) }));
+  const parts = texts.map(({ file, text }) => parseXfrm(text, file, showKeys));
+  const out = new Output();
+  if (options.commands) {
+    // States that a command can set up are those that esplane can read as SAs: with keys, and of a suite it knows.
+    const sas = texts.flatMap(({ file, text }, i) =>
+      parts[i]!.states.length > 0 ? parseXfrmState(text, file, (line) => say(`warning: ${line}`)) : [],
+    );
+    out.write(writeXfrmState(sas, { showKeys }));
+    out.write(writeXfrmPolicy(joinXfrm(parts).policies));
+  } else out.write(`${JSON.stringify(joinXfrm(parts), null, 2)}\n`);
+  await out.flush();
+}
