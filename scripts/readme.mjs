@@ -1,5 +1,5 @@
 // Runs the examples of README.md and puts their real output between the marks, and the saved figures of the benchmarks
-// there and into bench/README.md: `node scripts/readme.mjs`.
+// there and into bench/README.md: `node scripts/readme.mjs`, or `node scripts/readme.mjs SECTION…` for some examples.
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { goalsTable } from './goals.mjs';
@@ -9,16 +9,23 @@ const root = new URL('../', import.meta.url);
 const native = 'pcaps/linux-6.1/native-v4';
 const faults = 'pcaps/linux-6.1/faults-esn';
 
-function run(args, lines) {
-  const { stdout, stderr } = spawnSync('node', ['dist/cli/main.js', ...args], {
-    cwd: root,
+const MAIN = new URL('dist/cli/main.js', root).pathname;
+
+function run(args, lines, folder = '') {
+  const { stdout, stderr } = spawnSync('node', [MAIN, ...args], {
+    cwd: new URL(folder, root),
     encoding: 'utf8',
   });
   const text = lines(stdout.trimEnd().split('\n'), stderr.trimEnd().split('\n'));
-  return `    $ npx esplane ${args.join(' ')}\n${text.map((line) => `    ${line}`.trimEnd()).join('\n')}`;
+  const cd = folder === '' ? '' : `    $ cd ${folder}\n`;
+  return `${cd}    $ npx esplane ${args.join(' ')}\n${text.map((line) => `    ${line}`.trimEnd()).join('\n')}`;
 }
 
 const sources = (folder) => ['--keys', `${folder}/keys`, '--nodes', `${folder}/ciliumnodes.json`];
+const staleBootId = [
+  ...['--keys', 'keys', '--nodes', 'nodes.old.json', '--nodes', 'nodes.json'],
+  ...['--xfrm-state', 'stale-boot-id.n2.xfrm_state.txt', '--xfrm-state', 'stale-boot-id.n1.xfrm_state.txt'],
+];
 const ENGINES = ['ipsec-mb', 'openssl', 'node', 'noble'];
 
 /** `bench/results/NAME.json`; of a benchmark that was not saved yet, no rows. */
@@ -128,6 +135,7 @@ const sections = {
       '…',
       ...err,
     ]),
+  diagnose: () => run(['diagnose', 'stale-boot-id.pcap', ...staleBootId], (out) => out, 'pcaps/diagnose/'),
   explain: () =>
     run(
       ['explain', `${faults}/wire.pcap`, '--frame', '55', '--brief', '--width', '100', ...sources(faults)],
@@ -144,9 +152,14 @@ const sections = {
 
 const goals = () => goalsTable(rowsOf).join('\n');
 
-writeFileSync(new URL('bench/results/tunnel.svg', root), tunnelPicture(results('tunnel')));
-fill('README.md', sections);
-fill('bench/README.md', { goals });
+const wanted = process.argv.slice(2);
+if (wanted.length > 0) {
+  fill('README.md', Object.fromEntries(wanted.map((name) => [name, sections[name]])));
+} else {
+  writeFileSync(new URL('bench/results/tunnel.svg', root), tunnelPicture(results('tunnel')));
+  fill('README.md', sections);
+  fill('bench/README.md', { goals });
+}
 
 function fill(name, made) {
   let text = readFileSync(new URL(name, root), 'utf8');

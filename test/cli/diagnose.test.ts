@@ -1,0 +1,91 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it } from 'vitest';
+import type { Diagnosis } from '../../src/inspect/diagnose/finding.ts';
+import { esplane, tempFolder } from '../support/cli.ts';
+
+const HERE = fileURLToPath(new URL('../../pcaps/diagnose/', import.meta.url));
+const CLUSTER = ['--keys', 'keys', '--nodes', 'nodes.old.json', '--nodes', 'nodes.json'];
+const STATES = ['n2', 'n1'].flatMap((node) => ['--xfrm-state', `stale-boot-id.${node}.xfrm_state.txt`]);
+const OLD_BOOT_ID = '11d3f0aa-52c7-4b0e-8e19-c0ffee7c8d21';
+
+const run = (...args: readonly string[]) => esplane(['diagnose', ...args], undefined, HERE);
+
+describe('esplane diagnose', () => {
+  it('prints the contract as one JSON object', () => {
+    const { code, stdout } = run('stale-boot-id.pcap', ...CLUSTER, ...STATES, '--json');
+    expect(code).toBe(0);
+    const { receivers, streams, findings, notes } = JSON.parse(stdout) as Diagnosis;
+    expect(receivers).toEqual([
+      { address: '10.244.2.1', node: 'node-2', counters: { XfrmInStateProtoError: 8 } },
+      { address: '10.244.1.1', node: 'node-1', counters: {} },
+    ]);
+    expect(streams[1]).toEqual({
+      src: '10.244.2.1',
+      dst: '10.244.1.1',
+      spi: 3,
+      packets: 2,
+      ok: 2,
+      seqFirst: '1',
+      seqLast: '2',
+      missing: 0,
+      duplicates: 0,
+      late: 0,
+      reordered: 0,
+      beyondWindow: 0,
+    });
+    expect(findings.map(({ code, severity, frames }) => [code, severity, frames])).toEqual([
+      ['stale-boot-id', 'error', [1, 2, 3, 4, 5, 6, 8, 10]],
+    ]);
+    expect(findings[0]!.summary).toContain(OLD_BOOT_ID);
+    expect(notes).toEqual([]);
+  });
+
+  it('prints a page that names cause, frames and remedy, and never a key', () => {
+    const { code, stdout, stderr } = run('stale-boot-id.pcap', ...CLUSTER, ...STATES);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^stale-boot-id\.pcap: 10 frames, 10 ESP packets in 2 streams, 2 accepted\n/);
+    expect(stdout).toMatch(/error {2}stale-boot-id\n/);
+    expect(stdout).toContain('frames 1, 2, 3, 4, 5, 6, 8, 10');
+    expect(stdout).toContain('node-2 (10.244.2.1)  XfrmInStateProtoError 8');
+    for (const line of stdout.split('\n')) expect(line.length).toBeLessThanOrEqual(101);
+    const key = readFileSync(`${HERE}keys`, 'utf8').split(' ')[2]!;
+    for (const text of [stdout, stderr]) {
+      expect(text).not.toContain(key.slice(0, 8));
+      expect(text).not.toMatch(/[0-9a-f]{32}/);
+    }
+  });
+
+  it('from keys and nodes alone finds the sender that is out of date', () => {
+    const { stdout } = run(
+      'stale-boot-id.pcap',
+      ...['--keys', 'keys', '--nodes', 'nodes.json', '--nodes', 'nodes.old.json', '--json'],
+    );
+    const { findings } = JSON.parse(stdout) as Diagnosis;
+    expect(new Set(findings.map(({ code }) => code))).toEqual(new Set(['stale-boot-id']));
+  });
+
+  it('takes counters of a node by its name, before and after', () => {
+    const folder = tempFolder();
+    const before = readFileSync(`${HERE}stale-boot-id.n2.xfrm_stat`, 'utf8');
+    writeFileSync(`${folder}/after`, before.replace(/(XfrmInStateProtoError\s+)8/, '$117'));
+    const stats = [`node-2=${HERE}stale-boot-id.n2.xfrm_stat`, `node-2=${folder}/after`];
+    const { stdout } = run(
+      'stale-boot-id.pcap',
+      ...[...CLUSTER, ...STATES, '--json', ...stats.flatMap((stat) => ['--xfrm-stat', stat])],
+    );
+    const { findings } = JSON.parse(stdout) as Diagnosis;
+    expect(findings.map(({ code }) => code)).toEqual(['stale-boot-id', 'counters-differ']);
+    expect(findings[1]!.summary).toMatch(/node-2: XfrmInStateProtoError rose by 9 .* explains 8 of it/);
+  });
+
+  it('says what cannot be used', () => {
+    expect(run('stale-boot-id.pcap')).toMatchObject({ code: 2 });
+    expect(run('stale-boot-id.pcap').stderr).toContain('no security associations are given');
+    const bad = run('stale-boot-id.pcap', ...STATES, '--xfrm-stat', 'keys');
+    expect(bad.code).toBe(2);
+    expect(bad.stderr).toBe(
+      'esplane: keys: there is no counter in it. Give the text of `cat /proc/net/xfrm_stat`, as the node prints it.\n',
+    );
+  });
+});
