@@ -6,6 +6,7 @@
  * outer source address. A capture has no marks, so there the source itself decides (RFC 4301 §4.1 allows it).
  * @module
  */
+import { toHex } from '../base/bytes.ts';
 import { EsplaneError } from '../base/errors.ts';
 import { formatAddress, isAny } from '../wire/address.ts';
 import type { SecurityAssociation } from './sa.ts';
@@ -35,6 +36,12 @@ export class Sad {
   /** How many SAs take any source: while there is none, a second look-up is spared. */
   #anySource = 0;
 
+  /** The mark masks in use, and how many SAs have each: a look-up costs a probe for each. */
+  readonly #masks: number[] = [];
+  readonly #maskCounts: number[] = [];
+  /** The same for each destination and SPI: SAs with different masks there may collide without sharing a chain. */
+  readonly #places = new Map<string, Map<number, number>>();
+
   constructor(match: SadMatch) {
     this.match = match;
   }
@@ -50,9 +57,8 @@ export class Sad {
    * @throws {EsplaneError} `ERR_SA_EXISTS` when a packet could belong to this SA and to one that is here
    */
   add(sa: SecurityAssociation): number {
-    for (let i = this.#heads[this.#bucket(sa)]!; i >= 0; i = this.#next[i]!) {
-      const twin = this.sas[i]!;
-      if (!this.#collide(twin, sa)) continue;
+    const twin = this.#findTwin(sa);
+    if (twin) {
       const { src, dst, spi } = sa.config;
       throw new EsplaneError(
         'ERR_SA_EXISTS',
@@ -65,6 +71,7 @@ export class Sad {
     this.#ages[index] = ++this.#added;
     this.version++;
     if (isAny(sa.config.src)) this.#anySource++;
+    this.#countMask(sa, 1);
     if (this.sas.length > this.#heads.length) this.#grow();
     else this.#link(sa, index);
     return index;
@@ -103,6 +110,7 @@ export class Sad {
       this.#next[i] = this.#next[index]!;
     }
     if (isAny(sa.config.src)) this.#anySource--;
+    this.#countMask(sa, -1);
     this.sas[index] = undefined;
     this.#free.push(index);
     this.version++;
@@ -146,11 +154,15 @@ export class Sad {
     const mask = this.#heads.length - 1;
     const key = hash(spi, slab, dstAt, addressLen);
     if (this.match === 'mark') {
-      for (let i = this.#heads[key & mask]!; i >= 0; i = this.#next[i]!) {
-        const config = this.sas[i]!.config;
-        if (config.spi !== spi || !sameBytes(config.dst, slab, dstAt, addressLen)) continue;
-        const want = config.mark;
-        if (!want || ((mark ^ want.value) & want.mask) === 0) return i;
+      // No two fit one mark, so the order of the masks does not matter.
+      for (let k = 0; k < this.#masks.length; k++) {
+        const marked = addMark(key, mark & this.#masks[k]!);
+        for (let i = this.#heads[marked & mask]!; i >= 0; i = this.#next[i]!) {
+          const config = this.sas[i]!.config;
+          if (config.spi !== spi || !sameBytes(config.dst, slab, dstAt, addressLen)) continue;
+          const want = config.mark;
+          if (!want || ((mark ^ want.value) & want.mask) === 0) return i;
+        }
       }
       return -1;
     }
@@ -168,6 +180,40 @@ export class Sad {
     return -1;
   }
 
+  /** An SA that a packet could belong to as well as to this one. */
+  #findTwin(sa: SecurityAssociation): SecurityAssociation | undefined {
+    for (let i = this.#heads[this.#bucket(sa)]!; i >= 0; i = this.#next[i]!) {
+      if (this.#collide(this.sas[i]!, sa)) return this.sas[i]!;
+    }
+    if (this.match === 'source') return undefined;
+    const masks = this.#places.get(placeOf(sa));
+    const own = sa.config.mark?.mask ?? 0;
+    if (!masks || (masks.size === 1 && masks.has(own))) return undefined;
+    return this.sas.find((other) => other && this.#collide(other, sa));
+  }
+
+  #countMask(sa: SecurityAssociation, by: 1 | -1): void {
+    if (this.match === 'source') return;
+    const mask = sa.config.mark?.mask ?? 0;
+    let at = this.#masks.indexOf(mask);
+    if (at < 0) {
+      at = this.#masks.push(mask) - 1;
+      this.#maskCounts.push(0);
+    }
+    this.#maskCounts[at]! += by;
+    if (this.#maskCounts[at] === 0) {
+      this.#masks.splice(at, 1);
+      this.#maskCounts.splice(at, 1);
+    }
+    const place = placeOf(sa);
+    const masks = this.#places.get(place) ?? new Map<number, number>();
+    this.#places.set(place, masks);
+    const count = (masks.get(mask) ?? 0) + by;
+    if (count > 0) masks.set(mask, count);
+    else masks.delete(mask);
+    if (masks.size === 0) this.#places.delete(place);
+  }
+
   #collide(a: SecurityAssociation, b: SecurityAssociation): boolean {
     const x = a.config;
     const y = b.config;
@@ -179,9 +225,13 @@ export class Sad {
   }
 
   #bucket(sa: SecurityAssociation): number {
-    const { spi, src, dst } = sa.config;
+    const { spi, src, dst, mark } = sa.config;
     const key = hash(spi, dst, 0, dst.length);
-    return (this.match === 'mark' ? key : hash(key, src, 0, src.length)) & (this.#heads.length - 1);
+    const full =
+      this.match === 'mark'
+        ? addMark(key, (mark?.value ?? 0) & (mark?.mask ?? 0))
+        : hash(key, src, 0, src.length);
+    return full & (this.#heads.length - 1);
   }
 
   #link(sa: SecurityAssociation, index: number): void {
@@ -206,6 +256,17 @@ const ANY6 = new Uint8Array(16);
 /** 32 bits as a signed integer. */
 function word(b: Uint8Array, at: number): number {
   return (b[at]! << 24) | (b[at + 1]! << 16) | (b[at + 2]! << 8) | b[at + 3]!;
+}
+
+/** Adds what counts of a mark to a hash: with Cilium it tells the peers apart that send to one address. */
+function addMark(key: number, mark: number): number {
+  const h = Math.imul(key ^ mark, 0x85eb_ca6b);
+  return h ^ (h >>> 15);
+}
+
+/** Destination and SPI, as text. */
+function placeOf({ config: { dst, spi } }: SecurityAssociation): string {
+  return `${toHex(dst)}/${spi}`;
 }
 
 /** Spreads SPI and address over 32 bits (FNV-1a over words). */

@@ -11,7 +11,7 @@
  * authentication header.
  * @module
  */
-import { equalBytes, u16 } from '../base/bytes.ts';
+import { toHex, u16 } from '../base/bytes.ts';
 import { type Address, inPrefix, type Prefix } from '../wire/address.ts';
 import * as ipv4 from '../wire/ipv4.ts';
 import * as ipv6 from '../wire/ipv6.ts';
@@ -73,6 +73,12 @@ export class Spd {
     out: undefined,
     fwd: undefined,
   };
+  /** The same policies by what tells them apart. */
+  readonly #names: Readonly<Record<Direction, Map<string, Policy>>> = {
+    in: new Map(),
+    out: new Map(),
+    fwd: new Map(),
+  };
   readonly #byAddress: Record<Direction, boolean> = { in: true, out: true, fwd: true };
   readonly #walk = new Walk();
   /** What was read last of the packet at hand. */
@@ -102,26 +108,33 @@ export class Spd {
    */
   set(policy: Policy): void {
     const list = this.#policies[policy.dir];
+    const name = nameOf(policy);
+    const known = this.#names[policy.dir].get(name);
+    if (known === policy) return;
+    this.#names[policy.dir].set(name, policy);
     this.#index[policy.dir] = undefined;
     if (!isByAddress(policy)) this.#byAddress[policy.dir] = false;
-    const old = list.findIndex((p) => isSame(p, policy));
+    const old = known ? list.indexOf(known) : -1;
     if (old >= 0 && list[old]!.priority === policy.priority) {
       list[old] = policy;
       return;
     }
     if (old >= 0) list.splice(old, 1);
-    const later = list.findIndex((p) => p.priority > policy.priority);
-    list.splice(later < 0 ? list.length : later, 0, policy);
+    let at = list.length;
+    while (at > 0 && list[at - 1]!.priority > policy.priority) at--;
+    list.splice(at, 0, policy);
   }
 
   /** Removes the policy with the same direction, selector and mark; false when there is none. */
   remove(policy: Pick<Policy, 'dir' | 'selector' | 'mark'>): boolean {
     const list = this.#policies[policy.dir];
-    const at = list.findIndex((p) => isSame(p, policy));
-    if (at < 0) return false;
-    list.splice(at, 1);
+    const name = nameOf(policy);
+    const known = this.#names[policy.dir].get(name);
+    if (!known) return false;
+    this.#names[policy.dir].delete(name);
+    list.splice(list.indexOf(known), 1);
     this.#index[policy.dir] = undefined;
-    this.#byAddress[policy.dir] = list.every(isByAddress);
+    if (!isByAddress(known)) this.#byAddress[policy.dir] = list.every(isByAddress);
     return true;
   }
 
@@ -219,18 +232,10 @@ function isByAddress({ selector: { proto, sport, dport } }: Policy): boolean {
 }
 
 /** Linux keeps one policy for each direction, selector and mark. */
-function isSame(a: Policy, b: Pick<Policy, 'selector' | 'mark'>): boolean {
-  return (
-    samePrefix(a.selector.src, b.selector.src) &&
-    samePrefix(a.selector.dst, b.selector.dst) &&
-    a.selector.proto === b.selector.proto &&
-    a.selector.sport === b.selector.sport &&
-    a.selector.dport === b.selector.dport &&
-    (a.mark?.value ?? 0) === (b.mark?.value ?? 0) &&
-    (a.mark?.mask ?? 0) === (b.mark?.mask ?? 0)
-  );
-}
-
-function samePrefix(a: Prefix, b: Prefix): boolean {
-  return a.bits === b.bits && equalBytes(a.address, b.address);
+function nameOf({
+  selector: { src, dst, proto, sport, dport },
+  mark,
+}: Pick<Policy, 'selector' | 'mark'>): string {
+  const ends = `${toHex(src.address)}/${src.bits} ${toHex(dst.address)}/${dst.bits}`;
+  return `${ends} ${proto} ${sport} ${dport} ${mark?.value ?? 0}/${mark?.mask ?? 0}`;
 }

@@ -4,7 +4,7 @@
  * The longest prefix wins. So a node's own addresses, which lie inside its pod range, are told from its pods.
  * @module
  */
-import { equalBytes } from '../base/bytes.ts';
+import { toHex } from '../base/bytes.ts';
 import type { Route } from '../cilium/ipcache.ts';
 import { inPrefix, type Prefix } from '../wire/address.ts';
 
@@ -16,6 +16,8 @@ interface Entry {
 /** Prefixes by hash, one probe for each length in use: a lookup allocates nothing and does not grow with the cluster. */
 export class RouteTable {
   #entries: Entry[] = [];
+  /** Where the entry of a prefix is. */
+  readonly #places = new Map<string, number>();
   /** First entry of each chain, and the next of each entry; -1 ends. */
   #heads = new Int32Array(64).fill(-1);
   #next: number[] = [];
@@ -28,7 +30,7 @@ export class RouteTable {
     const at = this.#find(prefix);
     if (at >= 0) this.#entries[at] = { prefix, route };
     else {
-      this.#entries.push({ prefix, route });
+      this.#places.set(nameOf(prefix), this.#entries.push({ prefix, route }) - 1);
       if (this.#entries.length > this.#heads.length) this.#rebuild(this.#heads.length * 2);
       else this.#link(this.#entries.length - 1);
     }
@@ -38,7 +40,12 @@ export class RouteTable {
   remove(prefix: Prefix): boolean {
     const at = this.#find(prefix);
     if (at < 0) return false;
-    this.#entries.splice(at, 1);
+    const last = this.#entries.pop()!;
+    this.#places.delete(nameOf(prefix));
+    if (at < this.#entries.length) {
+      this.#entries[at] = last;
+      this.#places.set(nameOf(last.prefix), at);
+    }
     this.#rebuild(this.#heads.length);
     return true;
   }
@@ -57,10 +64,8 @@ export class RouteTable {
     return undefined;
   }
 
-  #find({ address, bits }: Prefix): number {
-    return this.#entries.findIndex(
-      ({ prefix }) => prefix.bits === bits && equalBytes(prefix.address, address),
-    );
+  #find(prefix: Prefix): number {
+    return this.#places.get(nameOf(prefix)) ?? -1;
   }
 
   #link(i: number): void {
@@ -81,6 +86,10 @@ export class RouteTable {
     this.#lengths6.length = 0;
     for (let i = 0; i < this.#entries.length; i++) this.#link(i);
   }
+}
+
+function nameOf({ address, bits }: Prefix): string {
+  return `${toHex(address)}/${bits}`;
 }
 
 /** Spreads the first `bits` bits at `at` over 32 (FNV-1a). */

@@ -107,3 +107,40 @@ describe('an SAD that goes by the mark', () => {
     expect(sad.size).toBe(1);
   });
 });
+
+describe('an SAD that goes by marks of several masks', () => {
+  it('answers, and refuses, as one that asks every SA', () => {
+    const next = xorshift32(11);
+    const pick = <T>(list: readonly T[]): T => list[next() % list.length]!;
+    const sad = new Sad('mark');
+    const MASKS = [0xffff0f00, 0xffffff00, 0xf00];
+    const value = () => (((next() % 6) << 16) | pick([0xd00, 0xe00, 0x3e00, 0x4e00])) >>> 0;
+    const fits = (config: SaConfig, mark: number) =>
+      !config.mark || ((mark ^ config.mark.value) & config.mark.mask) === 0;
+    let refused = 0;
+    for (let n = 0; n < 600; n++) {
+      const one = sa({
+        dst: address(pick(['192.0.2.2', '192.0.2.3'])),
+        mark: { value: value(), mask: pick(MASKS) },
+      });
+      const twin = sad.sas.some((other) => {
+        if (other?.config.dst.join() !== one.config.dst.join()) return false;
+        const shared = other.config.mark!.mask & one.config.mark!.mask;
+        return ((other.config.mark!.value ^ one.config.mark!.value) & shared) === 0;
+      });
+      if (twin) {
+        expect(() => sad.add(one)).toThrow(expect.objectContaining({ code: 'ERR_SA_EXISTS' }));
+        refused++;
+        sad.remove(next() % sad.sas.length);
+      } else sad.add(one);
+      const mark = value();
+      const dst = pick(['192.0.2.2', '192.0.2.3']);
+      const want = sad.sas.findIndex(
+        (other) =>
+          other !== undefined && other.config.dst.join() === address(dst).join() && fits(other.config, mark),
+      );
+      expect(find(sad, '192.0.2.1', dst, 3, mark)).toBe(want);
+    }
+    expect(refused).toBeGreaterThan(20);
+  });
+});
