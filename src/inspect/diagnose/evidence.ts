@@ -81,6 +81,9 @@ export class Evidence implements SaSource {
   readonly #options: EvidenceOptions;
   readonly #nodeOf = new Map<string, CiliumNode>();
   readonly #known = new Map<string, Resolution>();
+  /** States by destination and SPI, and by the name of the node that holds them: there may be thousands. */
+  readonly #byEnd = new Map<string, HeldSa[]>();
+  readonly #byHolder = new Map<string, HeldSa[]>();
 
   constructor(options: EvidenceOptions) {
     this.#options = options;
@@ -93,6 +96,15 @@ export class Evidence implements SaSource {
       }
     }
     this.states = (options.states ?? []).flatMap((text) => this.#holders(text));
+    const index = (map: Map<string, HeldSa[]>, key: string, state: HeldSa) => {
+      const same = map.get(key);
+      if (same) same.push(state);
+      else map.set(key, [state]);
+    };
+    for (const state of this.states) {
+      index(this.#byEnd, `${formatAddress(state.sa.dst)} ${state.sa.spi}`, state);
+      if (state.holder !== undefined) index(this.#byHolder, this.nameOf(state.holder), state);
+    }
   }
 
   /** The node that has an address. */
@@ -146,8 +158,8 @@ export class Evidence implements SaSource {
   }
 
   /** States that the kernel of the node at `address` holds. */
-  heldBy(address: string): HeldSa[] {
-    return this.states.filter(({ holder }) => holder !== undefined && this.isSameNode(holder, address));
+  heldBy(address: string): readonly HeldSa[] {
+    return this.#byHolder.get(this.nameOf(address)) ?? [];
   }
 
   #resolve(src: string, dst: string, spi: number): Resolution {
@@ -156,11 +168,12 @@ export class Evidence implements SaSource {
     const fits = ({ sa }: HeldSa) =>
       sa.spi === spi && formatAddress(sa.dst) === dst && (isAny(sa.src) || formatAddress(sa.src) === src);
     const ofReceiver = this.heldBy(dst);
-    const held = ofReceiver.filter(fits);
+    const fitting = (this.#byEnd.get(`${dst} ${spi}`) ?? []).filter(fits);
+    const held = fitting.filter(({ holder }) => holder !== undefined && this.isSameNode(holder, dst));
     const others: NamedSa[] = [];
-    for (const state of this.states) {
+    for (const state of fitting) {
       const { config, holder, file } = state;
-      if (!config || !fits(state) || held.includes(state)) continue;
+      if (!config || held.includes(state)) continue;
       const who = holder === undefined ? file : `the kernel of ${this.nameOf(holder)} (${file})`;
       others.push({ config, who });
     }
@@ -174,7 +187,7 @@ export class Evidence implements SaSource {
     }
     const shown = held.flatMap(({ config }) => (config ? [config] : []));
     const isHidden =
-      held.length > 0 || (ofReceiver.length === 0 && others.length === 0 && this.states.some(fits));
+      held.length > 0 || (ofReceiver.length === 0 && others.length === 0 && fitting.length > 0);
     const atReceiver =
       shown.length > 0 ? 'held' : isHidden ? 'hidden' : ofReceiver.length > 0 ? 'missing' : 'unknown';
     const candidates = distinct(shown.length > 0 ? shown : others.map(({ config }) => config));
