@@ -155,14 +155,69 @@ struct Receiver {
   uint32_t ignored;   // since the last call: keepalives, IKE, what does not fit
   uint32_t bytes;     // put into slots by the last call, headers included
   uint32_t port;      // of the sender
-  uint32_t reserved;
+  uint32_t expected;  // size of the datagrams that came merged last: what comes next is received right into slots
   uint8_t from[16];
 };
 constexpr size_t kScratchHead = 64;
+// The largest run of datagrams.
+constexpr size_t kRoom = 0x10000;
 static_assert(sizeof(Receiver) <= kScratchHead, "room for it");
 
 // Is this UDP payload ESP? Keepalives are one byte of ones, IKE begins with four zero bytes (RFC 3948 §2.2, §2.3).
 bool is_esp(const uint8_t* p, size_t len) { return len >= 8 && load32(p) != 0; }
+
+// Receives one message: `most` slots from `first` on get `r->expected` bytes each, behind the headers that are still to
+// be written; what is longer than all of them goes to `data`. Without an expectation all of it does.
+// Returns what recvmsg returned, and how many bytes lie in slots.
+ssize_t receive(int fd, const Batch& batch, uint32_t first, uint32_t most, uint32_t headroom, Receiver* r, uint8_t* data,
+                size_t room, bool v6, uint32_t* in_slots) {
+  sockaddr_in6 from;
+  alignas(cmsghdr) uint8_t control[128];
+  iovec parts[kMostSegments + 1];
+  uint32_t n_parts = 0;
+  if (r->expected > 0 && headroom + r->expected <= batch.slot()) {
+    for (; n_parts < most && n_parts < kMostSegments; n_parts++)
+      parts[n_parts] = {batch.slab + (first + n_parts) * batch.slot() + headroom, r->expected};
+  }
+  const size_t slots_len = static_cast<size_t>(n_parts) * r->expected;
+  parts[n_parts++] = {data, room};
+  msghdr h;
+  memset(&h, 0, sizeof h);
+  h.msg_name = &from;
+  h.msg_namelen = sizeof from;
+  h.msg_iov = parts;
+  h.msg_iovlen = n_parts;
+  h.msg_control = control;
+  h.msg_controllen = sizeof control;
+  const ssize_t n = recvmsg(fd, &h, 0);
+  if (n < 0) return n;
+  if ((h.msg_flags & MSG_TRUNC) != 0) return 0;
+  *in_slots = static_cast<uint32_t>(static_cast<size_t>(n) < slots_len ? static_cast<size_t>(n) : slots_len);
+  r->size = static_cast<uint32_t>(n);
+  r->tos = 0;
+  for (cmsghdr* c = CMSG_FIRSTHDR(&h); c != nullptr; c = CMSG_NXTHDR(&h, c)) {
+    if (c->cmsg_level == SOL_UDP && c->cmsg_type == UDP_GRO) {
+      int size;
+      memcpy(&size, CMSG_DATA(c), sizeof size);
+      if (size > 0) r->size = static_cast<uint32_t>(size);
+    } else if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_TOS) {
+      r->tos = *CMSG_DATA(c);
+    } else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_TCLASS) {
+      int tclass;
+      memcpy(&tclass, CMSG_DATA(c), sizeof tclass);
+      r->tos = static_cast<uint32_t>(tclass);
+    }
+  }
+  if (v6) {
+    r->port = ntohs(from.sin6_port);
+    memcpy(r->from, &from.sin6_addr, 16);
+  } else {
+    const sockaddr_in* v4 = reinterpret_cast<const sockaddr_in*>(&from);
+    r->port = ntohs(v4->sin_port);
+    memcpy(r->from, &v4->sin_addr, 4);
+  }
+  return n;
+}
 
 // udpReceive(fd, slab, tables, headroom, address, port, scratch): reads until nothing waits or the batch is well
 // filled. `address` and `port` are our own. Returns how many packets are in the batch, or -errno without any.
@@ -178,64 +233,74 @@ napi_value udp_receive(napi_env env, napi_callback_info info) {
   const Bytes scratch = bytes_of(env, argv[6]);
   const bool v6 = address.len == 16;
   const uint32_t head = (v6 ? 40 : 20) + kUdpHeader;
-  if (batch.capacity == 0 || scratch.len < kScratchHead + 0x10000 || headroom < head || (!v6 && address.len != 4))
+  if (batch.capacity == 0 || scratch.len < kScratchHead + 2 * kRoom || headroom < head || (!v6 && address.len != 4))
     return number(env, -EINVAL);
   Receiver* r = reinterpret_cast<Receiver*>(scratch.at);
+  // Left over from the call before, or gathered; and where a message goes that has no slots.
   uint8_t* data = scratch.at + kScratchHead;
-  const size_t room = scratch.len - kScratchHead;
+  uint8_t* tail = data + kRoom;
   const size_t slot = batch.slot();
   r->ignored = r->bytes = 0;
   uint32_t count = 0;
+  const auto in_slot = [&](uint32_t i) { return batch.slab + i * slot + headroom; };
+  // Makes the `n` bytes of ESP that lie in slot `count` a packet.
+  const auto add_packet = [&](uint32_t n) {
+    const size_t at = count * slot + headroom - head;
+    uint8_t* p = batch.slab + at;
+    const uint32_t ip = write_ip(p, v6, r->from, address.at, static_cast<uint8_t>(r->tos), IPPROTO_UDP, 64,
+                                 kUdpHeader + n);
+    store16(p + ip, r->port);
+    store16(p + ip + 2, port);
+    store16(p + ip + 4, kUdpHeader + n);
+    // No checksum: the kernel has looked at it.
+    store16(p + ip + 6, 0);
+    batch.put(count, at, head + n);
+    r->bytes += head + n;
+    count++;
+  };
   const uint32_t enough = batch.capacity >= 64 ? batch.capacity - 47 : batch.capacity;
   while (count < enough) {
     if (r->len == 0) {
-      sockaddr_in6 from;
-      alignas(cmsghdr) uint8_t control[128];
-      iovec part = {data, room};
-      msghdr h;
-      memset(&h, 0, sizeof h);
-      h.msg_name = &from;
-      h.msg_namelen = sizeof from;
-      h.msg_iov = &part;
-      h.msg_iovlen = 1;
-      h.msg_control = control;
-      h.msg_controllen = sizeof control;
-      const ssize_t n = recvmsg(fd, &h, 0);
+      uint32_t in_slots = 0;
+      const uint32_t expected = r->expected;
+      const ssize_t n = receive(fd, batch, count, batch.capacity - count, headroom, r, tail, kRoom, v6, &in_slots);
       if (n < 0) {
         if (errno == EINTR) continue;
         if (is_told_by_icmp(errno)) continue;
         if (count > 0) break;
         return number(env, -errno);
       }
-      if (n == 0 || (h.msg_flags & MSG_TRUNC) != 0) {
+      if (n == 0) {
         r->ignored++;
         continue;
       }
-      r->len = static_cast<uint32_t>(n);
-      r->done = 0;
-      r->size = r->len;
-      r->tos = 0;
-      for (cmsghdr* c = CMSG_FIRSTHDR(&h); c != nullptr; c = CMSG_NXTHDR(&h, c)) {
-        if (c->cmsg_level == SOL_UDP && c->cmsg_type == UDP_GRO) {
-          int size;
-          memcpy(&size, CMSG_DATA(c), sizeof size);
-          if (size > 0) r->size = static_cast<uint32_t>(size);
-        } else if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_TOS) {
-          r->tos = *CMSG_DATA(c);
-        } else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_TCLASS) {
-          int tclass;
-          memcpy(&tclass, CMSG_DATA(c), sizeof tclass);
-          r->tos = static_cast<uint32_t>(tclass);
+      const uint32_t len = static_cast<uint32_t>(n);
+      if (r->size < len) r->expected = r->size;
+      if (in_slots == len && (r->size == expected || len <= expected)) {
+        // As expected: every datagram lies in a slot of its own. What is no ESP is stepped over, so the slots behind
+        // it move up by one.
+        const uint32_t first = count;
+        for (uint32_t done = 0, k = 0; done < len; k++) {
+          const uint32_t size = len - done < r->size ? len - done : r->size;
+          done += size;
+          if (!is_esp(in_slot(first + k), size)) {
+            r->ignored++;
+            continue;
+          }
+          if (first + k != count) memcpy(in_slot(count), in_slot(first + k), size);
+          add_packet(size);
         }
+        continue;
       }
-      if (v6) {
-        r->port = ntohs(from.sin6_port);
-        memcpy(r->from, &from.sin6_addr, 16);
-      } else {
-        const sockaddr_in* v4 = reinterpret_cast<const sockaddr_in*>(&from);
-        r->port = ntohs(v4->sin_port);
-        memcpy(r->from, &v4->sin_addr, 4);
+      // Another size than expected, or more than there are slots: one run of bytes again.
+      for (uint32_t at = 0, k = 0; at < in_slots; k++) {
+        const uint32_t size = in_slots - at < expected ? in_slots - at : expected;
+        memcpy(data + at, in_slot(count + k), size);
+        at += size;
       }
+      memcpy(data + in_slots, tail, len - in_slots);
+      r->len = len;
+      r->done = 0;
     }
     while (r->done < r->len && count < batch.capacity) {
       const uint32_t n = r->len - r->done < r->size ? r->len - r->done : r->size;
@@ -245,19 +310,8 @@ napi_value udp_receive(napi_env env, napi_callback_info info) {
         r->ignored++;
         continue;
       }
-      const size_t at = count * slot + headroom - head;
-      uint8_t* p = batch.slab + at;
-      const uint32_t ip = write_ip(p, v6, r->from, address.at, static_cast<uint8_t>(r->tos), IPPROTO_UDP, 64,
-                                   kUdpHeader + n);
-      store16(p + ip, r->port);
-      store16(p + ip + 2, port);
-      store16(p + ip + 4, kUdpHeader + n);
-      // No checksum: the kernel has looked at it.
-      store16(p + ip + 6, 0);
-      memcpy(p + head, payload, n);
-      batch.put(count, at, head + n);
-      r->bytes += head + n;
-      count++;
+      memcpy(in_slot(count), payload, n);
+      add_packet(n);
     }
     if (r->done < r->len) break;
     r->len = 0;

@@ -51,6 +51,6 @@ export interface SocketFunctions {
 }
 
 export const SENT_WORDS = 6;
-/** The largest run of datagrams, and what the receiver remembers. */
-export const UDP_SCRATCH = 64 + 0x1_0000;
+/** What the receiver remembers, and twice the largest run of datagrams. */
+export const UDP_SCRATCH = 64 + 2 * 0x1_0000;
 export const RAW_STATE = 12;
