@@ -276,7 +276,7 @@ napi_value udp_receive(napi_env env, napi_callback_info info) {
       }
       const uint32_t len = static_cast<uint32_t>(n);
       if (r->size < len) r->expected = r->size;
-      if (in_slots == len && (r->size == expected || len <= expected)) {
+      if (in_slots == len && (r->size == expected || (r->size == len && len <= expected))) {
         // As expected: every datagram lies in a slot of its own. What is no ESP is stepped over, so the slots behind
         // it move up by one.
         const uint32_t first = count;
