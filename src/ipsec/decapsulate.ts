@@ -133,7 +133,8 @@ export class Decapsulator {
       return;
     }
     // 2.
-    const index = this.#sad.lookup(slab, place.srcAt, place.dstAt, place.addressLen, spi, batch.mark[i]!);
+    const mark = cells[2 * capacity + i]!;
+    const index = this.#sad.lookup(slab, place.srcAt, place.dstAt, place.addressLen, spi, mark);
     cells[3 * capacity + i] = index;
     const sa = index < 0 ? undefined : this.#sad.sas[index];
     if (!sa || sa.gone) {

@@ -8,10 +8,8 @@
 import type { Lifetime } from './sa-config.ts';
 
 export class LifetimeCounter {
-  /** Packets carried. */
-  packets: number;
-  /** Bytes carried: of inner packets, without trailer and outer header. */
-  bytes: number;
+  /** Packets, bytes. A typed array: a number field would be a new object for every packet beyond 2^31 bytes. */
+  readonly #carried = new Float64Array(2);
   /** Becomes true once, at the first soft limit that is reached: time for a new key. Whoever acts on it clears it. */
   softEvent = false;
   /** Is there a hard limit: can the answer of {@link expired} ever become true? */
@@ -26,14 +24,24 @@ export class LifetimeCounter {
 
   /** @param carried what counts already: new limits for an SA that goes on (Linux xfrm_state_update) */
   constructor(limits: Lifetime, carried?: Readonly<Pick<LifetimeCounter, 'packets' | 'bytes'>>) {
-    this.packets = carried?.packets ?? 0;
-    this.bytes = carried?.bytes ?? 0;
+    this.#carried[0] = carried?.packets ?? 0;
+    this.#carried[1] = carried?.bytes ?? 0;
     this.#softPackets = limits.softPackets ?? Number.POSITIVE_INFINITY;
     this.#softBytes = limits.softBytes ?? Number.POSITIVE_INFINITY;
     this.#hardPackets = limits.hardPackets ?? Number.POSITIVE_INFINITY;
     this.#hardBytes = limits.hardBytes ?? Number.POSITIVE_INFINITY;
     this.limited = limits.hardPackets !== undefined || limits.hardBytes !== undefined;
     this.watched = this.limited || limits.softPackets !== undefined || limits.softBytes !== undefined;
+  }
+
+  /** Packets carried. */
+  get packets(): number {
+    return this.#carried[0]!;
+  }
+
+  /** Bytes carried: of inner packets, without trailer and outer header. */
+  get bytes(): number {
+    return this.#carried[1]!;
   }
 
   /** Was a soft limit reached? Linux then prefers any other SA that fits (`km.dying`). */
@@ -53,7 +61,8 @@ export class LifetimeCounter {
 
   /** Counts a packet that the SA carried. */
   count(bytes: number): void {
-    this.packets++;
-    this.bytes += bytes;
+    const carried = this.#carried;
+    carried[0] = carried[0]! + 1;
+    carried[1] = carried[1]! + bytes;
   }
 }

@@ -334,25 +334,31 @@ export class Node {
   #countOut(batch: Batch, decision: Uint8Array, local: number, sent: number): void {
     const out = this.#out;
     const { pod } = this.interceptor;
+    // Counted here first: a number field that has grown beyond 2^31 would be a new object for every packet.
+    let packets = 0;
     let toPods = 0;
+    let refused = 0;
+    let esp = 0;
     // A link takes the first packets and not the last.
     let left = sent;
     for (let i = 0; i < batch.count; i++) {
       const decided = decision[i]!;
       if (decided === UNDECIDED) continue;
-      out.packets++;
+      packets++;
       this.#decisions[decided]!++;
       if (out.countDrop(batch, i)) {
         this.#answerPod(batch, i);
         continue;
       }
       if (pod[i]! >= 0) toPods++;
-      else if (left-- <= 0) out.refused++;
-      else if (batch.sa[i]! >= 0) out.esp++;
+      else if (left-- <= 0) refused++;
+      else if (batch.sa[i]! >= 0) esp++;
       else out.clear++;
     }
+    out.packets += packets;
+    out.esp += esp;
     out.local += local;
-    out.refused += toPods - local;
+    out.refused += refused + toPods - local;
   }
 
   /** What {@link fromOutside} does with a batch that has been admitted. Returns how many frames it held. */
@@ -368,21 +374,25 @@ export class Node {
     const into = this.#in;
     let frames = 0;
     let toPods = 0;
+    let esp = 0;
+    let decrypted = 0;
     for (let i = 0; i < batch.count; i++) {
       const kind = arrived[i]!;
       if (kind === ARRIVED.GONE) continue;
       frames++;
       if (kind === ARRIVED.FRAGMENT) into.fragments++;
       if (kind === ARRIVED.CLEAR) into.clear++;
-      if (decapsulator.isEsp[i] !== 0) into.esp++;
+      if (decapsulator.isEsp[i] !== 0) esp++;
       if (into.countDrop(batch, i)) {
         this.#answerOutside(batch, i);
         continue;
       }
       if (pod[i]! < 0) continue;
       toPods++;
-      if (kind === ARRIVED.FOR_NODE) into.decrypted++;
+      if (kind === ARRIVED.FOR_NODE) decrypted++;
     }
+    into.esp += esp;
+    into.decrypted += decrypted;
     into.delivered += delivered;
     into.refused += toPods - delivered;
     return frames;
