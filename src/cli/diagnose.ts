@@ -81,11 +81,13 @@ async function diagnose(capture: string, options: DiagnoseOptions): Promise<void
     udpPorts,
     stats,
   });
+  const { totals } = diagnoser.decryptor;
   let hasSas = namesSas(options);
   const reader = captureReader(capture, {
     frame: (b, at, end, info) => {
-      if (!hasSas) throw noSas();
       diagnoser.frame(b, at, end, info);
+      // Frames without ESP may come before the capture's own secrets.
+      if (!hasSas && totals.esp > 0) throw noSas();
     },
     secrets: (type, data) => {
       if (type !== SECRETS_TYPE_ESP) return;
@@ -95,7 +97,6 @@ async function diagnose(capture: string, options: DiagnoseOptions): Promise<void
   });
   const size = sizeOf(capture);
   const progress = new Progress('diagnose');
-  const { totals } = diagnoser.decryptor;
   let bytes = 0;
   let interrupted = false;
   process.once('SIGINT', () => {

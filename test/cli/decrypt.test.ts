@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { toHex } from '../../src/base/bytes.ts';
 import { PcapWriter } from '../../src/capture/pcap-writer.ts';
@@ -31,6 +31,28 @@ const NODE_LIST = {
     },
   })),
 };
+
+interface Frames {
+  readonly frames: string[];
+  /** Number of the frame, and the comment on it. */
+  readonly comments: [number, string][];
+  readonly secrets: string[];
+}
+
+function readFrames(file: string): Frames {
+  const read: Frames = { frames: [], comments: [], secrets: [] };
+  const reader = captureReader(file, {
+    frame: (b, at, end) => read.frames.push(toHex(b, at, end)),
+    comment: (text) => read.comments.push([read.frames.length + 1, text]),
+    secrets: (type, data) => {
+      expect(type).toBe(SECRETS_TYPE_ESP);
+      read.secrets.push(new TextDecoder().decode(data));
+    },
+  });
+  reader.feed(readFileSync(file));
+  reader.end();
+  return read;
+}
 
 needs([shared('captures')], 'esplane decrypt', () => {
   const folder = tempFolder();
@@ -110,6 +132,66 @@ needs([shared('captures')], 'esplane decrypt', () => {
       .split('\n')
       .map((line) => JSON.parse(line) as Line);
     expect(lines.map(fixedFields)).toEqual(readLines(`${NATIVE}/expected.jsonl`));
+  });
+
+  it('--wire writes the frames as they came, dropped ones with the reason, and no keys', () => {
+    const faults = `${CAPTURES}/faults-esn`;
+    const out = `${folder}/wire.pcapng`;
+    const sas = ['--keys', `${faults}/keys`, '--nodes', `${faults}/ciliumnodes.json`];
+    const run = esplane(['decrypt', `${faults}/wire.pcap`, ...sas, '-w', out, '--wire']);
+    expect(run.code).toBe(0);
+    expect(run.stderr).not.toContain('keys');
+    const [was, is] = [`${faults}/wire.pcap`, out].map(readFrames) as [Frames, Frames];
+    expect(is.frames).toEqual(was.frames);
+    expect(is.secrets).toEqual([]);
+    const dropped = readLines(`${faults}/expected.jsonl`).filter(({ verdict }) => verdict === 'drop');
+    expect(is.comments.map(([frame]) => frame)).toEqual(dropped.map(({ frame }) => frame));
+    expect(is.comments[0]![1]).toBe('dropped: replay-seen (XfrmInStateSeqError)');
+  });
+
+  it.each(['rotation', 'faults-esn', 'esp-in-vxlan', 'fragments', 'cbc-sha256'])(
+    '--with-secrets: %s decrypts again without options, each key once',
+    (name) => {
+      const out = `${folder}/self-${name}.pcapng`;
+      const from = `${CAPTURES}/${name}`;
+      const sas = ['--keys', `${from}/keys`, '--nodes', `${from}/ciliumnodes.json`];
+      const args = ['--wire', '--with-secrets', '--quiet'];
+      const written = esplane(['decrypt', `${from}/wire.pcap`, ...sas, '-w', out, ...args]);
+      expect([written.code, written.stderr]).toEqual([0, expect.stringContaining('holds keys')]);
+      expect(statSync(out).mode & 0o077).toBe(0);
+      const { code, stdout } = esplane(['decrypt', out, '--json']);
+      expect(code).toBe(0);
+      const lines = stdout
+        .trimEnd()
+        .split('\n')
+        .map((line) => JSON.parse(line) as Line);
+      expect(lines.map(fixedFields)).toEqual(readLines(`${from}/expected.jsonl`));
+      const { secrets } = readFrames(out);
+      expect(new Set(secrets).size).toBe(secrets.length);
+      // And through a file of its own once more.
+      const again = `${folder}/again-${name}.pcapng`;
+      expect(esplane(['decrypt', out, '-w', again, ...args]).code).toBe(0);
+      expect({ ...readFrames(again), comments: [] }).toEqual({ ...readFrames(out), comments: [] });
+    },
+  );
+
+  it('without SAs: one line, and no file', () => {
+    const out = `${folder}/lost.pcapng`;
+    const { code, stdout, stderr } = esplane(['decrypt', `${NATIVE}/wire.pcap`, '-w', out, '--wire']);
+    expect([code, stdout]).toEqual([2, '']);
+    expect(stderr).toBe(
+      'esplane: options: no security associations are given. Give --keys with --nodes, or --xfrm-state, or --esp-sa.\n',
+    );
+    expect(existsSync(out)).toBe(false);
+  });
+
+  it.each([
+    [['--wire'], /--wire: there is no file to write to/],
+    [['-w', 'x.pcapng', '--with-secrets'], /--with-secrets: clear packets need no keys/],
+  ])('%j makes no sense', (args, why) => {
+    const { code, stderr } = esplane(['decrypt', `${NATIVE}/wire.pcap`, ...SAS, ...args]);
+    expect(stderr).toMatch(why);
+    expect(code).toBe(2);
   });
 
   it('a capture that is cut off: what could be read, then where it stopped; no file that looks whole', () => {

@@ -1,0 +1,33 @@
+/**
+ * One ESP packet in one line for people, as tcpdump would say it, with the packet inside or why it was dropped.
+ * @module
+ */
+import type { TextBuffer } from '../base/text-buffer.ts';
+import type { EspRecord } from '../inspect/decrypt.ts';
+import { putSeq, putTime } from '../inspect/decrypt-json.ts';
+import { putPacketLine } from '../inspect/packet-line.ts';
+import { dropRow } from '../ipsec/drop.ts';
+
+/** Writes the line with its end: `1 1795398120.660059 10.244.1.1 > 10.244.2.1: ESP(spi=0x00000003,seq=1) IP …`. */
+export function putEspLine(out: TextBuffer, r: EspRecord): void {
+  out.decimal(r.frame);
+  out.text(' ');
+  if (r.hasTime) {
+    putTime(out, r.seconds, r.nanoseconds);
+    out.text(' ');
+  }
+  out.text(r.src);
+  out.text(' > ');
+  out.text(r.dst);
+  if (r.hasSpi) {
+    out.text(': ESP(spi=0x');
+    out.hex32(r.spi);
+    out.text(',seq=');
+    putSeq(out, r.seqHi, r.seqLo);
+    out.text(') ');
+  } else out.text(': ESP(short) ');
+  const row = dropRow(r.verdict);
+  if (row) out.text(`dropped: ${row.reason} (${row.counter ?? row.elsewhere})`);
+  else putPacketLine(out, r.bytes, r.at, r.end);
+  out.text('\n');
+}

@@ -1,0 +1,195 @@
+/**
+ * What `-w` writes: the clear packets, or the frames as they were on the wire, if asked for with the keys that open
+ * them, so that the file alone is enough for Wireshark.
+ * @module
+ */
+import type { Command } from 'commander';
+import { InputError } from '../base/errors.ts';
+import type { CaptureInterface, CaptureSection, FrameInfo } from '../capture/frame.ts';
+import { SECRETS_TYPE_ESP } from '../capture/pcapng.ts';
+import { PcapngWriter } from '../capture/pcapng-writer.ts';
+import type { Admission, EspRecord } from '../inspect/decrypt.ts';
+import { seqText } from '../inspect/decrypt-json.ts';
+import { writeDsbCsv } from '../inspect/dsb-csv.ts';
+import { dropRow } from '../ipsec/drop.ts';
+import type { SaConfig } from '../ipsec/sa-config.ts';
+import { LINK_RAW } from '../wire/link-type.ts';
+import { PASS } from '../wire/packet.ts';
+import { OutputFile } from './files.ts';
+import { say } from './output.ts';
+
+export interface WriteOptions {
+  readonly write?: string;
+  readonly wire?: boolean;
+  readonly withSecrets?: boolean;
+}
+
+/** Adds `-w`, `--wire` and `--with-secrets` to a command. */
+export function addWriteOptions(command: Command): Command {
+  return command
+    .option('-w, --write <out.pcapng>', 'write the clear packets, with their times and a comment each')
+    .option('--wire', 'with -w: write the frames as they came instead, dropped ones with the reason')
+    .option(
+      '--with-secrets',
+      'with --wire: and the KEYS that open them, as a decryption secrets block; Wireshark 4.6 and esplane need no more',
+    );
+}
+
+/**
+ * Opens the file that the options ask for.
+ * @throws {InputError} when they contradict each other
+ * @throws {EsplaneError} `ERR_OUTPUT` when the file cannot be made
+ */
+export function openPacketFile({ write, wire, withSecrets }: WriteOptions): PacketFile | undefined {
+  if (wire && write === undefined)
+    throw new InputError({ source: '--wire' }, 'there is no file to write to', 'Give -w OUT.pcapng.');
+  if (withSecrets && !wire)
+    throw new InputError(
+      { source: '--with-secrets' },
+      'clear packets need no keys',
+      'Give --wire too: the frames as they came, with the keys that open them.',
+    );
+  if (write === undefined) return undefined;
+  return wire ? new WireFile(write, withSecrets ?? false) : new ClearFile(write);
+}
+
+/** A pcapng file that is named when it is whole. It is told everything, and writes what it is for. */
+export abstract class PacketFile {
+  readonly #file: OutputFile;
+  protected readonly writer: PcapngWriter;
+  protected packets = 0;
+
+  constructor(name: string) {
+    this.#file = new OutputFile(name);
+    this.writer = new PcapngWriter((bytes) => this.#file.write(bytes));
+  }
+
+  /** True when {@link frame} has to come after the records of that frame, with the frame's bytes as they were. */
+  abstract readonly wantsFrames: boolean;
+  /** Which SA the next packet is opened with. */
+  admit(_admission: Admission): void {}
+  /** Takes an ESP packet. */
+  abstract add(record: EspRecord): void;
+  frame(_b: Uint8Array, _at: number, _end: number, _info: FrameInfo): void {}
+  section(_section: CaptureSection): void {}
+  interface(_description: CaptureInterface): void {}
+  comment(_text: string): void {}
+  secrets(_type: number, _data: Uint8Array): void {}
+
+  /** Hands what there is to the file. */
+  flush(): void {
+    this.writer.flush();
+  }
+
+  /** Gives the whole file its name. */
+  finish(): void {
+    this.writer.flush();
+    this.#file.finish();
+  }
+
+  /**
+   * Ends the file where the work ended.
+   * @returns the name it is kept under, or `undefined` when nothing was in it
+   */
+  stopEarly(): string | undefined {
+    if (this.packets === 0) {
+      this.#file.discard();
+      return undefined;
+    }
+    this.writer.flush();
+    return this.#file.partialName;
+  }
+}
+
+/** The clear packets as raw IP packets. */
+class ClearFile extends PacketFile {
+  readonly wantsFrames = false;
+  readonly #interfaceId: number;
+
+  constructor(name: string) {
+    super(name);
+    this.#interfaceId = this.writer.interface({ linkType: LINK_RAW, snapLength: 0, name: 'decrypted' });
+  }
+
+  add(r: EspRecord): void {
+    if (r.verdict !== PASS) return;
+    this.packets++;
+    const carrier = r.carrierVni < 0 ? '' : `, in VXLAN ${r.carrierVni}`;
+    this.writer.comment(
+      `frame ${r.frame}: ${r.src} > ${r.dst} ESP spi 0x${r.spi.toString(16)} seq ${seqText(r.seqHi, r.seqLo)}${carrier}`,
+    );
+    this.writer.frame(r.bytes, r.at, r.end, {
+      seconds: r.seconds,
+      nanoseconds: r.nanoseconds,
+      interfaceId: this.#interfaceId,
+      originalLength: r.end - r.at,
+    });
+  }
+}
+
+/**
+ * The frames as they were. Keys come before the first frame that needs them, once each: of SAs that opened a packet, or
+ * that are the only ones known for it.
+ */
+class WireFile extends PacketFile {
+  readonly wantsFrames = true;
+  readonly #withSecrets: boolean;
+  readonly #written = new Set<SaConfig>();
+  #sa: SaConfig | undefined;
+  #isOnly = false;
+
+  constructor(name: string, withSecrets: boolean) {
+    super(name);
+    this.#withSecrets = withSecrets;
+  }
+
+  override admit({ sa, candidates }: Admission): void {
+    this.#sa = sa?.config;
+    this.#isOnly = candidates.length === 1;
+  }
+
+  add(r: EspRecord): void {
+    this.packets++;
+    const row = dropRow(r.verdict);
+    if (row) this.writer.comment(`dropped: ${row.reason} (${row.counter ?? row.elsewhere})`);
+    const sa = this.#sa;
+    if (!sa || !this.#withSecrets || this.#written.has(sa)) return;
+    if (r.verdict === PASS || this.#isOnly) this.#addKeys(sa, r.seqHi);
+  }
+
+  #addKeys(sa: SaConfig, seqHi: number): void {
+    this.#written.add(sa);
+    // Wireshark does not look for the high half: it is told what it is here.
+    const sequence = { seqHi, seq: 0, oseqHi: seqHi, oseq: 0 };
+    const csv = writeDsbCsv([sa.esn ? { ...sa, sequence } : sa], { showKeys: true }, (line) =>
+      say(`warning: not in the secrets block: ${line}`),
+    );
+    if (csv !== '') this.writer.secrets(SECRETS_TYPE_ESP, new TextEncoder().encode(csv));
+  }
+
+  override frame(b: Uint8Array, at: number, end: number, info: FrameInfo): void {
+    this.writer.frame(b, at, end, info);
+  }
+
+  override section(section: CaptureSection): void {
+    this.writer.section(section);
+  }
+
+  override interface(description: CaptureInterface): void {
+    this.writer.interface(description);
+  }
+
+  override comment(text: string): void {
+    this.writer.comment(text);
+  }
+
+  /** Secrets of other protocols stay beside their packets; those of ESP are written anew. */
+  override secrets(type: number, data: Uint8Array): void {
+    if (this.#withSecrets && type !== SECRETS_TYPE_ESP) this.writer.secrets(type, data);
+  }
+
+  override finish(): void {
+    super.finish();
+    if (this.#written.size > 0) say('warning: the file holds keys: treat it so.');
+  }
+}
