@@ -60,8 +60,8 @@ export class EspPlace {
     this.outerAt = at;
     this.udpAt = -1;
     this.cut = false;
-    // What nearly every packet is: IPv4 without options, whole, and ESP right behind it.
-    if (end - at >= ipv4.HEADER_LEN && b[at] === 0x45 && b[at + 9] === esp.PROTOCOL) {
+    // What nearly every packet is: IPv4 without options, whole.
+    if (end - at >= ipv4.HEADER_LEN && b[at] === 0x45) {
       const packetEnd = at + ((b[at + 2]! << 8) | b[at + 3]!);
       const isFragment = (((b[at + 6]! & 0x3f) << 8) | b[at + 7]!) !== 0;
       if (!isFragment && packetEnd <= end && packetEnd >= at + ipv4.HEADER_LEN) {
@@ -70,9 +70,7 @@ export class EspPlace {
         this.dstAt = at + ipv4.DST_AT;
         this.addressLen = ipv4.ADDRESS_LEN;
         this.protocolAt = at + 9;
-        this.espAt = at + ipv4.HEADER_LEN;
-        this.espEnd = packetEnd;
-        return 'esp';
+        return this.#findPayload(b, b[at + 9]!, at + ipv4.HEADER_LEN, packetEnd);
       }
     }
     return this.#findAny(b, at, end);
@@ -112,6 +110,11 @@ export class EspPlace {
       this.cut = true;
       packetEnd = end;
     }
+    return this.#findPayload(b, protocol, payloadAt, packetEnd);
+  }
+
+  /** What lies behind the IP header, and its extensions: `b[payloadAt..packetEnd)`. */
+  #findPayload(b: Uint8Array, protocol: number, payloadAt: number, packetEnd: number): EspKind {
     this.espAt = payloadAt;
     this.espEnd = packetEnd;
     if (protocol === esp.PROTOCOL) return 'esp';
@@ -126,12 +129,13 @@ export class EspPlace {
     const kind = esp.classifyUdp(b, dataAt, dataEnd);
     // Linux (xfrm4_udp_encap_rcv) wants ESP as long as the IP header, which it has taken off by then, and drops what
     // is shorter without counting it.
-    const least = version === 4 ? payloadAt - at : ipv6.HEADER_LEN;
+    const least = this.version === 4 ? payloadAt - this.outerAt : ipv6.HEADER_LEN;
     return kind === 'esp' && dataEnd - dataAt < least ? 'short' : kind;
   }
 
   #isEncapPort(port: number): boolean {
-    for (const known of this.#ports) if (port === known) return true;
+    const ports = this.#ports;
+    for (let k = 0; k < ports.length; k++) if (port === ports[k]) return true;
     return false;
   }
 }
