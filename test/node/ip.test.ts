@@ -33,5 +33,5 @@ it('says of every run of bytes what the parsers say', () => {
     ),
     { numRuns: 3000 },
   );
-  expect(whole, 'many of them are whole').toBeGreaterThan(300);
+  expect(whole, 'many of them are whole').toBeGreaterThan(100);
 });
