@@ -140,8 +140,8 @@ export class OuterHeader {
     const innerTos = (inner4 ? first >>> 16 : first >>> 20) & 0xff;
     const tos = (innerTos & this.#tosMask) | this.#tos | this.#ecn[innerTos & ECN_MASK]!;
     const ttl = this.#ttl > 0 ? this.#ttl : words.getUint8(innerAt + (inner4 ? 8 : 7));
-    let to: number;
-    if (this.#version === 4) {
+    if (this.#version === 6) this.#emit6(words, at, first, inner4, tos, ttl, totalLen);
+    else {
       const df =
         this.#dfMask === 0 ? this.#df : inner4 ? words.getUint16(innerAt + 6) & this.#dfMask : ipv4.DF;
       let id = 0;
@@ -158,19 +158,31 @@ export class OuterHeader {
       words.setUint32(at + 8, (ttl << 24) | (this.#protocol << 16) | (~sum & 0xffff));
       words.setUint32(at + 12, this.#src);
       words.setUint32(at + 16, this.#dst);
-      to = at + ipv4.HEADER_LEN;
-    } else {
-      const label = this.#label >= 0 ? this.#label : inner4 ? 0 : first & 0xfffff;
-      words.setUint32(at, (VERSION_6 << 24) | (tos << 20) | label);
-      words.setUint32(at + 4, ((totalLen - ipv6.HEADER_LEN) << 16) | (this.#protocol << 8) | ttl);
-      const addresses = this.#addresses;
-      to = at + ipv6.SRC_AT;
-      for (let i = 0; i < addresses.length; i++, to += 4) words.setUint32(to, addresses[i]!);
+      if (this.#ports !== NO_PORTS) this.#emitUdp(words, at, at + ipv4.HEADER_LEN, totalLen);
     }
-    if (this.#ports !== NO_PORTS) {
-      words.setUint32(to, this.#ports);
-      words.setUint32(to + 4, (totalLen - (to - at)) << 16);
-    }
+  }
+
+  #emit6(
+    words: DataView,
+    at: number,
+    innerFirst: number,
+    inner4: boolean,
+    tos: number,
+    ttl: number,
+    totalLen: number,
+  ): void {
+    const label = this.#label >= 0 ? this.#label : inner4 ? 0 : innerFirst & 0xfffff;
+    words.setUint32(at, (VERSION_6 << 24) | (tos << 20) | label);
+    words.setUint32(at + 4, ((totalLen - ipv6.HEADER_LEN) << 16) | (this.#protocol << 8) | ttl);
+    const addresses = this.#addresses;
+    let to = at + ipv6.SRC_AT;
+    for (let i = 0; i < addresses.length; i++, to += 4) words.setUint32(to, addresses[i]!);
+    if (this.#ports !== NO_PORTS) this.#emitUdp(words, at, to, totalLen);
+  }
+
+  #emitUdp(words: DataView, at: number, udpAt: number, totalLen: number): void {
+    words.setUint32(udpAt, this.#ports);
+    words.setUint32(udpAt + 4, (totalLen - (udpAt - at)) << 16);
   }
 }
 
