@@ -14,7 +14,7 @@ constexpr uint8_t kFin = 0x01, kPsh = 0x08, kCwr = 0x80;
 // Takes a slot for `len` bytes, as Batch.reserve does. Returns where the packet goes, or nullptr.
 uint8_t* reserve(Batch& batch, uint32_t slot, uint32_t headroom, size_t len) {
   const size_t size = batch.slot();
-  if (slot >= batch.capacity || headroom + len > size) return nullptr;
+  if (slot >= batch.capacity || headroom + len + batch.tailroom > size) return nullptr;
   const size_t at = slot * size + headroom;
   batch.put(slot, at, len);
   return batch.slab + at;
@@ -24,7 +24,7 @@ uint8_t* reserve(Batch& batch, uint32_t slot, uint32_t headroom, size_t len) {
 int copy_one(const VnetHeader& header, const uint8_t* packet, size_t len, Batch& batch, uint32_t count,
              uint32_t headroom) {
   uint8_t* to = reserve(batch, count, headroom, len);
-  if (to == nullptr) return -1;
+  if (to == nullptr) return kTooLong;
   memcpy(to, packet, len);
   if (header.flags & kNeedsCsum) {
     const size_t start = header.csum_start;
@@ -83,7 +83,7 @@ int segment(const VnetHeader& header, const uint8_t* packet, size_t len, Batch& 
       return static_cast<int>(count);
     }
     uint8_t* to = reserve(batch, count, headroom, total);
-    if (to == nullptr) return -1;
+    if (to == nullptr) return kTooLong;
     memcpy(to, packet, head);
     memcpy(to + head, packet + head + at, n);
     if (v6) {

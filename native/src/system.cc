@@ -1,12 +1,15 @@
-// Descriptors and network namespaces: close, wait for readable, wake, enter a namespace.
+// Descriptors and network namespaces: close, wait for readable, wake, enter a namespace, ask for an MTU.
 #include <fcntl.h>
+#include <linux/if.h>
 #include <napi.h>
 #include <poll.h>
 #include <sched.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstring>
 
 #include "parts.h"
 #include "view.h"
@@ -86,6 +89,18 @@ static napi_value enter_netns(napi_env env, napi_callback_info info) {
   return number(env, setns(i32_of(env, argv[0]), CLONE_NEWNET) < 0 ? -errno : 0);
 }
 
+// interfaceMtu(fd, name): the MTU of an interface in the namespace of a socket, or -ENODEV.
+static napi_value interface_mtu(napi_env env, napi_callback_info info) {
+  size_t argc = 2;
+  napi_value argv[2];
+  napi_get_cb_info(env, info, &argc, argv, nullptr, nullptr);
+  ifreq request;
+  memset(&request, 0, sizeof request);
+  size_t len = 0;
+  napi_get_value_string_utf8(env, argv[1], request.ifr_name, IFNAMSIZ, &len);
+  return number(env, ioctl(i32_of(env, argv[0]), SIOCGIFMTU, &request) < 0 ? -errno : request.ifr_mtu);
+}
+
 void add_system(Napi::Env env, Napi::Object exports) {
   add(env, exports, "closeFd", close_fd);
   add(env, exports, "wait", wait_fds);
@@ -94,6 +109,7 @@ void add_system(Napi::Env env, Napi::Object exports) {
   add(env, exports, "drain", drain);
   add(env, exports, "openNetns", open_netns);
   add(env, exports, "enterNetns", enter_netns);
+  add(env, exports, "interfaceMtu", interface_mtu);
 }
 
 }  // namespace esplane

@@ -72,17 +72,19 @@ struct Reader {
 };
 constexpr size_t kScratchHead = 64;
 
-// tunRead(fd, slab, tables, headroom, scratch, vnet): reads until nothing waits or the batch is well filled.
-// Returns how many packets are in the batch, or -errno when there are none.
+// tunRead(fd, slab, tables, headroom, tailroom, scratch, vnet): reads until nothing waits or the batch is well filled.
+// Returns how many packets are in the batch, or -errno when there are none. -EMSGSIZE: the next packet is longer than a
+// slot; it waits for a batch with longer ones.
 napi_value tun_read(napi_env env, napi_callback_info info) {
-  size_t argc = 6;
-  napi_value argv[6];
+  size_t argc = 7;
+  napi_value argv[7];
   napi_get_cb_info(env, info, &argc, argv, nullptr, nullptr);
   const int fd = i32_of(env, argv[0]);
   Batch batch = batch_of(env, argv[1], argv[2]);
   const uint32_t headroom = u32_of(env, argv[3]);
-  const Bytes scratch = bytes_of(env, argv[4]);
-  const bool vnet = i32_of(env, argv[5]) != 0;
+  batch.tailroom = u32_of(env, argv[4]);
+  const Bytes scratch = bytes_of(env, argv[5]);
+  const bool vnet = i32_of(env, argv[6]) != 0;
   if (batch.capacity == 0 || scratch.len < kScratchHead + 1024) return number(env, -EINVAL);
   Reader* reader = reinterpret_cast<Reader*>(scratch.at);
   uint8_t* packet = scratch.at + kScratchHead;
@@ -114,6 +116,10 @@ napi_value tun_read(napi_env env, napi_callback_info info) {
     bool finished = true;
     const int after = segment(header, packet + vnet_len, reader->len - vnet_len, batch, count, headroom,
                               &reader->done, &finished);
+    if (after == kTooLong) {
+      if (count == 0) return number(env, -EMSGSIZE);
+      break;
+    }
     if (after < 0) {
       reader->ignored++;
       reader->len = 0;

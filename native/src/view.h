@@ -54,6 +54,8 @@ struct Batch {
   uint32_t* mark = nullptr;
   int32_t* sa = nullptr;
   uint8_t* verdict = nullptr;
+  // Bytes that whoever fills a slot leaves free at its end.
+  uint32_t tailroom = 0;
 
   // Slots have one size; packet i lies in [i * slot, (i + 1) * slot).
   size_t slot() const { return capacity == 0 ? 0 : slab_len / capacity; }

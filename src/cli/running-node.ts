@@ -18,6 +18,7 @@ import { runLoop } from '../node/loop.ts';
 import { Node } from '../node/node.ts';
 import type { NodeStats } from '../node/stats.ts';
 import { formatPrefix } from '../wire/address.ts';
+import { MIN_MTU as MIN_MTU_V6 } from '../wire/ipv6.ts';
 import { makeEngine } from './engine.ts';
 import type { NodeConfig } from './node-config.ts';
 import { type LoadedPlan, loadPlan } from './node-plan.ts';
@@ -53,6 +54,10 @@ export interface NodeTalk {
 
 /** ms between two reports of the statistics. */
 const REPORT_EVERY = 250;
+/** ms between two looks at the interface outside. */
+const FOLLOW_EVERY = 200;
+const MIN_MTU_V4 = 68;
+
 /** Packets of a batch: some five super-packets. More of them cost the cache more than they save in system calls. */
 const CAPACITY = 256;
 
@@ -98,6 +103,7 @@ export async function runNode(
     });
     node.addInside(inside.name, loaded.pods, inside);
     const tun = inside;
+    let { sas } = loaded.plan;
     let routed = setRoutes(config, tun, [], remotePrefixes(loaded));
     poller = new Poller([...inside.fds, ...outside.fds]);
     const stats = (): RunningStats => ({
@@ -109,6 +115,7 @@ export async function runNode(
       try {
         const next = loadPlan(config, ids);
         node.applyPlan(next.plan);
+        sas = next.plan.sas;
         routed = setRoutes(config, tun, routed, remotePrefixes(next));
       } catch (error) {
         // What it has goes on: a bad file must not stop a node.
@@ -129,12 +136,33 @@ export async function runNode(
       poller.wakeFd,
     );
     const at = poller;
+    let isThere = true;
+    let mtu = outside.mtu;
+    const follow = () => {
+      if ((outside.follow?.() ?? true) !== isThere) {
+        isThere = !isThere;
+        const what = isThere ? 'there again' : 'gone: nothing leaves until it is back with its address';
+        talk.warn(`${name}: the interface of ${outside.name} is ${what}`);
+      }
+      if (outside.mtu === mtu) return;
+      node.setPathMtu(outside.mtu);
+      try {
+        if (config.inside.mtu === 'auto') tun.setMtu(Math.max(leastMtu(config), roomFor(sas, outside.mtu)));
+        talk.warn(`${name}: the MTU outside went from ${mtu} to ${outside.mtu}, inside it is ${tun.mtu}`);
+      } catch (error) {
+        talk.warn(`${name}: the MTU outside went from ${mtu} to ${outside.mtu}: ${(error as Error).message}`);
+      }
+      mtu = outside.mtu;
+    };
     runLoop({
       links: [inside, outside],
       wait: (ms) => at.wait(ms),
       clock: systemClock,
       // Asking for the statistics also drops fragments that waited too long while nothing came.
-      chores: [{ every: REPORT_EVERY, run: () => talk.stats(stats()) }],
+      chores: [
+        { every: REPORT_EVERY, run: () => talk.stats(stats()) },
+        { every: FOLLOW_EVERY, run: follow },
+      ],
       stopped: () => {
         if (Atomics.exchange(control, CONTROL.RELOAD, 0) === 1) reload();
         return Atomics.load(control, CONTROL.STOP) === 1;
@@ -170,6 +198,11 @@ function roomFor(sas: readonly SaConfig[], outsideMtu: number): number {
     room = Math.min(room, maxInner(keys.suite, mode, family, encap !== undefined, outsideMtu));
   }
   return room;
+}
+
+/** The least that a TUN interface takes; below IPv6's least it would lose its IPv6 addresses. */
+function leastMtu({ inside }: NodeConfig): number {
+  return inside.addresses.some((address) => address.includes(':')) ? MIN_MTU_V6 : MIN_MTU_V4;
 }
 
 function remotePrefixes({ plan }: LoadedPlan): string[] {

@@ -80,4 +80,9 @@ export interface DeviceLink extends Link {
    * @throws {SystemError} when the device is gone for good
    */
   pump(): number;
+  /**
+   * Takes over the MTU that its interface has now, where nobody chose another. To be called now and then.
+   * @returns false while the interface is not there
+   */
+  follow?(): boolean;
 }

@@ -7,14 +7,14 @@
  * @module
  */
 import { addon } from '../native/addon.ts';
-import { ip } from '../native/ip-command.ts';
+import { ipJson } from '../native/ip-command.ts';
 import type { RingHandle } from '../native/packet.ts';
 import { inNetns } from '../native/system.ts';
 import { check, SystemError } from '../native/system-error.ts';
 import { type Address, formatAddress, parseAddress } from '../wire/address.ts';
 import type { Batch } from '../wire/packet.ts';
 import type { DeviceLink } from './link.ts';
-import { interfaceOf, ownAddress, SocketLink, type SocketOptions } from './socket.ts';
+import { interfaceOf, ownAddress, type Path, SocketLink, type SocketOptions } from './socket.ts';
 
 export interface PacketOptions extends SocketOptions {
   /** The interface; left out, the one that has the address. */
@@ -38,6 +38,7 @@ export function openPacket(options: PacketOptions): DeviceLink {
   return inNetns(netns, () => {
     const found = interfaceOf(address);
     const device = options.device ?? found.name;
+    const path = options.mtu === undefined ? { mtu: found.mtu, device } : { mtu: options.mtu };
     const name = options.name ?? `packet ${device} ${formatAddress(address)}`;
     const ring = addon().packetOpen(device, address, mark);
     if (typeof ring === 'number') {
@@ -48,7 +49,7 @@ export function openPacket(options: PacketOptions): DeviceLink {
       });
       throw new SystemError('EINVAL', `open ${name}`, 'Look at the arguments.');
     }
-    return new PacketLink(name, ring, options.mtu ?? found.mtu, capacity, address.length, device, netns);
+    return new PacketLink(name, ring, path, capacity, address.length, device, netns, mark);
   });
 }
 
@@ -57,6 +58,8 @@ class PacketLink extends SocketLink {
   readonly #device: string;
   readonly #netns: string | undefined;
   readonly #addressLen: number;
+  /** Policy routing by mark chooses the next hop, as it does for the other links. */
+  readonly #mark: number;
   readonly #unknown = new Uint8Array(17);
   readonly #state = new Uint32Array(2);
   readonly #stateBytes = new Uint8Array(this.#state.buffer);
@@ -66,17 +69,19 @@ class PacketLink extends SocketLink {
   constructor(
     name: string,
     ring: RingHandle,
-    mtu: number,
+    path: Path,
     capacity: number,
     addressLen: number,
     device: string,
     netns: string | undefined,
+    mark: number,
   ) {
-    super(name, addon().packetFd(ring), mtu, capacity);
+    super(name, addon().packetFd(ring), path, capacity);
     this.#ring = ring;
     this.#addressLen = addressLen;
     this.#device = device;
     this.#netns = netns;
+    this.#mark = mark;
   }
 
   protected sendBatch(batch: Batch): void {
@@ -104,6 +109,12 @@ class PacketLink extends SocketLink {
     return n;
   }
 
+  override follow(): boolean {
+    super.follow();
+    // Whether the interface is gone is told by pump.
+    return true;
+  }
+
   protected override release(): void {
     this.native.packetClose(this.#ring);
   }
@@ -129,14 +140,13 @@ class PacketLink extends SocketLink {
 
   #nextHop(address: Address): string {
     const text = formatAddress(address);
-    const [route] = JSON.parse(ip('-j', 'route', 'get', text, 'oif', this.#device)) as { gateway?: string }[];
+    const mark = this.#mark === 0 ? [] : ['mark', String(this.#mark)];
+    const [route] = ipJson<{ gateway?: string }>('route', 'get', text, 'oif', this.#device, ...mark);
     return route?.gateway !== undefined && parseAddress(route.gateway) ? route.gateway : text;
   }
 
   #macOf(hop: string): Uint8Array | undefined {
-    const known = JSON.parse(ip('-j', 'neigh', 'show', 'to', hop, 'dev', this.#device) || '[]') as {
-      lladdr?: string;
-    }[];
+    const known = ipJson<{ lladdr?: string }>('neigh', 'show', 'to', hop, 'dev', this.#device);
     const bytes = known[0]?.lladdr?.split(':').map((byte) => Number.parseInt(byte, 16));
     return bytes?.length === 6 ? Uint8Array.from(bytes) : undefined;
   }

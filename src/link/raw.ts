@@ -14,7 +14,7 @@ import { check } from '../native/system-error.ts';
 import { type Address, formatAddress } from '../wire/address.ts';
 import type { Batch } from '../wire/packet.ts';
 import type { DeviceLink } from './link.ts';
-import { interfaceOf, ownAddress, SocketLink, type SocketOptions } from './socket.ts';
+import { ownAddress, type Path, pathOf, SocketLink, type SocketOptions } from './socket.ts';
 
 export interface RawOptions extends SocketOptions {
   /** Sends our own outer header (default); else the kernel makes one. */
@@ -36,12 +36,12 @@ export function openRaw(options: RawOptions): DeviceLink {
   const address = ownAddress(options.address);
   const name = options.name ?? `raw ${formatAddress(address)}`;
   return inNetns(options.netns, () => {
-    const mtu = options.mtu ?? interfaceOf(address).mtu;
+    const path = pathOf(address, options.mtu);
     const fd = check(addon().rawOpen(address, mark, headerIncluded ? 1 : 0), `open ${name}`, {
       EPERM: 'Run as root, or with CAP_NET_RAW.',
       EADDRNOTAVAIL: 'No interface here has this address: look with ip addr.',
     });
-    return new RawLink(name, fd, mtu, capacity, address, headerIncluded, coalesceMicros);
+    return new RawLink(name, fd, path, capacity, address, headerIncluded, coalesceMicros);
   });
 }
 
@@ -55,13 +55,13 @@ class RawLink extends SocketLink {
   constructor(
     name: string,
     fd: number,
-    mtu: number,
+    path: Path,
     capacity: number,
     address: Address,
     headerIncluded: boolean,
     coalesceMicros: number,
   ) {
-    super(name, fd, mtu, capacity);
+    super(name, fd, path, capacity);
     this.#address = address;
     this.#headerIncluded = headerIncluded ? 1 : 0;
     this.#coalesceMicros = coalesceMicros;

@@ -5,7 +5,7 @@
 import { constants } from 'node:os';
 import { InputError } from '../base/errors.ts';
 import { addon } from '../native/addon.ts';
-import { ip } from '../native/ip-command.ts';
+import { ipJson } from '../native/ip-command.ts';
 import { SENT_WORDS } from '../native/socket.ts';
 import { check, SystemError } from '../native/system-error.ts';
 import { type Address, formatAddress, parseAddress } from '../wire/address.ts';
@@ -41,7 +41,7 @@ const MAX_PACKET = 0xffff;
 export abstract class SocketLink implements DeviceLink {
   readonly name: string;
   readonly medium = 'ip';
-  readonly mtu: number;
+  mtu: number;
   readonly fds: readonly number[];
   readonly stats: DeviceStats = deviceStats();
 
@@ -51,11 +51,14 @@ export abstract class SocketLink implements DeviceLink {
   /** What the last send has come to: see `native/socket.ts`. */
   protected readonly sent = new Uint32Array(SENT_WORDS);
   protected readonly result = new Uint8Array(this.sent.buffer);
+  /** Whose MTU is followed; `undefined` where it was chosen. */
+  readonly #device: string | undefined;
   #receiver: Receiver | undefined;
   #isClosed = false;
 
-  protected constructor(name: string, fd: number, mtu: number, capacity: number) {
+  protected constructor(name: string, fd: number, { mtu, device }: Path, capacity: number) {
     this.name = name;
+    this.#device = device;
     this.fd = fd;
     this.fds = [fd];
     this.mtu = mtu;
@@ -90,6 +93,13 @@ export abstract class SocketLink implements DeviceLink {
     this.#receiver = handler;
   }
 
+  follow(): boolean {
+    if (this.#isClosed || this.#device === undefined) return true;
+    const mtu = this.native.interfaceMtu(this.fd, this.#device);
+    if (mtu > 0) this.mtu = mtu;
+    return mtu > 0;
+  }
+
   pump(): number {
     if (this.#isClosed) return 0;
     const { batch } = this;
@@ -114,6 +124,22 @@ export abstract class SocketLink implements DeviceLink {
   }
 }
 
+/** The longest outer packet, and the interface that says so. */
+export interface Path {
+  readonly mtu: number;
+  readonly device?: string;
+}
+
+/**
+ * The MTU that was chosen, or that of the interface with this address.
+ * @throws {SystemError} when none has it
+ */
+export function pathOf(address: Address, mtu: number | undefined): Path {
+  if (mtu !== undefined) return { mtu };
+  const found = interfaceOf(address);
+  return { mtu: found.mtu, device: found.name };
+}
+
 /** The interface that has an address, in the namespace of the calling thread. */
 export interface Interface {
   readonly name: string;
@@ -126,7 +152,7 @@ export interface Interface {
  */
 export function interfaceOf(address: Address): Interface {
   const text = formatAddress(address);
-  const found = JSON.parse(ip('-j', 'addr', 'show', 'to', text)) as { ifname?: string; mtu?: number }[];
+  const found = ipJson<{ ifname?: string; mtu?: number }>('addr', 'show', 'to', text);
   const first = found.find(({ ifname }) => ifname !== undefined);
   if (first?.ifname === undefined || first.mtu === undefined) {
     throw new SystemError(

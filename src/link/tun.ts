@@ -5,7 +5,8 @@
  * does with a network card. They are split into packets of the interface's MTU on the way in, and what comes for the
  * interface is merged again on the way out: one system call for some 45 packets (`native/src/{segment,coalesce}.cc`).
  *
- * The split follows the segment size that the kernel names, so it follows `ip link set mtu` by itself.
+ * The split follows the segment size that the kernel names, so it follows `ip link set mtu` by itself; slots grow when
+ * something longer comes.
  * @module
  */
 import { constants } from 'node:os';
@@ -15,7 +16,7 @@ import { ip } from '../native/ip-command.ts';
 import { inNetns } from '../native/system.ts';
 import { check } from '../native/system-error.ts';
 import { TUN_SCRATCH } from '../native/tun.ts';
-import { Batch } from '../wire/packet.ts';
+import { Batch, TAILROOM } from '../wire/packet.ts';
 import { type DeviceLink, type DeviceStats, deviceStats, type Receiver } from './link.ts';
 
 export interface TunOptions {
@@ -44,8 +45,10 @@ export interface TunLink extends DeviceLink {
   setMtu(mtu: number): void;
 }
 
-const { EAGAIN, EINTR, EIO } = constants.errno;
+const { EAGAIN, EINTR, EIO, EMSGSIZE } = constants.errno;
 const DEFAULT_MTU = 1500;
+/** What no MTU exceeds. */
+const MAX_PACKET = 0xffff;
 const VNET_HEADER = 1;
 const MULTI_QUEUE = 2;
 const NAME_BYTES = 16;
@@ -124,7 +127,7 @@ class Tun implements TunLink {
 
   readonly #native = addon();
   readonly #vnet: 0 | 1;
-  readonly #batch: Batch;
+  #batch: Batch;
   /** One for each queue. */
   readonly #scratch: readonly Uint8Array[];
   /** What the reader of each queue says: packets that made no sense, and bytes read. */
@@ -185,19 +188,14 @@ class Tun implements TunLink {
   }
 
   #pumpQueue(queue: number): number {
-    const batch = this.#batch;
-    batch.clear();
-    const scratch = this.#scratch[queue]!;
-    const n = this.#native.tunRead(
-      this.fds[queue]!,
-      batch.slab,
-      batch.tables,
-      batch.headroom,
-      scratch,
-      this.#vnet,
-    );
     const said = this.#said[queue]!;
-    this.stats.ignored += said[0]!;
+    let n = this.#read(queue);
+    if (n === -EMSGSIZE) {
+      // Somebody has raised the MTU. Pages that nothing is written to cost no memory.
+      this.#batch = new Batch({ capacity: this.#batch.capacity, maxPacket: MAX_PACKET });
+      n = this.#read(queue);
+    }
+    const batch = this.#batch;
     if (n <= 0) {
       // The kernel says EIO while an interface is down, and EBADFD once it is gone. No error object for what passes.
       if (n !== 0 && n !== -EAGAIN && n !== -EINTR && n !== -EIO)
@@ -209,6 +207,22 @@ class Tun implements TunLink {
     stats.received += n;
     stats.receivedBytes += said[1]!;
     this.#receiver?.(batch);
+    return n;
+  }
+
+  #read(queue: number): number {
+    const batch = this.#batch;
+    batch.clear();
+    const n = this.#native.tunRead(
+      this.fds[queue]!,
+      batch.slab,
+      batch.tables,
+      batch.headroom,
+      TAILROOM,
+      this.#scratch[queue]!,
+      this.#vnet,
+    );
+    this.stats.ignored += this.#said[queue]![0]!;
     return n;
   }
 

@@ -16,7 +16,7 @@ import { type Address, formatAddress } from '../wire/address.ts';
 import type { Batch } from '../wire/packet.ts';
 import { PORT_ESP } from '../wire/udp.ts';
 import type { DeviceLink } from './link.ts';
-import { interfaceOf, ownAddress, SocketLink, type SocketOptions } from './socket.ts';
+import { ownAddress, type Path, pathOf, SocketLink, type SocketOptions } from './socket.ts';
 
 export interface UdpOptions extends SocketOptions {
   /** Ours; where packets go is what they say. */
@@ -35,12 +35,12 @@ export function openUdp(options: UdpOptions): DeviceLink {
   const address = ownAddress(options.address);
   const name = options.name ?? `udp ${formatAddress(address)}:${port}`;
   return inNetns(options.netns, () => {
-    const mtu = options.mtu ?? interfaceOf(address).mtu;
+    const path = pathOf(address, options.mtu);
     const fd = check(addon().udpOpen(address, port, mark, segment ? 1 : 0), `bind ${name}`, {
       EADDRNOTAVAIL: 'No interface here has this address: look with ip addr.',
       ENOPROTOOPT: 'The kernel has no UDP_GRO: switch segmentation off.',
     });
-    return new UdpLink(name, fd, mtu, capacity, address, port, segment);
+    return new UdpLink(name, fd, path, capacity, address, port, segment);
   });
 }
 
@@ -55,13 +55,13 @@ class UdpLink extends SocketLink {
   constructor(
     name: string,
     fd: number,
-    mtu: number,
+    path: Path,
     capacity: number,
     address: Address,
     port: number,
     segment: boolean,
   ) {
-    super(name, fd, mtu, capacity);
+    super(name, fd, path, capacity);
     this.#address = address;
     this.#port = port;
     this.#segment = segment ? 1 : 0;

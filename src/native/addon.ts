@@ -21,7 +21,7 @@ export type Addon = { readonly abi: number } & SystemFunctions &
   PacketFunctions;
 
 /** What this code calls: `ABI` in `native/src/addon.cc`. Raise both with every change of what crosses. */
-export const ABI = 1;
+export const ABI = 2;
 
 let loaded: Addon | undefined;
 

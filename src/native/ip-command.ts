@@ -6,6 +6,24 @@ import { spawnSync } from 'node:child_process';
 import { SystemError } from './system-error.ts';
 
 /**
+ * Runs `ip -j ARGS`.
+ * @returns the objects that it printed; none when it printed nothing
+ * @throws {SystemError} when it fails, or prints something else than a list
+ */
+export function ipJson<T>(...args: readonly string[]): T[] {
+  const text = ip('-j', ...args);
+  try {
+    const list: unknown = text.trim() === '' ? [] : JSON.parse(text);
+    if (Array.isArray(list)) return list as T[];
+  } catch {}
+  throw new SystemError(
+    `prints no list in JSON (${text.trim().slice(0, 60)})`,
+    `ip -j ${args.join(' ')}`,
+    'iproute2 4.16 or later does: apt-get install iproute2.',
+  );
+}
+
+/**
  * Runs `ip ARGS` in the network namespace of the calling thread.
  * @returns what it printed
  * @throws {SystemError} with the line that it printed when it fails

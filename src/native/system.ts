@@ -14,6 +14,8 @@ export interface SystemFunctions {
   drain(fd: number): number;
   openNetns(path: string): number;
   enterNetns(fd: number): number;
+  /** @param fd a socket, whose network namespace counts @returns bytes, or `-ENODEV` */
+  interfaceMtu(fd: number, name: string): number;
 }
 
 /**

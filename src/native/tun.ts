@@ -14,6 +14,7 @@ export interface TunFunctions {
   tunOffload(fd: number, uso: number): number;
   /**
    * Reads into an empty batch until nothing waits or it is well filled.
+   * @returns packets, or `-errno`; `-EMSGSIZE` when the next one is longer than a slot: it waits for a batch with longer ones
    * @param scratch of {@link TUN_SCRATCH} bytes, zero at first: what did not fit waits there. Its third 32-bit
    *   word is how many packets made no sense in this call, its fourth the bytes read
    * @param vnet 1 when the device was opened with virtio headers
@@ -23,6 +24,7 @@ export interface TunFunctions {
     slab: Uint8Array,
     tables: Uint8Array,
     headroom: number,
+    tailroom: number,
     scratch: Uint8Array,
     vnet: number,
   ): number;

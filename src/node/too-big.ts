@@ -22,8 +22,9 @@ export interface CutStats {
 export class TooBig {
   readonly stats: CutStats = { cut: 0, fragments: 0 };
   /** Longest packet that leaves whole, in bytes; at most the link's MTU. */
-  mtu: number;
-  readonly #fragments: Batch;
+  #mtu: number;
+  #fragments: Batch;
+  #room: number;
   #id: number;
 
   /**
@@ -31,8 +32,19 @@ export class TooBig {
    * @param firstId of IPv6 fragments, chosen at random
    */
   constructor(mtu: number, firstId: number) {
-    this.mtu = mtu;
+    this.#mtu = this.#room = mtu;
     this.#id = firstId;
+    this.#fragments = new Batch({ capacity: FRAGMENTS, maxPacket: mtu });
+  }
+
+  get mtu(): number {
+    return this.#mtu;
+  }
+
+  set mtu(mtu: number) {
+    this.#mtu = mtu;
+    if (mtu <= this.#room) return;
+    this.#room = mtu;
     this.#fragments = new Batch({ capacity: FRAGMENTS, maxPacket: mtu });
   }
 

@@ -13,14 +13,14 @@ import { ADDON, needs, program, ROOT } from '../support/needs.ts';
 import { makeNamespaces, must, type Namespaces, pause } from '../support/netns.ts';
 import { ipv4Packet, ipv6Packet } from '../support/sa.ts';
 
-/** Counts the frames that leave through `v` with mark 7: a classic BPF program asks the kernel for each one's mark. */
+/** Counts the frames that pass an interface with mark 7: a classic BPF program asks the kernel for each one's mark. */
 const COUNT_MARKED = `
 import ctypes, socket, struct, sys
 code = b"".join(struct.pack("HBBI", *i) for i in [(0x20, 0, 0, 0xfffff014), (0x15, 0, 1, 7), (6, 0, 0, 0xffff), (6, 0, 0, 0)])
 program = ctypes.create_string_buffer(code)
 s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
 s.setsockopt(socket.SOL_SOCKET, 26, struct.pack("HL", 4, ctypes.addressof(program)))
-s.bind(("v", 3))
+s.bind((sys.argv[1], 3))
 print("ready", flush=True)
 sys.stdin.readline()
 s.setblocking(False)
@@ -60,6 +60,22 @@ needs([ADDON, ROOT, program('ip', 'iproute2')], 'outside links', () => {
     for (const link of open.splice(0)) link.close();
     net.remove();
   });
+  /** Counts what passes an interface in namespace a with mark 7, until it is asked how many that were. */
+  async function countMarked(device: string): Promise<() => Promise<number>> {
+    const counter = spawn('ip', ['netns', 'exec', net.a, '/usr/bin/python3', '-c', COUNT_MARKED, device]);
+    const closed = once(counter, 'close');
+    let said = '';
+    counter.stdout.on('data', (bytes) => {
+      said += bytes;
+    });
+    await once(counter.stdout, 'data');
+    return async () => {
+      counter.stdin.write('\n');
+      await closed;
+      return Number(said.replace('ready\n', ''));
+    };
+  }
+
   /** Pumps until nothing came for a while. */
   const settle = (link: DeviceLink) => {
     for (let quiet = 0; quiet < 3; quiet++) {
@@ -71,26 +87,18 @@ needs([ADDON, ROOT, program('ip', 'iproute2')], 'outside links', () => {
   describe.each([4, 6] as const)('IPv%i', (version) => {
     const [here, there] = ADDRESSES[version];
 
-    // Not the packet link: past the queueing discipline nothing here sees a frame, or its mark.
+    // The packet link goes past all that looks at frames as they leave: see below.
     it.each([
       ['raw', openRaw],
       ['udp', openUdp],
     ] as const)('%s marks what it sends (SO_MARK), and nothing without one', async (name, make) => {
       const packet = espTo(version, { protocol: name === 'udp' ? 17 : 50 });
       const marked = keep(make({ netns: net.a, address: here, mark: 7, segment: false }));
-      const counter = spawn('ip', ['netns', 'exec', net.a, '/usr/bin/python3', '-c', COUNT_MARKED]);
-      const closed = once(counter, 'close');
-      let said = '';
-      counter.stdout.on('data', (bytes) => {
-        said += bytes;
-      });
-      await once(counter.stdout, 'data');
+      const count = await countMarked('v');
       expect(marked.send(batchOf([packet, packet, packet]))).toBe(3);
       marked.close();
       expect(keep(make({ netns: net.a, address: here })).send(batchOf([packet, packet]))).toBe(2);
-      counter.stdin.write('\n');
-      await closed;
-      expect(said).toBe('ready\n3\n');
+      expect(await count()).toBe(3);
     });
 
     it('raw lets the kernel make the header when it is told to', () => {
@@ -112,6 +120,12 @@ needs([ADDON, ROOT, program('ip', 'iproute2')], 'outside links', () => {
       if (version === 4) expect([packet[8], got[0]![8]], 'the kernel has its own hop limit').toEqual([7, 64]);
     });
   });
+
+  /** Makes somebody known in namespace a who is not there. */
+  const neighbour = (address: string, device: string) => {
+    const known = [address, 'lladdr', '02:00:00:00:00:01', 'dev', device, 'nud', 'permanent'];
+    must('ip', '-n', net.a, 'neigh', 'replace', ...known);
+  };
 
   /** Sends `count` packets, and tells how long the reading of them took, ms. */
   function reading(options: Partial<RawOptions>, ...counts: readonly number[]): number[] {
@@ -136,13 +150,64 @@ needs([ADDON, ROOT, program('ip', 'iproute2')], 'outside links', () => {
     expect(Math.max(...reading({ coalesceMicros: 0 }, 8, 1)), 'switched off').toBeLessThan(150);
   });
 
+  // Its frames go past the queueing discipline: no tap, no tc and no nft sees them leave. In the same namespace the mark
+  // is still there where they arrive; between namespaces the kernel takes it off.
+  it('packet marks what it sends (SO_MARK), and nothing without one', async () => {
+    must('ip', '-n', net.a, 'link', 'add', 'm0', 'type', 'veth', 'peer', 'name', 'm1');
+    for (const device of ['m0', 'm1']) must('ip', '-n', net.a, 'link', 'set', device, 'up');
+    must('ip', '-n', net.a, 'addr', 'add', '10.96.0.1/24', 'dev', 'm0');
+    neighbour('10.96.0.2', 'm0');
+    const packet = ipv4Packet(100, { dst: parseAddress('10.96.0.2')!, protocol: 50 });
+    const count = await countMarked('m1');
+    const marked = keep(openPacket({ netns: net.a, address: '10.96.0.1', mark: 7 }));
+    expect(marked.send(batchOf([packet, packet, packet]))).toBe(3);
+    expect(keep(openPacket({ netns: net.a, address: '10.96.0.1' })).send(batchOf([packet, packet]))).toBe(2);
+    expect(await count()).toBe(3);
+  });
+
+  it('packet asks for the next hop with its mark: policy routing is followed', () => {
+    const far = '10.95.0.1';
+    must('ip', '-n', net.a, 'route', 'add', far, 'via', '10.99.0.2', 'dev', 'v');
+    must('ip', '-n', net.a, 'rule', 'add', 'fwmark', '7', 'table', '100');
+    must('ip', '-n', net.a, 'route', 'add', far, 'via', '10.99.0.7', 'dev', 'v', 'table', '100');
+    neighbour('10.99.0.7', 'v');
+    const packet = ipv4Packet(100, { dst: parseAddress(far)!, protocol: 50 });
+    // Frames to the other hardware address are not b's: it counts them as for another host.
+    const arrived = () => Number(/Ip: \d+ \d+ (\d+)/.exec(net.run('b', 'cat', '/proc/net/snmp'))![1]);
+    const before = arrived();
+    expect(keep(openPacket({ netns: net.a, address: '10.99.0.1', mark: 7 })).send(batchOf([packet]))).toBe(1);
+    pause(50);
+    expect(arrived() - before, 'by mark 7').toBe(0);
+    expect(keep(openPacket({ netns: net.a, address: '10.99.0.1' })).send(batchOf([packet]))).toBe(1);
+    pause(50);
+    expect(arrived() - before, 'without a mark').toBe(1);
+  });
+
+  it.each([
+    ['raw', openRaw],
+    ['packet', openPacket],
+    ['udp', openUdp],
+  ] as const)('%s follows the MTU of its interface, unless one was chosen', (_, make) => {
+    const link = keep(make({ netns: net.a, address: '10.99.0.1', ...(make === openUdp && { port: 4501 }) }));
+    const chosen = keep(make({ netns: net.a, address: '10.99.0.1', mtu: 1400 }));
+    must('ip', '-n', net.a, 'link', 'set', 'v', 'mtu', '1300');
+    expect([link.mtu, chosen.mtu], 'before it looks').toEqual([1500, 1400]);
+    expect([link.follow?.(), chosen.follow?.()]).toEqual([true, true]);
+    expect([link.mtu, chosen.mtu]).toEqual([1300, 1400]);
+    must('ip', '-n', net.a, 'link', 'delete', 'v');
+    // Whether its interface is gone, the packet link is told when it is read.
+    expect([link.follow?.(), chosen.follow?.()]).toEqual([make === openPacket, true]);
+    expect(link.mtu).toBe(1300);
+    link.close();
+    expect(link.follow?.()).toBe(true);
+  });
+
   it('packet counts what meets a full queue (ENOBUFS), and keeps it for the sender', () => {
     // Nobody reads this device: the kernel refuses every frame.
     must('ip', '-n', net.a, 'tuntap', 'add', 'dev', 'full', 'mode', 'tap');
     must('ip', '-n', net.a, 'addr', 'add', '10.97.0.1/24', 'dev', 'full');
     must('ip', '-n', net.a, 'link', 'set', 'full', 'up');
-    const neighbour = ['10.97.0.2', 'lladdr', '02:00:00:00:00:01', 'dev', 'full', 'nud', 'permanent'];
-    must('ip', '-n', net.a, 'neigh', 'replace', ...neighbour);
+    neighbour('10.97.0.2', 'full');
     const link = keep(openPacket({ netns: net.a, address: '10.97.0.1' }));
     const packet = ipv4Packet(100, { dst: parseAddress('10.97.0.2')!, protocol: 50 });
     expect(link.send(batchOf([packet, packet, packet]))).toBe(0);

@@ -1,17 +1,39 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
+import { release } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { DeviceLink } from '../../src/link/link.ts';
 import { openTun, type TunOptions } from '../../src/link/tun.ts';
 import { SystemError } from '../../src/native/system-error.ts';
+import * as checksum from '../../src/wire/checksum.ts';
 import { received } from '../support/frames.ts';
-import { ADDON, needs, program, ROOT } from '../support/needs.ts';
+import { ADDON, type Need, needs, program, ROOT } from '../support/needs.ts';
 import { makeNamespaces, must, type Namespaces, pause } from '../support/netns.ts';
 
 const TCP_PEER = fileURLToPath(new URL('../interop/tcp-peer.py', import.meta.url));
 const PYTHON = '/usr/bin/python3';
+/** 4,500 bytes in datagrams of 1,000, in one call (UDP_SEGMENT). */
+const SEND_SEGMENTS = `
+import socket, sys
+to = socket.getaddrinfo(sys.argv[1], 77, type=socket.SOCK_DGRAM)[0]
+s = socket.socket(to[0], socket.SOCK_DGRAM)
+s.setsockopt(socket.IPPROTO_UDP, 103, 1000)
+s.sendto(bytes(i % 251 for i in range(4500)), to[4])
+`;
+const SEND_SIZES = `
+import socket, sys
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+for size in sys.argv[2:]:
+    s.sendto(bytes(int(size)), (sys.argv[1], 77))
+`;
+const [major = 0, minor = 0] = release().split('.').map(Number);
+const USO: Need = {
+  what: 'a kernel that leaves UDP segmentation to TUN devices',
+  there: major > 6 || (major === 6 && minor >= 2),
+  remedy: 'Linux 6.2 or later',
+};
 
 needs([ADDON, ROOT, program('ip', 'iproute2')], 'TUN', () => {
   let net: Namespaces;
@@ -28,6 +50,10 @@ needs([ADDON, ROOT, program('ip', 'iproute2')], 'TUN', () => {
     for (const link of open.splice(0)) link.close();
     net.remove();
   });
+
+  /** How often the kernel handed something over: packets or super-packets that left through the interface. */
+  const handedOver = (where: 'a' | 'b') =>
+    Number(/TX:.*\n\s+\d+\s+(\d+)/.exec(net.run(where, 'ip', '-s', 'link', 'show', 'est0'))![1]);
 
   /** Joins two links until `done`. */
   async function join(a: DeviceLink, b: DeviceLink, done: Promise<unknown>): Promise<void> {
@@ -77,6 +103,7 @@ needs([ADDON, ROOT, program('ip', 'iproute2')], 'TUN', () => {
         .exec(net.run('b', 'ip', '-s', 'link', 'show', 'est0'))!
         .slice(1);
       expect(Number(packets), 'merged on the way in').toBeLessThan(b.stats.sent / 4);
+      expect(handedOver('a'), 'super-packets, not packets, were read').toBeLessThan(a.stats.received / 4);
       expect([a.stats.failed, b.stats.failed, a.stats.ignored, b.stats.ignored]).toEqual([0, 0, 0, 0]);
     }, 60_000);
   });
@@ -94,6 +121,49 @@ needs([ADDON, ROOT, program('ip', 'iproute2')], 'TUN', () => {
     await join(a, b, Promise.all(pings));
     for (const ping of pings) expect((await ping)[0]).toBe(0);
   }, 30_000);
+
+  needs([USO], 'UDP segmentation', () => {
+    it.each([
+      [4, '10.98.0.1', '10.98.0.2', '24', 20],
+      [6, 'fd98::1', 'fd98::2', '64', 40],
+    ] as const)(
+      'splits the run of datagrams that a program sends in one call, over IPv%i',
+      (_, here, there, bits, header) => {
+        const a = tun({ name: 'est0', netns: net.a, mtu: 1400, addresses: [`${here}/${bits}`] });
+        expect(a.offloads).toContain('uso');
+        while (a.pump() > 0);
+        const got = received(a);
+        const before = handedOver('a');
+        net.run('a', PYTHON, '-c', SEND_SEGMENTS, there);
+        while (a.pump() > 0);
+        const isOurs = (p: Uint8Array) => p[header === 20 ? 9 : 6] === 17 && p[header + 3] === 77;
+        const ours = got.filter(isOurs);
+        expect(ours.map((p) => p.length - header - 8)).toEqual([1000, 1000, 1000, 1000, 500]);
+        const payload = ours.flatMap((p) => [...p.subarray(header + 8)]);
+        expect(payload).toEqual(Array.from({ length: 4500 }, (_, i) => i % 251));
+        for (const p of ours) {
+          expect(checksum.transportOk(p, 0, 17, header, p.length)).toBe(true);
+          expect((p[header + 4]! << 8) | p[header + 5]!, 'UDP length').toBe(p.length - header);
+          if (header === 20) expect(checksum.checksum(p, 0, 20), 'of the IP header').toBe(0);
+        }
+        expect(handedOver('a') - before, 'all five in one read').toBe(1 + got.length - ours.length);
+        expect(a.stats.ignored).toBe(0);
+      },
+    );
+  });
+
+  it('reads what is longer than its slots after the MTU was raised by hand, and loses nothing before or behind it', () => {
+    const a = tun({ name: 'est0', netns: net.a, mtu: 1500, addresses: ['10.98.0.1/24'] });
+    while (a.pump() > 0);
+    const got = received(a);
+    must('ip', '-n', net.a, 'link', 'set', 'est0', 'mtu', '65535');
+    // 2,100 bytes fit a slot of 2,048 only without room for what ESP appends.
+    const sizes = [100, 2100, 9000, 65_000, 200];
+    net.run('a', PYTHON, '-c', SEND_SIZES, '10.98.0.2', ...sizes.map(String));
+    while (a.pump() > 0);
+    expect(got.filter((p) => p[9] === 17).map((p) => p.length - 28)).toEqual(sizes);
+    expect(a.stats.ignored).toBe(0);
+  });
 
   it('follows a change of the MTU under way', () => {
     const a = tun({ name: 'est0', netns: net.a, mtu: 1500, addresses: ['10.98.0.1/24'] });

@@ -1,10 +1,14 @@
 import { describe, expect, it } from 'vitest';
 import { hex } from '../../src/base/bytes.ts';
+import { VirtualClock } from '../../src/base/clock.ts';
+import { memoryPair } from '../../src/link/memory.ts';
+import { TooBig } from '../../src/node/too-big.ts';
 import { parseAddress } from '../../src/wire/address.ts';
 import { transportOk } from '../../src/wire/checksum.ts';
 import * as icmp from '../../src/wire/icmp.ts';
 import * as ipv4 from '../../src/wire/ipv4.ts';
 import * as ipv6 from '../../src/wire/ipv6.ts';
+import type { Batch } from '../../src/wire/packet.ts';
 import { udp4, udp6 } from '../support/datagram.ts';
 import { batchOf } from '../support/frames.ts';
 import { ipv4Packet, ipv6Packet } from '../support/sa.ts';
@@ -107,6 +111,23 @@ describe('a packet that does not fit', () => {
     send('a1', long);
     expect(Math.max(...wire.slice(2).map(({ length }) => length))).toBe(68);
     expect(got.b1).toHaveLength(2);
+  });
+
+  it('is cut into longer pieces when the path widens beyond what the link took at the start', () => {
+    const lengths: number[] = [];
+    const { a } = memoryPair(new VirtualClock(), { mtu: 9000 });
+    const outside = {
+      ...a,
+      send: (batch: Batch) => {
+        for (let i = 0; i < batch.count; i++) lengths.push(batch.length[i]!);
+        return batch.count;
+      },
+    };
+    const long = batchOf([v4(20_000, { dontFragment: false })], 20_000);
+    const tooBig = new TooBig(1500, 1);
+    tooBig.mtu = 9000;
+    expect(tooBig.cut(long, outside)).toBe(1);
+    expect(lengths).toEqual([8996, 8996, 2048]);
   });
 
   it('leaves in as many fragments as it takes: more than 64', () => {

@@ -13,6 +13,8 @@ export interface Namespaces {
   readonly b: string;
   /** Runs a program in one of them, and returns what it printed. @throws when it fails */
   run(where: 'a' | 'b', program: string, ...args: readonly string[]): string;
+  /** Joins them by a new pair, after the old one was deleted. */
+  join(): void;
   remove(): void;
 }
 
@@ -30,11 +32,9 @@ export function makeNamespaces(): Namespaces {
   const remove = () => {
     for (const name of [a, b]) spawnSync('ip', ['netns', 'delete', name]);
   };
-  try {
-    for (const name of [a, b]) must('ip', 'netns', 'add', name);
+  const join = () => {
     must('ip', 'link', 'add', 'v', 'netns', a, 'type', 'veth', 'peer', 'name', 'v', 'netns', b);
     [a, b].forEach((name, i) => {
-      must('ip', '-n', name, 'link', 'set', 'lo', 'up');
       must('ip', '-n', name, 'addr', 'add', `10.99.0.${i + 1}/24`, 'dev', 'v');
       must('ip', '-n', name, 'addr', 'add', `fd99::${i + 1}/64`, 'dev', 'v', 'nodad');
       must('ip', '-n', name, 'link', 'set', 'v', 'up');
@@ -48,6 +48,13 @@ export function makeNamespaces(): Namespaces {
       for (const address of [`10.99.0.${other}`, `fd99::${other}`])
         must('ip', '-n', name, 'neigh', 'replace', address, 'lladdr', macs[1 - i]!, 'dev', 'v');
     });
+  };
+  try {
+    for (const name of [a, b]) {
+      must('ip', 'netns', 'add', name);
+      must('ip', '-n', name, 'link', 'set', 'lo', 'up');
+    }
+    join();
   } catch (error) {
     remove();
     throw error;
@@ -56,6 +63,7 @@ export function makeNamespaces(): Namespaces {
     a,
     b,
     run: (where, program, ...args) => must('ip', 'netns', 'exec', where === 'a' ? a : b, program, ...args),
+    join,
     remove,
   };
 }

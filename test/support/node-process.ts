@@ -23,14 +23,11 @@ export class NodeProcess {
   }
 
   /** Starts it and waits until it runs. @throws {Error} with what it said when it ends before */
-  static async start(config: string, ...args: readonly string[]): Promise<NodeProcess> {
-    const child = spawn(
-      process.execPath,
-      [MAIN, 'node', '--config', config, '--json', '--stats', '0.2', ...args],
-      {
-        stdio: ['ignore', 'pipe', 'pipe'],
-      },
-    );
+  static async start(config: string, environment: NodeJS.ProcessEnv = {}): Promise<NodeProcess> {
+    const child = spawn(process.execPath, [MAIN, 'node', '--config', config, '--json', '--stats', '0.2'], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, ...environment },
+    });
     const node = new NodeProcess(child);
     child.stderr!.on('data', (bytes: Buffer) => {
       node.errors = (node.errors + bytes.toString()).slice(-2000);
