@@ -13,8 +13,11 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { type Need, program } from './needs.ts';
 
+/** Where this checkout is. */
+const PROJECT = fileURLToPath(new URL('../../', import.meta.url)).replace(/\/$/, '');
 const MODULES_ROOT = '/usr/lib/uml/modules';
 
 /** What ESP of every suite, both IP versions, and networks inside the guest take. */
@@ -142,6 +145,10 @@ const PLUMBING = ['.script', '.modules', '.init', '.stdout', '.stderr', '.exit',
  * Runs as process 1. The self-test of jitterentropy_rng asks for noise that this machine's clock does not always make;
  * the random generator, which would only use it too, goes on without. System call 313 is finit_module, 169 is reboot (here: power off). The watchdog is for a test process that was itself killed without warning. */
 function initScript(folder: string, timeout: number): string {
+  // The guest has a /tmp and a /run of its own; a checkout that lies there is shown all the same.
+  const project = /^\/(tmp|run)\//.test(PROJECT)
+    ? `mkdir -p '${PROJECT}'\nmount -r -t hostfs -o '${PROJECT}' host '${PROJECT}' || off\n`
+    : '';
   const path = `${dirname(process.execPath)}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin`;
   return `#!/bin/sh
 export PATH='${path}' HOME=/tmp LC_ALL=C
@@ -151,7 +158,7 @@ mount -t sysfs sys /sys
 [ -c /dev/null ] || mount -t devtmpfs dev /dev
 mount -t tmpfs tmp /run
 mount -t tmpfs tmp /tmp
-mkdir -p '${folder}'
+${project}mkdir -p '${folder}'
 mount -t hostfs -o '${folder}' host '${folder}' || off
 cd '${folder}' || off
 perl -e 'for (@ARGV) { open(my $f, "<", $_) or die "$_: $!\\n"; my $none = ""; syscall(313, fileno($f), $none, 0) == 0 or /jitterentropy/ or die "$_: $!\\n" }' $(cat .modules) || off
