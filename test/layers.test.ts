@@ -26,7 +26,7 @@ const NODE_ONLY = [
   /^cli\//,
   /^native\//,
   /^crypto\/(node|native)\.ts$/,
-  /^link\/(tun|raw|packet|udp|socket)\.ts$/,
+  /^link\/(tun|raw|packet|udp|socket|monitor)\.ts$/,
 ];
 
 const SRC = fileURLToPath(new URL('../src/', import.meta.url));

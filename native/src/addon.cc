@@ -12,6 +12,7 @@ static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   esplane::add_system(env, exports);
   esplane::add_tun(env, exports);
   esplane::add_packet(env, exports);
+  esplane::add_monitor(env, exports);
   esplane::add_cipher(env, exports);
   esplane::add_socket(env, exports);
   esplane::add_udp(env, exports);

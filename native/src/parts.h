@@ -7,6 +7,7 @@ namespace esplane {
 void add_system(Napi::Env env, Napi::Object exports);
 void add_tun(Napi::Env env, Napi::Object exports);
 void add_packet(Napi::Env env, Napi::Object exports);
+void add_monitor(Napi::Env env, Napi::Object exports);
 void add_cipher(Napi::Env env, Napi::Object exports);
 void add_socket(Napi::Env env, Napi::Object exports);
 void add_udp(Napi::Env env, Napi::Object exports);

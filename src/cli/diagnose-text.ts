@@ -46,6 +46,11 @@ export function diagnosisText(diagnosis: Diagnosis, facts: PageFacts, paint: Pai
   return `${lines.join('\n').trimEnd()}\n`;
 }
 
+/** One finding, as it appears. */
+export function findingText(finding: Finding, paint: Paint, width: number): string {
+  return `${findingLines(finding, paint, width).join('\n')}\n`;
+}
+
 function findingLines(
   { code, severity, summary, frames, remedy }: Finding,
   paint: Paint,

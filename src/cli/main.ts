@@ -13,6 +13,7 @@ const EXIT_INPUT = 2;
 /** How each command adds itself, in the order of the help text. */
 const COMMANDS: Readonly<Record<string, () => Promise<(program: Command) => void>>> = {
   decrypt: async () => (await import('./decrypt.ts')).decryptCommand,
+  capture: async () => (await import('./capture.ts')).captureCommand,
   diagnose: async () => (await import('./diagnose.ts')).diagnoseCommand,
   explain: async () => (await import('./explain.ts')).explainCommand,
   sas: async () => (await import('./sas.ts')).sasCommand,

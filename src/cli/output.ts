@@ -96,6 +96,24 @@ export class Progress {
   }
 }
 
+/** The last line of a terminal, on standard error, that says how things stand. Silent where that is no terminal. */
+export class LiveLine {
+  readonly #shown = process.stderr.isTTY === true;
+  #isOn = false;
+
+  show(state: string): void {
+    if (!this.#shown) return;
+    this.#isOn = true;
+    process.stderr.write(`\r\x1b[K${state}`);
+  }
+
+  /** Makes room for what else is to be written. */
+  hide(): void {
+    if (this.#isOn) process.stderr.write('\r\x1b[K');
+    this.#isOn = false;
+  }
+}
+
 /** A whole number with thousands separators: 1,234,567. */
 export function grouped(n: number): string {
   // `toLocaleString` says the same, after 25 ms of loading tables for the first number.

@@ -8,6 +8,7 @@
 import { createRequire } from 'node:module';
 import { EsplaneError } from '../base/errors.ts';
 import type { CipherFunctions } from './cipher.ts';
+import type { MonitorFunctions } from './monitor.ts';
 import type { PacketFunctions } from './packet.ts';
 import type { SocketFunctions } from './socket.ts';
 import type { SystemFunctions } from './system.ts';
@@ -18,7 +19,8 @@ export type Addon = { readonly abi: number } & SystemFunctions &
   CipherFunctions &
   TunFunctions &
   SocketFunctions &
-  PacketFunctions;
+  PacketFunctions &
+  MonitorFunctions;
 
 /** What this code calls: `ABI` in `native/src/addon.cc`. Raise both with every change of what crosses. */
 export const ABI = 2;

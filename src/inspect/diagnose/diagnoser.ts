@@ -103,6 +103,16 @@ export class Diagnoser implements FrameSink {
   finish(): Diagnosis {
     this.decryptor.flush();
     this.#path.finish(this.#lastFrame);
+    return this.#diagnose();
+  }
+
+  /** The diagnosis so far, while more is to come: what still waits for an answer is not held against anybody. */
+  peek(): Diagnosis {
+    this.decryptor.flush();
+    return this.#diagnose();
+  }
+
+  #diagnose(): Diagnosis {
     this.#settle();
     const { pending, stats } = this.decryptor.reassembler;
     const receivers = this.#receivers();

@@ -1,0 +1,285 @@
+/**
+ * `esplane capture`: ESP packets decrypted as they pass.
+ * @module
+ */
+import { type Command, InvalidArgumentError } from 'commander';
+import { EsplaneError, InputError } from '../base/errors.ts';
+import { secureBytes } from '../base/rng.ts';
+import type { FrameInfo } from '../capture/frame.ts';
+import { SECRETS_TYPE_ESP } from '../capture/pcapng.ts';
+import { captureReader } from '../capture/reader.ts';
+import { CaptureDecryptor } from '../inspect/decrypt.ts';
+import { putDecryptJson, putTime } from '../inspect/decrypt-json.ts';
+import { Diagnoser } from '../inspect/diagnose/diagnoser.ts';
+import { parseDsbCsv } from '../inspect/dsb-csv.ts';
+import { Explainer } from '../inspect/explain/explain.ts';
+import { OverlayFinder } from '../inspect/overlay.ts';
+import { putPacketLine } from '../inspect/packet-line.ts';
+import { joinSources, SaList } from '../inspect/sa-source.ts';
+import { decryptSummary } from './decrypt-summary.ts';
+import { diagnosisText, findingText } from './diagnose-text.ts';
+import { addEngineOption, type EngineName, makeEngine } from './engine.ts';
+import { putEspLine } from './esp-line.ts';
+import { loadEvidence } from './evidence-options.ts';
+import { explainText } from './explain-text.ts';
+import { interfaceSource, type LiveSource, stdinSource } from './live-source.ts';
+import { grouped, LiveLine, Output, say } from './output.ts';
+import { addWriteOptions, openPacketFile, type WriteOptions } from './packet-file.ts';
+import { paintFor } from './paint.ts';
+import { addSaOptions, loadNamedSas, namesSas, noSas, type SaOptions } from './sa-options.ts';
+import { onSignals } from './signals.ts';
+
+/** Columns where nothing says how wide the terminal is. */
+const USUAL_WIDTH = 100;
+/** How often the live line is written anew, files are written on, and findings are looked for, in ms. */
+const TICK = 1000;
+
+interface CaptureOptions extends SaOptions, WriteOptions {
+  readonly interface?: string;
+  readonly count?: number;
+  readonly all?: boolean;
+  readonly promiscuous?: boolean;
+  readonly diagnose?: boolean;
+  readonly explain?: boolean;
+  readonly json?: boolean;
+  readonly quiet?: boolean;
+  readonly crypto: EngineName;
+}
+
+/** Adds the command. */
+export function captureCommand(program: Command): void {
+  const command = program
+    .command('capture')
+    .description(
+      'Decrypt ESP packets as they pass: one line each, with the packet inside or why it is dropped.',
+    )
+    .argument('[stream]', '- reads what tcpdump -w - writes, pcap or pcapng (the default without -i)')
+    .option('-i, --interface <name>', 'listen on this interface of the host; any is all of them')
+    .option('-c, --count <packets>', 'end after so many lines', positive)
+    .option('--all', 'take every frame, and show clear packets too; else ESP, UDP 4500, VXLAN and fragments')
+    .option('--promiscuous', 'with -i: also frames that are for other hosts')
+    .option(
+      '--diagnose',
+      'tell findings as they appear, and the whole diagnosis at the end; takes every frame',
+    )
+    .option('--explain', 'explain every ESP packet byte by byte')
+    .option('--json', 'one JSON object a line for every ESP packet, as decrypt does')
+    .option('-q, --quiet', 'no line for each packet');
+  addEngineOption(addSaOptions(addWriteOptions(command)))
+    .addHelpText(
+      'after',
+      `
+Examples:
+  esplane capture -i eth0 --keys keys.yaml --nodes nodes.json
+  ip xfrm state > n2.txt; esplane capture -i eth0 --xfrm-state n2.txt --diagnose -w clear.pcapng
+  kubectl debug node/n2 -qi --image=nicolaka/netshoot -- tcpdump -i any -U -w - esp | esplane capture - --xfrm-state n2.txt
+
+-i needs root or CAP_NET_RAW, and the addon (esplane doctor); reading a stream needs neither. Ctrl-C ends it.
+--json with --explain adds {"explanation":…} after each packet, and with --diagnose {"finding":…} and {"diagnosis":…}.
+
+Exit status: 0 ended by Ctrl-C, -c or the end of the stream; 2 unusable input, no right, or the interface went away.`,
+    )
+    .action(capture);
+}
+
+async function capture(stream: string | undefined, options: CaptureOptions): Promise<void> {
+  checkSource(stream, options);
+  const own = new SaList();
+  const random = secureBytes;
+  const [engine, evidence, sas] = [
+    await makeEngine(options.crypto),
+    options.diagnose ? await loadEvidence({ ...options, xfrmStat: [], xfrmPolicy: [] }, own) : undefined,
+    options.diagnose ? undefined : await loadNamedSas(options),
+  ];
+  const { udpPorts, warnings } = evidence ?? sas!;
+  const source = evidence?.evidence ?? joinSources([sas!.source, own]);
+  for (const warning of warnings) say(`warning: ${warning}`);
+
+  const from = openSource(options, udpPorts);
+  const base = { source: from.name, engine, random, udpPorts };
+  const out = new Output();
+  const live = new LiveLine();
+  const overlays = new OverlayFinder();
+  let hasSas = namesSas(options);
+  let isLost = false;
+  let shown = 0;
+  /** ESP packets of the frame at hand. */
+  let packets = 0;
+  const paint = paintFor(process.stdout);
+  const width = process.stdout.columns ?? USUAL_WIDTH;
+  let file: ReturnType<typeof openPacketFile>;
+  const decryptor = new CaptureDecryptor({
+    ...base,
+    sas: source,
+    onAdmit: (admission) => file?.admit(admission),
+    onPacket: (record) => {
+      packets++;
+      shown++;
+      if (!hasSas) isLost = true;
+      else {
+        if (options.json) putDecryptJson(out.text, record, overlays);
+        else if (!options.quiet) putEspLine(out.text, record);
+        file?.add(record);
+      }
+    },
+    onOther: (b, at, end, info) => {
+      if (!options.all || options.json) return;
+      shown++;
+      if (!options.quiet) putClearLine(out, b, at, end, info);
+    },
+  });
+  const explainer = options.explain ? new Explainer({ ...base, sas: source }) : undefined;
+  const diagnoser = evidence && new Diagnoser({ ...base, evidence: evidence.evidence });
+  const told = new Set<string>();
+  const tellFindings = () => {
+    if (!diagnoser) return;
+    for (const finding of diagnoser.peek().findings) {
+      // The figures in a summary go on growing; what it is about stands before them.
+      const key = `${finding.code} ${finding.summary.split(/: |, /)[0]}`;
+      if (told.has(key)) continue;
+      told.add(key);
+      if (options.json) out.write(`${JSON.stringify({ finding })}\n`);
+      else out.write(findingText(finding, paint, Math.min(width, USUAL_WIDTH)));
+    }
+  };
+  const isFull = () => options.count !== undefined && shown >= options.count;
+  const reader = captureReader(from.name, {
+    frame: (b, at, end, info) => {
+      if (isFull()) return;
+      packets = 0;
+      decryptor.frame(b, at, end, info);
+      decryptor.flush();
+      if (isLost) throw noSas();
+      file?.frame(b, at, end, info);
+      diagnoser?.frame(b, at, end, info);
+      if (packets > 0 && explainer) {
+        const explanation = explainer.explain(b, at, end, info);
+        if (options.json) out.write(`${JSON.stringify({ explanation })}\n`);
+        else out.write(`${explainText(explanation, { width, paint, brief: true })}\n`);
+      } else explainer?.pass(b, at, end, info);
+      out.settle();
+    },
+    section: (section) => file?.section(section),
+    interface: (description) => file?.interface(description),
+    comment: (text) => file?.comment(text),
+    secrets: (type, data) => {
+      file?.secrets(type, data);
+      if (type !== SECRETS_TYPE_ESP) return;
+      own.add(parseDsbCsv(new TextDecoder().decode(data), `${from.name} (secrets)`));
+      hasSas = true;
+    },
+  });
+
+  const { totals } = decryptor;
+  let lost = 0;
+  let before = 0;
+  const tick = () => {
+    lost += from.dropped();
+    file?.flush();
+    tellFindings();
+    live.hide();
+    void out.flush();
+    const dropped = totals.esp - totals.ok;
+    live.show(
+      `${from.name}: ${grouped(totals.frames)} frames, ${grouped(totals.ok)} decrypted, ${grouped(dropped)} dropped, ${grouped(Math.round(((totals.frames - before) * 1000) / TICK))} frames/s`,
+    );
+    before = totals.frames;
+  };
+  let isStopped = false;
+  const forget = onSignals({
+    stop: () => {
+      isStopped = true;
+      from.stop();
+    },
+  });
+  let failure: unknown;
+  let every: NodeJS.Timeout | undefined;
+  try {
+    file = openPacketFile(options);
+    if (options.interface !== undefined) say(`listening on ${from.name}, Ctrl-C ends`);
+    every = setInterval(tick, TICK);
+    for await (const chunk of from.chunks()) {
+      if (chunk.length === 0) continue;
+      reader.feed(chunk);
+      if (out.text.length > 0) live.hide();
+      await out.flush();
+      if (isFull()) break;
+    }
+    if (!isStopped && !isFull()) {
+      reader.end();
+      if (!hasSas) throw noSas();
+    }
+  } catch (error) {
+    if (!(error instanceof EsplaneError)) throw error;
+    failure = error;
+  } finally {
+    clearInterval(every);
+    lost += from.dropped();
+    from.close();
+    forget();
+  }
+  live.hide();
+  if (diagnoser && totals.frames > 0 && !isLost) {
+    const diagnosis = diagnoser.finish();
+    const facts = { capture: from.name, frames: totals.frames, esp: totals.esp };
+    if (options.json) out.write(`${JSON.stringify({ diagnosis })}\n`);
+    else out.write(`\n${diagnosisText(diagnosis, facts, paint, Math.min(width, USUAL_WIDTH))}`);
+  }
+  await out.flush();
+  if (!isLost && (failure === undefined || totals.frames > 0)) {
+    say(decryptSummary(from.name, decryptor));
+    if (lost > 0)
+      say(`  ${grouped(lost)} frames were too many at once and are missing: -q or a quieter place helps`);
+  }
+  if (failure === undefined) {
+    file?.finish();
+    return;
+  }
+  const left = file?.stopEarly();
+  if (left !== undefined) say(`What came before that is in ${left}.`);
+  throw failure;
+}
+
+function checkSource(stream: string | undefined, options: CaptureOptions): void {
+  const device = options.interface;
+  if (stream !== undefined && stream !== '-')
+    throw new InputError({ source: stream }, 'is no live stream', 'For a file: esplane decrypt FILE.');
+  if (stream !== undefined && device !== undefined)
+    throw new InputError({ source: 'capture' }, 'a stream and an interface', 'Give - or -i, not both.');
+  if (device === undefined && process.stdin.isTTY)
+    throw new InputError(
+      { source: 'capture' },
+      'there is nothing to listen to',
+      'Give -i INTERFACE, or pipe a capture in: tcpdump -U -w - | esplane capture -.',
+    );
+  if (device !== undefined && !namesSas(options)) throw noSas();
+}
+
+function openSource(options: CaptureOptions, udpPorts: readonly number[]): LiveSource {
+  if (options.interface === undefined) return stdinSource();
+  return interfaceSource(options.interface, {
+    // A diagnosis needs what should have been encrypted and was not, and ICMP.
+    all: options.all === true || options.diagnose === true,
+    promiscuous: options.promiscuous ?? false,
+    udpPorts,
+  });
+}
+
+/** A packet without ESP in one line. */
+function putClearLine(out: Output, b: Uint8Array, at: number, end: number, info: FrameInfo): void {
+  out.text.decimal(info.number);
+  out.text.text(' ');
+  if (info.hasTime) {
+    putTime(out.text, info.seconds, info.nanoseconds);
+    out.text.text(' ');
+  }
+  putPacketLine(out.text, b, at, end);
+  out.text.text('\n');
+}
+
+function positive(text: string): number {
+  const value = Number(text);
+  if (!/^\d+$/.test(text) || !Number.isSafeInteger(value) || value < 1)
+    throw new InvalidArgumentError('Give a number from 1 up.');
+  return value;
+}
