@@ -70,16 +70,12 @@ export class Monitor {
     while (!this.#isClosed) {
       const n = this.#native.monitorRead(this.#fd, this.linkType, buffer);
       if (n > 0) yield buffer.subarray(0, n);
-      else if (n === 0) {
+      else {
+        // An interface that is down may come back, one that was removed does not, and says nothing.
+        if (n !== 0 && n !== -constants.errno.ENETDOWN) check(n, `listen on ${this.device}`);
+        if (this.#native.monitorGone(this.#fd) !== 0) throw gone(this.device);
         yield buffer.subarray(0, 0);
         if (!this.#isClosed) this.#poller.wait(WAIT);
-      } else if (n !== -constants.errno.ENETDOWN) check(n, `listen on ${this.device}`);
-      else if (this.#native.monitorGone(this.#fd) !== 0) {
-        throw new SystemError(
-          'ENODEV',
-          `listen on ${this.device}`,
-          'The interface was removed: look with ip link.',
-        );
       }
       // Signals, and what is to be written.
       await setImmediate();
@@ -92,6 +88,10 @@ export class Monitor {
     this.#poller.close();
     this.#native.closeFd(this.#fd);
   }
+}
+
+function gone(device: string): SystemError {
+  return new SystemError('ENODEV', `listen on ${device}`, 'The interface was removed: look with ip link.');
 }
 
 function fileHeader(linkType: number): Uint8Array {

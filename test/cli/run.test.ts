@@ -1,5 +1,5 @@
 /** `esplane run --tun`, `node` and `doctor` as their users run them. */
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -11,6 +11,7 @@ import { esplane } from '../support/cli.ts';
 import { ADDON, needs, program, ROOT } from '../support/needs.ts';
 import { makeNamespaces } from '../support/netns.ts';
 import { NodeProcess } from '../support/node-process.ts';
+import { runTun } from '../support/run-tun.ts';
 
 const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 const TCP_PEER = fileURLToPath(new URL('../interop/tcp-peer.py', import.meta.url));
@@ -18,29 +19,6 @@ const PYTHON = '/usr/bin/python3';
 
 const namespaces = () =>
   existsSync('/run/netns') ? readdirSync('/run/netns').filter((name) => name.startsWith('esplane-')) : [];
-
-/** Starts `esplane run --tun` and waits until both nodes run. */
-async function runTun(
-  ...args: readonly string[]
-): Promise<{ child: ChildProcess; netns: string[]; lines: unknown[] }> {
-  const child = spawn(process.execPath, [MAIN, 'run', '--tun', '--json', ...args]);
-  const lines: unknown[] = [];
-  let rest = '';
-  let errors = '';
-  child.stderr.on('data', (bytes) => {
-    errors += bytes;
-  });
-  await new Promise<void>((resolve, reject) => {
-    child.stdout.on('data', (bytes) => {
-      const parts = (rest + bytes).split('\n');
-      rest = parts.pop()!;
-      lines.push(...parts.map((line) => JSON.parse(line)));
-      if (lines.filter((line) => (line as { event: string }).event === 'ready').length === 2) resolve();
-    });
-    child.once('close', () => reject(new Error(errors)));
-  });
-  return { child, netns: [1, 2].map((i) => `esplane-${i}-${child.pid}`), lines };
-}
 
 needs([ADDON, ROOT, program('ip', 'iproute2'), program('ping', 'iputils-ping')], 'esplane run --tun', () => {
   it.each(['udp', 'raw', 'packet'])(
