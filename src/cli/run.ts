@@ -1,11 +1,12 @@
 /**
- * `esplane run --tun`: two nodes on this host, in namespaces of their own, with real packets between them.
+ * `esplane run`: a scenario in virtual time (see `run-scenario.ts`), or with `--tun` two nodes on this host, in namespaces
+ * of their own, with real packets between them.
  * @module
  */
 import { rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Command, Option } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import { toHex } from '../base/bytes.ts';
 import { InputError } from '../base/errors.ts';
 import { secureBytes } from '../base/rng.ts';
@@ -20,15 +21,24 @@ import { StatsPrinter } from './stats-line.ts';
 import { makeTunNetwork, removeLeftovers, type TunNetwork } from './tun-network.ts';
 
 const EXAMPLE = `
-Example:
-  $ esplane run --tun
-  $ esplane run --tun --link raw --duration 60 --json
+Examples:
+  $ esplane run examples/rotation.yaml
+  $ esplane run examples/rotation-old-order.yaml --seed 7 --json
+  $ esplane run examples/replay.yaml -w captures && esplane decrypt captures/node-2.pcapng
+  $ esplane run --tun --link raw --duration 60
 
-Two namespaces joined by a veth pair, in each a node with a TUN device for its pods. It prints what to try, and
-removes everything when it ends. It needs root. Scenario files come with a later version.`;
+A scenario is a cluster in virtual time: the same file and seed give the same bytes. -w writes what each node saw on
+its device, with the keys. See docs/scenarios.md for all that a file can say.
+
+--tun: two namespaces joined by a veth pair, in each a node with a TUN device for its pods. It prints what to try, and
+removes everything when it ends. It needs root.
+
+Exit status: 0 done, 1 a packet of the scenario is not accounted for, 2 unusable input.`;
 
 interface Options {
   readonly tun?: boolean;
+  readonly seed?: number;
+  readonly write?: string;
   readonly link: 'udp' | 'raw' | 'packet';
   readonly crypto: EngineName;
   readonly duration?: number;
@@ -39,7 +49,10 @@ interface Options {
 export function runCommand(program: Command): void {
   const command = program
     .command('run')
-    .description('run two nodes on this host, with real packets between them')
+    .argument('[scenario]', 'a scenario file')
+    .description('run a cluster from a scenario file, or two nodes on this host')
+    .option('--seed <number>', "in place of the scenario's own: for keys, boot ids, IVs and all chance", seed)
+    .option('-w, --write <folder>', 'write one pcapng a node into this folder, with its keys')
     .option('--tun', 'over TUN devices in network namespaces that it makes and removes')
     .addOption(
       new Option('--link <link>', 'what is between the nodes')
@@ -47,17 +60,31 @@ export function runCommand(program: Command): void {
         .default('udp'),
     )
     .option('--duration <seconds>', 'end by itself', secondsArgument)
-    .option('--json', 'one JSON object a line');
+    .option('--json', 'the report as one JSON object; with --tun, one a line');
   addEngineOption(command).addHelpText('after', EXAMPLE).action(run);
 }
 
-async function run(options: Options): Promise<void> {
-  if (!options.tun)
+async function run(scenario: string | undefined, options: Options): Promise<void> {
+  if (options.tun && scenario !== undefined)
+    throw new InputError({ source: 'run' }, 'a scenario, and --tun', 'Give one of them.');
+  if (options.tun) return runTun(options);
+  if (scenario === undefined)
     throw new InputError(
       { source: 'run' },
       'nothing to run',
-      'Say --tun; without a network, see esplane demo.',
+      'Name a scenario, such as examples/rotation.yaml, or say --tun.',
     );
+  const { runScenario } = await import('./run-scenario.ts');
+  return runScenario(scenario, options);
+}
+
+function seed(text: string): number {
+  const value = /^\d{1,10}$/.test(text) ? Number(text) : Number.NaN;
+  if (!(value <= 0xffff_ffff)) throw new InvalidArgumentError('Give a whole number, such as 7.');
+  return value;
+}
+
+async function runTun(options: Options): Promise<void> {
   for (const name of [...removeLeftovers(), ...removeRunFolders(tmpdir())])
     process.stderr.write(`removed ${name}, which a killed run had left\n`);
   const folder = makeRunFolder(tmpdir(), process.pid);

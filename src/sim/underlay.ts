@@ -7,7 +7,8 @@
 import type { Link } from '../link/link.ts';
 import { Deliverer, type Outlet } from '../node/deliver.ts';
 import { addressLen, dstAt } from '../node/ip.ts';
-import { inPrefix, type Prefix } from '../wire/address.ts';
+import { RouteTable } from '../node/routes.ts';
+import type { Prefix } from '../wire/address.ts';
 import { Batch, PASS } from '../wire/packet.ts';
 
 /** Frames in the largest batch of a link. */
@@ -20,8 +21,11 @@ export class Underlay {
   injected = 0;
   /** Called with every frame, before it goes on: `b[at..end)`, which may be changed. */
   onFrame: ((b: Uint8Array, at: number, end: number, to: string) => void) | undefined;
+  /** Asked about every frame that has a port to go to: may it pass? Whoever says no counts it. */
+  passes: ((from: string | undefined, to: string, length: number) => boolean) | undefined;
   readonly #ports: Outlet[] = [];
-  readonly #prefixes: Prefix[][] = [];
+  /** Which port has an address: as a pod of that number. */
+  readonly #owners = new RouteTable();
   readonly #to = new Int32Array(CAPACITY);
   readonly #deliverer = new Deliverer(CAPACITY);
 
@@ -32,9 +36,10 @@ export class Underlay {
 
   /** Adds a port: the switch's end of a link, and the addresses behind it. */
   connect(name: string, link: Link, prefixes: readonly Prefix[]): void {
+    const pod = this.#ports.length;
     this.#ports.push({ name, link, delivered: 0, refused: 0 });
-    this.#prefixes.push([...prefixes]);
-    link.receive((batch) => this.#forward(batch));
+    for (const prefix of prefixes) this.#owners.set(prefix, { kind: 'pod', pod });
+    link.receive((batch) => this.#forward(batch, name));
   }
 
   /** Sends a frame as if it had come from somewhere. */
@@ -42,14 +47,15 @@ export class Underlay {
     const batch = new Batch({ capacity: 1, maxPacket: frame.length });
     batch.push(frame);
     this.injected++;
-    this.#forward(batch);
+    this.#forward(batch, undefined);
   }
 
-  #forward(batch: Batch): void {
+  #forward(batch: Batch, from: string | undefined): void {
     for (let i = 0; i < batch.count; i++) {
       const port = batch.verdict[i] === PASS ? this.#portOf(batch, i) : -1;
       this.#to[i] = port;
       if (port < 0) this.nowhere++;
+      else if (this.passes?.(from, this.#ports[port]!.name, batch.length[i]!) === false) this.#to[i] = -1;
       else {
         const at = batch.offset[i]!;
         this.onFrame?.(batch.slab, at, at + batch.length[i]!, this.#ports[port]!.name);
@@ -65,8 +71,7 @@ export class Underlay {
     const version = slab[at]! >>> 4;
     const len = addressLen(slab, at);
     if ((version !== 4 && version !== 6) || batch.length[i]! < dstAt(slab, at) - at + len) return -1;
-    return this.#prefixes.findIndex((prefixes) =>
-      prefixes.some((prefix) => inPrefix(prefix, slab, dstAt(slab, at), len)),
-    );
+    const owner = this.#owners.lookup(slab, dstAt(slab, at), len);
+    return owner?.kind === 'pod' ? owner.pod : -1;
   }
 }

@@ -1,0 +1,169 @@
+/**
+ * The report of a scenario, for people.
+ * @module
+ */
+import type { FlowReport } from '../sim/flows.ts';
+import type { PeerDrop } from '../sim/peer-drops.ts';
+import type { NodeReport, ScenarioReport } from '../sim/report.ts';
+import { grouped } from './output.ts';
+import type { Paint } from './paint.ts';
+
+/** Rows of a table that are shown; the rest are in the JSON. */
+const MOST_ROWS = 12;
+
+/** Tells a run to people. */
+export function scenarioText(report: ScenarioReport, paint: Paint): string {
+  const { bold, dim } = paint;
+  const { scenario, about, seed, cilium, mode, duration, totals } = report;
+  const facts = `${totals.nodes} nodes, Cilium ${cilium}, ${mode}, ${seconds(duration)}; seed ${seed}`;
+  const lines = [
+    `${bold(scenario)}: ${facts}`,
+    ...(about === '' ? [] : about.split('\n').map((line) => dim(line))),
+    '',
+    ...happened(report, paint),
+    ...table(
+      paint,
+      ['node', 'sent', 'delivered', 'encrypted', 'clear', 'decrypted', 'dropped'],
+      report.nodes.toSorted(byDrops).map(nodeRow),
+      [sumRow(report)],
+    ),
+    '',
+    ...dropLines(report.drops, paint),
+    '',
+    ...table(paint, ['traffic', 'from', 'to', 'sent', 'delivered', 'lost'], flowRows(report.flows), []),
+    ...wireLine(report, paint),
+    verdict(report, paint),
+  ];
+  return `${lines.join('\n')}\n`;
+}
+
+function happened({ timeline, steps }: ScenarioReport, { bold, dim }: Paint): string[] {
+  if (timeline.length + steps.length === 0) return [];
+  const shown = timeline.slice(0, 2 * MOST_ROWS);
+  const when = (at: number) => seconds(at).padStart(9);
+  return [
+    bold('What happened'),
+    ...shown.map(
+      ({ at, node, text }) =>
+        `${when(at)}  ${text}${node === null || text.includes(node) ? '' : dim(` (${node})`)}`,
+    ),
+    ...more(timeline.length - shown.length, dim),
+    ...steps.map(
+      ({ step, nodes, first, last }) =>
+        `${when(first)}  ${step}: ${nodes} agent${nodes === 1 ? '' : 's'}${last > first ? `, the last at ${seconds(last)}` : ''}`,
+    ),
+    '',
+  ];
+}
+
+function nodeRow({ node, sent, delivered, encrypted, clear, decrypted, dropped }: NodeReport): string[] {
+  return [node, ...[sent, delivered, encrypted, clear, decrypted, dropped].map(grouped)];
+}
+
+function sumRow({ totals, nodes }: ScenarioReport): string[] {
+  const { encrypted, clear, decrypted, dropped } = totals;
+  const [sent, delivered] = [0, 0].map((_, i) =>
+    nodes.reduce((sum, node) => sum + (i === 0 ? node.sent : node.delivered), 0),
+  );
+  return ['all', ...[sent!, delivered!, encrypted, clear, decrypted, dropped].map(grouped)];
+}
+
+/** Those that drop first, those that do nothing last. */
+function byDrops(a: NodeReport, b: NodeReport): number {
+  const isBusy = ({ sent, delivered }: NodeReport) => Number(sent + delivered > 0);
+  return b.dropped - a.dropped || isBusy(b) - isBusy(a);
+}
+
+function dropLines(drops: readonly PeerDrop[], paint: Paint): string[] {
+  const { green, bold } = paint;
+  if (drops.length === 0) return [`${bold('Dropped')}: ${green('nothing')}`];
+  const rows = drops
+    .toSorted((a, b) => b.count - a.count)
+    .map(({ node, peer, direction, counter, reason, count, first, last }) => [
+      `${counter} (${reason})`,
+      node,
+      `${direction === 'in' ? 'from' : 'to'} ${peer ?? '?'}`,
+      grouped(count),
+      first === last ? seconds(first) : `${seconds(first)} - ${seconds(last)}`,
+    ]);
+  return table(paint, ['dropped as', 'at', 'peer', 'count', 'when'], rows, []);
+}
+
+function flowRows(flows: readonly FlowReport[]): string[][] {
+  return flows
+    .toSorted((a, b) => b.sent - b.delivered - (a.sent - a.delivered))
+    .map(({ kind, from, to, sent, delivered }) => [
+      kind,
+      from,
+      to,
+      grouped(sent),
+      grouped(delivered),
+      grouped(Math.max(0, sent - delivered)),
+    ]);
+}
+
+function wireLine({ wire, totals }: ScenarioReport, { bold, yellow }: Paint): string[] {
+  const list = (
+    [
+      [wire.esp, 'ESP'],
+      [wire.clear, 'clear'],
+      [wire.lost, 'lost'],
+      [wire.duplicated, 'doubled'],
+      [wire.corrupted, 'with a flipped bit'],
+      [wire.heldBack, 'held back'],
+      [wire.full, 'in a full queue'],
+      [wire.cut, 'cut off by the partition'],
+      [wire.tooLong, 'too long for a router on the way'],
+      [wire.down, 'at a node that was off'],
+      [wire.injected, 'from an attacker'],
+      [wire.stuck, 'with nowhere to go'],
+      [totals.resent, 'TCP segments sent again'],
+    ] as const
+  ).filter(([count]) => count > 0);
+  const text = list.map(([count, what]) => `${grouped(count)} ${what}`).join(', ');
+  const leaks =
+    wire.leaks > 0
+      ? [yellow(`${grouped(wire.leaks)} frames between pods of two nodes were in the clear`)]
+      : [];
+  return ['', `${bold('Wire')}: ${text || 'nothing'}`, ...leaks];
+}
+
+function verdict({ totals, accounted }: ScenarioReport, { bold, red }: Paint): string {
+  const { sent, delivered, encrypted, clear, dropped } = totals;
+  const text = `${grouped(sent)} sent, ${grouped(delivered)} delivered, ${grouped(encrypted)} encrypted, ${grouped(clear)} clear, ${grouped(dropped)} dropped`;
+  return `${bold('Total')}: ${text}${accounted ? '; every packet is accounted for' : red('; NOT every packet is accounted for')}`;
+}
+
+/** A table; columns of numbers are to the right. */
+function table(
+  { bold, dim }: Paint,
+  head: readonly string[],
+  rows: readonly (readonly string[])[],
+  last: readonly (readonly string[])[],
+): string[] {
+  const shown = rows.slice(0, MOST_ROWS);
+  const all = [head, ...shown, ...last];
+  const widths = head.map((_, i) => Math.max(...all.map((row) => (row[i] ?? '').length)));
+  const isNumber = head.map(
+    (_, i) => shown.length > 0 && shown.every((row) => /^[\d,]+$/.test(row[i] ?? '')),
+  );
+  const line = (row: readonly string[]) =>
+    row
+      .map((cell, i) => (isNumber[i] ? cell.padStart(widths[i]!) : cell.padEnd(widths[i]!)))
+      .join('  ')
+      .trimEnd();
+  return [
+    bold(line(head)),
+    ...shown.map(line),
+    ...more(rows.length - shown.length, dim),
+    ...last.map((row) => bold(line(row))),
+  ];
+}
+
+function more(count: number, dim: Paint['dim']): string[] {
+  return count > 0 ? [dim(`… and ${grouped(count)} more: see --json`)] : [];
+}
+
+function seconds(ms: number): string {
+  return `${(ms / 1000).toFixed(3)} s`;
+}

@@ -1,0 +1,407 @@
+/**
+ * Scenario files: a cluster, what its pods send, and what happens to it, in YAML.
+ *
+ * ```yaml
+ * about: a key rotation under steady traffic
+ * duration: 5s
+ * nodes: 3                                    # node-1 to node-3, one pod each: node-1/pod-1 …
+ * news: { min: 10ms, max: 500ms }             # until another node hears of a change
+ * traffic:
+ *   - { kind: udp, from: node-1/pod-1, to: node-2/pod-1, every: 5ms, size: 200 }
+ * events:
+ *   - { at: 1s, rotate: true }
+ * ```
+ *
+ * `docs/scenarios.md` lists every key.
+ * @module
+ */
+import type { KeyRecipe } from '../cilium/key-line.ts';
+import { KEY_ROTATION_DURATION, type RotationOrder } from '../cilium/rotation.ts';
+import { type CiliumVersion, DEFAULT_VERSION, isAtLeast, parseVersion } from '../cilium/version.ts';
+import type { Impairments } from '../link/impair.ts';
+import { type Address, formatPrefix, inPrefix, type Prefix, parsePrefix } from '../wire/address.ts';
+import {
+  checkScenario,
+  EVENT_KINDS,
+  type RawEvent,
+  type RawLink,
+  type RawNode,
+  type RawScenario,
+} from './scenario-schema.ts';
+import { YamlText } from './scenario-yaml.ts';
+
+/** From a node to the switch in the middle, and what happens on it. */
+export interface LineSpec extends Impairments {
+  readonly mtu: number;
+  /** Chance that a frame is held back, and for how long, ms. */
+  readonly reorder: { readonly chance: number; readonly delay: number };
+  /** Bits a second; absent, without limit. */
+  readonly bandwidth?: number;
+  /** What a router on the way carries, which tells nobody when a frame is longer; absent, as much as `mtu`. */
+  readonly pathMtu?: number;
+}
+
+export interface ScenarioNode {
+  readonly name: string;
+  readonly pods: number;
+  readonly hasKey: boolean;
+  readonly nodeAddress: Address;
+  /** CiliumInternalIP. */
+  readonly routerAddress: Address;
+  readonly podRange: Prefix;
+  readonly line: LineSpec;
+}
+
+export interface ScenarioPod {
+  readonly name: string;
+  readonly node: number;
+  readonly address: Address;
+}
+
+export interface TrafficSpec {
+  readonly kind: 'udp' | 'ping' | 'tcp';
+  readonly from?: string;
+  readonly to?: string;
+  /** Instead of `from` and `to`: so many pairs of pods on different nodes, by chance. */
+  readonly pairs?: number;
+  /** ms between packets, or between conversations. */
+  readonly every: number;
+  /** Bytes of payload; of TCP, of the answer. */
+  readonly size: number;
+  readonly start: number;
+  readonly stop: number;
+}
+
+export type EventKind = (typeof EVENT_KINDS)[number];
+
+export interface ScenarioEvent {
+  readonly at: number;
+  readonly line: number;
+  readonly kind: EventKind;
+  /** The nodes it is about, or the pod. */
+  readonly names: readonly string[];
+  readonly peers: readonly string[];
+  /** ms that it lasts. */
+  readonly duration: number;
+  readonly count: number;
+}
+
+/** Until a change is known elsewhere, ms. */
+export interface Delays {
+  readonly min: number;
+  readonly max: number;
+}
+
+export interface Scenario {
+  readonly source: string;
+  readonly about: string;
+  readonly seed: number;
+  readonly duration: number;
+  readonly version: CiliumVersion;
+  readonly mode: 'native' | 'tunnel';
+  readonly family: 4 | 6;
+  readonly key: { readonly id: number; readonly algorithm: KeyRecipe; readonly perTunnel: boolean };
+  readonly order: RotationOrder;
+  readonly installTime: number;
+  readonly keyRotationDuration: number;
+  /** Whether the pod ranges of nodes are known before their pods are. */
+  readonly podRangesKnown: boolean;
+  /** Whether nodes know only those nodes that they have traffic with: for clusters too large to hold every SA. */
+  readonly peersByTraffic: boolean;
+  readonly nodes: readonly ScenarioNode[];
+  readonly pods: ReadonlyMap<string, ScenarioPod>;
+  readonly news: Delays;
+  readonly secret: Delays;
+  readonly traffic: readonly TrafficSpec[];
+  readonly events: readonly ScenarioEvent[];
+}
+
+const DEFAULTS = {
+  4: { nodes: '192.168.0.0/16', pods: '10.0.0.0/8', podBits: 24 },
+  6: { nodes: 'fd00:192:168::/64', pods: 'fd00:10::/48', podBits: 64 },
+} as const;
+
+const DEFAULT_LINE: LineSpec = { mtu: 1500, delay: 0.5, reorder: { chance: 0, delay: 0 } };
+const NO_DELAY: Delays = { min: 0, max: 0 };
+/** The first pod's place in its node's range; its router has place 1. */
+const FIRST_POD = 10;
+
+/**
+ * Reads a scenario.
+ * @param source file name, for errors
+ * @throws {InputError} at the first thing that cannot be: file, line and what was expected
+ */
+export function parseScenario(text: string, source: string): Scenario {
+  const yaml = new YamlText(text, source);
+  const raw = checkScenario(yaml);
+  const family = raw.family ?? 4;
+  const version = raw.cilium === undefined ? DEFAULT_VERSION : versionOf(raw.cilium, yaml);
+  const nodes = readNodes(raw, family, yaml);
+  const pods = new Map<string, ScenarioPod>();
+  nodes.forEach(({ name, pods: count, podRange }, node) => {
+    for (let k = 1; k <= count; k++) {
+      const address = nth(podRange, podRange.address.length * 8, FIRST_POD + k - 1);
+      pods.set(`${name}/pod-${k}`, { name: `${name}/pod-${k}`, node, address });
+    }
+  });
+  const perTunnel = raw.key?.perTunnel ?? true;
+  if (!perTunnel && isAtLeast(version, 17)) {
+    throw yaml.fail(
+      ['key', 'perTunnel'],
+      'from Cilium 1.17 on every key is per tunnel',
+      'Leave perTunnel out, or give cilium: "1.16".',
+    );
+  }
+  return {
+    source,
+    about: raw.about ?? '',
+    seed: raw.seed ?? 1,
+    duration: raw.duration,
+    version,
+    mode: raw.mode ?? 'native',
+    family,
+    key: { id: raw.key?.id ?? 3, algorithm: raw.key?.algorithm ?? 'gcm-aes', perTunnel },
+    order: raw.rotation?.order ?? 'install-first',
+    installTime: raw.rotation?.installTime ?? 0,
+    keyRotationDuration: raw.rotation?.keep ?? KEY_ROTATION_DURATION,
+    podRangesKnown: raw.ipcache !== 'pods',
+    peersByTraffic: raw.peers === 'traffic',
+    nodes,
+    pods,
+    news: readDelays(raw, 'news', yaml) ?? NO_DELAY,
+    secret: readDelays(raw, 'secret', yaml) ?? readDelays(raw, 'news', yaml) ?? NO_DELAY,
+    traffic: readTraffic(raw, pods, yaml),
+    events: readEvents(raw, nodes, pods, yaml),
+  };
+}
+
+function versionOf(text: string, yaml: YamlText): CiliumVersion {
+  try {
+    return parseVersion(text, 'cilium');
+  } catch {
+    throw yaml.fail(['cilium'], 'no version of Cilium that is known here', 'Give a version, such as "1.18".');
+  }
+}
+
+function readDelays(raw: RawScenario, key: 'news' | 'secret', yaml: YamlText): Delays | undefined {
+  const delays = raw[key];
+  if (!delays) return undefined;
+  const { min = 0, max } = delays;
+  if (min > max)
+    throw yaml.fail([key, 'min'], `${key}.min is more than ${key}.max`, 'Give the smaller first.');
+  return { min, max };
+}
+
+function readNodes(raw: RawScenario, family: 4 | 6, yaml: YamlText): ScenarioNode[] {
+  const defaults = DEFAULTS[family];
+  const range = (key: 'nodes' | 'pods'): Prefix => {
+    const prefix = raw.addresses?.[key] ?? parsePrefix(defaults[key])!;
+    if (prefix.address.length * 8 === (family === 4 ? 32 : 128)) return prefix;
+    throw yaml.fail(['addresses', key], `no IPv${family} range`, `Give one, such as ${defaults[key]}.`);
+  };
+  const nodeRange = range('nodes');
+  const podRanges = range('pods');
+  if (overlap(nodeRange, podRanges)) {
+    throw yaml.fail(
+      ['addresses', raw.addresses?.pods ? 'pods' : 'nodes'],
+      `the ranges of nodes and pods overlap: ${formatPrefix(nodeRange)} and ${formatPrefix(podRanges)}`,
+      'Give two ranges that share no address.',
+    );
+  }
+  const list: RawNode[] = Array.isArray(raw.nodes)
+    ? raw.nodes
+    : Array.from({ length: raw.nodes }, (_, i) => ({ name: `node-${i + 1}` }));
+  const podBits = Math.max(defaults.podBits, podRanges.bits);
+  const names = new Set<string>();
+  const nodes = list.map((node, i): ScenarioNode => {
+    const at = ['nodes', i] as const;
+    if (names.has(node.name))
+      throw yaml.fail([...at, 'name'], `two nodes are called ${node.name}`, 'Give each a name of its own.');
+    names.add(node.name);
+    const podRange = node.podRange ?? nth(podRanges, podBits, i + 1, podBits);
+    const nodeAddress = nth(nodeRange, nodeRange.address.length * 8, i + 1);
+    if (podRange.address.length !== nodeAddress.length)
+      throw yaml.fail([...at, 'podRange'], `no IPv${family} range`, `Give one within ${defaults.pods}.`);
+    if (!inPrefix(nodeRange, nodeAddress) || (!node.podRange && !inPrefix(podRanges, podRange.address)))
+      throw yaml.fail(
+        ['addresses'],
+        `the ranges are too small for ${list.length} nodes`,
+        'Give larger ranges.',
+      );
+    const size = podRange.address.length * 8 - podRange.bits;
+    const pods = node.pods ?? raw.pods ?? 1;
+    if (size < 8 && 2 ** size < FIRST_POD + pods)
+      throw yaml.fail([...at, 'podRange'], `the range is too small for ${pods} pods`, 'Give a larger one.');
+    return {
+      name: node.name,
+      pods,
+      hasKey: node.key ?? true,
+      nodeAddress,
+      routerAddress: nth(podRange, podRange.address.length * 8, 1),
+      podRange,
+      line: readLine(raw.link, node.link),
+    };
+  });
+  nodes.forEach((node, i) => {
+    if (!list[i]?.podRange) return;
+    if (overlap(node.podRange, nodeRange)) {
+      throw yaml.fail(
+        ['nodes', i, 'podRange'],
+        `${formatPrefix(node.podRange)} overlaps with the addresses of the nodes, ${formatPrefix(nodeRange)}`,
+        'Give a range of its own.',
+      );
+    }
+    const twin = nodes.find((other) => other !== node && overlap(other.podRange, node.podRange));
+    if (twin) {
+      throw yaml.fail(
+        ['nodes', i, 'podRange'],
+        `${formatPrefix(node.podRange)} overlaps with ${formatPrefix(twin.podRange)} of ${twin.name}`,
+        'Give every node a range of its own.',
+      );
+    }
+  });
+  return nodes;
+}
+
+function readLine(all: RawLink | undefined, own: RawLink | undefined): LineSpec {
+  const { latency, bitErrors, ...rest } = { ...all, ...own };
+  return {
+    ...DEFAULT_LINE,
+    ...Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== undefined)),
+    ...(latency !== undefined && { delay: latency }),
+    ...(bitErrors !== undefined && { corrupt: bitErrors }),
+  };
+}
+
+const TRAFFIC_DEFAULTS = {
+  udp: { every: 10, size: 200 },
+  ping: { every: 1000, size: 56 },
+  tcp: { every: Number.POSITIVE_INFINITY, size: 10_000 },
+} as const;
+
+function readTraffic(raw: RawScenario, pods: Scenario['pods'], yaml: YamlText): TrafficSpec[] {
+  return (raw.traffic ?? []).map((flow, i): TrafficSpec => {
+    const { kind, from, to, pairs, start = 0, stop = raw.duration } = flow;
+    const at = ['traffic', i] as const;
+    if (pairs === undefined ? from === undefined || to === undefined : from !== undefined || to !== undefined)
+      throw yaml.fail(at, 'traffic has two ends', 'Give from and to, or pairs: so many pairs by chance.');
+    for (const key of ['from', 'to'] as const) {
+      const pod = flow[key];
+      if (pod !== undefined && !pods.has(pod))
+        throw yaml.fail(
+          [...at, key],
+          `there is no pod ${pod}`,
+          `Name one of the ${pods.size} pods of the nodes.`,
+        );
+    }
+    if (from !== undefined && from === to)
+      throw yaml.fail([...at, 'to'], 'a pod does not send to itself', 'Name another pod.');
+    if (stop < start) throw yaml.fail([...at, 'stop'], 'it stops before it starts', 'Give a later time.');
+    if (flow.every === 0) throw yaml.fail([...at, 'every'], 'no time between packets', 'Give more than 0.');
+    return { ...TRAFFIC_DEFAULTS[kind], ...defined(flow), start, stop: Math.min(stop, raw.duration) };
+  });
+}
+
+/** What belongs to which events, beside `at`. */
+const EXTRAS: Readonly<Record<'for' | 'count' | 'sent' | 'peers', readonly EventKind[]>> = {
+  for: ['reboot', 'partition'],
+  count: ['replay'],
+  sent: ['ageSas'],
+  peers: ['staleBootId', 'ageSas'],
+};
+
+function readEvents(
+  raw: RawScenario,
+  nodes: readonly ScenarioNode[],
+  pods: Scenario['pods'],
+  yaml: YamlText,
+): ScenarioEvent[] {
+  const known = new Set(nodes.map(({ name }) => name));
+  let before = 0;
+  return (raw.events ?? []).map((event, i): ScenarioEvent => {
+    const at = ['events', i] as const;
+    const kinds = EVENT_KINDS.filter((kind) => event[kind] !== undefined);
+    const [kind] = kinds;
+    if (!kind || kinds.length > 1) {
+      const problem = kind ? `an event is one thing, not ${kinds.join(' and ')}` : 'the event is none';
+      throw yaml.fail(at, problem, `Give one of ${EVENT_KINDS.join(', ')}.`);
+    }
+    for (const [extra, kinds] of Object.entries(EXTRAS)) {
+      if (event[extra as keyof typeof EXTRAS] !== undefined && !kinds.includes(kind))
+        throw yaml.fail(
+          [...at, extra],
+          `${extra} says nothing about ${kind}`,
+          `It goes with ${kinds.join(', ')}.`,
+        );
+    }
+    if (event.at < before)
+      throw yaml.fail(
+        [...at, 'at'],
+        'the time is in the past: an event before it is later',
+        'Give events in order.',
+      );
+    if (event.at > raw.duration)
+      throw yaml.fail(
+        [...at, 'at'],
+        'the run is over by then',
+        'Give an earlier time, or a longer duration.',
+      );
+    before = event.at;
+    const names = kind === 'rotate' ? [] : [event[kind] as string | string[]].flat();
+    const check = (list: readonly string[], key: string) => {
+      for (const name of list) {
+        if (kind === 'startPod' && key === kind ? pods.has(name) : known.has(name)) continue;
+        throw yaml.fail(
+          [...at, key],
+          kind === 'startPod' ? `there is no pod ${name}` : `there is no node ${name}`,
+          kind === 'startPod' ? 'Name a pod of a node.' : `Name one of ${someOf([...known])}.`,
+        );
+      }
+    };
+    check(names, kind);
+    const peers = event.peers ?? nodes.map(({ name }) => name).filter((name) => !names.includes(name));
+    check(event.peers ?? [], 'peers');
+    return {
+      at: event.at,
+      line: yaml.lineOf(at),
+      kind,
+      names,
+      peers,
+      duration: event.for ?? (kind === 'reboot' ? 0 : Number.POSITIVE_INFINITY),
+      count: countOf(event, kind),
+    };
+  });
+}
+
+function countOf(event: RawEvent, kind: EventKind): number {
+  if (kind === 'replay') return event.count ?? 10;
+  return kind === 'ageSas' ? (event.sent ?? 0xffff_ff00) : 0;
+}
+
+function someOf(names: readonly string[]): string {
+  return names.length > 8 ? `${names.slice(0, 3).join(', ')} … ${names.at(-1)}` : names.join(', ');
+}
+
+function defined<T extends object>(object: T): { [K in keyof T]: Exclude<T[K], undefined> } {
+  const entries = Object.entries(object).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(entries) as { [K in keyof T]: Exclude<T[K], undefined> };
+}
+
+function overlap(a: Prefix, b: Prefix): boolean {
+  if (a.address.length !== b.address.length) return false;
+  return a.bits <= b.bits ? inPrefix(a, b.address) : inPrefix(b, a.address);
+}
+
+function nth(prefix: Prefix, unit: number, n: number): Address;
+function nth(prefix: Prefix, unit: number, n: number, bits: number): Prefix;
+/** The n-th block of `unit` bits in a range: its first address, or the range itself. */
+function nth(prefix: Prefix, unit: number, n: number, bits?: number): Address | Prefix {
+  const address = prefix.address.slice();
+  let carry = n * 2 ** ((8 - (unit & 7)) & 7);
+  for (let i = Math.ceil(unit / 8) - 1; i >= 0 && carry > 0; i--) {
+    carry += address[i]!;
+    address[i] = carry % 256;
+    carry = Math.floor(carry / 256);
+  }
+  return bits === undefined ? address : { address, bits };
+}

@@ -1,0 +1,155 @@
+import { describe, expect, it } from 'vitest';
+import { parseScenario } from '../../src/sim/scenario.ts';
+import { formatAddress, formatPrefix } from '../../src/wire/address.ts';
+
+const parse = (text: string) => parseScenario(text, 's.yaml');
+const BASE = 'duration: 5s\nnodes: 3\n';
+
+describe('a scenario file', () => {
+  it('gives nodes and pods addresses from their ranges', () => {
+    const { nodes, pods } = parse(`${BASE}pods: 2\n`);
+    expect(nodes.map(({ name }) => name)).toEqual(['node-1', 'node-2', 'node-3']);
+    expect(formatPrefix(nodes[1]!.podRange)).toBe('10.0.2.0/24');
+    expect(formatAddress(nodes[1]!.routerAddress)).toBe('10.0.2.1');
+    expect(formatAddress(nodes[1]!.nodeAddress)).toBe('192.168.0.2');
+    expect(formatAddress(pods.get('node-2/pod-2')!.address)).toBe('10.0.2.11');
+  });
+
+  it('has room for a thousand nodes, and for IPv6', () => {
+    const { nodes } = parse('duration: 1s\nnodes: 1000\n');
+    expect(formatPrefix(nodes[999]!.podRange)).toBe('10.3.232.0/24');
+    expect(formatAddress(nodes[999]!.nodeAddress)).toBe('192.168.3.232');
+    const six = parse('duration: 1s\nnodes: 2\nfamily: 6\n').nodes[1]!;
+    expect([formatPrefix(six.podRange), formatAddress(six.nodeAddress)]).toEqual([
+      'fd00:10:0:2::/64',
+      'fd00:192:168::2',
+    ]);
+  });
+
+  it('reads times, chances and rates with their units', () => {
+    const { nodes } = parse(
+      'duration: 1s\nnodes:\n  - name: a\n    link: { latency: 250us, loss: 1.5%, bandwidth: 10 Mbit/s }\n  - name: b\nlink: { mtu: 9001 }\n',
+    );
+    expect(nodes[0]!.line).toMatchObject({ delay: 0.25, loss: 0.015, bandwidth: 1e7, mtu: 9001 });
+    expect(nodes[1]!.line).toMatchObject({ delay: 0.5, mtu: 9001 });
+  });
+});
+
+describe('a scenario file that cannot be used', () => {
+  it.each([
+    [
+      'an unknown key',
+      `${BASE}nodez: 4\n`,
+      /^s\.yaml:3: unknown key nodez\. Use one of about, seed, duration, /,
+    ],
+    [
+      'an unknown key deep down',
+      `${BASE}traffic:\n  - kind: udp\n    form: node-1/pod-1\n`,
+      /^s\.yaml:5: unknown key form\. Use one of kind, from, to, /,
+    ],
+    [
+      'an unknown key of a node',
+      'duration: 1s\nnodes:\n  - name: a\n    pod: 1\n',
+      /^s\.yaml:4: unknown key pod\. Use one of name, pods, /,
+    ],
+    [
+      'no duration',
+      'nodes: 3\n',
+      /^s\.yaml:1: duration is missing\. Give a time, such as 250ms, 2s or 5m\.$/,
+    ],
+    [
+      'a bad time',
+      'duration: 5 h\nnodes: 3\n',
+      /^s\.yaml:1: duration is not what it should be\. Give a time/,
+    ],
+    [
+      'a bad chance',
+      `${BASE}link:\n  loss: 120%\n`,
+      /^s\.yaml:4: link\.loss is not .*Give a chance, such as 1%/,
+    ],
+    [
+      'overlapping ranges',
+      `${BASE}addresses:\n  nodes: 10.1.0.0/16\n`,
+      /^s\.yaml:4: the ranges of nodes and pods overlap: 10\.1\.0\.0\/16 and 10\.0\.0\.0\/8\./,
+    ],
+    [
+      'overlapping pod ranges',
+      'duration: 1s\nnodes:\n  - name: a\n  - name: b\n    podRange: 10.0.1.128/25\n',
+      /^s\.yaml:5: 10\.0\.1\.128\/25 overlaps with 10\.0\.1\.0\/24 of a\./,
+    ],
+    [
+      'two nodes of one name',
+      'duration: 1s\nnodes:\n  - name: a\n  - name: a\n',
+      /^s\.yaml:4: two nodes are called a\./,
+    ],
+    [
+      'an event for a node that is not there',
+      `${BASE}events:\n  - at: 1s\n    reboot: node-4\n`,
+      /^s\.yaml:5: there is no node node-4\. Name one of node-1, node-2, node-3\.$/,
+    ],
+    [
+      'peers that are not there',
+      `${BASE}events:\n  - at: 1s\n    staleBootId: node-1\n    peers: [node-9]\n`,
+      /^s\.yaml:6: there is no node node-9\./,
+    ],
+    [
+      'a time in the past',
+      `${BASE}events:\n  - { at: 2s, rotate: true }\n  - { at: 1s, rotate: true }\n`,
+      /^s\.yaml:5: the time is in the past/,
+    ],
+    [
+      'a negative time',
+      `${BASE}events:\n  - { at: -1s, rotate: true }\n`,
+      /^s\.yaml:4: events\.0\.at is not what/,
+    ],
+    [
+      'a time after the end',
+      `${BASE}events:\n  - { at: 6s, rotate: true }\n`,
+      /^s\.yaml:4: the run is over by then\./,
+    ],
+    [
+      'two events in one',
+      `${BASE}events:\n  - { at: 1s, rotate: true, reboot: node-1 }\n`,
+      /^s\.yaml:4: an event is one thing, not rotate and reboot\./,
+    ],
+    [
+      'no event',
+      `${BASE}events:\n  - { at: 1s }\n`,
+      /^s\.yaml:4: the event is none\. Give one of rotate, reboot, /,
+    ],
+    [
+      'an option of another event',
+      `${BASE}events:\n  - { at: 1s, rotate: true, for: 1s }\n`,
+      /^s\.yaml:4: for says nothing about rotate\. It goes with reboot, partition\./,
+    ],
+    [
+      'traffic of a pod that is not there',
+      `${BASE}traffic:\n  - { kind: udp, from: node-1/pod-2, to: node-2/pod-1 }\n`,
+      /^s\.yaml:4: there is no pod node-1\/pod-2\./,
+    ],
+    [
+      'traffic with one end',
+      `${BASE}traffic:\n  - { kind: udp, from: node-1/pod-1 }\n`,
+      /^s\.yaml:4: traffic has two ends\./,
+    ],
+    [
+      'a global key in a version without',
+      `${BASE}key: { perTunnel: false }\n`,
+      /^s\.yaml:3: from Cilium 1\.17 on every key is per tunnel\./,
+    ],
+    ['no YAML', 'duration: [1\n', /^s\.yaml:\d: not YAML: /],
+    [
+      'a list',
+      '- 1\n',
+      /^s\.yaml:1: the file is not what it should be\. Give a mapping of keys to values\.$/,
+    ],
+    ['an empty file', '', /^s\.yaml:1: the file /],
+    [
+      'nodes that are a word',
+      'duration: 1s\nnodes: many\n',
+      /^s\.yaml:2: nodes is not what it should be\. Give a whole number from 1 to 5000/,
+    ],
+  ])('%s: file, line and what was expected', (_, text, message) => {
+    expect(() => parse(text)).toThrow(message);
+  });
+});
