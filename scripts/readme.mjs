@@ -147,6 +147,7 @@ const sections = {
     ),
   sas: () => run(['sas', ...sources(native)], (out) => out.slice(0, 5)),
   figures,
+  run: () => run(['run', 'examples/rotation-old-order.yaml'], (out) => out),
   demo: () => run(['demo', '--no-write'], (out) => out),
 };
 
