@@ -114,17 +114,22 @@ class ClearFile extends PacketFile {
   add(r: EspRecord): void {
     if (r.verdict !== PASS) return;
     this.packets++;
-    const carrier = r.carrierVni < 0 ? '' : `, in VXLAN ${r.carrierVni}`;
-    this.writer.comment(
-      `frame ${r.frame}: ${r.src} > ${r.dst} ESP spi 0x${r.spi.toString(16)} seq ${seqText(r.seqHi, r.seqLo)}${carrier}`,
-    );
-    this.writer.frame(r.bytes, r.at, r.end, {
-      seconds: r.seconds,
-      nanoseconds: r.nanoseconds,
-      interfaceId: this.#interfaceId,
-      originalLength: r.end - r.at,
-    });
+    putClear(this.writer, this.#interfaceId, r);
   }
+}
+
+/** Writes a packet that was decrypted, as a raw IP packet with a comment that says where it comes from. */
+export function putClear(writer: PcapngWriter, interfaceId: number, r: EspRecord): void {
+  const carrier = r.carrierVni < 0 ? '' : `, in VXLAN ${r.carrierVni}`;
+  writer.comment(
+    `frame ${r.frame}: ${r.src} > ${r.dst} ESP spi 0x${r.spi.toString(16)} seq ${seqText(r.seqHi, r.seqLo)}${carrier}`,
+  );
+  writer.frame(r.bytes, r.at, r.end, {
+    seconds: r.seconds,
+    nanoseconds: r.nanoseconds,
+    interfaceId,
+    originalLength: r.end - r.at,
+  });
 }
 
 /**

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { esplane } from '../support/cli.ts';
 
 const COMMANDS = [
+  ['extcap'],
   ['capture'],
   ['decrypt'],
   ['sas'],
