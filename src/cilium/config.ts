@@ -100,7 +100,7 @@ export function parseCiliumConfig(text: string, source: string): CiliumConfig {
   const strict = strictMode(get, flag, fail);
   return {
     keyFile: get('ipsec-key-file') ?? '/etc/ipsec/keys',
-    keyRotationDuration: duration(get('ipsec-key-rotation-duration') ?? '5m', fail),
+    keyRotationDuration: rotationDuration(get('ipsec-key-rotation-duration') ?? '5m', fail),
     watchesKeys: flag(true, 'enable-ipsec-key-watcher'),
     plan: {
       mode,
@@ -156,12 +156,21 @@ function strictMode(
 
 const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
 
-/** Reads a duration as Go writes it: `5m`, `1h30m`, `90s`. Returns ms. */
-function duration(text: string, fail: Fail): number {
+/**
+ * Reads a duration as Go writes it: `5m`, `1h30m`, `90s`.
+ * @returns ms, or `undefined` when it is none
+ */
+export function parseDuration(text: string): number | undefined {
   const parts = [...text.matchAll(/(\d+(?:\.\d+)?)(ms|s|m|h)/g)];
-  if (parts.length === 0 || parts.map(([part]) => part).join('') !== text)
-    throw fail('ipsec-key-rotation-duration', 'is no duration', 'Write one like 5m or 1h30m.');
+  if (parts.length === 0 || parts.map(([part]) => part).join('') !== text) return undefined;
   return parts.reduce((sum, [, number, unit]) => sum + Number(number) * UNITS[unit!]!, 0);
+}
+
+function rotationDuration(text: string, fail: Fail): number {
+  const ms = parseDuration(text);
+  if (ms === undefined)
+    throw fail('ipsec-key-rotation-duration', 'is no duration', 'Write one like 5m or 1h30m.');
+  return ms;
 }
 
 function findData(text: string, source: string): Readonly<Record<string, string>> {

@@ -37,6 +37,8 @@ export interface RotationOptions {
   readonly order?: RotationOrder;
   /** ms. */
   readonly keyRotationDuration?: number;
+  /** ms between two looks for old keys; left out, {@link RECLAIM_INTERVAL}. */
+  readonly reclaimInterval?: number;
   /** ms that installing SAs for all peers takes; what is in between shows only in a simulation. */
   readonly installTime?: number;
 }
@@ -55,6 +57,7 @@ export class Rotation {
   readonly #version: CiliumVersion;
   readonly #order: RotationOrder;
   readonly #duration: number;
+  readonly #reclaimInterval: number;
   readonly #installTime: number;
   readonly #held = new Map<number, Held>();
   readonly #steps: RotationStep[] = [];
@@ -65,11 +68,13 @@ export class Rotation {
     version,
     order = 'install-first',
     keyRotationDuration = KEY_ROTATION_DURATION,
+    reclaimInterval = RECLAIM_INTERVAL,
     installTime = 0,
   }: RotationOptions) {
     this.#version = version;
     this.#order = order;
     this.#duration = keyRotationDuration;
+    this.#reclaimInterval = reclaimInterval;
     this.#installTime = installTime;
   }
 
@@ -93,7 +98,7 @@ export class Rotation {
     const last = keys.at(-1);
     if (!last) return false;
     this.#check(last);
-    if (this.#reclaimAt < 0) this.#reclaimAt = now + RECLAIM_INTERVAL;
+    if (this.#reclaimAt < 0) this.#reclaimAt = now + this.#reclaimInterval;
     const linesOf = (id: number) => keys.filter((key) => key.id === id);
     for (const { id } of keys) {
       if (id === last.id || this.#held.has(id)) continue;
@@ -150,8 +155,9 @@ export class Rotation {
     let first: RotationStep | undefined;
     for (const [keyId, { removedAt }] of this.#held) {
       if (removedAt === undefined) continue;
-      const looks = Math.max(0, Math.ceil((removedAt + this.#duration - this.#reclaimAt) / RECLAIM_INTERVAL));
-      const at = this.#reclaimAt + looks * RECLAIM_INTERVAL;
+      const late = removedAt + this.#duration - this.#reclaimAt;
+      const looks = Math.max(0, Math.ceil(late / this.#reclaimInterval));
+      const at = this.#reclaimAt + looks * this.#reclaimInterval;
       if (!first || at < first.at) first = { kind: 'reclaim', keyId, at };
     }
     return first;

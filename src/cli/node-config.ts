@@ -7,7 +7,12 @@
  * inside: { device: esp0, mtu: auto, addresses: [10.244.1.1/24] }
  * outside: { link: udp, address: 192.168.0.1, port: 4500 }
  * keys: [keys]                   # Cilium's keys and nodes, files beside this one …
- * nodes: [nodes.json]
+ * nodes: [nodes.json]            # … both watched
+ * publish: node-1.json           # its own CiliumNode, for the lists of its peers
+ * key-rotation-duration: 5m
+ * mode: native                   # or tunnel
+ * strict: 10.244.0.0/16
+ * cilium-config: cilium-config.yaml
  * ```
  * @module
  */
@@ -15,6 +20,7 @@ import { dirname, resolve } from 'node:path';
 import { parseDocument } from 'yaml';
 import { z } from 'zod';
 import { InputError } from '../base/errors.ts';
+import { parseDuration } from '../cilium/config.ts';
 import { parsePrefix } from '../wire/address.ts';
 import { ENGINE_NAMES, type EngineName } from './engine.ts';
 import { readText } from './files.ts';
@@ -24,6 +30,14 @@ const files = z.union([z.string().transform((file) => [file]), z.array(z.string(
 const prefix = z
   .string()
   .refine((text) => parsePrefix(text) !== undefined, 'is no prefix like 10.244.1.0/24');
+const ms = z.string().transform((text, context) => {
+  const duration = parseDuration(text);
+  if (duration !== undefined && duration > 0) return duration;
+  context.addIssue('is no duration like 5m or 90s');
+  return z.NEVER;
+});
+/** What an agent alone can do, beside keys and nodes. */
+const OF_AGENT = ['key-rotation-duration', 'mode', 'cilium-config', 'publish'] as const;
 
 const SCHEMA = z.strictObject({
   name: z.string().min(1),
@@ -53,6 +67,15 @@ const SCHEMA = z.strictObject({
   cilium: z.union([z.string(), z.number().transform(String)]).optional(),
   xfrm: z.strictObject({ state: files, policy: files }).optional(),
   pods: z.array(prefix).default([]),
+  mode: z.enum(['native', 'tunnel', 'eni']).optional(),
+  order: z.enum(['install-first', 'advertise-first']).default('install-first'),
+  'key-rotation-duration': ms.optional(),
+  strict: prefix
+    .refine((text) => parsePrefix(text)?.address.length !== 16, 'is not IPv4, as strict mode is')
+    .optional(),
+  'cilium-config': z.string().optional(),
+  publish: z.string().optional(),
+  watch: z.boolean().default(true),
 });
 
 /** As the file says, with defaults filled in and file names made absolute. Plain data: it goes to a worker. */
@@ -101,11 +124,16 @@ export function parseNodeConfig(text: string, source: string): NodeConfig {
     throw wrong('keys and nodes belong together', 'Give both.');
   if (fromFile && config.pods.length === 0)
     throw wrong('with xfrm nobody says which pods are here', 'Give pods: a list of prefixes.');
+  const idle = OF_AGENT.find((key) => fromFile && config[key] !== undefined);
+  if (idle !== undefined)
+    throw wrong(`${idle}: is for keys and nodes, and there is xfrm`, 'Leave it out, or give keys and nodes.');
   const here = (name: string) => (source === '-' ? resolve(name) : resolve(dirname(source), name));
   return {
     ...config,
     keys: config.keys.map(here),
     nodes: config.nodes.map(here),
+    ...(config['cilium-config'] !== undefined && { 'cilium-config': here(config['cilium-config']) }),
+    ...(config.publish !== undefined && { publish: here(config.publish) }),
     ...(config.xfrm && {
       xfrm: { state: config.xfrm.state.map(here), policy: config.xfrm.policy.map(here) },
     }),

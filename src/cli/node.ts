@@ -4,23 +4,40 @@
  */
 import type { Command } from 'commander';
 import { InvalidArgumentError } from 'commander';
+import { systemClock } from '../base/clock.ts';
+import { InputError } from '../base/errors.ts';
+import { parseDuration } from '../cilium/config.ts';
 import { ENGINE_NAMES, type EngineName } from './engine.ts';
+import { NodeAgent, watchedFiles } from './node-agent.ts';
 import { type NodeConfig, readNodeConfig } from './node-config.ts';
-import { loadPlan } from './node-plan.ts';
+import { completePlan, loadStaticPlan } from './node-plan.ts';
 import { printLine } from './output.ts';
 import { onSignals } from './signals.ts';
 import { startNode } from './start-node.ts';
 import { StatsPrinter } from './stats-line.ts';
+import { watchFiles } from './watch-files.ts';
 
 const EXAMPLE = `
 Example: node-1.yaml
   name: node-1
   inside: { device: esp0, addresses: [10.244.1.1/24] }
   outside: { link: udp, address: 192.168.0.1 }
-  keys: [keys]                 # Cilium's keys and CiliumNodes, or, instead of both,
+  keys: [keys]                 # Cilium's keys and CiliumNodes, both watched; or, instead of both,
   nodes: [nodes.json]          # xfrm: { state: [n1.state], policy: [n1.policy] } and pods: [10.244.1.0/24]
 
   $ esplane node --config node-1.yaml
+
+With keys and nodes there may also be:
+  publish: out/node-1.json     # its own CiliumNode with its key id, for the nodes: of its peers
+  key-rotation-duration: 5m    # how long an old key stays
+  order: install-first         # or advertise-first, Cilium's before March 2026
+  mode: native                 # or tunnel (VXLAN in ESP), eni
+  strict: 10.244.0.0/16        # nothing leaves in the clear between addresses of this range
+  cilium-config: config.yaml   # Cilium's ConfigMap; what stands here counts more
+  watch: false                 # files are read again at SIGHUP alone
+
+A new key in the keys file (a Secret volume too) comes into use without loss: its SAs are installed, then the key id is
+published, then packets are sent with it. Files that cannot be used change nothing, and a warning says why.
 
 It needs root (TUN, raw sockets). SIGHUP reads keys and nodes again; SIGTERM or Ctrl-C ends it and removes
 what it made. With --json one object a line: "ready", "stats" at intervals, "stopped".`;
@@ -32,6 +49,7 @@ interface Options {
   readonly stats: number;
   readonly duration?: number;
   readonly check?: boolean;
+  readonly keyRotationDuration?: number;
 }
 
 /** Adds the command. */
@@ -41,6 +59,7 @@ export function nodeCommand(program: Command): void {
     .description('run one node on this host: TUN inside; UDP, raw or packet sockets outside')
     .requiredOption('--config <file>', 'the node as YAML, - for standard input')
     .option('--crypto <engine>', `cipher backend: ${ENGINE_NAMES.join(', ')}`, engineArgument)
+    .option('--key-rotation-duration <duration>', 'how long an old key stays (default 5m)', durationArgument)
     .option('--json', 'one JSON object a line')
     .option('--stats <seconds>', 'between two reports', secondsArgument, 1)
     .option('--duration <seconds>', 'end by itself', secondsArgument)
@@ -51,12 +70,23 @@ export function nodeCommand(program: Command): void {
 
 async function run(options: Options): Promise<void> {
   const fromFile = readNodeConfig(options.config);
-  const config: NodeConfig = options.crypto ? { ...fromFile, crypto: options.crypto } : fromFile;
+  const { crypto, keyRotationDuration } = options;
+  if (keyRotationDuration !== undefined && fromFile.xfrm)
+    throw new InputError(
+      { source: '--key-rotation-duration' },
+      'is for keys and nodes, and there is xfrm',
+      'Leave it out.',
+    );
+  const config: NodeConfig = {
+    ...fromFile,
+    ...(crypto && { crypto }),
+    ...(keyRotationDuration !== undefined && { 'key-rotation-duration': keyRotationDuration }),
+  };
   if (options.check) {
     check(config, options.json ?? false);
     return;
   }
-  const node = await startNode(config, (line) => process.stderr.write(`esplane: ${line}\n`));
+  const node = await startNode(config, warn);
   const { facts } = node;
   const printer = new StatsPrinter(options.json ?? false);
   printer.ready(facts);
@@ -66,17 +96,25 @@ async function run(options: Options): Promise<void> {
   }, options.stats * 1000);
   const limit = options.duration ? setTimeout(() => node.stop(), options.duration * 1000) : undefined;
   const forget = onSignals({ stop: () => node.stop(), reload: () => node.reload() });
+  const files = watchedFiles(config);
+  const unwatch = watchFiles(files, () => node.changed());
+  // What changed since the node read them was not seen.
+  if (files.length > 0) node.changed();
   try {
     printer.stopped([await node.ended]);
   } finally {
     clearInterval(every);
     clearTimeout(limit);
     forget();
+    unwatch();
   }
 }
 
+const warn = (line: string) => void process.stderr.write(`esplane: ${line}\n`);
+
 function check(config: NodeConfig, json: boolean): void {
-  const { plan, pods } = loadPlan(config, new Map());
+  const agent = config.xfrm ? undefined : new NodeAgent(config, warn, systemClock.now());
+  const { plan, pods } = agent ? completePlan(config, agent.plan, agent.pods) : loadStaticPlan(config);
   const out = plan.sas.filter(({ direction }) => direction === 'out').length;
   const summary = {
     name: config.name,
@@ -96,6 +134,12 @@ function engineArgument(text: string): EngineName {
   const name = ENGINE_NAMES.find((known) => known === text);
   if (name === undefined) throw new InvalidArgumentError(`Known are ${ENGINE_NAMES.join(', ')}.`);
   return name;
+}
+
+function durationArgument(text: string): number {
+  const ms = parseDuration(text);
+  if (ms === undefined || ms <= 0) throw new InvalidArgumentError('A duration like 5m or 90s.');
+  return ms;
 }
 
 /** Reads a number of seconds above 0. */

@@ -5,8 +5,8 @@
  */
 import { systemClock } from '../base/clock.ts';
 import { secureBytes } from '../base/rng.ts';
+import type { AgentPlan } from '../cilium/agent-plan.ts';
 import { maxInner } from '../ipsec/mtu.ts';
-import type { SaConfig } from '../ipsec/sa-config.ts';
 import type { DeviceLink, DeviceStats } from '../link/link.ts';
 import { openPacket } from '../link/packet.ts';
 import { openRaw } from '../link/raw.ts';
@@ -17,11 +17,12 @@ import { inNetns, Poller } from '../native/system.ts';
 import { runLoop } from '../node/loop.ts';
 import { Node } from '../node/node.ts';
 import type { NodeStats } from '../node/stats.ts';
-import { formatPrefix } from '../wire/address.ts';
+import { formatAddress, formatPrefix } from '../wire/address.ts';
 import { MIN_MTU as MIN_MTU_V6 } from '../wire/ipv6.ts';
 import { makeEngine } from './engine.ts';
+import { NodeAgent, strictOf } from './node-agent.ts';
 import type { NodeConfig } from './node-config.ts';
-import { type LoadedPlan, loadPlan } from './node-plan.ts';
+import { completePlan, type LoadedPlan, loadStaticPlan } from './node-plan.ts';
 
 /** What a node says when it runs. */
 export interface ReadyFacts {
@@ -41,8 +42,11 @@ export interface RunningStats extends NodeStats {
   readonly outside: Readonly<DeviceStats>;
 }
 
-/** Words of the memory that the owner of a running node shares with it. */
-export const CONTROL = { STOP: 0, RELOAD: 1, WORDS: 2 } as const;
+/**
+ * Words of the memory that the owner of a running node shares with it: end; read all files again; read those again that
+ * are watched.
+ */
+export const CONTROL = { STOP: 0, RELOAD: 1, CHANGED: 2, WORDS: 3 } as const;
 
 export interface NodeTalk {
   /** @param wakeFd to wake the node after a control word was set */
@@ -56,6 +60,10 @@ export interface NodeTalk {
 const REPORT_EVERY = 250;
 /** ms between two looks at the interface outside. */
 const FOLLOW_EVERY = 200;
+/** ms between two looks whether the agent has something to do. */
+const AGENT_EVERY = 100;
+/** ms without a packet after which a peer is quiet. */
+const QUIET_AFTER = 5000;
 const MIN_MTU_V4 = 68;
 
 /** Packets of a batch: some five super-packets. More of them cost the cache more than they save in system calls. */
@@ -73,14 +81,17 @@ export async function runNode(
   talk: NodeTalk,
 ): Promise<RunningStats> {
   const engine = await makeEngine(config.crypto);
-  const ids = new Map<string, number>();
-  const loaded = loadPlan(config, ids);
+  const { now } = systemClock;
+  const agent = config.xfrm ? undefined : new NodeAgent(config, talk.warn, now());
+  const load = (): LoadedPlan =>
+    agent ? completePlan(config, agent.plan, agent.pods) : loadStaticPlan(config);
+  const loaded = load();
+  const strict = strictOf(config);
   const outside = openOutside(config);
   let inside: TunLink | undefined;
   let poller: Poller | undefined;
   try {
-    const insideMtu =
-      config.inside.mtu === 'auto' ? roomFor(loaded.plan.sas, outside.mtu) : config.inside.mtu;
+    const insideMtu = config.inside.mtu === 'auto' ? roomFor(loaded.plan, outside.mtu) : config.inside.mtu;
     const netns = config.inside.netns ?? config.netns;
     inside = openTun({
       name: config.inside.device,
@@ -100,10 +111,11 @@ export async function runNode(
       clock: systemClock,
       random: secureBytes,
       capacity: CAPACITY,
+      ...(strict && { strict: strict.cidr, strictAllowsNodes: strict.allowRemoteNodes }),
     });
     node.addInside(inside.name, loaded.pods, inside);
     const tun = inside;
-    let { sas } = loaded.plan;
+    let { plan } = loaded;
     let routed = setRoutes(config, tun, [], remotePrefixes(loaded));
     poller = new Poller([...inside.fds, ...outside.fds]);
     const stats = (): RunningStats => ({
@@ -111,17 +123,30 @@ export async function runNode(
       inside: { ...tun.stats },
       outside: { ...outside.stats },
     });
-    const reload = () => {
+    const apply = (next: LoadedPlan) => {
+      node.applyPlan(next.plan);
+      plan = next.plan;
       try {
-        const next = loadPlan(config, ids);
-        node.applyPlan(next.plan);
-        sas = next.plan.sas;
         routed = setRoutes(config, tun, routed, remotePrefixes(next));
+        const room = Math.max(leastMtu(config), roomFor(plan, outside.mtu));
+        if (config.inside.mtu === 'auto' && room !== tun.mtu) tun.setMtu(room);
+      } catch (error) {
+        talk.warn(`${name}: ${tun.name} does not follow the new plan: ${(error as Error).message}`);
+      }
+    };
+    const reload = (readsAll: boolean) => {
+      try {
+        if (agent) agent.reload(now(), readsAll);
+        else apply(load());
       } catch (error) {
         // What it has goes on: a bad file must not stop a node.
         talk.warn(`${name}: not reloaded, the old plan stays: ${(error as Error).message}`);
       }
     };
+    agent?.start({
+      apply: (next) => apply(completePlan(config, next, agent.pods)),
+      carried: (address) => carriedBy(node, address),
+    });
     talk.ready(
       {
         name,
@@ -147,7 +172,7 @@ export async function runNode(
       if (outside.mtu === mtu) return;
       node.setPathMtu(outside.mtu);
       try {
-        if (config.inside.mtu === 'auto') tun.setMtu(Math.max(leastMtu(config), roomFor(sas, outside.mtu)));
+        if (config.inside.mtu === 'auto') tun.setMtu(Math.max(leastMtu(config), roomFor(plan, outside.mtu)));
         talk.warn(`${name}: the MTU outside went from ${mtu} to ${outside.mtu}, inside it is ${tun.mtu}`);
       } catch (error) {
         talk.warn(`${name}: the MTU outside went from ${mtu} to ${outside.mtu}: ${(error as Error).message}`);
@@ -162,9 +187,16 @@ export async function runNode(
       chores: [
         { every: REPORT_EVERY, run: () => talk.stats(stats()) },
         { every: FOLLOW_EVERY, run: follow },
+        ...(agent
+          ? [
+              { every: AGENT_EVERY, run: () => agent.advance(now()) },
+              { every: QUIET_AFTER, run: () => agent.lookAtTraffic(now()) },
+            ]
+          : []),
       ],
       stopped: () => {
-        if (Atomics.exchange(control, CONTROL.RELOAD, 0) === 1) reload();
+        if (Atomics.exchange(control, CONTROL.RELOAD, 0) === 1) reload(true);
+        if (Atomics.exchange(control, CONTROL.CHANGED, 0) === 1) reload(false);
         return Atomics.load(control, CONTROL.STOP) === 1;
       },
     });
@@ -190,14 +222,25 @@ function openOutside({ netns, outside }: NodeConfig): DeviceLink {
   return openPacket({ ...common, ...(outside.device !== undefined && { device: outside.device }) });
 }
 
-/** The MTU inside: what fits through the narrowest SA. */
-function roomFor(sas: readonly SaConfig[], outsideMtu: number): number {
-  let room = outsideMtu;
+/** The MTU inside: what fits through the narrowest SA, and, under an overlay, what Cilium leaves of it. */
+function roomFor({ sas, overlay, mtuReserve = 0 }: AgentPlan, outsideMtu: number): number {
+  let room = overlay ? outsideMtu - mtuReserve : outsideMtu;
   for (const { keys, mode, src, encap } of sas) {
     const family = src.length === 4 ? 4 : 6;
     room = Math.min(room, maxInner(keys.suite, mode, family, encap !== undefined, outsideMtu));
   }
   return room;
+}
+
+/** Packets of the SAs that begin or end at an address. */
+function carriedBy({ sad }: Node, address: string): number {
+  let packets = 0;
+  for (const sa of sad.sas) {
+    if (!sa) continue;
+    const { src, dst } = sa.config;
+    if (formatAddress(src) === address || formatAddress(dst) === address) packets += sa.life.packets;
+  }
+  return packets;
 }
 
 /** The least that a TUN interface takes; below IPv6's least it would lose its IPv6 addresses. */

@@ -1,6 +1,6 @@
 /**
  * Starts a node in a thread of its own, and talks to it without stopping it: it reports its statistics by itself, and
- * looks at two words of shared memory between batches.
+ * looks at three words of shared memory between batches.
  * @module
  */
 import { Worker } from 'node:worker_threads';
@@ -23,6 +23,8 @@ export interface RunningNode {
   stats(): RunningStats | undefined;
   /** Reads the files again and goes on with what they say. */
   reload(): void;
+  /** The same for the files that are watched. */
+  changed(): void;
   /** Tells it to stop; {@link ended} then tells the rest. */
   stop(): void;
   /** Its last statistics. Rejects when it ended by itself, with one line that says why. */
@@ -59,6 +61,7 @@ export function startNode(config: NodeConfig, warn: (line: string) => void): Pro
               facts: message.facts,
               stats: () => last,
               reload: () => set(CONTROL.RELOAD),
+              changed: () => set(CONTROL.CHANGED),
               stop: () => set(CONTROL.STOP),
               ended,
             });

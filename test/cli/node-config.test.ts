@@ -16,6 +16,17 @@ describe('parseNodeConfig', () => {
     expect(config.outside).toMatchObject({ port: 4500, mtu: 'auto', mark: 0 });
     expect(config.inside).toMatchObject({ device: 'esp%d', offload: true, queues: 1, routes: true });
     expect(config.crypto).toBe('auto');
+    expect(config).toMatchObject({ watch: true, order: 'install-first' });
+  });
+
+  it('reads what is for the agent', () => {
+    const more = 'publish: out/me.json\nkey-rotation-duration: 1m30s\nstrict: 10.0.0.0/8\nmode: tunnel';
+    expect(parseNodeConfig(`${GOOD}${more}`, '/etc/esplane/node.yaml')).toMatchObject({
+      publish: '/etc/esplane/out/me.json',
+      'key-rotation-duration': 90_000,
+      strict: '10.0.0.0/8',
+      mode: 'tunnel',
+    });
   });
 
   it.each([
@@ -27,6 +38,13 @@ describe('parseNodeConfig', () => {
     [`${GOOD}inside: { mtu: 12 }`, /inside\.mtu/],
     [`${GOOD}colour: red`, /colour/],
     [`${GOOD}crypto: rot13`, /crypto/],
+    [`${GOOD}key-rotation-duration: soon`, /key-rotation-duration: is no duration/],
+    [`${GOOD}strict: fd00::/8`, /strict: is not IPv4/],
+    [`${GOOD}order: none`, /order/],
+    [
+      'name: a\noutside: { link: raw, address: 1.2.3.4 }\nxfrm: { state: a, policy: b }\npods: [10.0.0.0/8]\npublish: x',
+      /publish: is for keys and nodes/,
+    ],
     [GOOD.replace('keys: keys', ''), /keys and nodes belong together/],
     [`${GOOD}xfrm: { state: a, policy: b }`, /SAs come from keys and nodes, or from xfrm/],
     [

@@ -1,0 +1,60 @@
+/**
+ * The CiliumNode of this node as a file, for its peers: as it is in the list, with the key id that it has now.
+ * @module
+ */
+import { existsSync, renameSync, writeFileSync } from 'node:fs';
+import { EsplaneError, InputError } from '../base/errors.ts';
+import { parseManifest } from '../cilium/manifest.ts';
+import { readText } from './files.ts';
+
+/** A Kubernetes object, as far as is needed here. */
+interface RawNode {
+  readonly metadata?: { readonly name?: unknown } | null;
+  readonly spec?: Readonly<Record<string, unknown>> | null;
+}
+
+/** Finds a node's object among the texts of a list. They have been parsed before. */
+export function findRawNode(texts: readonly string[], name: string): RawNode | undefined {
+  return texts
+    .flatMap((text) => parseManifest(text, name) as RawNode[])
+    .find((object) => object.metadata?.name === name);
+}
+
+/**
+ * Refuses a file that holds anything but this node: it would be lost.
+ * @throws {InputError}
+ */
+export function checkPublishFile(file: string, name: string): void {
+  if (!existsSync(file)) return;
+  const text = readText(file);
+  const others = text.trim() === '' ? [] : (parseManifest(text, file) as RawNode[]);
+  if (others.every((object) => object.metadata?.name === name)) return;
+  throw new InputError(
+    { source: file },
+    `it holds more than node ${name}, and would be overwritten`,
+    'Publish into a file of its own.',
+  );
+}
+
+/** The file's text. */
+export function ownNodeText(raw: RawNode, keyId: number): string {
+  const spec = { ...raw.spec, encryption: { key: keyId } };
+  return `${JSON.stringify({ apiVersion: 'cilium.io/v2', kind: 'CiliumNode', ...raw, spec }, undefined, 2)}\n`;
+}
+
+/**
+ * Writes a file so that its readers see the old text or the new one, never a part.
+ * @throws {EsplaneError} `ERR_OUTPUT`
+ */
+export function writeWhole(file: string, text: string): void {
+  const partial = `${file}.partial`;
+  try {
+    writeFileSync(partial, text);
+    renameSync(partial, file);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    throw new EsplaneError('ERR_OUTPUT', `${file}: cannot be written: ${code ?? String(error)}`, {
+      cause: error,
+    });
+  }
+}

@@ -1,0 +1,78 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { NodeAgent } from '../../src/cli/node-agent.ts';
+import { parseNodeConfig } from '../../src/cli/node-config.ts';
+import { GCM, nodeObject } from '../support/cilium-cluster.ts';
+
+let folder: string;
+let said: string[];
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'esplane-agent-'));
+  said = [];
+  write('keys', `3+ ${GCM}\n`);
+  write('nodes.json', JSON.stringify([nodeObject(1), nodeObject(2)]));
+});
+afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+const write = (name: string, text: string) => writeFileSync(join(folder, name), text);
+const make = (more: object = {}) => {
+  const config = {
+    name: 'node-1',
+    outside: { link: 'raw', address: '192.168.7.1' },
+    keys: 'keys',
+    nodes: 'nodes.json',
+  };
+  const text = JSON.stringify({ ...config, ...more });
+  return new NodeAgent(parseNodeConfig(text, join(folder, 'node.yaml')), (line) => said.push(line), 0);
+};
+
+it('tells the peers of a key only after the data plane holds it', () => {
+  const agent = make({ publish: 'me.json' });
+  const key = () => JSON.parse(readFileSync(join(folder, 'me.json'), 'utf8')).spec.encryption.key as number;
+  const steps: [number[], number][] = [];
+  agent.start({
+    apply: ({ sas }) => steps.push([[...new Set(sas.map(({ spi }) => spi))], key()]),
+    carried: () => 0,
+  });
+  expect(key()).toBe(3);
+  write('keys', `4+ ${GCM}\n`);
+  agent.reload(1000);
+  expect(steps[0]).toEqual([expect.arrayContaining([3, 4]), 3]);
+  expect(key()).toBe(4);
+  const { length } = steps;
+  agent.reload(2000);
+  expect(steps).toHaveLength(length);
+});
+
+it('keeps a peer that has traffic and is in the list no more, until it is quiet', () => {
+  const agent = make();
+  let packets = 0;
+  agent.start({ apply: () => {}, carried: () => packets });
+  agent.lookAtTraffic(0);
+  packets = 7;
+  write('nodes.json', JSON.stringify([nodeObject(1)]));
+  agent.reload(1000);
+  expect(agent.agent.lingering).toEqual(['node-2']);
+  agent.lookAtTraffic(5000);
+  expect(agent.agent.peers()).toHaveLength(1);
+  agent.lookAtTraffic(10_000);
+  expect(agent.agent.peers()).toEqual([]);
+  expect(said.filter((line) => line.includes('node-2 is not in the list any more'))).toHaveLength(1);
+});
+
+it.each([
+  ['cni-chaining-mode: aws-cni', /chained on another CNI/],
+  ['enable-wireguard: "true"', /IPsec and WireGuard exclude each other/],
+])('is refused at start: %s', (line, why) => {
+  write('cilium.yaml', `${line}\n`);
+  expect(() => make({ 'cilium-config': 'cilium.yaml' })).toThrow(why);
+});
+
+it('refuses to publish over a list of others, and says which node gets no SAs', () => {
+  expect(() => make({ publish: 'nodes.json' })).toThrow(/more than node node-1/);
+  write('nodes.json', JSON.stringify([nodeObject(1), nodeObject(2, { bootid: '' })]));
+  make();
+  expect(said.join()).toMatch(/a node has no SAs: .*node-2/);
+});
