@@ -105,7 +105,7 @@ needs([ADDON, ROOT, program('ip', 'iproute2')], 'esplane node', () => {
       writeFileSync(join(file, '../keys'), '# a bad file');
       node.process.kill('SIGHUP');
       await new Promise((resolve) => setTimeout(resolve, 800));
-      expect(node.errors).toMatch(/node-1: not reloaded, the old plan stays: .*keys/);
+      expect(node.errors).toMatch(/node-1: keys not used, key 3 stays: .*keys/);
       expect(node.stats!.sas.length).toBeGreaterThan(0);
       await node.stop();
       expect(net.run('a', 'ip', '-o', 'link')).not.toContain('esp0');
