@@ -12,10 +12,12 @@ const faults = 'pcaps/linux-6.1/faults-esn';
 const MAIN = new URL('dist/cli/main.js', root).pathname;
 
 function run(args, lines, folder = '') {
-  const { stdout, stderr } = spawnSync('node', [MAIN, ...args], {
+  const { stdout, stderr, status } = spawnSync('node', [MAIN, ...args], {
     cwd: new URL(folder, root),
     encoding: 'utf8',
   });
+  // An example that fails is no example.
+  if (status !== 0) throw new Error(`esplane ${args.join(' ')} ended with ${status}: ${stderr.trim()}`);
   const text = lines(stdout.trimEnd().split('\n'), stderr.trimEnd().split('\n'));
   const cd = folder === '' ? '' : `    $ cd ${folder}\n`;
   return `${cd}    $ npx esplane ${args.join(' ')}\n${text.map((line) => `    ${line}`.trimEnd()).join('\n')}`;
