@@ -74,7 +74,9 @@ export class Inbound {
   /** The inner flows of this batch that go to pods; by slot the SAs they came by, and where they go. */
   readonly #inner = new FlowMemo();
   readonly #innerSa: (SecurityAssociation | undefined)[] = new Array(FLOW_SLOTS).fill(undefined);
-  readonly #innerMark = new Uint32Array(FLOW_SLOTS);
+  /** The time of the batch at hand, ms. Passed to every packet it would be a new object each time. */
+  #now = 0;
+  readonly #innerMark = new Int32Array(FLOW_SLOTS);
   readonly #innerPod = new Int32Array(FLOW_SLOTS);
   readonly #innerIdentity = new Uint32Array(FLOW_SLOTS);
   /** Whether ESP from a source that is no known node goes on to the SAs. */
@@ -111,15 +113,16 @@ export class Inbound {
    */
   admit(batch: Batch, now: number): void {
     if (this.reassembler.pending > 0) this.reassembler.expire(now);
+    this.#now = now;
     this.#outer.clear();
     for (let i = 0; i < batch.count; i++) {
       this.pod[i] = -1;
       this.identity[i] = 0;
-      this.arrived[i] = batch.verdict[i] === PASS ? this.#admit(batch, i, now) : ARRIVED.GONE;
+      this.arrived[i] = batch.verdict[i] === PASS ? this.#admit(batch, i) : ARRIVED.GONE;
     }
   }
 
-  #admit(batch: Batch, i: number, now: number): number {
+  #admit(batch: Batch, i: number): number {
     const { slab } = batch;
     const at = batch.offset[i]!;
     batch.sa[i] = -1;
@@ -150,7 +153,7 @@ export class Inbound {
     // 3.
     if (this.reassembler.isFragment(slab, at, at + len)) {
       batch.verdict[i] = TAKEN;
-      const whole = this.reassembler.add(slab, at, at + len, now);
+      const whole = this.reassembler.add(slab, at, at + len, this.#now);
       if (whole) this.#takeWhole(whole);
       return ARRIVED.FRAGMENT;
     }
@@ -227,7 +230,8 @@ export class Inbound {
       const left = sa.config.outputMark;
       if (left) batch.mark[i] = ((batch.mark[i]! & ~left.mask) | left.value) >>> 0;
     }
-    const mark = batch.mark[i]!;
+    // As a signed word: above 2^31 it would be a new object wherever it is passed on.
+    const mark = batch.mark[i]! | 0;
     if (sa && this.overlayMode) {
       const refused = this.#unwrapDecrypted(batch, i, mark, sa);
       if (refused !== NO_VXLAN) return refused;
