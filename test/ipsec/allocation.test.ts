@@ -22,14 +22,14 @@ needs([ADDON], 'encapsulation and decapsulation', () => {
     const engine = new NativeEngine('openssl');
     const random = seededBytes(1);
     const sad = new Sad('mark');
-    // A mark and numbers in the upper half of 32 bits, and bytes that soon need more than 31 bits.
+    // A mark in the upper half of 32 bits, and bytes that soon need more than 31 bits.
     const mark = { value: 0xf0d1_0d00, mask: 0xffff_ff00 };
     const config = saConfig({ esn: true, replayWindow: 1024, mark });
     const sa = new SecurityAssociation(config, engine, {
       random,
-      startAfter: { hi: 0x9000_0000, lo: 0xa000_0000 },
+      startAfter: { hi: 0x1000_0000, lo: 0x2000_0000 },
     });
-    sa.window.startBefore(0x9000_0000, 0xa000_0001);
+    sa.window.startBefore(0x1000_0000, 0x2000_0001);
     sa.life.count(2 ** 31 - 100_000);
     const index = sad.add(sa);
     const encapsulator = new Encapsulator(sad, engine, BATCH, random);
