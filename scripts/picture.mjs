@@ -3,8 +3,8 @@
  * @module
  */
 
-const WIDTH = 760;
-const LABEL = 220;
+const WIDTH = 788;
+const LABEL = 248;
 const FIGURES = 190;
 const BAR = { height: 20, gap: 12 };
 const TOP = 58;
