@@ -3,9 +3,9 @@
  * high half are the right ones, and what lies inside.
  * @module
  */
-import { type Engine, JOB_OK, JobTable, NONCE_LEN } from '../crypto/engine.ts';
+import { netWord, u32 } from '../base/bytes.ts';
+import { type Engine, JOB_OK, JobTable } from '../crypto/engine.ts';
 import type { Suite } from '../crypto/suite.ts';
-import { writeAad } from '../ipsec/decapsulate.ts';
 import type { SecurityAssociation } from '../ipsec/sa.ts';
 import { HEADER_LEN, TRAILER_LEN } from '../wire/esp.ts';
 
@@ -46,15 +46,14 @@ export class Trial {
     copy.set(b.subarray(espAt, espEnd));
     this.#textAt = HEADER_LEN + suite.ivLen;
     this.#textLen = textLen;
-    job.count = 1;
-    job.key[0] = sa.key;
-    job.textAt[0] = this.#textAt;
-    job.textLen[0] = textLen;
-    job.icvLen[0] = suite.icvLen;
-    job.aadLen[0] = writeAad(job.aad, 0, copy, 0, sa.config.esn, hi);
-    job.nonce.set(sa.salt);
-    if (sa.salt.length > 0) {
-      job.nonce.set(copy.subarray(HEADER_LEN, HEADER_LEN + NONCE_LEN - sa.salt.length), sa.salt.length);
+    job.count = 0;
+    // SPI and number as they are in the packet, whatever the SA is known by.
+    const [spi, lo] = [netWord(u32(copy, 0)), netWord(u32(copy, 4))];
+    const { key, esn } = sa;
+    const row = job.addRow(key, 0, this.#textAt, textLen, suite.icvLen, spi, esn, netWord(hi), lo);
+    if (sa.hasNonce) {
+      const ivAt = HEADER_LEN;
+      job.setNonce(row, sa.netSalt, netWord(u32(copy, ivAt)), netWord(u32(copy, ivAt + 4)));
     }
     this.#engine.open(copy, job);
     return job.verdict[0] === JOB_OK;

@@ -342,31 +342,6 @@ function countReplay(sa: SecurityAssociation, verdict: number): void {
   else if (verdict === REPLAY_SEEN) sa.stats.replay++;
 }
 
-/**
- * Writes the additional authenticated data into its row: SPI ‖ number, and under ESN SPI ‖ high ‖ low (RFC 4106
- * §5).
- * @returns its length in bytes
- */
-export function writeAad(
-  aad: Uint8Array,
-  row: number,
-  slab: Uint8Array,
-  espAt: number,
-  esn: boolean,
-  hi: number,
-): number {
-  let to = row * 12;
-  for (let k = 0; k < 4; k++) aad[to++] = slab[espAt + k]!;
-  if (esn) {
-    aad[to++] = hi >>> 24;
-    aad[to++] = hi >>> 16;
-    aad[to++] = hi >>> 8;
-    aad[to++] = hi;
-  }
-  for (let k = 4; k < 8; k++) aad[to++] = slab[espAt + k]!;
-  return esn ? 12 : 8;
-}
-
 /** As in Linux (tried on 6.1.176) a prefix of length 0 covers the other IP version, too. */
 function inSelector(sa: SecurityAssociation, slab: Uint8Array, at: number, isV4: boolean): boolean {
   const { selector } = sa.config;
