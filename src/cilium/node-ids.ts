@@ -64,9 +64,18 @@ export class NodeIdTable {
       for (const text of texts) this.#byAddress.delete(text);
       return 0;
     }
-    this.#owners.set(name, { id, addresses: texts });
-    for (const text of texts) this.#byAddress.set(text, id);
+    this.#own(name, texts, id);
     return id;
+  }
+
+  /** Gives a new peer the id that it had before. Nobody else may have it. */
+  restore(name: string, addresses: readonly Address[], id: number): void {
+    this.#used.add(id);
+    this.#own(
+      name,
+      addresses.map((address) => formatAddress(address)),
+      id,
+    );
   }
 
   /** Forgets a peer: its id is free again. */
@@ -76,6 +85,11 @@ export class NodeIdTable {
     for (const text of owner.addresses) this.#byAddress.delete(text);
     this.#used.delete(owner.id);
     this.#owners.delete(name);
+  }
+
+  #own(name: string, addresses: string[], id: number): void {
+    this.#owners.set(name, { id, addresses });
+    for (const text of addresses) this.#byAddress.set(text, id);
   }
 
   #allocate(): number {
@@ -92,13 +106,23 @@ export function addressesOf({ ciliumAddresses, nodeAddresses }: CiliumNode): Add
   return [...ciliumAddresses, ...nodeAddresses];
 }
 
-/** Numbers the peers of a node, by name. */
+/**
+ * Numbers the peers of a node, by name.
+ * @param known the ids of some of them
+ */
 export function randomNodeIds(
   local: CiliumNode,
   nodes: readonly CiliumNode[],
   random: Random32,
+  known: ReadonlyMap<string, number> = new Map(),
 ): Map<string, number> {
   const table = new NodeIdTable(random);
   const peers = nodes.filter(({ name }) => name !== local.name);
-  return new Map(peers.map((node) => [node.name, table.assign(node.name, addressesOf(node))]));
+  for (const peer of peers) {
+    const id = known.get(peer.name);
+    if (id !== undefined) table.restore(peer.name, addressesOf(peer), id);
+  }
+  return new Map(
+    peers.map((peer) => [peer.name, known.get(peer.name) ?? table.assign(peer.name, addressesOf(peer))]),
+  );
 }

@@ -7,19 +7,37 @@ import { InputError } from '../base/errors.ts';
 import { secureBytes } from '../base/rng.ts';
 import { type AgentPlan, planAgent } from '../cilium/agent-plan.ts';
 import { mergeKeys } from '../cilium/keys.ts';
-import { randomNodeIds } from '../cilium/node-ids.ts';
-import { parseNodes } from '../cilium/nodes.ts';
+import { MAX_NODE_ID, randomNodeIds } from '../cilium/node-ids.ts';
+import { type CiliumNode, parseNodes } from '../cilium/nodes.ts';
 import { readKeys } from '../cilium/secret.ts';
 import type { RoutingMode } from '../cilium/tunnel.ts';
 import { readText } from './files.ts';
 import type { SaOptions } from './sa-options.ts';
 
+/** An id that the node has given to a peer. */
+export interface KnownNodeId {
+  readonly peer: string;
+  readonly id: number;
+}
+
+/** What a plan is asked for with, beside keys and nodes. */
+export interface NodePlanRequest {
+  /** Left out, as {@link planAgent} finds it. */
+  readonly mode?: RoutingMode | undefined;
+  /** Peers that are not here get an id at random. */
+  readonly nodeIds?: readonly KnownNodeId[] | undefined;
+}
+
 /**
  * Plans the node.
- * @param mode left out, as {@link planAgent} finds it
- * @throws {InputError} when a file cannot be used, keys or nodes are missing, or no node has the name
+ * @throws {InputError} when a file cannot be used, keys or nodes are missing, no node has the name, or an id is for no
+ * peer or given twice
  */
-export function loadNodePlan(name: string, mode: RoutingMode | undefined, options: SaOptions): AgentPlan {
+export function loadNodePlan(
+  name: string,
+  { mode, nodeIds = [] }: NodePlanRequest,
+  options: SaOptions,
+): AgentPlan {
   if (options.keys.length === 0 || options.nodes.length === 0)
     throw new InputError(
       { source: '--node' },
@@ -39,10 +57,42 @@ export function loadNodePlan(name: string, mode: RoutingMode | undefined, option
         .map((node) => node.name)
         .join(', ')}${nodes.length > 5 ? ', …' : ''}.`,
     );
-  return planAgent(local, keys, nodes, randomNodeIds(local, nodes, random32), {
+  const known = knownIds(nodeIds, local, nodes);
+  return planAgent(local, keys, nodes, randomNodeIds(local, nodes, random32, known), {
     version,
     ...(mode && { mode }),
   });
+}
+
+/** Reads `node-1=0x3cb2`; `undefined` when it is none. */
+export function parseNodeId(text: string): KnownNodeId | undefined {
+  const [, peer, digits] = /^(.+)=(0x[0-9a-f]{1,4}|\d{1,5})$/i.exec(text) ?? [];
+  const id = Number(digits);
+  return peer !== undefined && id >= 1 && id <= MAX_NODE_ID ? { peer, id } : undefined;
+}
+
+function knownIds(
+  given: readonly KnownNodeId[],
+  local: CiliumNode,
+  nodes: readonly CiliumNode[],
+): Map<string, number> {
+  const known = new Map<string, number>();
+  const owners = new Map<number, string>();
+  for (const { peer, id } of given) {
+    const source = '--node-id';
+    if (peer === local.name || !nodes.some((node) => node.name === peer))
+      throw new InputError({ source }, `${local.name} has no peer ${peer}`, 'Name a node of --nodes.');
+    const owner = owners.get(id);
+    if (known.has(peer) || owner !== undefined)
+      throw new InputError(
+        { source },
+        owner === undefined || owner === peer ? `${peer} has two ids` : `${owner} and ${peer} have one id`,
+        'Give each peer an id of its own.',
+      );
+    known.set(peer, id);
+    owners.set(id, peer);
+  }
+  return known;
 }
 
 /** Chance for node ids: 0 to 2^32-1. */

@@ -13,7 +13,7 @@ import { writeXfrmPolicy, writeXfrmState } from '../inspect/xfrm-write.ts';
 import type { SaConfig } from '../ipsec/sa-config.ts';
 import { Output, say } from './output.ts';
 import { addSaOptions, loadSas, type SaOptions } from './sa-options.ts';
-import { loadNodePlan } from './sas-of-node.ts';
+import { type KnownNodeId, loadNodePlan, parseNodeId } from './sas-of-node.ts';
 
 interface SasOptions extends SaOptions {
   readonly format: keyof typeof FORMATS;
@@ -22,6 +22,8 @@ interface SasOptions extends SaOptions {
   /** The one node whose agent's SAs are wanted. */
   readonly node?: string;
   readonly mode?: RoutingMode;
+  /** Ids that this node has given to peers. */
+  readonly nodeId: readonly KnownNodeId[];
   readonly policies?: boolean;
   /** Fields in a line of esp_sa. */
   readonly wireshark?: 8 | 10;
@@ -57,9 +59,15 @@ export function sasCommand(program: Command): void {
       fieldsOf,
     );
   addSaOptions(command)
-    .option('--node <name>', "what this node's agent installs, with marks; its node ids are chosen at random")
+    .option('--node <name>', "what this node's agent installs, with marks")
     .addOption(
       new Option('--mode <mode>', 'with --node: how the cluster routes').choices(['native', 'tunnel', 'eni']),
+    )
+    .option(
+      '--node-id <peer=id>',
+      'with --node: the id that it has for a peer, as in node-2=0x3cb2 (repeatable; left out, at random)',
+      nodeIdOf,
+      [],
     )
     .option('--policies', 'with --node and --format ip-xfrm: the policies too')
     .addHelpText(
@@ -83,7 +91,10 @@ async function sas(options: SasOptions): Promise<void> {
     );
   if (options.mode && options.node === undefined)
     throw new InputError({ source: '--mode' }, 'a mode is for the plan of one node', 'Give --node NAME.');
-  const planned = options.node === undefined ? undefined : loadNodePlan(options.node, options.mode, options);
+  if (options.nodeId.length > 0 && options.node === undefined)
+    throw new InputError({ source: '--node-id' }, 'every node has ids of its own', 'Give --node NAME.');
+  const { node, mode, nodeId: nodeIds } = options;
+  const planned = node === undefined ? undefined : loadNodePlan(node, { mode, nodeIds }, options);
   const loaded = planned ? { warnings: [], all: () => planned.sas } : await loadSas(options);
   for (const warning of loaded.warnings) say(`warning: ${warning}`);
   const format = options.json ? 'json' : options.format;
@@ -103,4 +114,10 @@ function fieldsOf(version: string): 8 | 10 {
   const [, major, minor] = /^(\d+)\.(\d+)/.exec(version) ?? [];
   if (major === undefined) throw new InvalidArgumentError('Give a version such as 4.6.');
   return Number(major) > 4 || (Number(major) === 4 && Number(minor) >= 6) ? 10 : 8;
+}
+
+function nodeIdOf(text: string, before: readonly KnownNodeId[]): KnownNodeId[] {
+  const known = parseNodeId(text);
+  if (!known) throw new InvalidArgumentError('Write it like node-2=0x3cb2; ids are 1 to 65535.');
+  return [...before, known];
 }

@@ -42,7 +42,24 @@ needs([shared('captures')], 'esplane sas --node', () => {
     expect(parseXfrmPolicy(stdout, 'x')).toEqual([]);
   });
 
+  it('takes the ids that the node has', () => {
+    const ids = ['--node-id', 'node-2=0x3cb2', '--mode', 'native', '--policies'];
+    const { stdout } = sas('native-v4', ...ids);
+    expect(stdout).toBe(sas('native-v4', ...ids).stdout);
+    expect(stdout).toMatch(/^ip xfrm state add .* mark 0x3cb23e00 mask 0xffffff00 /);
+    expect(stdout).toContain('mark 0x3cb20d00 mask 0xffff0f00');
+    expect(stdout).toMatch(/^ip xfrm policy add .* dir out mark 0x3cb23e00 mask 0xffffff00 priority 0 /m);
+  });
+
   it.each([
+    ['an id for no peer', ['--node', 'node-1', '--node-id', 'node-1=7'], /node-1 has no peer node-1/],
+    [
+      'two ids for a peer',
+      ['--node', 'node-1', '--node-id', 'node-2=7', '--node-id', 'node-2=8'],
+      /node-2 has two ids/,
+    ],
+    ['an id that is none', ['--node', 'node-1', '--node-id', 'node-2=65536'], /like node-2=0x3cb2/],
+    ['an id without a node', ['--node-id', 'node-2=7'], /--node NAME/],
     ['a node that is not there', ['--node', 'node-9'], /no node is called node-9.*node-1, node-2/],
     ['policies without a node', ['--policies', '--format', 'ip-xfrm'], /--node NAME/],
     ['a mode without a node', ['--mode', 'native'], /--node NAME/],
