@@ -3,10 +3,8 @@
  * @module
  */
 import type { Command } from 'commander';
+import { writeXfrmCommands } from '../inspect/xfrm-commands.ts';
 import { joinXfrm, parseXfrm } from '../inspect/xfrm-json.ts';
-import { writeXfrmPolicy } from '../inspect/xfrm-policy-write.ts';
-import { parseXfrmState } from '../inspect/xfrm-state.ts';
-import { writeXfrmState } from '../inspect/xfrm-write.ts';
 import { readText } from './files.ts';
 import { Output, say } from './output.ts';
 
@@ -42,16 +40,10 @@ Exit status: 0 read, 2 unusable input.`,
 
 async function xfrm(files: readonly string[], options: XfrmOptions): Promise<void> {
   const showKeys = options.showKeys ?? false;
-  const texts = (files.length === 0 ? ['-'] : files).map((file) => ({ file, text: readText(file) }));
-  const parts = texts.map(({ file, text }) => parseXfrm(text, file, showKeys));
+  const parts = (files.length === 0 ? ['-'] : files).map((file) => parseXfrm(readText(file), file, showKeys));
   const out = new Output();
-  if (options.commands) {
-    // States that a command can set up are those that esplane can read as SAs: with keys, and of a suite it knows.
-    const sas = texts.flatMap(({ file, text }, i) =>
-      parts[i]!.states.length > 0 ? parseXfrmState(text, file, (line) => say(`warning: ${line}`)) : [],
-    );
-    out.write(writeXfrmState(sas, { showKeys }));
-    out.write(writeXfrmPolicy(joinXfrm(parts).policies));
-  } else out.write(`${JSON.stringify(joinXfrm(parts), null, 2)}\n`);
+  const all = joinXfrm(parts);
+  if (options.commands) out.write(writeXfrmCommands(all, (line) => say(`warning: ${line}`)));
+  else out.write(`${JSON.stringify(all, null, 2)}\n`);
   await out.flush();
 }

@@ -14,7 +14,7 @@ import { parseMark, parseU32, unreadable, wordAfter, type XfrmLine, xfrmLines } 
 export interface XfrmAlgorithm {
   readonly type: 'aead' | 'auth' | 'auth-trunc' | 'enc' | 'comp';
   readonly name: string;
-  /** Bits of key material, where it is printed. */
+  /** Bits of key material, where it is printed whole. */
   readonly keyBits: number | null;
   readonly icvBits: number | null;
   /** Hexadecimal; only when it was asked for, and printed. */
@@ -419,7 +419,11 @@ function readAlgorithm(
   showKeys: boolean,
 ): XfrmAlgorithm {
   const rest = words.slice(2).filter((word) => !/^\(\d+$|^bits\)$/.test(word));
-  const key = rest.find((word) => /^0x[0-9a-f]+$/i.test(word));
+  const [, bits] = words.map((word) => /^\((\d+)$/.exec(word)).find((found) => found !== null) ?? [];
+  const digits = rest.find((word) => /^0x(?:[0-9a-f]{2})+$/i.test(word));
+  // A key that is not as long as the text says is cut off.
+  const isWhole = digits !== undefined && (bits === undefined || (digits.length - 2) * 4 === Number(bits));
+  const key = isWhole ? digits : undefined;
   const icv =
     type === 'enc' || type === 'comp' ? undefined : rest.filter((word) => /^\d+$/.test(word)).at(-1);
   return {

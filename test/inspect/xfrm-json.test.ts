@@ -2,9 +2,9 @@ import { readdirSync, readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { InputError } from '../../src/base/errors.ts';
+import { writeXfrmCommands } from '../../src/inspect/xfrm-commands.ts';
 import { joinXfrm, parseXfrm } from '../../src/inspect/xfrm-json.ts';
 import { parseXfrmPolicy } from '../../src/inspect/xfrm-policy.ts';
-import { writeXfrmPolicy } from '../../src/inspect/xfrm-policy-write.ts';
 import { parseXfrmState } from '../../src/inspect/xfrm-state.ts';
 import { formatAddress } from '../../src/wire/address.ts';
 import { CAPTURES, needs, shared } from '../support/needs.ts';
@@ -134,7 +134,8 @@ src 10.0.0.1 dst 10.0.0.2
 
 describe('policies', () => {
   it('are read as they are printed, and written as the command that sets them up', () => {
-    const { policies } = parseXfrm(POLICY, 'n1');
+    const parsed = parseXfrm(POLICY, 'n1');
+    const { policies } = parsed;
     expect(policies).toMatchObject([
       {
         direction: 'out',
@@ -150,9 +151,9 @@ describe('policies', () => {
         ],
       },
     ]);
-    expect(writeXfrmPolicy(policies)).toBe(
+    expect(writeXfrmCommands(parsed, () => {})).toBe(
       'ip xfrm policy add src 0.0.0.0/0 dst 10.20.0.0/16 dir out mark 0x3e00 mask 0xff00 priority 7 flag localok limit byte-hard 1000 limit time-hard 60' +
-        ' tmpl src 10.0.0.1 dst 10.0.0.2 proto esp spi 0x3 reqid 1 mode tunnel' +
+        ' tmpl src 10.0.0.1 dst 10.0.0.2 proto esp spi 0x00000003 reqid 1 mode tunnel' +
         ' tmpl src 0.0.0.0 dst 0.0.0.0 proto ah reqid 0 mode transport level use\n',
     );
   });

@@ -1,0 +1,107 @@
+import { expect, it } from 'vitest';
+import { writeXfrmCommands } from '../../src/inspect/xfrm-commands.ts';
+import { parseXfrm } from '../../src/inspect/xfrm-json.ts';
+
+const KEY = '4142434445464748494a4b4c4d4e4f5001020304';
+
+/** The commands for a text, and what was said of it. */
+function commands(text: string, showKeys = true): { text: string; notes: string[] } {
+  const notes: string[] = [];
+  return { text: writeXfrmCommands(parseXfrm(text, 'n1', showKeys), (line) => notes.push(line)), notes };
+}
+
+const state = (lines: string, proto = 'esp', spi = '0x00000003') =>
+  `src 10.0.0.1 dst 10.0.0.2\n\tproto ${proto} spi ${spi} reqid 1 mode tunnel\n${lines
+    .split('\n')
+    .map((line) => `\t${line}\n`)
+    .join('')}`;
+const GCM = `aead rfc4106(gcm(aes)) 0x${KEY} (160 bits) 128`;
+const HEAD = 'ip xfrm state add src 10.0.0.1 dst 10.0.0.2 proto esp spi 0x00000003 reqid 1 mode tunnel';
+
+it.each([
+  ['an interface id', `replay-window 0 flag af-unspec\n${GCM}\nif_id 0x2a`, ' 128 if_id 0x2a'],
+  ['TFC padding', `replay-window 0 flag af-unspec\n${GCM}\ntfcpad 1400`, ' 128 tfcpad 1400'],
+  [
+    'offload to a device',
+    `replay-window 0 flag af-unspec\n${GCM}\ncrypto offload parameters: dev eth0 dir out mode crypto`,
+    ' 128 offload dev eth0 dir out',
+  ],
+  [
+    'offload of whole packets',
+    `replay-window 0 flag af-unspec\n${GCM}\ncrypto offload parameters: dev eth0 dir in mode packet`,
+    ' 128 offload packet dev eth0 dir in',
+  ],
+  [
+    'a selector of one port',
+    `replay-window 32 \n${GCM}\nsel src 10.1.0.0/16 dst 10.2.0.0/16 proto tcp sport 80 dport 443 dev eth1 `,
+    ' 128 sel src 10.1.0.0/16 dst 10.2.0.0/16 dev eth1 proto tcp sport 80 dport 443',
+  ],
+  [
+    'ESP in TCP',
+    `replay-window 0 flag af-unspec\n${GCM}\nencap type espintcp sport 4500 dport 4501 addr 10.9.9.9`,
+    ' 128 encap espintcp 4500 4501 10.9.9.9',
+  ],
+  [
+    'limits of time',
+    `replay-window 0 flag af-unspec\n${GCM}\nlifetime config:\n  limit: soft (INF)(bytes), hard 18446744073709551614(bytes)
+  limit: soft (INF)(packets), hard (INF)(packets)\n  expire add: soft 10(sec), hard 20(sec)\n  expire use: soft 0(sec), hard 30(sec)`,
+    ' 128 limit byte-hard 18446744073709551614 limit time-soft 10 limit time-hard 20 limit time-use-hard 30',
+  ],
+])('copies %s', (_, lines, words) => {
+  const { text, notes } = commands(state(lines));
+  expect(notes).toEqual([]);
+  expect(text).toContain(HEAD);
+  expect(text.trimEnd().endsWith(words), text).toBe(true);
+});
+
+it('copies states that esplane does not run', () => {
+  const text =
+    state(`replay-window 0 flag af-unspec\nauth-trunc hmac(sha1) 0x${KEY} (160 bits) 96`, 'ah') +
+    state('replay-window 0 flag af-unspec\ncomp deflate', 'comp', '0x0000cafe');
+  expect(commands(text)).toEqual({
+    text:
+      `ip xfrm state add src 10.0.0.1 dst 10.0.0.2 proto ah spi 0x00000003 reqid 1 mode tunnel replay-window 0 flag af-unspec auth-trunc 'hmac(sha1)' 0x${KEY} 96\n` +
+      'ip xfrm state add src 10.0.0.1 dst 10.0.0.2 proto comp spi 0x0000cafe reqid 1 mode tunnel replay-window 0 flag af-unspec comp deflate\n',
+    notes: [],
+  });
+});
+
+it('leaves out, and names, what no command makes', () => {
+  const text = state('replay-window 0', 'esp', '0x00000000') + state('replay-window 0', '4', '0x0a000001');
+  expect(commands(text)).toEqual({
+    text: '',
+    notes: [
+      'n1:1: a state without SPI, which waits for its key exchange, is left out',
+      'n1:4: a state of a protocol that ip does not add is left out',
+    ],
+  });
+});
+
+it('has a word in the place of a key that was not asked for, and nothing where none is', () => {
+  const text = state(
+    `replay-window 0 flag af-unspec\nauth-trunc hmac(sha1) 0x${KEY} (160 bits) 96\nenc ecb(cipher_null)`,
+  );
+  expect(commands(text, false).text).toContain(
+    "'hmac(sha1)' '0x<<hidden: use --show-keys>>' 96 enc 'ecb(cipher_null)' ''",
+  );
+  expect(commands(text).text).toContain(`'hmac(sha1)' 0x${KEY} 96 enc 'ecb(cipher_null)' ''`);
+});
+
+it.each([
+  ['hidden by ip', 'aead rfc4106(gcm(aes)) <<Keys hidden>> 128', /n1:1: the key is hidden, or cut off/],
+  ['cut off', `aead rfc4106(gcm(aes)) 0x${KEY.slice(8)} (160 bits) 128`, /the key is hidden, or cut off/],
+  ['without the length of its ICV', `aead rfc4106(gcm(aes)) 0x${KEY}`, /the length of the ICV is missing/],
+])('refuses a key that is %s, and does not repeat it', (_, line, problem) => {
+  const run = () => commands(state(`replay-window 0\n${line}`));
+  expect(run).toThrow(problem);
+  expect(run).not.toThrow(KEY.slice(8));
+});
+
+it('refuses a state that is cut off', () => {
+  expect(() => commands('src 10.0.0.1 dst 10.0.0.2\n\tproto esp spi 0x00000003\n')).toThrow(/is cut off/);
+});
+
+it('quotes for the shell what is no plain word', () => {
+  const { text } = commands(state(`replay-window 0\n${GCM}\nsel src $(reboot) dst ;ls dev \`x\``));
+  expect(text).toContain("sel src '$(reboot)' dst ';ls' dev '`x`'\n");
+});
