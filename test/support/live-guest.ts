@@ -46,8 +46,11 @@ export class LiveGuest {
     return this.#guest.folder;
   }
 
-  /** Boots a guest. Host: 192.0.2.1 and fd00:2::1 on `tap0`; guest: .2 and ::2 on `vec0`. */
-  static async boot(timeout: number): Promise<LiveGuest> {
+  /**
+   * Boots a guest. Host: 192.0.2.1 and fd00:2::1 on `tap0`; guest: .2 and ::2 on `vec0`.
+   * @param modules to load beside the usual ones
+   */
+  static async boot(timeout: number, modules: readonly string[] = []): Promise<LiveGuest> {
     const netns = `esl-${process.pid}`;
     must('ip', 'netns', 'add', netns);
     let live: LiveGuest | undefined;
@@ -61,6 +64,7 @@ export class LiveGuest {
       const guest = startUml(LOOP, {
         timeout,
         netns,
+        modules,
         memory: '512M',
         args: ['vec0:transport=tap,ifname=tap0,depth=128,gro=1'],
       });
