@@ -2,6 +2,7 @@
  * The rooms of the house and who may import whom (design.md), as a test.
  */
 import { readdirSync, readFileSync } from 'node:fs';
+import { posix } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 
@@ -19,6 +20,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   sim: ['wire', 'crypto', 'capture', 'ipsec', 'link', 'cilium', 'node'],
   inspect: ['wire', 'crypto', 'capture', 'ipsec', 'cilium'],
   observe: ['wire', 'crypto', 'ipsec', 'link', 'cilium', 'node', 'sim', 'inspect'],
+  web: ['wire', 'crypto', 'capture', 'ipsec', 'link', 'cilium', 'node', 'sim', 'inspect', 'observe'],
   cli: [
     'native',
     'wire',
@@ -45,7 +47,15 @@ const NODE_ONLY = [
 ];
 
 const SRC = fileURLToPath(new URL('../src/', import.meta.url));
-const files = readdirSync(SRC, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts'));
+const files = readdirSync(SRC, { recursive: true, encoding: 'utf8' }).filter((file) =>
+  /(?<!\.d)\.tsx?$/.test(file),
+);
+
+/** Files of ours that a file imports, as paths in `src/`. */
+function importsOf(file: string, text: string): string[] {
+  const imports = text.matchAll(/(?:from|import) '(\.[^']*)'/g);
+  return [...imports].map(([, path]) => posix.join(posix.dirname(file), path!));
+}
 
 describe('the rooms', () => {
   it('are all named here', () => {
@@ -68,8 +78,18 @@ describe.each(files)('%s', (file) => {
 
   it('imports only from rooms below', () => {
     if (room === undefined) return; // src/index.ts gathers from everywhere
-    for (const [, to] of text.matchAll(/from '(?:\.\.\/)+([a-z]+)\//g)) {
+    for (const to of importsOf(file, text).map((path) => path.split('/')[0])) {
       expect([room, 'base', ...ALLOWED[room]!], `${file} imports ${to}/`).toContain(to);
+    }
+  });
+
+  it('imports in a browser only what runs there', () => {
+    if (room !== 'web') return;
+    for (const [, to] of text.matchAll(/from '(?:\.\.\/)+([^']+)'/g)) {
+      expect(
+        NODE_ONLY.filter((pattern) => pattern.test(to!)),
+        `${file} imports ${to}`,
+      ).toEqual([]);
     }
   });
 

@@ -22,6 +22,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<(program: Command) => void
   run: async () => (await import('./run.ts')).runCommand,
   node: async () => (await import('./node.ts')).nodeCommand,
   demo: async () => (await import('./demo.ts')).demoCommand,
+  lab: async () => (await import('./lab.ts')).labCommand,
   extcap: async () => (await import('./extcap.ts')).extcapCommand,
   doctor: async () => (await import('./doctor.ts')).doctorCommand,
 };

@@ -10,6 +10,7 @@ const COMMANDS = [
   ['keys', 'rotate'],
   ['keys', 'derive'],
   ['demo'],
+  ['lab'],
 ];
 
 /** What a command does not start without. */

@@ -16,8 +16,9 @@ function newest(folder: string): number {
 
 /** Vitest calls this once. */
 export function setup(): void {
-  const built = `${ROOT}dist/cli/main.js`;
-  if (existsSync(built) && newest(`${ROOT}dist`) >= newest(`${ROOT}src`)) return;
+  const changed = newest(`${ROOT}src`);
+  const built = ['cli/main.js', 'web/index.html'].map((file) => `${ROOT}dist/${file}`);
+  if (built.every((file) => existsSync(file) && statSync(file).mtimeMs >= changed)) return;
   const build = spawnSync('npm', ['run', '--silent', 'build'], { cwd: ROOT, encoding: 'utf8' });
   if (build.status !== 0) throw new Error(`npm run build failed:\n${build.stdout}${build.stderr}`);
 }

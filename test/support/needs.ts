@@ -76,3 +76,10 @@ export const ROOT: Need = {
   there: process.getuid?.() === 0,
   remedy: 'run the tests as root',
 };
+
+/** Debian's Chromium, for the tests of the lab. */
+export const CHROMIUM: Need = {
+  what: 'Chromium',
+  there: existsSync('/usr/bin/chromium'),
+  remedy: 'apt-get install chromium',
+};

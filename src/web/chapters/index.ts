@@ -1,0 +1,8 @@
+/**
+ * The chapters, in the order in which they are read. A new one is a folder here and a line below.
+ * @module
+ */
+import type { Chapter } from '../chapter.ts';
+import { BYTES } from './bytes/index.tsx';
+
+export const CHAPTERS: readonly Chapter[] = [BYTES];

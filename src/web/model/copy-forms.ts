@@ -1,0 +1,64 @@
+/**
+ * A packet and its SA in the words of other tools.
+ * @module
+ */
+import { SECRETS_TYPE_ESP } from '../../capture/pcapng.ts';
+import { PcapngWriter } from '../../capture/pcapng-writer.ts';
+import { writeDsbCsv } from '../../inspect/dsb-csv.ts';
+import { writeEspSa } from '../../inspect/esp-sa.ts';
+import { writeScapy } from '../../inspect/scapy.ts';
+import { writeXfrmState } from '../../inspect/xfrm-write.ts';
+import type { SaConfig } from '../../ipsec/sa-config.ts';
+import type { PageFrame, PagePacket } from '../packets/packets.ts';
+
+/** Keys of these packets are no secret: they stand in the project, and were used nowhere else. */
+const SHOW = { showKeys: true };
+
+/** A text for each tool. */
+export function copyForms(packet: PagePacket, sa: SaConfig): { label: string; text: string }[] {
+  const { capture, keysFile, nodesFile, cilium, info } = { ...packet, info: packet.shown.info };
+  const sas = `--keys ${keysFile} --nodes ${nodesFile}${cilium === '1.18' ? '' : ` --cilium ${cilium}`}`;
+  return [
+    { label: 'esplane explain', text: `esplane explain ${capture} --frame ${info.number} ${sas}\n` },
+    { label: 'esplane decrypt', text: `esplane decrypt ${capture} ${sas}\n` },
+    ...saForms([sa], capture, `frame.number==${info.number}`),
+  ];
+}
+
+/**
+ * SAs for tools that know nothing of Cilium.
+ * @param filter Wireshark's, for what to show of the capture
+ */
+export function saForms(sas: readonly SaConfig[], capture: string, filter: string) {
+  const rows = writeEspSa(sas, SHOW)
+    .split('\n')
+    .filter((line) => line !== '' && !line.startsWith('#'));
+  const options = [
+    'esp.enable_encryption_decode:TRUE',
+    'esp.enable_authentication_check:TRUE',
+    ...rows.map((row) => `uat:esp_sa:${row}`),
+  ].map((option) => ` \\\n  -o '${option}'`);
+  return [
+    { label: 'tshark', text: `tshark -r ${capture} -Y '${filter}' -V${options.join('')}\n` },
+    { label: 'ip xfrm', text: writeXfrmState(sas, SHOW) },
+    { label: 'scapy', text: writeScapy(sas, SHOW) },
+  ];
+}
+
+/** A pcapng file with the frames and, for Wireshark 4.6, the keys that open them. */
+export function withSecrets(frames: readonly PageFrame[], sas: readonly SaConfig[]): Uint8Array {
+  const parts: Uint8Array[] = [];
+  const file = new PcapngWriter((bytes) => parts.push(bytes));
+  const linkType = frames[0]?.info.linkType ?? 1;
+  file.interface({ linkType, snapLength: 0 });
+  file.secrets(SECRETS_TYPE_ESP, new TextEncoder().encode(writeDsbCsv(sas, SHOW)));
+  for (const { bytes, info } of frames) file.frame(bytes, 0, bytes.length, { ...info, interfaceId: 0 });
+  file.flush();
+  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
+}

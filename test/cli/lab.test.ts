@@ -1,0 +1,75 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { connect } from 'node:net';
+import { fileURLToPath } from 'node:url';
+import { afterEach, describe, expect, it } from 'vitest';
+import { esplane } from '../support/cli.ts';
+
+const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
+const PAGE = fileURLToPath(new URL('../../dist/web/index.html', import.meta.url));
+
+const running: ChildProcess[] = [];
+afterEach(() => {
+  for (const child of running.splice(0)) child.kill('SIGKILL');
+});
+
+/** Starts the command and waits for the address that it prints. */
+async function serve(): Promise<{ url: string; child: ChildProcess }> {
+  const child = spawn(process.execPath, [MAIN, 'lab', '--port', '0'], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  running.push(child);
+  const url = await new Promise<string>((resolve, reject) => {
+    child.stdout!.once('data', (text) => resolve(String(text).trim()));
+    child.once('exit', (code) => reject(new Error(`ended with ${code}`)));
+  });
+  return { url, child };
+}
+
+describe('esplane lab', () => {
+  it('serves the page, to this machine alone, and ends with Ctrl-C', async () => {
+    const { url, child } = await serve();
+    expect(url).toMatch(/^http:\/\/127\.0\.0\.1:\d+\/$/);
+    const response = await fetch(url);
+    expect(response.status).toBe(200);
+    expect(response.headers.get('content-type')).toBe('text/html; charset=utf-8');
+    expect(response.headers.get('x-content-type-options')).toBe('nosniff');
+    expect(response.headers.get('content-security-policy')).toBe("frame-ancestors 'none'");
+    expect(await response.text()).toBe(readFileSync(PAGE, 'utf8'));
+    expect((await fetch(url, { method: 'HEAD' })).headers.get('content-length')).toBe(
+      String(readFileSync(PAGE).length),
+    );
+    expect((await fetch(url, { method: 'POST' })).status).toBe(405);
+
+    const ended = new Promise<number | null>((resolve) => child.once('exit', resolve));
+    child.kill('SIGINT');
+    expect(await ended).toBe(0);
+    await expect(fetch(url)).rejects.toThrow();
+  });
+
+  it.each(['/../cli/main.js', '/%2e%2e/cli/main.js', '//etc/passwd', '/..%2f..%2fpackage.json', '/nothing'])(
+    'has nothing at %s',
+    async (path) => {
+      const { url } = await serve();
+      // Written by hand: fetch would tidy the path up.
+      const socket = connect(Number(new URL(url).port), '127.0.0.1');
+      socket.write(`GET ${path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n`);
+      let text = '';
+      for await (const part of socket) text += part;
+      expect(text).toMatch(/^HTTP\/1\.1 404 /);
+      expect(text).toMatch(/There is one page here: \/\n$/);
+    },
+  );
+
+  it('says when the port is taken', async () => {
+    const { url } = await serve();
+    const { port } = new URL(url);
+    const { code, stderr } = esplane(['lab', '--port', port]);
+    expect(code).toBe(2);
+    expect(stderr).toBe(`esplane: --port: port ${port} is taken. Give another, or 0 for any.\n`);
+  });
+
+  it.each(['http', '65536', '-1', '1.5'])('takes no port %s', (port) => {
+    expect(esplane(['lab', '--port', port]).code).toBe(2);
+  });
+});

@@ -1,0 +1,90 @@
+/**
+ * The lab in a real browser: Debian's Chromium, driven by playwright-core.
+ *
+ * A page that says an error on its console, throws, or asks any host but its own for anything fails the test that
+ * opened it.
+ * @module
+ */
+import { mkdirSync } from 'node:fs';
+import { pathToFileURL } from 'node:url';
+import { AxeBuilder } from '@axe-core/playwright';
+import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
+import { afterAll, afterEach, beforeAll, expect } from 'vitest';
+
+/** The page as `npm run build` leaves it. */
+export const PAGE = new URL('../../dist/web/index.html', import.meta.url);
+
+/** Its address on the disk. */
+export const FROM_DISK = pathToFileURL(PAGE.pathname).href;
+
+export interface LabOptions extends BrowserContextOptions {
+  /** Where the page is; from the disk when left out. */
+  readonly base?: string;
+}
+
+/** Opens the lab at a place, such as `#/bytes/field/esp.seq`. */
+export type OpenLab = (hash: string, options?: LabOptions) => Promise<Page>;
+
+/** A browser for the tests of this file: call it inside `needs([CHROMIUM], …)`. */
+export function lab(): OpenLab {
+  let browser: Browser;
+  const pages: { readonly page: Page; readonly complaints: string[] }[] = [];
+
+  beforeAll(async () => {
+    browser = await chromium.launch({
+      executablePath: '/usr/bin/chromium',
+      args: ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage'], // root has no sandbox
+    });
+  }, 60_000);
+  afterAll(() => browser?.close());
+  afterEach(async () => {
+    const all = pages.splice(0);
+    for (const { page } of all) await page.context().close();
+    expect(all.flatMap(({ complaints }) => complaints)).toEqual([]);
+  });
+
+  return async (hash, { base = FROM_DISK, ...options } = {}) => {
+    const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
+    const page = await context.newPage();
+    const complaints: string[] = [];
+    pages.push({ page, complaints });
+    const own = new URL(base);
+    page.on('console', (message) => {
+      if (message.type() === 'error' || message.type() === 'warning')
+        complaints.push(`console: ${message.text()}`);
+    });
+    page.on('pageerror', (error) => complaints.push(`thrown: ${error.stack ?? error.message}`));
+    context.on('request', (request) => {
+      const url = new URL(request.url());
+      const isOwn =
+        url.protocol === 'blob:' || url.protocol === 'data:' || url.href.split('#')[0] === own.href;
+      if (!isOwn) complaints.push(`request: ${request.url()}`);
+    });
+    await page.goto(`${base}${hash}`);
+    return page;
+  };
+}
+
+/** What axe finds that is serious or worse, a line each. */
+export async function seriousFaults(page: Page): Promise<string[]> {
+  const { violations } = await new AxeBuilder({ page }).analyze();
+  return violations
+    .filter(({ impact }) => impact === 'serious' || impact === 'critical')
+    .flatMap(({ id, nodes }) => nodes.map(({ html, failureSummary }) => `${id}: ${html}\n${failureSummary}`));
+}
+
+/** Whether the page is wider than the screen, which on a phone nobody can read. */
+export async function overflows(page: Page): Promise<boolean> {
+  return page.evaluate(() => document.documentElement.scrollWidth > document.documentElement.clientWidth);
+}
+
+/**
+ * Keeps a picture of the whole page in the folder that `ESPLANE_SCREENSHOTS` names; without it, does nothing.
+ * @param name of the file, without `.png`
+ */
+export async function screenshot(page: Page, name: string): Promise<void> {
+  const folder = process.env['ESPLANE_SCREENSHOTS'];
+  if (folder === undefined) return;
+  mkdirSync(folder, { recursive: true });
+  await page.screenshot({ path: `${folder}/${name}.png`, fullPage: true });
+}

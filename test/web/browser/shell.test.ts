@@ -1,0 +1,85 @@
+/**
+ * The page around the chapters, as a person uses it.
+ */
+import { spawn } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it } from 'vitest';
+import { lab, overflows, seriousFaults } from '../../support/browser.ts';
+import { CHROMIUM, needs } from '../../support/needs.ts';
+
+const MAIN = fileURLToPath(new URL('../../../dist/cli/main.js', import.meta.url));
+
+needs([CHROMIUM], 'the lab in a browser', () => {
+  const open = lab();
+
+  it('opens from a disk and lists its chapters', async () => {
+    const page = await open('');
+    await page.getByRole('heading', { name: 'ESP, to be seen, touched and broken' }).waitFor();
+    const chapters = page.getByRole('navigation', { name: 'Chapters' }).getByRole('link');
+    expect(await chapters.count()).toBeGreaterThan(0);
+    await chapters.first().click();
+    await page.locator('main h1').waitFor();
+    expect(await page.title()).toMatch(/ · esplane lab$/);
+    expect(await page.evaluate(() => document.activeElement?.tagName)).toBe('H1');
+    await page.goBack();
+    await page.getByRole('heading', { name: 'ESP, to be seen, touched and broken' }).waitFor();
+    expect(await seriousFaults(page)).toEqual([]);
+  });
+
+  it('opens from `esplane lab` too', async () => {
+    const child = spawn(process.execPath, [MAIN, 'lab', '--port', '0'], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    try {
+      const base = await new Promise<string>((resolve) => {
+        child.stdout.once('data', (text) => resolve(String(text).trim()));
+      });
+      const page = await open('#/bytes', { base });
+      await page.getByRole('heading', { name: 'Bytes and fields', level: 1 }).waitFor();
+    } finally {
+      child.kill('SIGKILL');
+    }
+  });
+
+  it('says so when there is no such chapter', async () => {
+    const page = await open('#/nothing/here?x=1');
+    expect(await page.getByRole('alert').textContent()).toContain('There is no chapter nothing.');
+  });
+
+  it('skips to the chapter by keyboard', async () => {
+    const page = await open('#/bytes');
+    await page.keyboard.press('Tab');
+    await page.getByRole('link', { name: 'Skip to the chapter' }).press('Enter');
+    expect(await page.evaluate(() => document.activeElement?.id)).toBe('main');
+    expect(new URL(page.url()).hash).toBe('#/bytes');
+  });
+
+  describe.each(['light', 'dark'] as const)('%s', (colorScheme) => {
+    it('has colours that can be read', async () => {
+      const page = await open('', { colorScheme });
+      expect(await seriousFaults(page)).toEqual([]);
+      const paper = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+      const before = await paper();
+      await page.getByRole('button', { name: colorScheme === 'light' ? 'Dark' : 'Light' }).click();
+      expect(await paper()).not.toBe(before);
+      expect(await seriousFaults(page)).toEqual([]);
+    });
+  });
+
+  it('fits a phone', async () => {
+    const page = await open('', { viewport: { width: 375, height: 700 } });
+    expect(await overflows(page)).toBe(false);
+  });
+
+  it('may ask nobody for anything', async () => {
+    const page = await open('');
+    const refused = await page.evaluate(async () => {
+      const violated = new Promise<string>((resolve) =>
+        addEventListener('securitypolicyviolation', (event) => resolve(event.effectiveDirective)),
+      );
+      await fetch('https://example.invalid/').catch(() => {});
+      return violated;
+    });
+    expect(refused).toBe('connect-src');
+  });
+});
