@@ -85,11 +85,8 @@ describe.each(files)('%s', (file) => {
 
   it('imports in a browser only what runs there', () => {
     if (room !== 'web') return;
-    for (const [, to] of text.matchAll(/from '(?:\.\.\/)+([^']+)'/g)) {
-      expect(
-        NODE_ONLY.filter((pattern) => pattern.test(to!)),
-        `${file} imports ${to}`,
-      ).toEqual([]);
+    for (const to of importsOf(file, text)) {
+      expect(NODE_ONLY.filter((pattern) => pattern.test(to))).toEqual([]);
     }
   });
 

@@ -20,6 +20,8 @@ export const FROM_DISK = pathToFileURL(PAGE.pathname).href;
 export interface LabOptions extends BrowserContextOptions {
   /** Where the page is; from the disk when left out. */
   readonly base?: string;
+  /** What this page says on its console on purpose. */
+  readonly says?: RegExp;
 }
 
 /** Opens the lab at a place, such as `#/bytes/field/esp.seq`. */
@@ -43,15 +45,15 @@ export function lab(): OpenLab {
     expect(all.flatMap(({ complaints }) => complaints)).toEqual([]);
   });
 
-  return async (hash, { base = FROM_DISK, ...options } = {}) => {
+  return async (hash, { base = FROM_DISK, says, ...options } = {}) => {
     const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
     const page = await context.newPage();
     const complaints: string[] = [];
     pages.push({ page, complaints });
     const own = new URL(base);
     page.on('console', (message) => {
-      if (message.type() === 'error' || message.type() === 'warning')
-        complaints.push(`console: ${message.text()}`);
+      if (message.type() !== 'error' && message.type() !== 'warning') return;
+      if (!says?.test(message.text())) complaints.push(`console: ${message.text()}`);
     });
     page.on('pageerror', (error) => complaints.push(`thrown: ${error.stack ?? error.message}`));
     context.on('request', (request) => {

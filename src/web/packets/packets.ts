@@ -1,8 +1,8 @@
-/// <reference path="./embedded.d.ts" />
 /**
  * The packets of the page, with their SAs and their explanations. Everything comes from esplane's own core.
  * @module
  */
+/// <reference path="./embedded.d.ts" />
 import { EMBEDDED, type EmbeddedFrame } from 'virtual:esplane-packets';
 import { hex } from '../../base/bytes.ts';
 import { seededBytes } from '../../base/rng.ts';

@@ -72,7 +72,7 @@ needs([CHROMIUM], 'the lab in a browser', () => {
   });
 
   it('may ask nobody for anything', async () => {
-    const page = await open('');
+    const page = await open('', { says: /Content Security Policy/ });
     const refused = await page.evaluate(async () => {
       const violated = new Promise<string>((resolve) =>
         addEventListener('securitypolicyviolation', (event) => resolve(event.effectiveDirective)),
