@@ -157,7 +157,8 @@ function readError(file: string, error: unknown): Error {
   });
 }
 
-function outputError(file: string, error: unknown): EsplaneError {
+/** What to say when a file cannot be written. */
+export function outputError(file: string, error: unknown): EsplaneError {
   const code = (error as NodeJS.ErrnoException).code ?? String(error);
   const why = code === 'ENOENT' ? 'its folder does not exist' : code === 'ENOSPC' ? 'the disk is full' : code;
   return new EsplaneError('ERR_OUTPUT', `${file}: cannot be written: ${why}`, { cause: error });

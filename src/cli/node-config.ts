@@ -13,6 +13,7 @@
  * mode: native                   # or tunnel
  * strict: 10.244.0.0/16
  * cilium-config: cilium-config.yaml
+ * flows: { file: flows.jsonl, verdict: DROPPED }
  * ```
  * @module
  */
@@ -24,6 +25,7 @@ import { parseDuration } from '../cilium/config.ts';
 import { parsePrefix } from '../wire/address.ts';
 import { ENGINE_NAMES, type EngineName } from './engine.ts';
 import { readText } from './files.ts';
+import { FLOWS_SCHEMA } from './flow-options.ts';
 
 const mtu = z.union([z.literal('auto'), z.number().int().min(576).max(65_535)]).default('auto');
 const files = z.union([z.string().transform((file) => [file]), z.array(z.string())]);
@@ -76,6 +78,7 @@ const SCHEMA = z.strictObject({
   'cilium-config': z.string().optional(),
   publish: z.string().optional(),
   watch: z.boolean().default(true),
+  flows: FLOWS_SCHEMA.optional(),
 });
 
 /** As the file says, with defaults filled in and file names made absolute. Plain data: it goes to a worker. */
@@ -134,6 +137,9 @@ export function parseNodeConfig(text: string, source: string): NodeConfig {
     nodes: config.nodes.map(here),
     ...(config['cilium-config'] !== undefined && { 'cilium-config': here(config['cilium-config']) }),
     ...(config.publish !== undefined && { publish: here(config.publish) }),
+    ...(config.flows && {
+      flows: { ...config.flows, file: config.flows.file === '-' ? '-' : here(config.flows.file) },
+    }),
     ...(config.xfrm && {
       xfrm: { state: config.xfrm.state.map(here), policy: config.xfrm.policy.map(here) },
     }),

@@ -15,6 +15,7 @@ try {
     ready: (facts, wakeFd) => post({ kind: 'ready', facts, wakeFd }),
     stats: (now) => post({ kind: 'stats', stats: now }),
     warn: (line) => post({ kind: 'warn', line }),
+    flows: (batch) => parentPort!.postMessage({ kind: 'flows', batch } satisfies WorkerMessage, [batch.rows]),
   });
   post({ kind: 'stopped', stats });
 } catch (error) {

@@ -6,12 +6,15 @@ import type { Command } from 'commander';
 import { InvalidArgumentError } from 'commander';
 import { systemClock } from '../base/clock.ts';
 import { InputError } from '../base/errors.ts';
+import { secureBytes } from '../base/rng.ts';
 import { parseDuration } from '../cilium/config.ts';
 import { ENGINE_NAMES, type EngineName } from './engine.ts';
+import { addFlowOptions, checkStreams, type FlowOptions, flowsOf } from './flow-options.ts';
+import { FlowOutput } from './flow-output.ts';
 import { NodeAgent, watchedFiles } from './node-agent.ts';
 import { type NodeConfig, readNodeConfig } from './node-config.ts';
 import { completePlan, loadStaticPlan } from './node-plan.ts';
-import { printLine } from './output.ts';
+import { grouped, printLine } from './output.ts';
 import { onSignals } from './signals.ts';
 import { startNode } from './start-node.ts';
 import { StatsPrinter } from './stats-line.ts';
@@ -35,14 +38,18 @@ With keys and nodes there may also be:
   strict: 10.244.0.0/16        # nothing leaves in the clear between addresses of this range
   cilium-config: config.yaml   # Cilium's ConfigMap; what stands here counts more
   watch: false                 # files are read again at SIGHUP alone
+  flows: flows.jsonl           # as --flows; or { file, format, all, encrypted, verdict, from-ip, to-ip }
 
 A new key in the keys file (a Secret volume too) comes into use without loss: its SAs are installed, then the key id is
 published, then packets are sent with it. Files that cannot be used change nothing, and a warning says why.
 
 It needs root (TUN, raw sockets). SIGHUP reads keys and nodes again; SIGTERM or Ctrl-C ends it and removes
-what it made. With --json one object a line: "ready", "stats" at intervals, "stopped".`;
+what it made. With --json one object a line: "ready", "stats" at intervals, "stopped".
 
-interface Options {
+Flows are lines as hubble observe prints them, and hubble observe --input-file reads them:
+  $ esplane node --config node-1.yaml --flows - --flows-format compact --verdict DROPPED`;
+
+interface Options extends FlowOptions {
   readonly config: string;
   readonly crypto?: EngineName;
   readonly json?: boolean;
@@ -54,7 +61,7 @@ interface Options {
 
 /** Adds the command. */
 export function nodeCommand(program: Command): void {
-  program
+  const command = program
     .command('node')
     .description('run one node on this host: TUN inside; UDP, raw or packet sockets outside')
     .requiredOption('--config <file>', 'the node as YAML, - for standard input')
@@ -63,9 +70,8 @@ export function nodeCommand(program: Command): void {
     .option('--json', 'one JSON object a line')
     .option('--stats <seconds>', 'between two reports', secondsArgument, 1)
     .option('--duration <seconds>', 'end by itself', secondsArgument)
-    .option('--check', 'read everything, say what would run, and end')
-    .addHelpText('after', EXAMPLE)
-    .action(run);
+    .option('--check', 'read everything, say what would run, and end');
+  addFlowOptions(command).addHelpText('after', EXAMPLE).action(run);
 }
 
 async function run(options: Options): Promise<void> {
@@ -77,8 +83,11 @@ async function run(options: Options): Promise<void> {
       'is for keys and nodes, and there is xfrm',
       'Leave it out.',
     );
+  const flows = flowsOf(options, fromFile.flows);
+  checkStreams(flows, options.json);
   const config: NodeConfig = {
     ...fromFile,
+    ...(flows && { flows }),
     ...(crypto && { crypto }),
     ...(keyRotationDuration !== undefined && { 'key-rotation-duration': keyRotationDuration }),
   };
@@ -86,9 +95,10 @@ async function run(options: Options): Promise<void> {
     check(config, options.json ?? false);
     return;
   }
-  const node = await startNode(config, warn);
+  const output = flows && new FlowOutput(flows, { append: true, warn });
+  const node = await startNode(config, warn, output?.reader({ random: secureBytes }));
   const { facts } = node;
-  const printer = new StatsPrinter(options.json ?? false);
+  const printer = new StatsPrinter(options.json ?? false, flows?.file !== '-');
   printer.ready(facts);
   const every = setInterval(() => {
     const stats = node.stats();
@@ -101,7 +111,10 @@ async function run(options: Options): Promise<void> {
   // What changed since the node read them was not seen.
   if (files.length > 0) node.changed();
   try {
-    printer.stopped([await node.ended]);
+    const last = await node.ended;
+    const lost = await output?.finish();
+    printer.stopped([last]);
+    if (lost) warn(`${config.name}: ${grouped(lost)} flows were lost: nobody wrote them fast enough`);
   } finally {
     clearInterval(every);
     clearTimeout(limit);

@@ -5,15 +5,23 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
+import type { Clock } from '../base/clock.ts';
 import { EsplaneError } from '../base/errors.ts';
+import { seededBytes } from '../base/rng.ts';
 import { SECRETS_TYPE_ESP } from '../capture/pcapng.ts';
 import { PcapngWriter } from '../capture/pcapng-writer.ts';
 import { writeDsbCsv } from '../inspect/dsb-csv.ts';
-import { Cluster, type NodeRecorder } from '../sim/cluster.ts';
+import type { PodName } from '../observe/flow-json.ts';
+import { FlowObserver } from '../observe/flow-observer.ts';
+import { type FlowBatch, FlowRecorder } from '../observe/flow-recorder.ts';
+import { Cluster, identityOf, type NodeRecorder } from '../sim/cluster.ts';
 import { reportOf } from '../sim/report.ts';
-import { parseScenario } from '../sim/scenario.ts';
+import { parseScenario, type Scenario } from '../sim/scenario.ts';
+import { formatAddress } from '../wire/address.ts';
 import { type EngineName, makeEngine } from './engine.ts';
 import { OutputFile, readText } from './files.ts';
+import { type FlowsConfig, filterOf } from './flow-options.ts';
+import { FlowOutput } from './flow-output.ts';
 import { Output, Progress } from './output.ts';
 import { paintFor } from './paint.ts';
 import { scenarioText } from './scenario-text.ts';
@@ -28,6 +36,7 @@ export interface ScenarioOptions {
   readonly write?: string;
   readonly json?: boolean;
   readonly crypto: EngineName;
+  readonly flows?: FlowsConfig | undefined;
 }
 
 /** Runs a scenario file and prints its report. */
@@ -41,17 +50,22 @@ export async function runScenario(file: string, options: ScenarioOptions): Promi
     },
   });
   const progress = new Progress(file);
+  const output = options.flows && new FlowOutput(options.flows, { append: false });
   try {
     progress.update('the cluster comes up');
     await setImmediate();
+    const flows = options.flows && output && new RunFlows(options.flows, output, scenario, options.seed);
     const cluster = new Cluster({
       scenario,
       seed: options.seed,
       engine: await makeEngine(options.crypto),
       ...(folder && { record: (node: string) => folder.recorder(node) }),
+      ...(flows && { observe: (clock: Clock, capacity: number) => flows.observer(clock, capacity) }),
     });
     for (let slice = 1; slice <= SLICES && !isStopped; slice++) {
       cluster.runTo((cluster.end * slice) / SLICES);
+      flows?.drain();
+      await output?.flush();
       const { sent } = cluster.ledger;
       progress.update(
         `${((cluster.now / 1000) | 0).toString()} s of ${cluster.end / 1000} s, ${sent} packets`,
@@ -59,6 +73,7 @@ export async function runScenario(file: string, options: ScenarioOptions): Promi
       await setImmediate();
     }
     progress.done();
+    await output?.finish();
     if (isStopped) {
       folder?.discard();
       process.exitCode = EXIT_INTERRUPTED;
@@ -66,8 +81,10 @@ export async function runScenario(file: string, options: ScenarioOptions): Promi
     }
     folder?.finish();
     const report = reportOf(cluster);
-    const out = new Output();
-    out.write(options.json ? `${JSON.stringify(report)}\n` : scenarioText(report, paintFor(process.stdout)));
+    // Flows have standard output for themselves.
+    const stream = options.flows?.file === '-' ? process.stderr : process.stdout;
+    const out = new Output(stream);
+    out.write(options.json ? `${JSON.stringify(report)}\n` : scenarioText(report, paintFor(stream)));
     await out.flush();
     if (folder) process.stderr.write(`wrote ${folder.count} files into ${options.write}\n`);
     // A run whose books do not add up is a fault of this program.
@@ -78,6 +95,42 @@ export async function runScenario(file: string, options: ScenarioOptions): Promi
   } finally {
     progress.done();
     forget();
+  }
+}
+
+/** The flows of all nodes of a run, in the order in which they happen. */
+class RunFlows {
+  readonly #config: FlowsConfig;
+  readonly #write: (batch: FlowBatch) => void;
+  #recorder: FlowRecorder | undefined;
+
+  constructor(config: FlowsConfig, output: FlowOutput, scenario: Scenario, seed = scenario.seed) {
+    this.#config = config;
+    const pods = new Map(
+      [...scenario.pods.values()].map(({ name, address }): [string, PodName] => {
+        const [namespace, pod] = name.split('/') as [string, string];
+        return [formatAddress(address), { namespace, pod, identity: identityOf(scenario, name) }];
+      }),
+    );
+    this.#write = output.reader({
+      random: seededBytes(seed),
+      podOf: (address) => pods.get(address),
+    });
+  }
+
+  observer(clock: Clock, capacity: number): FlowObserver {
+    this.#recorder ??= new FlowRecorder({
+      clock,
+      filter: filterOf(this.#config),
+      all: this.#config.all,
+      onFull: () => this.drain(),
+    });
+    return new FlowObserver(this.#recorder, capacity);
+  }
+
+  drain(): void {
+    const batch = this.#recorder?.take();
+    if (batch) this.#write(batch);
   }
 }
 

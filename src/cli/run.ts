@@ -11,6 +11,7 @@ import { toHex } from '../base/bytes.ts';
 import { InputError } from '../base/errors.ts';
 import { secureBytes } from '../base/rng.ts';
 import { addEngineOption, type EngineName } from './engine.ts';
+import { addFlowOptions, checkStreams, type FlowOptions, flowsOf } from './flow-options.ts';
 import { secondsArgument } from './node.ts';
 import { type NodeConfig, parseNodeConfig } from './node-config.ts';
 import { printLine } from './output.ts';
@@ -25,17 +26,19 @@ Examples:
   $ esplane run examples/rotation.yaml
   $ esplane run examples/rotation-old-order.yaml --seed 7 --json
   $ esplane run examples/replay.yaml -w captures && esplane decrypt captures/node-2.pcapng
+  $ esplane run examples/replay.yaml --flows - --flows-format compact --verdict DROPPED
   $ esplane run --tun --link raw --duration 60
 
 A scenario is a cluster in virtual time: the same file and seed give the same bytes. -w writes what each node saw on
-its device, with the keys. See docs/scenarios.md for all that a file can say.
+its device, with the keys. --flows writes the flows of all nodes as Hubble prints them, in virtual time. See
+docs/scenarios.md for all that a file can say.
 
 --tun: two namespaces joined by a veth pair, in each a node with a TUN device for its pods. It prints what to try, and
 removes everything when it ends. It needs root.
 
 Exit status: 0 done, 1 a packet of the scenario is not accounted for, 2 unusable input.`;
 
-interface Options {
+interface Options extends FlowOptions {
   readonly tun?: boolean;
   readonly seed?: number;
   readonly write?: string;
@@ -61,12 +64,16 @@ export function runCommand(program: Command): void {
     )
     .option('--duration <seconds>', 'end by itself', secondsArgument)
     .option('--json', 'the report as one JSON object; with --tun, one a line');
-  addEngineOption(command).addHelpText('after', EXAMPLE).action(run);
+  addFlowOptions(addEngineOption(command)).addHelpText('after', EXAMPLE).action(run);
 }
 
 async function run(scenario: string | undefined, options: Options): Promise<void> {
   if (options.tun && scenario !== undefined)
     throw new InputError({ source: 'run' }, 'a scenario, and --tun', 'Give one of them.');
+  const flows = flowsOf(options);
+  if (options.tun && flows)
+    throw new InputError({ source: '--flows' }, 'is for a scenario', 'Use esplane node --flows.');
+  checkStreams(flows, options.json);
   if (options.tun) return runTun(options);
   if (scenario === undefined)
     throw new InputError(
@@ -75,7 +82,7 @@ async function run(scenario: string | undefined, options: Options): Promise<void
       'Name a scenario, such as examples/rotation.yaml, or say --tun.',
     );
   const { runScenario } = await import('./run-scenario.ts');
-  return runScenario(scenario, options);
+  return runScenario(scenario, { ...options, flows });
 }
 
 function seed(text: string): number {

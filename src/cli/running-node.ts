@@ -17,9 +17,12 @@ import { inNetns, Poller } from '../native/system.ts';
 import { runLoop } from '../node/loop.ts';
 import { Node } from '../node/node.ts';
 import type { NodeStats } from '../node/stats.ts';
+import { FlowObserver } from '../observe/flow-observer.ts';
+import { type FlowBatch, FlowRecorder } from '../observe/flow-recorder.ts';
 import { formatAddress, formatPrefix } from '../wire/address.ts';
 import { MIN_MTU as MIN_MTU_V6 } from '../wire/ipv6.ts';
 import { makeEngine } from './engine.ts';
+import { type FlowsConfig, filterOf } from './flow-options.ts';
 import { NodeAgent, strictOf } from './node-agent.ts';
 import type { NodeConfig } from './node-config.ts';
 import { completePlan, type LoadedPlan, loadStaticPlan } from './node-plan.ts';
@@ -44,9 +47,9 @@ export interface RunningStats extends NodeStats {
 
 /**
  * Words of the memory that the owner of a running node shares with it: end; read all files again; read those again that
- * are watched.
+ * are watched; batches of flows that the owner is done with.
  */
-export const CONTROL = { STOP: 0, RELOAD: 1, CHANGED: 2, WORDS: 3 } as const;
+export const CONTROL = { STOP: 0, RELOAD: 1, CHANGED: 2, FLOWS: 3, WORDS: 4 } as const;
 
 export interface NodeTalk {
   /** @param wakeFd to wake the node after a control word was set */
@@ -54,6 +57,8 @@ export interface NodeTalk {
   stats(stats: RunningStats): void;
   /** Something that does not stop the node, in one line. */
   warn(line: string): void;
+  /** Flows, when the configuration wants them. The owner counts in {@link CONTROL}.FLOWS what it is done with. */
+  flows(batch: FlowBatch): void;
 }
 
 /** ms between two reports of the statistics. */
@@ -65,6 +70,10 @@ const AGENT_EVERY = 100;
 /** ms without a packet after which a peer is quiet. */
 const QUIET_AFTER = 5000;
 const MIN_MTU_V4 = 68;
+/** ms between two batches of flows. */
+const FLOWS_EVERY = 50;
+/** Batches of flows that the owner may be behind; after that they wait here, as long as there is room. */
+const FLOWS_BEHIND = 4;
 
 /** Packets of a batch: some five super-packets. More of them cost the cache more than they save in system calls. */
 const CAPACITY = 256;
@@ -103,6 +112,7 @@ export async function runNode(
       capacity: CAPACITY,
     });
     const { name } = config;
+    const flows = config.flows && new FlowSource(config.flows, control, talk);
     const node = new Node({
       name,
       plan: loaded.plan,
@@ -112,6 +122,7 @@ export async function runNode(
       random: secureBytes,
       capacity: CAPACITY,
       ...(strict && { strict: strict.cidr, strictAllowsNodes: strict.allowRemoteNodes }),
+      ...(flows && { observer: flows.observer }),
     });
     node.addInside(inside.name, loaded.pods, inside);
     const tun = inside;
@@ -187,6 +198,7 @@ export async function runNode(
       chores: [
         { every: REPORT_EVERY, run: () => talk.stats(stats()) },
         { every: FOLLOW_EVERY, run: follow },
+        ...(flows ? [{ every: FLOWS_EVERY, run: () => flows.hand() }] : []),
         ...(agent
           ? [
               { every: AGENT_EVERY, run: () => agent.advance(now()) },
@@ -200,11 +212,43 @@ export async function runNode(
         return Atomics.load(control, CONTROL.STOP) === 1;
       },
     });
+    flows?.handRest();
     return stats();
   } finally {
     poller?.close();
     inside?.close();
     outside.close();
+  }
+}
+
+/** The flows of a running node, on their way to its owner. */
+class FlowSource {
+  readonly observer: FlowObserver;
+  readonly #recorder: FlowRecorder;
+  readonly #control: Int32Array;
+  readonly #talk: NodeTalk;
+  #handed = 0;
+
+  constructor(flows: FlowsConfig, control: Int32Array, talk: NodeTalk) {
+    this.#recorder = new FlowRecorder({ clock: systemClock, filter: filterOf(flows), all: flows.all });
+    this.observer = new FlowObserver(this.#recorder, CAPACITY);
+    this.#control = control;
+    this.#talk = talk;
+  }
+
+  /** Hands on what there is, unless the owner is too far behind. */
+  hand(): void {
+    if (this.#handed - Atomics.load(this.#control, CONTROL.FLOWS) >= FLOWS_BEHIND) return;
+    const batch = this.#recorder.take();
+    if (!batch) return;
+    this.#handed++;
+    this.#talk.flows(batch);
+  }
+
+  /** The last ones. */
+  handRest(): void {
+    const batch = this.#recorder.take();
+    if (batch) this.#talk.flows(batch);
   }
 }
 

@@ -6,6 +6,7 @@
 import { Worker } from 'node:worker_threads';
 import { EsplaneError } from '../base/errors.ts';
 import { wakePoller } from '../native/system.ts';
+import type { FlowBatch } from '../observe/flow-recorder.ts';
 import type { NodeConfig } from './node-config.ts';
 import { CONTROL, type ReadyFacts, type RunningStats } from './running-node.ts';
 
@@ -14,6 +15,7 @@ export type WorkerMessage =
   | { readonly kind: 'ready'; readonly facts: ReadyFacts; readonly wakeFd: number }
   | { readonly kind: 'stats'; readonly stats: RunningStats }
   | { readonly kind: 'warn'; readonly line: string }
+  | { readonly kind: 'flows'; readonly batch: FlowBatch }
   | { readonly kind: 'stopped'; readonly stats: RunningStats }
   | { readonly kind: 'failed'; readonly message: string; readonly isOurs: boolean };
 
@@ -34,9 +36,14 @@ export interface RunningNode {
 /**
  * Starts a node and waits until it runs.
  * @param warn gets lines about what does not stop it
+ * @param flows gets its flows, if the configuration wants them
  * @throws {EsplaneError} when it cannot start
  */
-export function startNode(config: NodeConfig, warn: (line: string) => void): Promise<RunningNode> {
+export function startNode(
+  config: NodeConfig,
+  warn: (line: string) => void,
+  flows?: (batch: FlowBatch) => void,
+): Promise<RunningNode> {
   const control = new Int32Array(new SharedArrayBuffer(4 * CONTROL.WORDS));
   const worker = new Worker(new URL('./node-worker.js', import.meta.url), {
     workerData: { config, control },
@@ -71,6 +78,10 @@ export function startNode(config: NodeConfig, warn: (line: string) => void): Pro
             break;
           case 'warn':
             warn(message.line);
+            break;
+          case 'flows':
+            flows?.(message.batch);
+            Atomics.add(control, CONTROL.FLOWS, 1);
             break;
           case 'stopped':
             wakeFd = -1;

@@ -2,17 +2,22 @@
  * Prints what running nodes report: JSON lines, or a live line on a terminal and a table at the end.
  * @module
  */
-import { grouped, printLine } from './output.ts';
+import { grouped, printLine, say } from './output.ts';
 import type { ReadyFacts, RunningStats } from './running-node.ts';
 
 export class StatsPrinter {
   readonly #json: boolean;
+  readonly #print: (line: string) => void;
   #before: { at: number; packets: number; bytes: number } | undefined;
   #isLive = false;
 
-  /** @param json one object a line, on standard output */
-  constructor(json: boolean) {
+  /**
+   * @param json one object a line, on standard output
+   * @param takesStdout whether standard output is for the figures, and not for something else
+   */
+  constructor(json: boolean, takesStdout = true) {
     this.#json = json;
+    this.#print = takesStdout ? printLine : say;
     // Nobody reads any more: end, which also removes what was made.
     process.stdout.on('error', () => process.exit(0));
   }
@@ -60,11 +65,11 @@ export class StatsPrinter {
     }
     if (this.#isLive) process.stderr.write('\n');
     for (const { node, out, in: into } of nodes) {
-      printLine(
+      this.#print(
         `${node}: ${grouped(out.encrypted)} packets encrypted, ${grouped(into.decrypted)} decrypted, ${grouped(out.clear)} sent in the clear`,
       );
       for (const [reason, count] of Object.entries({ ...out.drops, ...into.drops }))
-        printLine(`  ${grouped(count)} dropped: ${reason}`);
+        this.#print(`  ${grouped(count)} dropped: ${reason}`);
     }
   }
 }

@@ -9,11 +9,23 @@
  */
 import { PASS } from '../wire/packet.ts';
 
+/** One of Cilium's drop reasons: `pkg/monitor/api/drop.go`, and `flow.DropReason` of Hubble's API. */
+export interface CiliumDrop {
+  /** Positive, as in events and metrics; eBPF has it negative. */
+  readonly code: number;
+  /** Of `flow.DropReason`. */
+  readonly name: string;
+  /** As `cilium-dbg monitor` and `hubble observe` print it. */
+  readonly text: string;
+}
+
 interface DropSpec {
   readonly reason: string;
   readonly counter: `Xfrm${'In' | 'Out' | 'Fwd'}${string}` | null;
   /** Counter outside `/proc/net/xfrm_stat`, where {@link counter} is null. */
   readonly elsewhere?: string;
+  /** The same drop as Cilium's own programs report it, where they drop for this reason. */
+  readonly cilium?: CiliumDrop;
   /** The rule: an RFC section, or the kernel function that enforces it. */
   readonly rule: string;
   /** What to look at first. */
@@ -190,6 +202,7 @@ export const DROPS = [
     reason: 'no-node-id',
     counter: null,
     elsewhere: 'cilium_drop_count_total reason 197',
+    cilium: { code: 197, name: 'NO_NODE_ID', text: 'No node ID found' },
     rule: 'Cilium DROP_NO_NODE_ID (197)',
     look: 'The peer node is unknown here: new, deleted, or its address changed.',
   },
@@ -197,6 +210,7 @@ export const DROPS = [
     reason: 'unencrypted',
     counter: null,
     elsewhere: 'cilium_drop_count_total reason 195',
+    cilium: { code: 195, name: 'UNENCRYPTED_TRAFFIC', text: 'Traffic is unencrypted' },
     rule: 'Cilium DROP_UNENCRYPTED_TRAFFIC (195)',
     look: 'Strict mode: this packet between pods would have left in the clear.',
   },
@@ -218,6 +232,7 @@ export const DROPS = [
     reason: 'hop-limit',
     counter: null,
     elsewhere: 'IpInHdrErrors (/proc/net/snmp)',
+    cilium: { code: 196, name: 'TTL_EXCEEDED', text: 'TTL exceeded' },
     rule: 'RFC 1812 §5.3.1, RFC 8200 §3; Linux ip_forward',
     look: 'TTL or hop limit used up: a routing loop, or a sender that started too low.',
   },
@@ -251,6 +266,7 @@ export const DROPS = [
     reason: 'invalid-identity',
     counter: null,
     elsewhere: 'cilium_drop_count_total reason 171',
+    cilium: { code: 171, name: 'INVALID_IDENTITY', text: 'Invalid identity' },
     rule: 'Cilium DROP_INVALID_IDENTITY (171)',
     look: 'The VNI of an overlay packet says that a host sent it (identity 1): hosts send as remote-node (6).',
   },

@@ -59,6 +59,8 @@ export interface NodeObserver {
   admitted?(node: Node, batch: Batch): void;
   /** The same, decrypted, and one hop taken from those that go to pods. */
   decrypted?(node: Node, batch: Batch): void;
+  /** An ICMP error that the node itself sends to a pod. */
+  answered?(node: Node, batch: Batch): void;
 }
 
 export interface NodeOptions {
@@ -303,6 +305,7 @@ export class Node {
     if (!answer) return;
     this.#answer.clear();
     this.#answer.push(answer);
+    this.#observer?.answered?.(this, this.#answer);
     pod.link.send(this.#answer);
   }
 

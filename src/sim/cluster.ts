@@ -11,7 +11,7 @@
  * The same scenario and seed give the same bytes on every machine.
  * @module
  */
-import { VirtualClock } from '../base/clock.ts';
+import { type Clock, VirtualClock } from '../base/clock.ts';
 import { mixSeed, type RandomBytes, seededBytes, xorshift32 } from '../base/rng.ts';
 import type { CaptureInterface } from '../capture/frame.ts';
 import type { AgentEvent } from '../cilium/agent.ts';
@@ -26,6 +26,8 @@ import { type ImpairedLink, impair } from '../link/impair.ts';
 import type { Link } from '../link/link.ts';
 import { type MemoryLink, memoryPair } from '../link/memory.ts';
 import { dstAt, srcAt } from '../node/ip.ts';
+import type { NodeObserver } from '../node/node.ts';
+import { observers } from '../node/observers.ts';
 import { RouteTable } from '../node/routes.ts';
 import { formatAddress, singlePrefix } from '../wire/address.ts';
 import * as esp from '../wire/esp.ts';
@@ -73,6 +75,8 @@ export interface ClusterOptions {
   readonly engine: Engine;
   /** Makes the recorder of a node. */
   readonly record?: (node: string) => NodeRecorder | undefined;
+  /** Makes somebody who looks on at a node. */
+  readonly observe?: (clock: Clock, capacity: number) => NodeObserver;
 }
 
 /** What happened, for people. */
@@ -128,7 +132,7 @@ export class Cluster {
   #isRunning = false;
 
   /** @throws {EsplaneError} when the engine lacks the suite of the keys */
-  constructor({ scenario, seed = scenario.seed, engine, record }: ClusterOptions) {
+  constructor({ scenario, seed = scenario.seed, engine, record, observe }: ClusterOptions) {
     this.scenario = scenario;
     this.seed = seed;
     this.engine = engine;
@@ -158,7 +162,7 @@ export class Cluster {
     this.#comeUp();
     this.observers = this.members.map(() => this.#observer());
     this.members.forEach((member, i) => {
-      this.#connect(member, i, record?.(member.name));
+      this.#connect(member, i, record?.(member.name), observe?.(this.clock, CAPACITY));
     });
     this.#addPods();
     this.#isRunning = true;
@@ -265,8 +269,11 @@ export class Cluster {
   announce(pod: string): void {
     const { node, address } = this.scenario.pods.get(pod)!;
     const from = this.members[node]!;
-    const identity = FIRST_IDENTITY + [...this.scenario.pods.keys()].indexOf(pod);
-    const entry = { prefix: singlePrefix(address), identity, node: from.name };
+    const entry = {
+      prefix: singlePrefix(address),
+      identity: identityOf(this.scenario, pod),
+      node: from.name,
+    };
     if (this.#isRunning) this.spread(from, (to) => to.hearPod(entry, pod));
     else this.members.forEach((to, k) => void (this.#knows(k, node) && to.hearPod(entry, pod)));
   }
@@ -300,7 +307,12 @@ export class Cluster {
     );
   }
 
-  #connect(member: Member, i: number, recorder: NodeRecorder | undefined): void {
+  #connect(
+    member: Member,
+    i: number,
+    recorder: NodeRecorder | undefined,
+    observer: NodeObserver | undefined,
+  ): void {
     const { line, podRange, nodeAddress } = member.spec;
     const prefixes = [podRange, singlePrefix(nodeAddress)];
     for (const prefix of prefixes) this.#owners.set(prefix, { kind: 'pod', pod: i });
@@ -330,7 +342,8 @@ export class Cluster {
       recorder.sas(member.agent.plan.sas);
       outside = capture(outside, this.clock, recorder, { interfaceId });
     }
-    member.build(outside, CAPACITY, this.observers[i]!);
+    const drops = this.observers[i]!;
+    member.build(outside, CAPACITY, observer ? observers(drops, observer) : drops);
   }
 
   #addPods(): void {
@@ -348,7 +361,7 @@ export class Cluster {
       const mtu = podMtu(member.spec.line.mtu, key, scenario.mode === 'tunnel' ? underlay : undefined);
       const { a, b } = memoryPair(clock, { name, mtu, delay: POD_DELAY });
       this.#memory.push(a, b);
-      member.node.addPod(name, [address], member.gate(a));
+      member.node.addPod(name, [address], member.gate(a), identityOf(scenario, name));
       this.#hosts.set(name, new Host({ name, addresses: [address], link: b, clock, ledger, way }));
     }
   }
@@ -418,6 +431,11 @@ export class Cluster {
   #delay({ min, max }: Delays): number {
     return min + this.#news() * (max - min);
   }
+}
+
+/** The identity that a pod of a scenario is known by. */
+export function identityOf({ pods }: Scenario, pod: string): number {
+  return FIRST_IDENTITY + [...pods.keys()].indexOf(pod);
 }
 
 /** 0 to 1, without 1. */

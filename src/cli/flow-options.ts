@@ -1,0 +1,131 @@
+/**
+ * What the command line and a node's configuration say about flows. The filters are named as those of `hubble observe`.
+ * @module
+ */
+import { resolve } from 'node:path';
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import { z } from 'zod';
+import { InputError } from '../base/errors.ts';
+import type { FlowFilter } from '../observe/flow-filter.ts';
+import { type Prefix, parseAddress, parsePrefix, singlePrefix } from '../wire/address.ts';
+
+const FORMATS = ['json', 'compact'] as const;
+const VERDICTS = ['FORWARDED', 'DROPPED'] as const;
+const prefixes = z
+  .union([z.string().transform((one) => [one]), z.array(z.string())])
+  .refine((list) => list.every((one) => toPrefix(one)), 'is no address or prefix like 10.244.1.0/24')
+  .default([]);
+
+const OBJECT = z.strictObject({
+  file: z.string().min(1),
+  format: z.enum(FORMATS).default('json'),
+  all: z.boolean().default(false),
+  encrypted: z.boolean().optional(),
+  verdict: z.enum(VERDICTS).optional(),
+  'from-ip': prefixes,
+  'to-ip': prefixes,
+});
+
+/** The key `flows` of a configuration: a file's name, or more. */
+export const FLOWS_SCHEMA = z.union([z.string().transform((file) => OBJECT.parse({ file })), OBJECT]);
+
+/** Plain data: it goes to a worker. */
+export type FlowsConfig = z.output<typeof OBJECT>;
+
+/** As commander has them. */
+export interface FlowOptions {
+  readonly flows?: string;
+  readonly flowsFormat?: (typeof FORMATS)[number];
+  readonly flowsAll?: boolean;
+  readonly encrypted?: boolean;
+  readonly unencrypted?: boolean;
+  readonly verdict?: (typeof VERDICTS)[number];
+  readonly fromIp?: string[];
+  readonly toIp?: string[];
+}
+
+/** Adds the options to a command. */
+export function addFlowOptions(command: Command): Command {
+  return command
+    .option('--flows <file>', 'write flows as Hubble prints them, one a line; - for standard output')
+    .addOption(new Option('--flows-format <format>', 'of flows (default json)').choices(FORMATS))
+    .option('--flows-all', 'also where packets come from: from-endpoint, from-network, from-overlay')
+    .option('--encrypted', 'only flows of packets that are encrypted')
+    .option('--unencrypted', 'only flows of packets that are not')
+    .addOption(new Option('--verdict <verdict>', 'only flows with this verdict').choices(VERDICTS))
+    .option('--from-ip <prefix>', 'only flows from these addresses; repeatable', collectPrefix)
+    .option('--to-ip <prefix>', 'only flows to these addresses; repeatable', collectPrefix);
+}
+
+/**
+ * Puts both together; what the command line says counts more.
+ * @returns undefined where nobody wants flows
+ * @throws {InputError} for options that do not go together
+ */
+export function flowsOf(options: FlowOptions, configured?: FlowsConfig): FlowsConfig | undefined {
+  const { flows, flowsFormat, flowsAll, encrypted, unencrypted, verdict, fromIp, toIp } = options;
+  if (encrypted && unencrypted)
+    throw new InputError(
+      { source: '--unencrypted' },
+      'and --encrypted: no flow is both',
+      'Give one of them.',
+    );
+  const isEncrypted = encrypted ? true : unencrypted ? false : undefined;
+  const file = flows === undefined ? configured?.file : flows === '-' ? flows : resolve(flows);
+  const named = {
+    '--flows-format': flowsFormat,
+    '--flows-all': flowsAll,
+    '--encrypted': encrypted,
+    '--unencrypted': unencrypted,
+    '--verdict': verdict,
+    '--from-ip': fromIp,
+    '--to-ip': toIp,
+  };
+  if (file === undefined) {
+    const given = Object.entries(named).find(([, value]) => value !== undefined);
+    if (given)
+      throw new InputError({ source: given[0] }, 'is about flows, and there are none', 'Give --flows.');
+    return undefined;
+  }
+  const encryption = isEncrypted ?? configured?.encrypted;
+  const wanted = verdict ?? configured?.verdict;
+  return {
+    file,
+    format: flowsFormat ?? configured?.format ?? 'json',
+    all: flowsAll ?? configured?.all ?? false,
+    ...(encryption !== undefined && { encrypted: encryption }),
+    ...(wanted && { verdict: wanted }),
+    'from-ip': fromIp ?? configured?.['from-ip'] ?? [],
+    'to-ip': toIp ?? configured?.['to-ip'] ?? [],
+  };
+}
+
+/** Standard output is for one kind of line. @throws {InputError} when two would share it */
+export function checkStreams(flows: FlowsConfig | undefined, json: boolean | undefined): void {
+  if (flows?.file === '-' && json)
+    throw new InputError(
+      { source: '--flows -' },
+      'and --json would both write to standard output',
+      'Give --flows a file.',
+    );
+}
+
+/** What a recorder is to keep. */
+export function filterOf({ encrypted, verdict, ...flows }: FlowsConfig): FlowFilter {
+  return {
+    ...(encrypted !== undefined && { encrypted }),
+    ...(verdict && { verdict }),
+    from: flows['from-ip'].flatMap((text) => toPrefix(text) ?? []),
+    to: flows['to-ip'].flatMap((text) => toPrefix(text) ?? []),
+  };
+}
+
+function collectPrefix(text: string, before: string[] = []): string[] {
+  if (!toPrefix(text)) throw new InvalidArgumentError('An address or a prefix like 10.244.1.0/24.');
+  return [...before, text];
+}
+
+function toPrefix(text: string): Prefix | undefined {
+  const address = parseAddress(text);
+  return address ? singlePrefix(address) : parsePrefix(text);
+}

@@ -1,0 +1,150 @@
+/**
+ * What Hubble's API calls things: `flow.Flow` of `api/v1/flow/flow.proto` as far as esplane fills it, in the order of its
+ * fields, with the names that `protojson` gives them; and the names that its printer has for them.
+ * @module
+ */
+
+export interface FlowIp {
+  readonly source: string;
+  readonly destination: string;
+  readonly ipVersion: 'IPv4' | 'IPv6';
+  readonly encrypted?: true;
+}
+
+export interface FlowTcpFlags {
+  readonly FIN?: true;
+  readonly SYN?: true;
+  readonly RST?: true;
+  readonly PSH?: true;
+  readonly ACK?: true;
+  readonly URG?: true;
+  readonly ECE?: true;
+  readonly CWR?: true;
+  readonly NS?: true;
+}
+
+interface Ports {
+  readonly source_port?: number;
+  readonly destination_port?: number;
+}
+
+interface TypeCode {
+  readonly type?: number;
+  readonly code?: number;
+}
+
+/** Exactly one of them. */
+export interface FlowL4 {
+  readonly TCP?: Ports & { readonly flags: FlowTcpFlags };
+  readonly UDP?: Ports;
+  readonly ICMPv4?: TypeCode;
+  readonly ICMPv6?: TypeCode;
+  readonly SCTP?: Ports;
+}
+
+export interface FlowEndpoint {
+  readonly identity?: number;
+  readonly cluster_name?: string;
+  readonly namespace?: string;
+  readonly labels?: readonly string[];
+  readonly pod_name?: string;
+}
+
+/** What Hubble has no field for: `google.protobuf.Any` is what its API offers for that. */
+export interface FlowExtensions {
+  readonly '@type': 'type.googleapis.com/google.protobuf.Struct';
+  readonly value: { readonly esplane: EsplaneFacts };
+}
+
+export interface EsplaneFacts {
+  /** Row of esplane's drop table. */
+  readonly reason?: string;
+  /** Row of `/proc/net/xfrm_stat`, or who else counts it. */
+  readonly counter?: string;
+  /** The node at the other end. */
+  readonly peer?: string;
+  readonly spi?: number;
+  /** Decimal: 64 bits under ESN. */
+  readonly seq?: string;
+  /** The packet that carries the one that the flow is about. */
+  readonly outer?: { readonly source: string; readonly destination: string };
+}
+
+export interface Flow {
+  readonly time: string;
+  readonly uuid: string;
+  readonly verdict: 'FORWARDED' | 'DROPPED';
+  readonly drop_reason?: number;
+  readonly IP?: FlowIp;
+  readonly l4?: FlowL4;
+  readonly tunnel?: { readonly protocol: 'VXLAN'; readonly IP?: FlowIp; readonly vni?: number };
+  readonly source: FlowEndpoint;
+  readonly destination: FlowEndpoint;
+  readonly Type: 'L3_L4';
+  readonly node_name: string;
+  readonly event_type: { readonly type: number; readonly sub_type?: number };
+  readonly traffic_direction?: 'INGRESS' | 'EGRESS';
+  readonly trace_observation_point?: string;
+  readonly trace_reason?: string;
+  readonly drop_reason_desc?: string;
+  readonly is_reply?: boolean;
+  readonly Summary?: string;
+  readonly extensions?: FlowExtensions;
+}
+
+/** A line of `hubble observe -o jsonpb`: `observer.GetFlowsResponse`. */
+export interface FlowLine {
+  readonly flow: Flow;
+  readonly node_name: string;
+  readonly time: string;
+}
+
+export interface LostLine {
+  readonly lost_events: {
+    /** `flow.LostEventSource`: where flows waited to be printed, or where the printed ones waited to be written. */
+    readonly source: 'HUBBLE_RING_BUFFER' | 'OBSERVER_EVENTS_QUEUE';
+    readonly num_events_lost: string;
+  };
+  readonly node_name: string;
+  readonly time: string;
+}
+
+export const EVENT_DROP = 1;
+export const EVENT_TRACE = 4;
+
+/** By observation point: `flow.TraceObservationPoint`, and the text for people. */
+export const POINTS: Readonly<Record<number, { readonly name: string; readonly text: string }>> = {
+  0: { name: 'TO_ENDPOINT', text: 'to-endpoint' },
+  1: { name: 'TO_PROXY', text: 'to-proxy' },
+  2: { name: 'TO_HOST', text: 'to-host' },
+  3: { name: 'TO_STACK', text: 'to-stack' },
+  4: { name: 'TO_OVERLAY', text: 'to-overlay' },
+  5: { name: 'FROM_ENDPOINT', text: 'from-endpoint' },
+  6: { name: 'FROM_PROXY', text: 'from-proxy' },
+  7: { name: 'FROM_HOST', text: 'from-host' },
+  8: { name: 'FROM_STACK', text: 'from-stack' },
+  9: { name: 'FROM_OVERLAY', text: 'from-overlay' },
+  10: { name: 'FROM_NETWORK', text: 'from-network' },
+  11: { name: 'TO_NETWORK', text: 'to-network' },
+};
+
+/** `flow.TraceReason`, by number. */
+export const TRACE_REASONS = ['TRACE_REASON_UNKNOWN', 'NEW', 'ESTABLISHED', 'REPLY', 'RELATED'] as const;
+
+/** `flow.TrafficDirection`, by number. */
+export const DIRECTIONS = ['TRAFFIC_DIRECTION_UNKNOWN', 'INGRESS', 'EGRESS'] as const;
+
+/** Identities that Cilium reserves, by number. */
+export const RESERVED: readonly string[] = [
+  'unknown',
+  'host',
+  'world',
+  'unmanaged',
+  'health',
+  'init',
+  'remote-node',
+  'kube-apiserver',
+  'ingress',
+  'world-ipv4',
+  'world-ipv6',
+];
