@@ -130,7 +130,7 @@ export class Agent {
    */
   constructor(options: AgentOptions) {
     const { local, random, podCidrEntries = true, onEvent = () => {} } = options;
-    const { order, keyRotationDuration, reclaimInterval, installTime, ...rest } = options;
+    const { order, keyRotationDuration, reclaimInterval, installTime, steps, ...rest } = options;
     this.context = planContext(local, rest);
     if (local.bootId.length < BOOT_ID_LEN)
       throw new EsplaneError('ERR_BOOT_ID', `node ${local.name}: IPsec requires a valid boot id`);
@@ -140,6 +140,7 @@ export class Agent {
       ...(keyRotationDuration !== undefined && { keyRotationDuration }),
       ...(reclaimInterval !== undefined && { reclaimInterval }),
       ...(installTime !== undefined && { installTime }),
+      ...(steps && { steps }),
     });
     this.#local = local;
     this.#random = random;

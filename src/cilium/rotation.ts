@@ -41,6 +41,11 @@ export interface RotationOptions {
   readonly reclaimInterval?: number;
   /** ms that installing SAs for all peers takes; what is in between shows only in a simulation. */
   readonly installTime?: number;
+  /**
+   * For teaching: ms from reading a key that follows another to each step, in place of the order and of the time for
+   * installing. Steps of one time are in the order of `install-first`.
+   */
+  readonly steps?: Readonly<Record<StepKind, number>>;
 }
 
 interface Held {
@@ -59,6 +64,7 @@ export class Rotation {
   readonly #duration: number;
   readonly #reclaimInterval: number;
   readonly #installTime: number;
+  readonly #ownSteps: RotationOptions['steps'];
   readonly #held = new Map<number, Held>();
   readonly #steps: RotationStep[] = [];
   /** When the reclaimer looks next; -1 before it runs. */
@@ -70,12 +76,14 @@ export class Rotation {
     keyRotationDuration = KEY_ROTATION_DURATION,
     reclaimInterval = RECLAIM_INTERVAL,
     installTime = 0,
+    steps,
   }: RotationOptions) {
     this.#version = version;
     this.#order = order;
     this.#duration = keyRotationDuration;
     this.#reclaimInterval = reclaimInterval;
     this.#installTime = installTime;
+    this.#ownSteps = steps;
   }
 
   /** The keys held, as lines of the file. */
@@ -117,21 +125,29 @@ export class Rotation {
     this.#held.set(id, { lines: this.#held.get(id)?.lines ?? linesOf(id) });
     this.current = id;
     const from = Math.max(now, this.#steps.at(-1)?.at ?? now);
-    const done = from + this.#installTime;
-    const order: readonly (readonly [StepKind, number])[] =
-      this.#order === 'install-first'
+    for (const [kind, wait] of this.#waits(old !== undefined))
+      this.#steps.push({ kind, keyId: id, at: from + wait });
+    return true;
+  }
+
+  /** The steps of a key in their order, and ms until each. */
+  #waits(isRotation: boolean): (readonly [StepKind, number])[] {
+    const own = isRotation ? this.#ownSteps : undefined;
+    const done = this.#installTime;
+    const { install, advertise, send } = own ?? { install: done, advertise: done, send: done };
+    const waits: [StepKind, number][] =
+      own || this.#order === 'install-first'
         ? [
-            ['install', done],
-            ['advertise', done],
-            ['send', done],
+            ['install', install],
+            ['advertise', advertise],
+            ['send', send],
           ]
         : [
-            ['advertise', from],
+            ['advertise', 0],
             ['install', done],
             ['send', done],
           ];
-    for (const [kind, at] of order) this.#steps.push({ kind, keyId: id, at });
-    return true;
+    return waits.sort(([, a], [, b]) => a - b);
   }
 
   /** The next thing to do by `now`, taken off the list; `undefined` when nothing is due. */

@@ -43,6 +43,7 @@ import type { Delays, Scenario } from './scenario.ts';
 import { happen } from './scenario-events.ts';
 import { type ShapedLink, shape } from './shape.ts';
 import { Underlay } from './underlay.ts';
+import type { Watcher } from './watcher.ts';
 
 /** Time 0 of a run: the same run has the same times. */
 const EPOCH = Date.UTC(2026, 0, 1);
@@ -77,6 +78,7 @@ export interface ClusterOptions {
   readonly record?: (node: string) => NodeRecorder | undefined;
   /** Makes somebody who looks on at a node. */
   readonly observe?: (clock: Clock, capacity: number) => NodeObserver;
+  readonly watcher?: Watcher;
 }
 
 /** What happened, for people. */
@@ -129,11 +131,13 @@ export class Cluster {
   readonly #owners = new RouteTable();
   readonly #hosts = new Map<string, Host>();
   readonly #recorders = new Map<string, NodeRecorder>();
+  readonly #watcher: Watcher;
   #isRunning = false;
 
   /** @throws {EsplaneError} when the engine lacks the suite of the keys */
-  constructor({ scenario, seed = scenario.seed, engine, record, observe }: ClusterOptions) {
+  constructor({ scenario, seed = scenario.seed, engine, record, observe, watcher = {} }: ClusterOptions) {
     this.scenario = scenario;
+    this.#watcher = watcher;
     this.seed = seed;
     this.engine = engine;
     this.keyRandom = seededBytes(mixSeed(seed, STREAM.KEYS));
@@ -167,7 +171,7 @@ export class Cluster {
     this.#addPods();
     this.#isRunning = true;
     this.clock.run(EPOCH);
-    this.flows = new Flows(plans, this.#hosts, this.clock, EPOCH);
+    this.flows = new Flows(plans, this.#hosts, this.clock, EPOCH, watcher);
     this.#watchWire();
     for (const event of scenario.events) this.clock.after(event.at, () => happen(this, event));
   }
@@ -248,8 +252,8 @@ export class Cluster {
   /** Gives the Secret to every node that has keys, at different times. */
   spreadKeys(text: string): void {
     for (const member of this.members) {
-      if (member.spec.hasKey)
-        this.clock.after(this.#delay(this.scenario.secret), () => member.takeKeys(text));
+      const { hasKey, secret = this.scenario.secret } = member.spec;
+      if (hasKey) this.clock.after(this.#delay(secret), () => member.takeKeys(text));
     }
   }
 
@@ -304,6 +308,7 @@ export class Cluster {
         const owner = this.#owners.lookup(b, at, len);
         return owner?.kind === 'pod' ? this.members[owner.pod]?.name : undefined;
       },
+      (drop) => this.#watcher.dropped?.(drop, this.now),
     );
   }
 
@@ -414,6 +419,7 @@ export class Cluster {
 
   #agentEvent(member: Member, event: AgentEvent): void {
     if (!this.#isRunning) return;
+    this.#watcher.agent?.(member.name, event, this.now);
     if (event.added.length > 0) this.#recorders.get(member.name)?.sas(event.added);
     const { kind, keyId } = event;
     if (kind === 'warning') this.note(member.name, event.text);

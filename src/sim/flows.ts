@@ -2,7 +2,7 @@
  * What the pods of a scenario send to each other, and what comes of each flow.
  * @module
  */
-import { putU32 } from '../base/bytes.ts';
+import { putU32, u32 } from '../base/bytes.ts';
 import type { VirtualClock } from '../base/clock.ts';
 import * as icmp from '../wire/icmp.ts';
 import * as udp from '../wire/udp.ts';
@@ -10,6 +10,7 @@ import type { Host } from './host.ts';
 import type { ScenarioPod, TrafficSpec } from './scenario.ts';
 import { TcpEnd, upperAt } from './tcp-end.ts';
 import { type Flow, reverse, text, udpPacket } from './traffic.ts';
+import type { Watcher } from './watcher.ts';
 
 /** RFC 863: nobody answers. */
 const PORT_DISCARD = 9;
@@ -76,6 +77,7 @@ export class Flows {
   readonly #clock: VirtualClock;
   readonly #hosts: ReadonlyMap<string, Host>;
   readonly #start: number;
+  readonly #watcher: Watcher;
   #conversations = 0;
 
   /** @param start when the run starts, by the clock */
@@ -84,11 +86,13 @@ export class Flows {
     hosts: ReadonlyMap<string, Host>,
     clock: VirtualClock,
     start: number,
+    watcher: Watcher = {},
   ) {
     this.#flows = plans.map((plan) => ({ plan, conversations: [], sent: 0, delivered: 0 }));
     this.#hosts = hosts;
     this.#clock = clock;
     this.#start = start;
+    this.#watcher = watcher;
     for (const host of hosts.values()) {
       host.onArrival = (packet, arrival) => {
         if (arrival === 'identical') this.#arrived(host.name, packet);
@@ -127,6 +131,7 @@ export class Flows {
     const { spec, from, to, offset } = flow.plan;
     const host = this.#hosts.get(from.name)!;
     flow.sent++;
+    if (spec.kind !== 'tcp') this.#watcher.sent?.(id, n, this.#clock.now() - this.#start);
     const between: Flow = {
       src: from.address,
       dst: to.address,
@@ -162,13 +167,19 @@ export class Flows {
     const isV6 = packet[0]! >>> 4 === 6;
     const udpAt = upperAt(packet, udp.PROTOCOL);
     if (udpAt >= 0) {
-      const flow = this.#flows[udp.srcPort(packet, udpAt) - FIRST_PORT];
-      if (flow?.plan.to.name === pod) flow.delivered++;
+      this.#delivered(udp.srcPort(packet, udpAt) - FIRST_PORT, 'to', pod, packet, udpAt + udp.HEADER_LEN);
       return;
     }
     const pingAt = upperAt(packet, isV6 ? icmp.PROTOCOL_V6 : icmp.PROTOCOL);
     if (pingAt < 0 || icmp.type(packet, pingAt) !== (isV6 ? icmp.V6_ECHO_REPLY : icmp.ECHO_REPLY)) return;
-    const flow = this.#flows[icmp.echoId(packet, pingAt) - FIRST_PORT];
-    if (flow?.plan.from.name === pod) flow.delivered++;
+    this.#delivered(icmp.echoId(packet, pingAt) - FIRST_PORT, 'from', pod, packet, pingAt + icmp.HEADER_LEN);
+  }
+
+  /** Packet or answer of flow `id`, if this pod is its `end`: its number begins the data. */
+  #delivered(id: number, end: 'from' | 'to', pod: string, packet: Uint8Array, dataAt: number): void {
+    const flow = this.#flows[id];
+    if (flow?.plan[end].name !== pod) return;
+    flow.delivered++;
+    this.#watcher.arrived?.(id, u32(packet, dataAt), this.#clock.now() - this.#start);
   }
 }

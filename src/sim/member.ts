@@ -212,9 +212,7 @@ export class Member {
       random: random32,
       version: scenario.version,
       mode: scenario.mode,
-      order: scenario.order,
-      keyRotationDuration: scenario.keyRotationDuration,
-      installTime: scenario.installTime,
+      ...spec.rotation,
       podCidrEntries: scenario.podRangesKnown,
       onEvent: (event) => {
         this.#isStale = true;

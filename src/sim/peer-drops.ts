@@ -7,6 +7,7 @@ import { dropRow } from '../ipsec/drop.ts';
 import { addressLen, srcAt } from '../node/ip.ts';
 import type { Node, NodeObserver } from '../node/node.ts';
 import type { Batch } from '../wire/packet.ts';
+import type { DropEvent } from './watcher.ts';
 
 /** Drops of one kind at one node. */
 export interface PeerDrop {
@@ -27,26 +28,33 @@ export class PeerDrops implements NodeObserver {
   readonly drops: PeerDrop[] = [];
   readonly #now: () => number;
   readonly #ownerOf: (b: Uint8Array, at: number, len: number) => string | undefined;
+  readonly #onDrop: (drop: DropEvent) => void;
   readonly #byKey = new Map<string, PeerDrop>();
   readonly #from: (string | undefined)[];
 
   /**
    * @param capacity packets in the largest batch
    * @param ownerOf the node that has an address, or whose pod has it
+   * @param onDrop told of every single one
    */
   constructor(
     capacity: number,
     now: () => number,
     ownerOf: (b: Uint8Array, at: number, len: number) => string | undefined,
+    onDrop: (drop: DropEvent) => void = () => {},
   ) {
     this.#from = new Array(capacity).fill(undefined);
     this.#now = now;
     this.#ownerOf = ownerOf;
+    this.#onDrop = onDrop;
   }
 
   leaving({ name, interceptor }: Node, batch: Batch): void {
     for (let i = 0; i < batch.count; i++)
-      if (batch.verdict[i] !== 0) this.#count(name, interceptor.peer[i]?.name, 'out', batch.verdict[i]!);
+      if (batch.verdict[i] !== 0) {
+        const peer = interceptor.peer[i];
+        this.#count(name, peer?.name, 'out', batch.verdict[i]!, peer?.keyId ?? 0);
+      }
   }
 
   admitted(_: Node, batch: Batch): void {
@@ -56,12 +64,21 @@ export class PeerDrops implements NodeObserver {
     }
   }
 
-  decrypted({ name }: Node, batch: Batch): void {
+  decrypted({ name, decapsulator }: Node, batch: Batch): void {
     for (let i = 0; i < batch.count; i++)
-      if (batch.verdict[i] !== 0) this.#count(name, this.#from[i], 'in', batch.verdict[i]!);
+      if (batch.verdict[i] !== 0) {
+        const spi = decapsulator.isEsp[i] === 1 ? decapsulator.spi[i]! : 0;
+        this.#count(name, this.#from[i], 'in', batch.verdict[i]!, spi);
+      }
   }
 
-  #count(node: string, peer: string | undefined, direction: 'in' | 'out', verdict: number): void {
+  #count(
+    node: string,
+    peer: string | undefined,
+    direction: 'in' | 'out',
+    verdict: number,
+    keyId: number,
+  ): void {
     const row = dropRow(verdict);
     if (!row) return; // taken, not dropped
     const at = this.#now();
@@ -76,5 +93,6 @@ export class PeerDrops implements NodeObserver {
     }
     drop.count++;
     drop.last = at;
+    this.#onDrop({ node, peer, direction, keyId, row });
   }
 }

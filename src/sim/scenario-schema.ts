@@ -90,11 +90,22 @@ const LINK = z.strictObject({
   pathMtu: whole(576, 9216).optional(),
 });
 
+/** Of all nodes, or of one. */
+const ROTATION = {
+  order: oneOf('install-first', 'advertise-first').optional(),
+  installTime: time.optional(),
+  steps: z.strictObject({ install: time, advertise: time, send: time }).optional(),
+  keep: time.optional(),
+  look: time.optional(),
+};
+
 const NODE = z.strictObject({
   name,
   pods: whole(0, 200).optional(),
   podRange: prefix.optional(),
   key: flag.optional(),
+  secret: DELAYS.optional(),
+  rotation: z.strictObject(ROTATION).optional(),
   link: LINK.optional(),
 });
 
@@ -146,13 +157,7 @@ const SCENARIO = z.strictObject({
   key: z
     .strictObject({ id: whole(1, 15).optional(), algorithm: recipe.optional(), perTunnel: flag.optional() })
     .optional(),
-  rotation: z
-    .strictObject({
-      order: oneOf('install-first', 'advertise-first').optional(),
-      installTime: time.optional(),
-      keep: time.optional(),
-    })
-    .optional(),
+  rotation: z.strictObject(ROTATION).optional(),
   ipcache: oneOf('pod-ranges', 'pods').optional(),
   peers: oneOf('all', 'traffic').optional(),
   addresses: z.strictObject({ nodes: prefix.optional(), pods: prefix.optional() }).optional(),
@@ -168,6 +173,7 @@ const SCENARIO = z.strictObject({
 export type RawScenario = z.infer<typeof SCENARIO>;
 export type RawNode = z.infer<typeof NODE>;
 export type RawLink = z.infer<typeof LINK>;
+export type RawRotation = NonNullable<RawScenario['rotation']>;
 export type RawEvent = z.infer<typeof EVENT>;
 
 /**

@@ -16,7 +16,7 @@
  * @module
  */
 import type { KeyRecipe } from '../cilium/key-line.ts';
-import { KEY_ROTATION_DURATION, type RotationOrder } from '../cilium/rotation.ts';
+import { KEY_ROTATION_DURATION, type RotationOptions } from '../cilium/rotation.ts';
 import { type CiliumVersion, DEFAULT_VERSION, isAtLeast, parseVersion } from '../cilium/version.ts';
 import type { Impairments } from '../link/impair.ts';
 import { type Address, formatPrefix, inPrefix, type Prefix, parsePrefix } from '../wire/address.ts';
@@ -26,9 +26,10 @@ import {
   type RawEvent,
   type RawLink,
   type RawNode,
+  type RawRotation,
   type RawScenario,
 } from './scenario-schema.ts';
-import { YamlText } from './scenario-yaml.ts';
+import { type YamlPath, YamlText } from './scenario-yaml.ts';
 
 /** From a node to the switch in the middle, and what happens on it. */
 export interface LineSpec extends Impairments {
@@ -49,8 +50,14 @@ export interface ScenarioNode {
   /** CiliumInternalIP. */
   readonly routerAddress: Address;
   readonly podRange: Prefix;
+  /** Until it sees new keys; absent, as every node. */
+  readonly secret?: Delays;
+  /** How its agent brings a new key into use. */
+  readonly rotation: RotationRules;
   readonly line: LineSpec;
 }
+
+export type RotationRules = Omit<RotationOptions, 'version'>;
 
 export interface ScenarioPod {
   readonly name: string;
@@ -101,9 +108,6 @@ export interface Scenario {
   readonly mode: 'native' | 'tunnel';
   readonly family: 4 | 6;
   readonly key: { readonly id: number; readonly algorithm: KeyRecipe; readonly perTunnel: boolean };
-  readonly order: RotationOrder;
-  readonly installTime: number;
-  readonly keyRotationDuration: number;
   /** Whether the pod ranges of nodes are known before their pods are. */
   readonly podRangesKnown: boolean;
   /** Whether nodes know only those nodes that they have traffic with: for clusters too large to hold every SA. */
@@ -161,15 +165,12 @@ export function parseScenario(text: string, source: string): Scenario {
     mode: raw.mode ?? 'native',
     family,
     key: { id: raw.key?.id ?? 3, algorithm: raw.key?.algorithm ?? 'gcm-aes', perTunnel },
-    order: raw.rotation?.order ?? 'install-first',
-    installTime: raw.rotation?.installTime ?? 0,
-    keyRotationDuration: raw.rotation?.keep ?? KEY_ROTATION_DURATION,
     podRangesKnown: raw.ipcache !== 'pods',
     peersByTraffic: raw.peers === 'traffic',
     nodes,
     pods,
-    news: readDelays(raw, 'news', yaml) ?? NO_DELAY,
-    secret: readDelays(raw, 'secret', yaml) ?? readDelays(raw, 'news', yaml) ?? NO_DELAY,
+    news: readDelays(raw.news, ['news'], yaml) ?? NO_DELAY,
+    secret: readDelays(raw.secret ?? raw.news, [raw.secret ? 'secret' : 'news'], yaml) ?? NO_DELAY,
     traffic: readTraffic(raw, pods, yaml),
     events: readEvents(raw, nodes, pods, yaml),
   };
@@ -183,13 +184,27 @@ function versionOf(text: string, yaml: YamlText): CiliumVersion {
   }
 }
 
-function readDelays(raw: RawScenario, key: 'news' | 'secret', yaml: YamlText): Delays | undefined {
-  const delays = raw[key];
+function readDelays(
+  delays: { min?: number | undefined; max: number } | undefined,
+  at: YamlPath,
+  yaml: YamlText,
+): Delays | undefined {
   if (!delays) return undefined;
   const { min = 0, max } = delays;
+  const key = at.at(-1);
   if (min > max)
-    throw yaml.fail([key, 'min'], `${key}.min is more than ${key}.max`, 'Give the smaller first.');
+    throw yaml.fail([...at, 'min'], `${key}.min is more than ${key}.max`, 'Give the smaller first.');
   return { min, max };
+}
+
+/** What a node says about rotation, and else what the file says. */
+function readRotation(all: RawRotation | undefined, own: RawRotation | undefined): RotationRules {
+  const {
+    keep = KEY_ROTATION_DURATION,
+    look,
+    ...rest
+  } = defined({ ...defined(all ?? {}), ...defined(own ?? {}) });
+  return { ...rest, keyRotationDuration: keep, ...(look !== undefined && { reclaimInterval: look }) };
 }
 
 function readNodes(raw: RawScenario, family: 4 | 6, yaml: YamlText): ScenarioNode[] {
@@ -239,6 +254,8 @@ function readNodes(raw: RawScenario, family: 4 | 6, yaml: YamlText): ScenarioNod
       nodeAddress,
       routerAddress: nth(podRange, podRange.address.length * 8, 1),
       podRange,
+      ...(node.secret && { secret: readDelays(node.secret, [...at, 'secret'], yaml)! }),
+      rotation: readRotation(raw.rotation, node.rotation),
       line: readLine(raw.link, node.link),
     };
   });

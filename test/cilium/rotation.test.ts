@@ -36,6 +36,19 @@ describe('the order of a rotation', () => {
     expect(drain(r, 700)).toEqual(['install 3 @700', 'send 3 @700']);
   });
 
+  it('to teach: takes any order, for a key that follows another', () => {
+    const r = rotation({ steps: { install: 300, advertise: 100, send: 200 } });
+    r.take(keysFrom(KEY(3, '1')), 0);
+    expect(drain(r, 0)).toEqual(['install 3 @0', 'advertise 3 @0', 'send 3 @0']);
+    r.take(keysFrom(KEY(4, '2')), 1000);
+    expect(drain(r, 2000)).toEqual(['advertise 4 @1100', 'send 4 @1200', 'install 4 @1300']);
+    const tied = rotation({ steps: { install: 0, advertise: 0, send: 0 } });
+    tied.take(keysFrom(KEY(3, '1')), 0);
+    drain(tied, 0);
+    tied.take(keysFrom(KEY(4, '2')), 50);
+    expect(drain(tied, 50)).toEqual(['install 4 @50', 'advertise 4 @50', 'send 4 @50']);
+  });
+
   it('begins a second rotation when the first has finished', () => {
     const r = rotation({ installTime: 500 });
     r.take(keysFrom(KEY(3, '1')), 0);

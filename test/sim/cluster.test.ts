@@ -61,6 +61,54 @@ describe.each([
   });
 });
 
+describe('who looks on at a run', () => {
+  it('is told of every packet and step, each once, at the node that it is about', () => {
+    const scenario = parseScenario(
+      `duration: 4s
+nodes:
+  - { name: a, secret: { min: 1s, max: 1s }, rotation: { installTime: 500ms } }
+  - { name: b, secret: { min: 2s, max: 2s }, rotation: { keep: 0s, look: 250ms } }
+traffic:
+  - { kind: udp, from: a/pod-1, to: b/pod-1, every: 100ms }
+  - { kind: ping, from: b/pod-1, to: a/pod-1, every: 100ms }
+events:
+  - { at: 0s, rotate: true }
+`,
+      'test.yaml',
+    );
+    const steps: string[] = [];
+    const sent: number[][] = [[], []];
+    const arrived: number[][] = [[], []];
+    const drops: string[] = [];
+    const cluster = new Cluster({
+      scenario,
+      engine: new NodeEngine(),
+      watcher: {
+        agent: (node, { kind, keyId }, at) => keyId && steps.push(`${at} ${node} ${kind} ${keyId}`),
+        sent: (flow, n) => sent[flow]!.push(n),
+        arrived: (flow, n) => arrived[flow]!.push(n),
+        dropped: ({ node, peer, direction, keyId, row }) =>
+          drops.push(`${node} ${direction} ${peer} key ${keyId} ${row.counter}`),
+      },
+    });
+    cluster.runTo(cluster.end);
+    expect(steps).toEqual([
+      '1500 a install 4',
+      '1500 a advertise 4',
+      '1500 a send 4',
+      '2000 b install 4',
+      '2000 b advertise 4',
+      '2000 b send 4',
+      '2000 b reclaim 3',
+    ]);
+    const report = reportOf(cluster);
+    expect(sent).toEqual([Array.from({ length: 40 }, (_, n) => n), Array.from({ length: 40 }, (_, n) => n)]);
+    expect(arrived.map(({ length }) => length)).toEqual(report.flows.map(({ delivered }) => delivered));
+    expect(drops).toHaveLength(report.totals.dropped);
+    expect(new Set(drops).size).toBe(report.drops.length);
+  });
+});
+
 describe('a run', () => {
   const text = `
 duration: 2s

@@ -35,8 +35,46 @@ describe('a scenario file', () => {
   });
 });
 
+describe('rotation in a scenario file', () => {
+  it('is that of the file, where a node says nothing else', () => {
+    const { nodes, secret } = parse(`duration: 5s
+rotation: { order: advertise-first, installTime: 200ms, keep: 2m }
+secret: { max: 1s }
+nodes:
+  - name: a
+  - name: b
+    secret: { min: 2s, max: 2s }
+    rotation: { order: install-first, look: 500ms }
+  - name: c
+    rotation: { steps: { install: 3s, advertise: 1s, send: 2s } }
+`);
+    const all = { order: 'advertise-first', installTime: 200, keyRotationDuration: 120_000 };
+    expect(nodes.map(({ rotation }) => rotation)).toEqual([
+      all,
+      { ...all, order: 'install-first', reclaimInterval: 500 },
+      { ...all, steps: { install: 3000, advertise: 1000, send: 2000 } },
+    ]);
+    expect(nodes.map((node) => node.secret)).toEqual([undefined, { min: 2000, max: 2000 }, undefined]);
+    expect(secret).toEqual({ min: 0, max: 1000 });
+  });
+
+  it('keeps a key for five minutes unless told otherwise', () => {
+    expect(parse(BASE).nodes[0]!.rotation).toEqual({ keyRotationDuration: 300_000 });
+  });
+});
+
 describe('a scenario file that cannot be used', () => {
   it.each([
+    [
+      'steps that lack one',
+      `${BASE}rotation:\n  steps: { install: 1s, send: 1s }\n`,
+      /^s\.yaml:4: rotation\.steps\.advertise is missing\. Give a time, such as 250ms, 2s or 5m\.$/,
+    ],
+    [
+      'a secret of a node that comes before it is there',
+      'duration: 1s\nnodes:\n  - name: a\n    secret: { min: 2s, max: 1s }\n',
+      /^s\.yaml:4: secret\.min is more than secret\.max\. Give the smaller first\.$/,
+    ],
     [
       'an unknown key',
       `${BASE}nodez: 4\n`,
