@@ -166,6 +166,10 @@ export class Agent {
     return [...this.#installed];
   }
 
+  get peerCount(): number {
+    return this.#peers.size;
+  }
+
   /** The peers as the data plane sees them. */
   peers(): Peer[] {
     return [...this.#peers.values()].map((state) => this.#peer(state));

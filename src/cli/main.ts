@@ -21,6 +21,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<(program: Command) => void
   keys: async () => (await import('./keys.ts')).keysCommand,
   run: async () => (await import('./run.ts')).runCommand,
   node: async () => (await import('./node.ts')).nodeCommand,
+  status: async () => (await import('./status.ts')).statusCommand,
   demo: async () => (await import('./demo.ts')).demoCommand,
   lab: async () => (await import('./lab.ts')).labCommand,
   extcap: async () => (await import('./extcap.ts')).extcapCommand,

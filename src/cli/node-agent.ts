@@ -13,6 +13,7 @@ import { KEY_ROTATION_DURATION, RECLAIM_INTERVAL } from '../cilium/rotation.ts';
 import { readKeys } from '../cilium/secret.ts';
 import { checkBootIds, tunnelEnds } from '../cilium/tunnel.ts';
 import { type CiliumVersion, DEFAULT_VERSION, isAtLeast, parseVersion } from '../cilium/version.ts';
+import type { AgentReport, InputReport } from '../observe/observed.ts';
 import { type Address, formatAddress, type Prefix, parseAddress, parsePrefix } from '../wire/address.ts';
 import { readText } from './files.ts';
 import type { NodeConfig } from './node-config.ts';
@@ -44,6 +45,9 @@ export class NodeAgent {
   #published = '';
   #changed = false;
   #failed: string | undefined;
+  #planFailures = 0;
+  readonly #keysRead = { lastGood: 0, failures: 0 };
+  readonly #nodesRead = { lastGood: 0, failures: 0 };
   #incomplete: string | undefined;
   /** Packets of every peer at the last look, and the peers that had some since the look before. */
   #carried = new Map<string, number>();
@@ -93,6 +97,8 @@ export class NodeAgent {
     });
     this.agent.setNodes(this.#nodes, now);
     this.agent.setKeys(keys, now);
+    this.#keysRead.lastGood = now;
+    this.#nodesRead.lastGood = now;
     this.#checkPeers();
   }
 
@@ -103,6 +109,26 @@ export class NodeAgent {
   /** Prefixes of the pods here. */
   get pods(): readonly Prefix[] {
     return this.#nodes.find(({ name }) => name === this.#config.name)?.podCidrs ?? [];
+  }
+
+  /** How the agent stands. */
+  report(): AgentReport {
+    const { rotation, keysProblem, nodesProblem, installed, node, sending, lingering } = this.agent;
+    const input = (read: Omit<InputReport, 'good'>, problem: string | undefined): InputReport => ({
+      ...read,
+      good: problem === undefined,
+    });
+    return {
+      keyIds: installed,
+      currentKey: rotation.current,
+      advertisedKey: node.keyId,
+      sendingKey: sending,
+      peers: this.agent.peerCount,
+      lingering: lingering.length,
+      keys: input(this.#keysRead, keysProblem),
+      nodes: input(this.#nodesRead, nodesProblem),
+      planFailures: this.#planFailures,
+    };
   }
 
   /**
@@ -159,12 +185,13 @@ export class NodeAgent {
     const had = agent.keysProblem;
     try {
       const texts = this.#config.keys.map(readText);
-      if (had === undefined && isSameText(texts, this.#keyTexts)) return;
-      agent.setKeys(this.#parseKeys(texts), now);
+      if (had !== undefined || !isSameText(texts, this.#keyTexts)) agent.setKeys(this.#parseKeys(texts), now);
       this.#keyTexts = texts;
+      this.#keysRead.lastGood = now;
       if (had !== undefined) this.#tell('keys: good again');
     } catch (error) {
       if (!(error instanceof InputError)) throw error;
+      this.#keysRead.failures++;
       agent.refuseKeys(error.message, now);
     }
   }
@@ -173,14 +200,18 @@ export class NodeAgent {
     const had = this.agent.nodesProblem;
     try {
       const texts = this.#config.nodes.map(readText);
-      if (had === undefined && isSameText(texts, this.#nodeTexts)) return;
+      if (had === undefined && isSameText(texts, this.#nodeTexts)) {
+        this.#nodesRead.lastGood = now;
+        return;
+      }
       const nodes = this.#parseNodes(texts);
       if (!this.#takeNodes(nodes, now)) return;
       this.#nodeTexts = texts;
+      this.#nodesRead.lastGood = now;
       if (had !== undefined) this.#tell('node list: good again');
     } catch (error) {
       if (!(error instanceof InputError)) throw error;
-      this.agent.refuseNodes(error.message, now);
+      this.#refuseNodes(error.message, now);
     }
   }
 
@@ -192,9 +223,14 @@ export class NodeAgent {
       return true;
     } catch (error) {
       if (!(error instanceof InputError)) throw error;
-      this.agent.refuseNodes(error.message, now);
+      this.#refuseNodes(error.message, now);
       return false;
     }
+  }
+
+  #refuseNodes(problem: string, now: number): void {
+    this.#nodesRead.failures++;
+    this.agent.refuseNodes(problem, now);
   }
 
   /** Nodes that lack what SAs are made from are left out, as in Cilium; here it is said. */
@@ -240,6 +276,7 @@ export class NodeAgent {
       this.#failed = undefined;
     } catch (error) {
       if (!(error instanceof EsplaneError)) throw error;
+      this.#planFailures++;
       if (this.#failed !== error.message) this.#tell(`the old plan stays: ${error.message}`);
       this.#failed = error.message;
     }

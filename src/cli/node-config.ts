@@ -14,6 +14,8 @@
  * strict: 10.244.0.0/16
  * cilium-config: cilium-config.yaml
  * flows: { file: flows.jsonl, verdict: DROPPED }
+ * metrics: 127.0.0.1:9962         # or :9962, [::1]:9962
+ * status-socket: node-1.sock     # or false; left out, in /run/esplane
  * ```
  * @module
  */
@@ -26,6 +28,7 @@ import { parsePrefix } from '../wire/address.ts';
 import { ENGINE_NAMES, type EngineName } from './engine.ts';
 import { readText } from './files.ts';
 import { FLOWS_SCHEMA } from './flow-options.ts';
+import { parseMetricsAddress } from './metrics-address.ts';
 
 const mtu = z.union([z.literal('auto'), z.number().int().min(576).max(65_535)]).default('auto');
 const files = z.union([z.string().transform((file) => [file]), z.array(z.string())]);
@@ -79,6 +82,14 @@ const SCHEMA = z.strictObject({
   publish: z.string().optional(),
   watch: z.boolean().default(true),
   flows: FLOWS_SCHEMA.optional(),
+  metrics: z
+    .string()
+    .refine(
+      (text) => parseMetricsAddress(text) !== undefined,
+      'is no address like 127.0.0.1:9962, :9962 or [::1]:9962',
+    )
+    .optional(),
+  'status-socket': z.union([z.string().min(1), z.literal(false)]).optional(),
 });
 
 /** As the file says, with defaults filled in and file names made absolute. Plain data: it goes to a worker. */
@@ -140,6 +151,7 @@ export function parseNodeConfig(text: string, source: string): NodeConfig {
     ...(config.flows && {
       flows: { ...config.flows, file: config.flows.file === '-' ? '-' : here(config.flows.file) },
     }),
+    ...(config['status-socket'] && { 'status-socket': here(config['status-socket']) }),
     ...(config.xfrm && {
       xfrm: { state: config.xfrm.state.map(here), policy: config.xfrm.policy.map(here) },
     }),

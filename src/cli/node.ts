@@ -2,6 +2,7 @@
  * `esplane node --config FILE`: one real node on this host.
  * @module
  */
+import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { InvalidArgumentError } from 'commander';
 import { systemClock } from '../base/clock.ts';
@@ -11,8 +12,10 @@ import { parseDuration } from '../cilium/config.ts';
 import { ENGINE_NAMES, type EngineName } from './engine.ts';
 import { addFlowOptions, checkStreams, type FlowOptions, flowsOf } from './flow-options.ts';
 import { FlowOutput } from './flow-output.ts';
+import { type MetricsAddress, parseMetricsAddress } from './metrics-address.ts';
 import { NodeAgent, watchedFiles } from './node-agent.ts';
 import { type NodeConfig, readNodeConfig } from './node-config.ts';
+import { NodeObservers } from './node-observers.ts';
 import { completePlan, loadStaticPlan } from './node-plan.ts';
 import { grouped, printLine } from './output.ts';
 import { onSignals } from './signals.ts';
@@ -43,6 +46,11 @@ With keys and nodes there may also be:
 A new key in the keys file (a Secret volume too) comes into use without loss: its SAs are installed, then the key id is
 published, then packets are sent with it. Files that cannot be used change nothing, and a warning says why.
 
+With --metrics ADDR (or metrics: ADDR) it serves http://ADDR/metrics for Prometheus: Cilium's cilium_ipsec_… and
+figures of every SA and peer. ADDR is 127.0.0.1:9962, [::1]:9962, or :9962 for all addresses; it is in the network namespace
+that this command runs in, whatever netns: says, so that the host can scrape it. esplane status asks the socket
+/run/esplane/NAME.sock (status-socket: PATH is another place, false none).
+
 It needs root (TUN, raw sockets). SIGHUP reads keys and nodes again; SIGTERM or Ctrl-C ends it and removes
 what it made. With --json one object a line: "ready", "stats" at intervals, "stopped".
 
@@ -57,6 +65,8 @@ interface Options extends FlowOptions {
   readonly duration?: number;
   readonly check?: boolean;
   readonly keyRotationDuration?: number;
+  readonly metrics?: MetricsAddress;
+  readonly statusSocket?: string | boolean;
 }
 
 /** Adds the command. */
@@ -67,6 +77,9 @@ export function nodeCommand(program: Command): void {
     .requiredOption('--config <file>', 'the node as YAML, - for standard input')
     .option('--crypto <engine>', `cipher backend: ${ENGINE_NAMES.join(', ')}`, engineArgument)
     .option('--key-rotation-duration <duration>', 'how long an old key stays (default 5m)', durationArgument)
+    .option('--metrics <address>', 'serve metrics for Prometheus, such as 127.0.0.1:9962', metricsArgument)
+    .option('--status-socket <path>', 'where esplane status asks (default /run/esplane/NAME.sock)')
+    .option('--no-status-socket', 'esplane status cannot ask')
     .option('--json', 'one JSON object a line')
     .option('--stats <seconds>', 'between two reports', secondsArgument, 1)
     .option('--duration <seconds>', 'end by itself', secondsArgument)
@@ -74,7 +87,7 @@ export function nodeCommand(program: Command): void {
   addFlowOptions(command).addHelpText('after', EXAMPLE).action(run);
 }
 
-async function run(options: Options): Promise<void> {
+async function run(options: Options, command: Command): Promise<void> {
   const fromFile = readNodeConfig(options.config);
   const { crypto, keyRotationDuration } = options;
   if (keyRotationDuration !== undefined && fromFile.xfrm)
@@ -90,16 +103,28 @@ async function run(options: Options): Promise<void> {
     ...(flows && { flows }),
     ...(crypto && { crypto }),
     ...(keyRotationDuration !== undefined && { 'key-rotation-duration': keyRotationDuration }),
+    ...socketOption(options.statusSocket),
   };
   if (options.check) {
     check(config, options.json ?? false);
     return;
   }
+  const metrics = options.metrics ?? (config.metrics ? parseMetricsAddress(config.metrics) : undefined);
+  const observers = await NodeObservers.open(config, metrics, command.parent?.version() ?? '', warn);
+  try {
+    await runWith(config, options, observers);
+  } finally {
+    await observers.close();
+  }
+}
+
+async function runWith(config: NodeConfig, options: Options, observers: NodeObservers): Promise<void> {
+  const { flows } = config;
   const output = flows && new FlowOutput(flows, { append: true, warn });
   const node = await startNode(config, warn, output?.reader({ random: secureBytes }));
-  const { facts } = node;
+  observers.watch(node);
   const printer = new StatsPrinter(options.json ?? false, flows?.file !== '-');
-  printer.ready(facts);
+  printer.ready(node.facts, observers);
   const every = setInterval(() => {
     const stats = node.stats();
     if (stats) printer.stats([stats]);
@@ -147,6 +172,19 @@ function engineArgument(text: string): EngineName {
   const name = ENGINE_NAMES.find((known) => known === text);
   if (name === undefined) throw new InvalidArgumentError(`Known are ${ENGINE_NAMES.join(', ')}.`);
   return name;
+}
+
+function metricsArgument(text: string): MetricsAddress {
+  const address = parseMetricsAddress(text);
+  if (!address)
+    throw new InvalidArgumentError('An address and a port: 127.0.0.1:9962, [::1]:9962, or :9962.');
+  return address;
+}
+
+/** Commander says true where nothing is said, and false for --no-status-socket. */
+function socketOption(value: string | boolean | undefined): Pick<NodeConfig, 'status-socket'> {
+  if (typeof value === 'string') return { 'status-socket': resolve(value) };
+  return value === false ? { 'status-socket': false } : {};
 }
 
 function durationArgument(text: string): number {

@@ -10,6 +10,7 @@ import { maxInner } from '../ipsec/mtu.ts';
 import type { DeviceLink, DeviceStats } from '../link/link.ts';
 import { openPacket } from '../link/packet.ts';
 import { openRaw } from '../link/raw.ts';
+import { interfaceOf, ownAddress } from '../link/socket.ts';
 import { openTun, type TunLink } from '../link/tun.ts';
 import { openUdp } from '../link/udp.ts';
 import { ip } from '../native/ip-command.ts';
@@ -19,6 +20,7 @@ import { Node } from '../node/node.ts';
 import type { NodeStats } from '../node/stats.ts';
 import { FlowObserver } from '../observe/flow-observer.ts';
 import { type FlowBatch, FlowRecorder } from '../observe/flow-recorder.ts';
+import type { AgentReport } from '../observe/observed.ts';
 import { formatAddress, formatPrefix } from '../wire/address.ts';
 import { MIN_MTU as MIN_MTU_V6 } from '../wire/ipv6.ts';
 import { makeEngine } from './engine.ts';
@@ -33,16 +35,20 @@ export interface ReadyFacts {
   readonly inside: string;
   readonly insideMtu: number;
   readonly outside: string;
+  /** The interface that has the outside address. */
+  readonly device: string;
   readonly outsideMtu: number;
   readonly cipher: string;
   readonly offloads: readonly string[];
   readonly sas: number;
 }
 
-/** A node's figures at one moment, with those of its links. */
+/** A node's figures at one moment, with those of its links and its agent. */
 export interface RunningStats extends NodeStats {
   readonly inside: Readonly<DeviceStats>;
   readonly outside: Readonly<DeviceStats>;
+  /** Absent where SAs come from `ip xfrm` text. */
+  readonly agent?: AgentReport;
 }
 
 /**
@@ -63,6 +69,8 @@ export interface NodeTalk {
 
 /** ms between two reports of the statistics. */
 const REPORT_EVERY = 250;
+/** Of many SAs they take longer to make: not more than one part in so many of the time goes into them. */
+const REPORT_SHARE = 20;
 /** ms between two looks at the interface outside. */
 const FOLLOW_EVERY = 200;
 /** ms between two looks whether the agent has something to do. */
@@ -133,6 +141,7 @@ export async function runNode(
       ...node.stats(),
       inside: { ...tun.stats },
       outside: { ...outside.stats },
+      ...(agent && { agent: agent.report() }),
     });
     const apply = (next: LoadedPlan) => {
       node.applyPlan(next.plan);
@@ -164,6 +173,7 @@ export async function runNode(
         inside: inside.name,
         insideMtu,
         outside: outside.name,
+        device: deviceOf(config),
         outsideMtu: outside.mtu,
         cipher: engine.name,
         offloads: inside.offloads,
@@ -171,6 +181,17 @@ export async function runNode(
       },
       poller.wakeFd,
     );
+    // Whoever asks right away gets an answer.
+    talk.stats(stats());
+    let reportedAt = 0;
+    let reportTook = 0;
+    const report = () => {
+      const began = performance.now();
+      if (began - reportedAt < REPORT_SHARE * reportTook) return;
+      talk.stats(stats());
+      reportedAt = began;
+      reportTook = performance.now() - began;
+    };
     const at = poller;
     let isThere = true;
     let mtu = outside.mtu;
@@ -196,7 +217,7 @@ export async function runNode(
       clock: systemClock,
       // Asking for the statistics also drops fragments that waited too long while nothing came.
       chores: [
-        { every: REPORT_EVERY, run: () => talk.stats(stats()) },
+        { every: REPORT_EVERY, run: report },
         { every: FOLLOW_EVERY, run: follow },
         ...(flows ? [{ every: FLOWS_EVERY, run: () => flows.hand() }] : []),
         ...(agent
@@ -264,6 +285,11 @@ function openOutside({ netns, outside }: NodeConfig): DeviceLink {
   if (outside.link === 'udp') return openUdp({ ...common, port });
   if (outside.link === 'raw') return openRaw(common);
   return openPacket({ ...common, ...(outside.device !== undefined && { device: outside.device }) });
+}
+
+/** The interface that has the outside address. */
+function deviceOf({ netns, outside: { device, address } }: NodeConfig): string {
+  return device ?? inNetns(netns, () => interfaceOf(ownAddress(address))).name;
 }
 
 /** The MTU inside: what fits through the narrowest SA, and, under an overlay, what Cilium leaves of it. */

@@ -21,7 +21,7 @@ export type WorkerMessage =
 
 export interface RunningNode {
   readonly facts: ReadyFacts;
-  /** The last report, at most a quarter of a second old. */
+  /** The last report: a quarter of a second old, or somewhat more where there are thousands of SAs. */
   stats(): RunningStats | undefined;
   /** Reads the files again and goes on with what they say. */
   reload(): void;

@@ -22,15 +22,21 @@ export class StatsPrinter {
     process.stdout.on('error', () => process.exit(0));
   }
 
-  ready(facts: ReadyFacts): void {
+  /** @param seen where metrics and status are to be had */
+  ready(
+    facts: ReadyFacts,
+    seen: { readonly metricsUrl?: string | undefined; readonly statusSocket?: string | undefined } = {},
+  ): void {
+    const { metricsUrl, statusSocket } = seen;
     if (this.#json) {
-      printLine(JSON.stringify({ event: 'ready', ...facts }));
+      printLine(JSON.stringify({ event: 'ready', ...facts, metrics: metricsUrl, statusSocket }));
       return;
     }
     const { name, inside, insideMtu, outside, outsideMtu, cipher } = facts;
     process.stderr.write(
       `${name}: running, inside ${inside} (MTU ${insideMtu}), outside ${outside} (MTU ${outsideMtu}), cipher ${cipher}\n`,
     );
+    if (metricsUrl !== undefined) process.stderr.write(`${name}: metrics on ${metricsUrl}\n`);
   }
 
   /** Reports at intervals. */

@@ -49,6 +49,8 @@ export class ReplayWindow {
    */
   #before: number;
   #lost = 0;
+  /** A typed array: a number field that has grown beyond 2^31 would be a new object for every packet. */
+  readonly #late = new Float64Array(1);
 
   /**
    * @param size 0 (off, only without ESN) to 2^20 numbers
@@ -81,6 +83,14 @@ export class ReplayWindow {
   /** How many numbers left the window without having been seen. A number still in the window is not lost yet. */
   get lost(): number {
     return this.#lost;
+  }
+
+  /**
+   * How many numbers were committed below the top: packets that came out of order, and in time. Those that come when the
+   * window has left them behind are not committed (`replay-stale`, and under ESN a wrong ICV). 0 without a window.
+   */
+  get late(): number {
+    return this.#late[0]!;
   }
 
   /** The high half that a packet with this low half must have, 0 without ESN (RFC 4303 §A2.2). */
@@ -160,7 +170,7 @@ export class ReplayWindow {
       this.#advance(epochs * U32 + lo - topLo, topLo);
       this.#top[0] = hi;
       this.#top[1] = lo;
-    }
+    } else this.#late[0]!++;
     const word = (lo >>> 5) & this.#mask;
     this.#words[word] = this.#words[word]! | (1 << (lo & 31));
   }
@@ -177,6 +187,7 @@ export class ReplayWindow {
     this.#words.fill(0);
     this.#before = Math.max(this.size, 1);
     this.#lost = 0;
+    this.#late[0] = 0;
   }
 
   /** What {@link #advance} by one, to `lo`, does, and the mark of `lo` itself. */

@@ -32,10 +32,12 @@ import { ARRIVED, Inbound } from './inbound.ts';
 import { Interceptor } from './intercept.ts';
 import { addressLen, srcAt } from './ip.ts';
 import { Overlay, WRAP } from './overlay.ts';
+import { PeerDropCounters } from './peer-drops.ts';
 import { replaceSas } from './replace-sas.ts';
 import { RouteTable } from './routes.ts';
 import { DirectionCounters, type NodeStats, report } from './stats.ts';
 import { TooBig } from './too-big.ts';
+import { UniqueKeys } from './unique-keys.ts';
 import { TAKEN } from './verdict.ts';
 
 /** Packets put together from fragments that are decapsulated in one go. */
@@ -46,6 +48,7 @@ const MIN_MTU = 68;
 const OUT_TOO_BIG = dropCode('out-too-big');
 const TOO_BIG = dropCode('too-big');
 const HOP_LIMIT = dropCode('hop-limit');
+const IP_HEADER = dropCode('ip-header');
 
 /**
  * Looks on at every stage of a batch; for traces, not for counting. Batches are borrowed, and not to be changed.
@@ -110,6 +113,8 @@ export class Node {
   readonly #out = new DirectionCounters();
   readonly #in = new DirectionCounters();
   readonly #decisions = new Float64Array(DECISIONS.length);
+  readonly #peerDrops = new PeerDropCounters();
+  readonly #keys = new UniqueKeys(this.sad);
   /** Packets that fragments were put together to, until the rest of their batch is done. */
   readonly #whole: Uint8Array[] = [];
   /** The batch they then go into; made for the first of them. */
@@ -178,6 +183,9 @@ export class Node {
     this.interceptor.anySource = plan.anySource ?? false;
     this.inbound.overlayMode = plan.overlay;
     this.interceptor.overlayMode = plan.overlay;
+    this.#peerDrops.keep(
+      new Set(plan.routes.flatMap(({ route }) => (route.kind === 'node' ? [route.peer.name] : []))),
+    );
     this.#reserve = plan.mtuReserve ?? 0;
     this.interceptor.overlayMtu = this.#pathMtu - this.#reserve;
     this.#plan = plan;
@@ -269,17 +277,24 @@ export class Node {
   /** The node's figures so far. */
   stats(): NodeStats {
     this.expire();
-    return report(
-      this.name,
-      this.#out,
-      this.#in,
-      this.#decisions,
-      this.#pods,
-      this.sad.sas,
-      this.inbound.reassembler.stats,
-      { ...this.#icmp.tooBigStats, ...this.#tooBig.stats },
-      this.#icmp.timeExceededStats,
-    );
+    return report({
+      node: this.name,
+      out: this.#out,
+      into: this.#in,
+      decisions: this.#decisions,
+      pods: this.#pods,
+      sas: this.sad.sas,
+      peerOf: ({ direction, src, dst }) => {
+        const there = direction === 'out' ? dst : src;
+        return this.#peerAt(there, 0, there.length);
+      },
+      peerDrops: this.#peerDrops.report(),
+      spd: this.spd,
+      keys: this.#keys.count,
+      reassembly: this.inbound.reassembler.stats,
+      tooBig: { ...this.#icmp.tooBigStats, ...this.#tooBig.stats },
+      timeExceeded: this.#icmp.timeExceededStats,
+    });
   }
 
   /** Closes the link outside. */
@@ -307,6 +322,22 @@ export class Node {
     this.#answer.push(answer);
     this.#observer?.answered?.(this, this.#answer);
     pod.link.send(this.#answer);
+  }
+
+  /** The peer that sent packet `i`: it came by the peer's SA, or bears its address or that of its pods. */
+  #senderOf({ slab, offset, sa, verdict }: Batch, i: number): string | undefined {
+    // What a damaged header says is not to be believed.
+    if (verdict[i] === IP_HEADER) return undefined;
+    const index = sa[i]!;
+    const config = index < 0 ? undefined : this.sad.sas[index]?.config;
+    const peer = config && this.#peerAt(config.src, 0, config.src.length);
+    const at = offset[i]!;
+    return peer ?? this.#peerAt(slab, srcAt(slab, at), addressLen(slab, at));
+  }
+
+  #peerAt(b: Uint8Array, at: number, len: number): string | undefined {
+    const route = this.routes.lookup(b, at, len);
+    return route?.kind === 'node' || route?.kind === 'remote' ? route.peer.name : undefined;
   }
 
   /** How long packet `i` could have been without an SA: what the overlay leaves of the path, or all of it. */
@@ -350,6 +381,7 @@ export class Node {
       packets++;
       this.#decisions[decided]!++;
       if (out.countDrop(batch, i)) {
+        this.#peerDrops.count(this.interceptor.peer[i]?.name, 'out', batch.verdict[i]!);
         this.#answerPod(batch, i);
         continue;
       }
@@ -387,6 +419,7 @@ export class Node {
       if (kind === ARRIVED.CLEAR) into.clear++;
       if (decapsulator.isEsp[i] !== 0) esp++;
       if (into.countDrop(batch, i)) {
+        this.#peerDrops.count(this.#senderOf(batch, i), 'in', batch.verdict[i]!);
         this.#answerOutside(batch, i);
         continue;
       }

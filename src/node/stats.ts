@@ -4,12 +4,15 @@
  */
 import { dropRow } from '../ipsec/drop.ts';
 import type { SecurityAssociation } from '../ipsec/sa.ts';
+import type { SaConfig } from '../ipsec/sa-config.ts';
+import type { Direction, Spd } from '../ipsec/spd.ts';
 import { formatAddress } from '../wire/address.ts';
 import { type Batch, PASS } from '../wire/packet.ts';
 import type { ReassemblyStats } from '../wire/reassembly.ts';
 import { DECISIONS, type Decision } from './decisions.ts';
 import type { Outlet } from './deliver.ts';
 import type { IcmpStats } from './icmp-answers.ts';
+import type { PeerDropReport } from './peer-drops.ts';
 import type { CutStats } from './too-big.ts';
 import { TAKEN } from './verdict.ts';
 
@@ -20,15 +23,25 @@ const VERDICTS = 256;
 export interface SaReport {
   readonly origin: string;
   readonly direction: 'in' | 'out' | undefined;
+  /** The node at the other end; null where an SA is for all of them, or nobody has its address. */
+  readonly peer: string | null;
   readonly src: string;
   readonly dst: string;
   readonly spi: number;
+  readonly reqid: number;
+  readonly esn: boolean;
+  /** Numbers in the replay window; 0 is off. */
+  readonly window: number;
   /** Packets carried, and bytes of inner packets. */
   readonly packets: number;
   readonly bytes: number;
   /** Last number sent (out), or highest number accepted (in), as two halves. */
   readonly seqHi: number;
   readonly seqLo: number;
+  /** In: numbers that left the window and never came; not known without a window. */
+  readonly lost: number;
+  /** In: packets accepted though one with a higher number had been before; not known without a window. */
+  readonly late: number;
   readonly replayWindow: number;
   readonly replay: number;
   readonly failed: number;
@@ -69,6 +82,12 @@ export interface NodeStats {
   readonly decisions: Readonly<Partial<Record<Decision, number>>>;
   /** Both directions, under the names of `/proc/net/xfrm_stat`. */
   readonly xfrm: Readonly<Record<string, number>>;
+  /** The drops of both directions, by the node at the other end. */
+  readonly peerDrops: readonly PeerDropReport[];
+  /** Policies by direction, as `ip xfrm policy` would list them. */
+  readonly policies: Readonly<Record<Direction, number>>;
+  /** Different keys over all SAs. */
+  readonly keys: number;
   readonly pods: readonly { readonly name: string; readonly delivered: number; readonly refused: number }[];
   readonly sas: readonly SaReport[];
   readonly reassembly: Readonly<ReassemblyStats>;
@@ -101,18 +120,27 @@ export class DirectionCounters {
   }
 }
 
+/** What a node's figures are taken from. */
+export interface Counted {
+  readonly node: string;
+  readonly out: DirectionCounters;
+  readonly into: DirectionCounters;
+  readonly decisions: Float64Array;
+  readonly pods: readonly (Outlet | undefined)[];
+  readonly sas: readonly (SecurityAssociation | undefined)[];
+  /** The node at the other end of an SA. */
+  readonly peerOf: (config: SaConfig) => string | undefined;
+  readonly peerDrops: readonly PeerDropReport[];
+  readonly spd: Spd;
+  readonly keys: number;
+  readonly reassembly: Readonly<ReassemblyStats>;
+  readonly tooBig: Readonly<IcmpStats & CutStats>;
+  readonly timeExceeded: Readonly<IcmpStats>;
+}
+
 /** Puts a node's figures into one object. */
-export function report(
-  node: string,
-  out: DirectionCounters,
-  into: DirectionCounters,
-  decisions: Float64Array,
-  pods: readonly (Outlet | undefined)[],
-  sas: readonly (SecurityAssociation | undefined)[],
-  reassembly: Readonly<ReassemblyStats>,
-  tooBig: Readonly<IcmpStats & CutStats>,
-  timeExceeded: Readonly<IcmpStats>,
-): NodeStats {
+export function report(counted: Counted): NodeStats {
+  const { node, out, into, decisions, pods, sas, peerOf, peerDrops, spd, keys } = counted;
   const decided: Partial<Record<Decision, number>> = {};
   DECISIONS.forEach(({ name }, code) => {
     if (decisions[code]! > 0) decided[name] = decisions[code]!;
@@ -147,13 +175,20 @@ export function report(
     },
     decisions: decided,
     xfrm,
+    peerDrops,
+    policies: {
+      in: spd.policies('in').length,
+      out: spd.policies('out').length,
+      fwd: spd.policies('fwd').length,
+    },
+    keys,
     pods: pods.flatMap((pod) =>
       pod ? [{ name: pod.name, delivered: pod.delivered, refused: pod.refused }] : [],
     ),
-    sas: sas.flatMap((sa) => (sa ? [saReport(sa)] : [])),
-    reassembly: { ...reassembly },
-    tooBig: { ...tooBig },
-    timeExceeded: { ...timeExceeded },
+    sas: sas.flatMap((sa) => (sa ? [saReport(sa, peerOf(sa.config))] : [])),
+    reassembly: { ...counted.reassembly },
+    tooBig: { ...counted.tooBig },
+    timeExceeded: { ...counted.timeExceeded },
   };
 }
 
@@ -166,18 +201,38 @@ function byReason(drops: Float64Array): Record<string, number> {
   return counts;
 }
 
-function saReport({ config, life, sequence, window, stats }: SecurityAssociation): SaReport {
+/** The text of both addresses. It stays, and making it would take most of the time of a report. */
+const ENDS = new WeakMap<SaConfig, { readonly src: string; readonly dst: string }>();
+
+function endsOf(config: SaConfig) {
+  let ends = ENDS.get(config);
+  if (!ends) {
+    ends = { src: formatAddress(config.src), dst: formatAddress(config.dst) };
+    ENDS.set(config, ends);
+  }
+  return ends;
+}
+
+function saReport(
+  { config, life, sequence, window, stats }: SecurityAssociation,
+  peer: string | undefined,
+): SaReport {
   const isOut = config.direction === 'out';
   return {
     origin: config.origin,
     direction: config.direction,
-    src: formatAddress(config.src),
-    dst: formatAddress(config.dst),
+    peer: peer ?? null,
+    ...endsOf(config),
     spi: config.spi,
+    reqid: config.reqid,
+    esn: config.esn,
+    window: config.replayWindow,
     packets: life.packets,
     bytes: life.bytes,
     seqHi: isOut ? sequence.hi : window.topHi,
     seqLo: isOut ? sequence.lo : window.topLo,
+    lost: isOut ? 0 : window.lost,
+    late: isOut ? 0 : window.late,
     ...stats,
   };
 }

@@ -31,6 +31,9 @@ export function program(name: string, debianPackage: string): Need {
   return { what: `the program ${name}`, there, remedy: `apt-get install ${debianPackage}` };
 }
 
+/** Prometheus's own reader of metrics. */
+export const PROMTOOL: Need = program('promtool', 'prometheus');
+
 /** The shared vectors, or captures. */
 export function shared(folder: 'captures' | 'vectors'): Need {
   return {

@@ -4,15 +4,23 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { dirname } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import type { RunningStats } from '../../src/cli/running-node.ts';
+import type { ReadyFacts, RunningStats } from '../../src/cli/running-node.ts';
 
 const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 const START_MS = 20_000;
 
+export interface ReadyLine extends ReadyFacts {
+  readonly metrics?: string;
+  readonly statusSocket?: string;
+}
+
 export class NodeProcess {
   readonly process: ChildProcess;
+  /** What it said when it was ready. */
+  ready: ReadyLine | undefined;
   /** Lines of standard error. */
   errors = '';
   /** The last report. */
@@ -26,7 +34,8 @@ export class NodeProcess {
   static async start(config: string, environment: NodeJS.ProcessEnv = {}): Promise<NodeProcess> {
     const child = spawn(process.execPath, [MAIN, 'node', '--config', config, '--json', '--stats', '0.2'], {
       stdio: ['ignore', 'pipe', 'pipe'],
-      env: { ...process.env, ...environment },
+      // Its socket is beside its configuration: tests run side by side, with nodes of one name.
+      env: { ...process.env, ESPLANE_RUN_DIR: dirname(config), ...environment },
     });
     const node = new NodeProcess(child);
     child.stderr!.on('data', (bytes: Buffer) => {
@@ -41,6 +50,7 @@ export class NodeProcess {
         const said = JSON.parse(line) as { event: string; stats?: RunningStats };
         if (said.event === 'ready') {
           clearTimeout(timer);
+          node.ready = said as unknown as ReadyLine;
           resolve();
         } else if (said.event === 'stats') node.stats = said as unknown as RunningStats;
         else if (said.event === 'stopped') node.stats = said.stats!;

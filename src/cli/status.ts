@@ -1,0 +1,69 @@
+/**
+ * `esplane status`: what `cilium-dbg encrypt status` prints, of a running node.
+ * @module
+ */
+import { basename } from 'node:path';
+import type { Command } from 'commander';
+import { InputError } from '../base/errors.ts';
+import { type CiliumVersion, parseVersion } from '../cilium/version.ts';
+import { encryptionStatus, statusJson, statusText } from '../observe/status.ts';
+import { askStatus, runningSockets, socketFolder, socketOf } from './status-socket.ts';
+
+const EXAMPLE = `
+Examples:
+  $ esplane status                       # of the only node that runs here
+  Encryption: IPsec
+  Decryption interface(s): eth0
+  Keys in use: 2
+  Max Seq. Number: 0x1e3/0xffffffff
+  Errors: 0
+  $ esplane status node-1 --json         # as cilium-dbg encrypt status -o json
+  $ esplane status /run/esplane/node-1.sock
+
+The text is that of cilium-dbg encrypt status, byte for byte, of the version that the node follows (cilium: in its
+configuration) or of --cilium. Max Seq. Number is, as there, the low 32 bits of the highest number sent; esplane_sa_sequence_number
+of --metrics has all 64. Exit status 2 when no node runs, or several do and none is named.`;
+
+interface Options {
+  readonly json?: boolean;
+  readonly cilium?: CiliumVersion;
+}
+
+/** Adds the command. */
+export function statusCommand(program: Command): void {
+  program
+    .command('status')
+    .description('what cilium-dbg encrypt status prints, of a running node')
+    .argument('[node]', 'name of a node, or path of its socket; left out, the only one that runs')
+    .option('--json', 'JSON, as cilium-dbg encrypt status -o json')
+    .option('--cilium <version>', 'whose output; left out, that of the node', (text) => parseVersion(text))
+    .addHelpText('after', EXAMPLE)
+    .action(run);
+}
+
+async function run(node: string | undefined, options: Options): Promise<void> {
+  const path = node === undefined ? await onlySocket() : node.includes('/') ? node : socketOf(node);
+  const { stats, interfaces, cilium } = await askStatus(path);
+  const status = encryptionStatus(stats, interfaces, options.cilium ?? parseVersion(cilium, path));
+  process.stdout.write(options.json ? statusJson(status) : statusText(status));
+}
+
+async function onlySocket(): Promise<string> {
+  const sockets = await runningSockets();
+  const [only, another] = sockets;
+  if (only === undefined)
+    throw new InputError(
+      { source: 'status' },
+      `no esplane node runs here (none has a socket in ${socketFolder()})`,
+      'Start one with esplane node --config FILE, or give the path of its socket.',
+    );
+  if (another !== undefined) {
+    const names = sockets.map((path) => decodeURIComponent(basename(path, '.sock')));
+    throw new InputError(
+      { source: 'status' },
+      `${sockets.length} nodes run here: ${names.join(', ')}`,
+      'Name one of them.',
+    );
+  }
+  return only;
+}

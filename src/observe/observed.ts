@@ -1,0 +1,56 @@
+/**
+ * What there is to observe of one node at one moment: plain data, as its thread reports it.
+ * @module
+ */
+import type { DeviceStats } from '../link/link.ts';
+import type { NodeStats } from '../node/stats.ts';
+
+/** A file that an agent reads again and again: keys, or the node list. */
+export interface InputReport {
+  /** Is what it says now in use? Otherwise the last good one is. */
+  readonly good: boolean;
+  /** When it could last be used: ms since 1970. */
+  readonly lastGood: number;
+  /** How often it could not be. */
+  readonly failures: number;
+}
+
+/** What the agent of a node has to say. */
+export interface AgentReport {
+  /** Ids of the keys whose SAs are installed, the oldest first. */
+  readonly keyIds: readonly number[];
+  /** The key id in the keys file, the one that peers are told, and the one that is sent with; 0 for none. */
+  readonly currentKey: number;
+  readonly advertisedKey: number;
+  readonly sendingKey: number;
+  readonly peers: number;
+  /** Peers that the node list lacks, and that stay because they have traffic. */
+  readonly lingering: number;
+  readonly keys: InputReport;
+  readonly nodes: InputReport;
+  /** Plans that the data plane could not take, so that the one before stayed. */
+  readonly planFailures: number;
+}
+
+/** The program that the node runs in. */
+export interface ProgramReport {
+  readonly version: string;
+  /** The cipher engine. */
+  readonly cipher: string;
+  /** `node v20.19.0`. */
+  readonly runtime: string;
+  /** ms since 1970. */
+  readonly startedAt: number;
+  /** Of all threads. */
+  readonly cpuSeconds: number;
+  readonly residentBytes: number;
+}
+
+/** A node, and what belongs to it where it is a real one. */
+export interface Observed {
+  readonly stats: NodeStats;
+  readonly links?: Readonly<Record<'inside' | 'outside', Readonly<DeviceStats>>>;
+  /** Absent where SAs come from `ip xfrm` text. */
+  readonly agent?: AgentReport;
+  readonly program?: ProgramReport;
+}

@@ -1,0 +1,108 @@
+/**
+ * What Cilium lacks: figures for each SA, and drops for each peer.
+ *
+ * An SA is named by its peer, direction, outer addresses and SPI. SAs that share all of these (states that only their
+ * mark tells apart) share a series: counters add up, and of gauges the highest counts.
+ * @module
+ */
+import type { SaReport } from '../node/stats.ts';
+import type { Family, Labels, Sample } from './family.ts';
+
+const SA_LABELS = ['peer', 'direction', 'src', 'dst', 'spi'] as const;
+const U32 = 2 ** 32;
+
+/** What is asked of an SA; `undefined` where it has no such figure. */
+type Figure = (sa: SaReport) => number | undefined;
+
+/** Only an inbound SA with a window knows what is missing and what is late. */
+const ofWindow =
+  (figure: (sa: SaReport) => number): Figure =>
+  (sa) =>
+    sa.direction === 'in' && sa.window > 0 ? figure(sa) : undefined;
+
+const sequenceOf = ({ seqHi, seqLo }: SaReport) => seqHi * U32 + seqLo;
+
+export const SA_FAMILIES: readonly Family[] = [
+  ofSa('packets_total', 'counter', 'Packets carried.', ({ packets }) => packets),
+  ofSa('bytes_total', 'counter', 'Bytes of the inner packets carried.', ({ bytes }) => bytes),
+  ofSa(
+    'sequence_number',
+    'gauge',
+    'Highest sequence number, sent or accepted, with the high half of extended numbers; exact up to 2^53.',
+    sequenceOf,
+  ),
+  ofSa(
+    'sequence_space_used_ratio',
+    'gauge',
+    'Share of the sequence numbers that is used up: of 2^32, or of 2^64 with extended numbers. At 1 an SA stops.',
+    (sa) => sequenceOf(sa) / (sa.esn ? U32 * U32 : U32),
+  ),
+  ofSa(
+    'lost_packets_total',
+    'counter',
+    'Sequence numbers that left the replay window and never came (in).',
+    ofWindow(({ lost }) => lost),
+  ),
+  {
+    name: 'esplane_sa_late_packets_total',
+    type: 'counter',
+    help: 'Packets that came after one with a higher number (in): accepted in the replay window, or dropped left of it. With extended numbers those left of it fail their ICV instead.',
+    labels: [...SA_LABELS, 'outcome'],
+    samples: ({ stats }) => [
+      ...sampled(
+        stats.sas,
+        ofWindow(({ late }) => late),
+        { outcome: 'accepted' },
+      ),
+      ...sampled(
+        stats.sas,
+        ofWindow(({ replayWindow }) => replayWindow),
+        { outcome: 'dropped' },
+      ),
+    ],
+  },
+  ofSa(
+    'replayed_packets_total',
+    'counter',
+    'Packets dropped because their number had been accepted before (in).',
+    ofWindow(({ replay }) => replay),
+  ),
+  ofSa('icv_failures_total', 'counter', 'Packets dropped because their ICV was wrong (in).', (sa) =>
+    sa.direction === 'in' ? sa.failed : undefined,
+  ),
+  {
+    name: 'esplane_drops_total',
+    type: 'counter',
+    help: 'Packets dropped, by the node at the other end (empty where nobody can tell), reason, and row of /proc/net/xfrm_stat (empty outside xfrm).',
+    labels: ['peer', 'direction', 'reason', 'counter'],
+    samples: ({ stats }) =>
+      stats.peerDrops.map(({ peer, direction, reason, counter, count }) => [
+        { peer: peer ?? '', direction, reason, counter: counter ?? '' },
+        count,
+      ]),
+  },
+];
+
+function ofSa(name: string, type: Family['type'], help: string, figure: Figure): Family {
+  return {
+    name: `esplane_sa_${name}`,
+    type,
+    help,
+    labels: SA_LABELS,
+    samples: ({ stats }) => sampled(stats.sas, figure, {}),
+  };
+}
+
+function sampled(sas: readonly SaReport[], figure: Figure, more: Labels): Sample[] {
+  const samples: Sample[] = [];
+  for (const sa of sas) {
+    const value = figure(sa);
+    if (value === undefined) continue;
+    const { peer, direction, src, dst, spi } = sa;
+    samples.push([
+      { peer: peer ?? '', direction: direction ?? '', src, dst, spi: String(spi), ...more },
+      value,
+    ]);
+  }
+  return samples;
+}

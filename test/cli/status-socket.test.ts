@@ -1,0 +1,76 @@
+import { spawnSync } from 'node:child_process';
+import { chmodSync, existsSync, statSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import type { HttpServer } from '../../src/cli/http-server.ts';
+import { askStatus, openStatusSocket, runningSockets, socketOf } from '../../src/cli/status-socket.ts';
+import { tempFolder } from '../support/cli.ts';
+
+const folder = tempFolder();
+const open: HttpServer[] = [];
+const before = process.env['ESPLANE_RUN_DIR'];
+beforeEach(() => {
+  process.env['ESPLANE_RUN_DIR'] = folder;
+});
+afterEach(async () => {
+  if (before === undefined) delete process.env['ESPLANE_RUN_DIR'];
+  else process.env['ESPLANE_RUN_DIR'] = before;
+  for (const server of open.splice(0)) await server.close();
+});
+
+const answer = {
+  name: 'n',
+  cilium: '1.18',
+  interfaces: ['eth0'],
+  stats: { keys: 2, xfrm: {}, sas: [{ direction: 'out', reqid: 1, seqLo: 5 }] },
+};
+const start = async (path: string, body = JSON.stringify(answer)) => {
+  const server = await openStatusSocket(path, { '/status': () => ({ type: 'application/json', body }) });
+  open.push(server);
+};
+
+/** A socket that nobody listens on any more, as a killed node leaves it. */
+function leave(path: string): void {
+  const code = `require('net').createServer().listen(${JSON.stringify(path)}, () => process.kill(process.pid, 'SIGKILL'))`;
+  spawnSync(process.execPath, ['-e', code]);
+  expect(existsSync(path)).toBe(true);
+}
+
+it('is for its user alone, and answers', async () => {
+  const path = socketOf('a/b');
+  expect(path).toBe(join(folder, 'a%2Fb.sock'));
+  await start(path);
+  expect(statSync(path).mode & 0o777).toBe(0o600);
+  expect((await askStatus(path)).stats.sas[0]).toMatchObject({ seqLo: 5 });
+  expect(await runningSockets()).toEqual([path]);
+  await open.pop()!.close();
+  expect(await runningSockets()).toEqual([]);
+});
+
+it('takes the place of one that a killed node left, and of nothing else', async () => {
+  const path = join(folder, 'stale.sock');
+  leave(path);
+  expect(await runningSockets()).toEqual([]);
+  await expect(askStatus(path)).rejects.toThrow('no node listens there');
+  await start(path);
+  expect((await askStatus(path)).name).toBe('n');
+  await expect(start(path)).rejects.toThrow('another node listens there');
+  const file = join(folder, 'file.sock');
+  writeFileSync(file, 'precious');
+  await expect(start(file)).rejects.toThrow('is there and is no socket');
+  await expect(start(join(folder, 'x'.repeat(108)))).rejects.toThrow('longer than the 107 bytes');
+});
+
+it('says what is wrong with one that is no node', async () => {
+  const odd = join(folder, 'odd.sock');
+  await start(odd, '{"name":1}');
+  await expect(askStatus(odd)).rejects.toThrow('is no esplane node');
+  await expect(askStatus(join(folder, 'none.sock'))).rejects.toThrow('no node listens there');
+  const noHttp = createServer((socket) => socket.resume().end('hello\n'));
+  const path = join(folder, 'hello.sock');
+  await new Promise<void>((resolve) => noHttp.listen(path, resolve));
+  chmodSync(path, 0o600);
+  await expect(askStatus(path)).rejects.toThrow(path);
+  await new Promise((resolve) => noHttp.close(resolve));
+});
