@@ -4,5 +4,6 @@
  */
 import type { Chapter } from '../chapter.ts';
 import { BYTES } from './bytes/index.tsx';
+import { PACKET } from './packet/index.tsx';
 
-export const CHAPTERS: readonly Chapter[] = [BYTES];
+export const CHAPTERS: readonly Chapter[] = [PACKET, BYTES];

@@ -9,6 +9,7 @@ import type { Field, Packet, Protection } from '../../inspect/explain/tree.ts';
 import { SaList } from '../../inspect/sa-source.ts';
 import type { SaConfig } from '../../ipsec/sa-config.ts';
 import { LINK_RAW } from '../../wire/link-type.ts';
+import type { Stretch } from './segments.ts';
 
 /** Some bytes with one meaning. */
 export interface Part {
@@ -62,18 +63,36 @@ export function within(parts: readonly Part[], at: number, end: number): Part[] 
     .map((part) => ({ ...part, at: part.at - at, end: part.end - at }));
 }
 
-/** Two texts of `explain` speak of where they stand in its tree. Here they stand in a list. */
-const OWN_MEANING: Readonly<Record<string, string>> = {
-  'esp.contained_data': 'The whole packet that is hidden: headers, ports and content.',
-  data: 'What the program in the pod has to say. To IP and ESP it is just bytes.',
+/** What of a packet is drawn as one: the layers, and of ESP its parts. */
+export function stretchesOf(parts: readonly Part[]): Stretch[] {
+  const stretches: Stretch[] = [];
+  for (const { id, label, layer, at, end, protection } of parts) {
+    const isEsp = layer === 'ESP';
+    const last = stretches.at(-1);
+    if (last && !isEsp && last.label === layer) stretches[stretches.length - 1] = { ...last, end };
+    else stretches.push({ id, label: isEsp ? label : layer, at, end, protection });
+  }
+  return stretches;
+}
+
+/** Words of `explain` that speak of where a field stands in its tree. Here it stands in a list. */
+const OWN_WORDS: Readonly<Record<string, { readonly label: string; readonly meaning: string }>> = {
+  'esp.contained_data': {
+    label: 'Inner packet',
+    meaning: 'The whole packet that is hidden: headers, ports and content.',
+  },
+  data: {
+    label: 'Payload',
+    meaning: 'What the program in the pod has to say. To IP and ESP it is just bytes.',
+  },
 };
 
 function partOf(field: Field, layer: string, bytes: Uint8Array): Part {
-  const { id, label, at, end, text, children, reference, protection } = field;
+  const { id, at, end, text, children, reference, protection } = field;
+  const { label, meaning } = OWN_WORDS[id] ?? field;
   const shared = children.map((child) => `${child.label} ${child.text}`).join(', ');
   const said =
     id === 'data' ? asText(bytes.subarray(at, end)) : id === 'esp.icv' ? toHex(bytes, at, end) : undefined;
-  const meaning = OWN_MEANING[id] ?? field.meaning;
   return { id, label, layer, at, end, text: (said ?? text) || shared, meaning, reference, protection };
 }
 

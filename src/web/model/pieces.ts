@@ -21,11 +21,16 @@ export interface Change {
   readonly kind: 'added' | 'removed' | 'changed';
 }
 
+/** A part with a name of its own, for its address: the second `ip.ttl` is `ip.ttl~2`. */
+export interface NamedPart extends Part {
+  readonly name: string;
+}
+
 /** A packet, or as much of it as there is, with what its bytes mean. */
 export interface Shown {
   readonly bytes: Uint8Array;
   /** They tile the bytes. */
-  readonly parts: readonly Part[];
+  readonly parts: readonly NamedPart[];
   /** In ascending order. */
   readonly changes: readonly Change[];
 }
@@ -37,12 +42,18 @@ export function compare(before: readonly Piece[], after: readonly Piece[]): { be
 
 function show(pieces: readonly Piece[], others: readonly Piece[], alone: 'added' | 'removed'): Shown {
   const bytes = new Uint8Array(pieces.reduce((sum, piece) => sum + piece.bytes.length, 0));
-  const parts: Part[] = [];
+  const parts: NamedPart[] = [];
+  const counts = new Map<string, number>();
   const changes: Change[] = [];
   let at = 0;
   for (const piece of pieces) {
     bytes.set(piece.bytes, at);
-    for (const part of piece.parts) parts.push({ ...part, at: part.at + at, end: part.end + at });
+    for (const part of piece.parts) {
+      const count = (counts.get(part.id) ?? 0) + 1;
+      counts.set(part.id, count);
+      const name = count === 1 ? part.id : `${part.id}~${count}`;
+      parts.push({ ...part, name, at: part.at + at, end: part.end + at });
+    }
     const other = others.find(({ name }) => name === piece.name);
     if (other) changes.push(...differing(piece.bytes, other.bytes, at));
     else if (piece.bytes.length > 0) changes.push({ at, end: at + piece.bytes.length, kind: alone });

@@ -33,22 +33,35 @@ const JOINED: Readonly<Record<string, { readonly id: string; readonly label: str
   'esp.protocol': { id: 'esp.pad', label: 'Padding, trailer' },
 };
 
+/** A layer or a field, with what ESP does for it. */
+export type Stretch = Pick<Field, 'id' | 'label' | 'at' | 'end' | 'protection'>;
+
 interface Piece extends Segment {
-  readonly fields: readonly Field[];
+  readonly stretches: readonly Stretch[];
 }
 
 /** The frame's layers, ESP in its parts, and what ESP does for them. */
 export function segmentsOf(packet: Packet): { segments: Segment[]; brackets: Bracket[] } {
+  return joinStretches(
+    packet.layers.flatMap((layer) =>
+      layer.id === 'esp' && layer.children.length > 0 ? layer.children : [layer],
+    ),
+  );
+}
+
+/** Segments of stretches that tile a packet, and what ESP does for them. */
+export function joinStretches(stretches: readonly Stretch[]): { segments: Segment[]; brackets: Bracket[] } {
   const pieces: Piece[] = [];
-  for (const layer of packet.layers) {
-    const fields = layer.id === 'esp' && layer.children.length > 0 ? layer.children : [layer];
-    for (const field of fields) {
-      const { id, label } = JOINED[field.id] ?? field;
-      const last = pieces.at(-1);
-      if (last?.id === id && last.end === field.at) {
-        pieces[pieces.length - 1] = { ...last, end: field.end, fields: [...last.fields, field] };
-      } else pieces.push({ id, label, at: field.at, end: field.end, fields: [field] });
-    }
+  for (const stretch of stretches) {
+    const { id, label } = JOINED[stretch.id] ?? stretch;
+    const last = pieces.at(-1);
+    if (last?.id === id && last.end === stretch.at) {
+      pieces[pieces.length - 1] = {
+        ...last,
+        end: stretch.end,
+        stretches: [...last.stretches, stretch],
+      };
+    } else pieces.push({ id, label, at: stretch.at, end: stretch.end, stretches: [stretch] });
   }
   const brackets = [
     ...bracketsOf(
@@ -63,17 +76,17 @@ export function segmentsOf(packet: Packet): { segments: Segment[]; brackets: Bra
     ),
     ...bracketsOf(pieces, 'neither', ({ protection }) => protection === 'none'),
   ];
-  return { segments: pieces.map(({ fields: _, ...segment }) => segment), brackets };
+  return { segments: pieces.map(({ stretches: _, ...segment }) => segment), brackets };
 }
 
 function bracketsOf(
   pieces: readonly Piece[],
   kind: Bracket['kind'],
-  has: (field: Field) => boolean,
+  has: (stretch: Stretch) => boolean,
 ): Bracket[] {
   const found: Bracket[] = [];
   for (const [i, piece] of pieces.entries()) {
-    if (!piece.fields.every(has)) continue;
+    if (!piece.stretches.every(has)) continue;
     const bytes = piece.end - piece.at;
     const last = found.at(-1);
     if (last?.to === i) found[found.length - 1] = { ...last, to: i + 1, bytes: last.bytes + bytes };

@@ -24,6 +24,8 @@ export interface Fact {
 /** Bytes in labelled cells, in a row. */
 export interface Row {
   readonly label: string;
+  /** Bytes that the row begins further right, so that what belongs together stands in one column. */
+  readonly indent?: number;
   readonly cells: readonly { readonly label: string; readonly hex: string; readonly kind: CellKind }[];
 }
 
@@ -290,9 +292,14 @@ function nonceRows(r: WayRecord): Row[] {
   view.setUint32(0, number.hi);
   view.setUint32(4, number.lo);
   return [
-    { label: 'Sequence number, 64 bits', cells: [{ label: 'number', hex: toHex(number64), kind: 'seq' }] },
+    {
+      label: 'Sequence number, 64 bits',
+      indent: 4,
+      cells: [{ label: 'number', hex: toHex(number64), kind: 'seq' }],
+    },
     {
       label: 'XOR what this SA drew at random, once',
+      indent: 4,
       cells: [{ label: 'random', hex: toHex(sa.ivSalt), kind: 'random' }],
     },
     nonceRow('Nonce', sealed.nonce),

@@ -113,6 +113,8 @@ export interface WayRecord {
     readonly bytes: Uint8Array;
   };
   readonly wire: Uint8Array;
+  /** Every frame that came to the receiver, the one above last. */
+  readonly arrived: readonly { readonly bytes: Uint8Array /** ms since 1970 */; readonly time: number }[];
   readonly into: {
     readonly sa: SecurityAssociation;
     readonly sas: readonly SecurityAssociation[];
@@ -219,9 +221,11 @@ export function recordWay(options: WayOptions): WayRecord {
   });
   const [sender, receiver] = nodes as [Node, Node];
   let onWire = 0;
+  const arrived: { bytes: Uint8Array; time: number }[] = [];
   uplinks[0]!.receive((batch) => {
     onWire += batch.count;
     if (onWire === LOST) return;
+    arrived.push({ bytes: batch.copy(0), time: clock.now() });
     if (isFollowed) wire = batch.copy(0);
     uplinks[1]!.send(batch);
   });
@@ -264,6 +268,7 @@ export function recordWay(options: WayOptions): WayRecord {
     intercepted: seen(intercepted, 'where it was intercepted'),
     out: seen(out, 'where it left'),
     wire: seen(wire, 'on the wire'),
+    arrived,
     into: seen(into, 'where it was decrypted'),
     delivered: seen(delivered, 'where it was delivered'),
   };

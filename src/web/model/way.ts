@@ -11,7 +11,7 @@ import { payloadLength } from '../../ipsec/padding.ts';
 import type { SaConfig } from '../../ipsec/sa-config.ts';
 import * as esp from '../../wire/esp.ts';
 import { type Part, partsOf, within } from './parts.ts';
-import { compare, type Piece, type Shown } from './pieces.ts';
+import { compare, type NamedPart, type Piece, type Shown } from './pieces.ts';
 import { type Fact, factsOf, type Row, rowsOf } from './way-facts.ts';
 import { recordWay, type WayOptions, type WayRecord } from './way-network.ts';
 import { type Words, wordsOf } from './way-words.ts';
@@ -49,6 +49,8 @@ export interface WayStep extends Words {
   readonly facts: readonly Fact[];
   /** Bytes that are worked with and lie nowhere in the packet as they are needed: the nonce, the AAD. */
   readonly rows: readonly Row[];
+  /** The bytes after the step that it is about, where none of them is new: `[at, end)`. */
+  readonly looksAt?: { readonly at: number; readonly end: number };
   /** The replay window, where the step looks at it or moves it. */
   readonly window?: WindowView;
 }
@@ -76,11 +78,14 @@ export function takeWay(options: WayOptions): Way {
   const moves = movesOf(record);
   const steps = moves.map(({ id, place, before, after }): WayStep => {
     const window = windowAt(id, record);
+    const shown = compare(before, after);
+    const looksAt = lookedAt(id, shown.after);
     return {
       id,
       place,
       ...wordsOf(id, record),
-      ...compare(before, after),
+      ...shown,
+      ...(looksAt && { looksAt }),
       facts: factsOf(id, record),
       rows: rowsOf(id, record),
       ...(window && { window }),
@@ -89,16 +94,34 @@ export function takeWay(options: WayOptions): Way {
   return { options, steps, out: record.out.sa.config, into: record.into.sa.config, record };
 }
 
-/** Where a field first appears: the step that adds it, and its place in what is there after it. */
+/** Where a field first appears: the first step that has it, and its place in what is there after that step. */
 export function stepOfField(
   steps: readonly WayStep[],
-  id: string,
-): { step: WayStep; part: Part } | undefined {
+  name: string,
+): { step: WayStep; part: NamedPart } | undefined {
   for (const step of steps) {
-    const part = step.after.parts.find((candidate) => candidate.id === id);
+    const part = step.after.parts.find((candidate) => candidate.name === name);
     if (part) return { step, part };
   }
   return undefined;
+}
+
+/** First and last field that a step is about which changes nothing; of fields with one id the first. */
+const LOOKS_AT: Partial<Record<StepId, readonly [first: RegExp, last: RegExp]>> = {
+  send: [/^data$/, /^data$/],
+  sa: [/^ip(v6)?\.dst$/, /^ip(v6)?\.dst$/],
+  aad: [/^esp\.spi$/, /^esp\.seq$/],
+  wire: [/^esp\.spi$/, /^esp\.iv$/],
+  spi: [/^esp\.spi$/, /^esp\.spi$/],
+  window: [/^esp\.seq$/, /^esp\.seq$/],
+  moved: [/^esp\.seq$/, /^esp\.seq$/],
+};
+
+function lookedAt(id: StepId, { parts }: Shown): WayStep['looksAt'] {
+  const [first, last] = LOOKS_AT[id] ?? [];
+  const from = parts.find((part) => first?.test(part.id));
+  const to = parts.find((part) => last?.test(part.id));
+  return from && to ? { at: from.at, end: to.end } : undefined;
 }
 
 interface Move {

@@ -4,12 +4,16 @@
  */
 import { describe, expect, it } from 'vitest';
 import { toHex } from '../../../src/base/bytes.ts';
+import { captureReader } from '../../../src/capture/reader.ts';
 import { NobleEngine } from '../../../src/crypto/noble.ts';
 import { CaptureDecryptor } from '../../../src/inspect/decrypt.ts';
+import { parseDsbCsv } from '../../../src/inspect/dsb-csv.ts';
 import { SaList } from '../../../src/inspect/sa-source.ts';
 import { decrementHopLimit } from '../../../src/ipsec/hop-limit.ts';
+import { withSecrets } from '../../../src/web/model/copy-forms.ts';
 import type { Shown } from '../../../src/web/model/pieces.ts';
 import { stepOfField, takeWay, type Way, type WayStep } from '../../../src/web/model/way.ts';
+import { framesOf, wayForms } from '../../../src/web/model/way-forms.ts';
 import { MODES, type WayOptions } from '../../../src/web/model/way-network.ts';
 import * as checksum from '../../../src/wire/checksum.ts';
 import { LINK_RAW } from '../../../src/wire/link-type.ts';
@@ -128,6 +132,22 @@ describe.each(ALL)('$mode, IPv$family, ESN $esn', (options) => {
     expect(kinds('seal')[1]!.filter((kind) => kind === 'added')).toHaveLength(1);
   });
 
+  it('has bytes to look at in every step', () => {
+    for (const { id, before, after, looksAt } of steps) {
+      const hasChanged = before.changes.length + after.changes.length > 0;
+      expect(looksAt !== undefined, id).toBe(!hasChanged);
+      if (looksAt)
+        expect(
+          after.parts.some(({ at }) => at === looksAt.at),
+          id,
+        ).toBe(true);
+    }
+    const { at, end } = step(way, 'aad').looksAt!;
+    // What the AAD holds of the packet is SPI and low half: all of it but the high half.
+    const aad = toHex(record.out.sealed.aad);
+    expect(toHex(step(way, 'aad').after.bytes, at, end)).toBe(aad.slice(0, 8) + aad.slice(-8));
+  });
+
   it('explains every byte once', () => {
     for (const { id, before, after } of steps) {
       for (const { bytes, parts } of [before, after]) {
@@ -219,6 +239,47 @@ describe('a field', () => {
 
   it('that no step has is not found', () => {
     expect(stepOfField(steps, 'esp.nothing')).toBeUndefined();
+  });
+});
+
+describe('the capture', () => {
+  it.each(MODES)('of %s opens with the keys that are in it', (mode) => {
+    const way = takeWay({ mode, family: 4, esn: true });
+    const file = withSecrets(framesOf(way), [way.out]);
+    const sas = new SaList();
+    const seen: string[] = [];
+    const decryptor = new CaptureDecryptor({
+      source: 'way.pcapng',
+      sas,
+      engine: new NobleEngine(),
+      random: () => {},
+      onPacket: ({ frame, verdict, seqLo }) =>
+        seen.push(`${frame} ${verdict === PASS ? 'ok' : verdict} ${seqLo}`),
+    });
+    const reader = captureReader('way.pcapng', {
+      frame: (b, at, end, info) => decryptor.frame(b, at, end, info),
+      secrets: (_, data) => sas.add(parseDsbCsv(new TextDecoder().decode(data), 'way.pcapng')),
+    });
+    reader.feed(file);
+    reader.end();
+    decryptor.flush();
+    // Number 4 was lost before it came here.
+    expect(seen).toEqual(['1 ok 1', '2 ok 2', '3 ok 3', '4 ok 5', '5 ok 6', '6 ok 7']);
+  });
+
+  it('has a command for every tool', () => {
+    const way = takeWay({ mode: 'esp-in-vxlan', family: 6, esn: false });
+    const forms = wayForms(way, way.steps[0]!);
+    expect(forms.map(({ label }) => label)).toEqual([
+      'esplane explain',
+      'esplane decrypt',
+      'tshark',
+      'ip xfrm',
+      'scapy',
+      'hex, after this step',
+    ]);
+    for (const { label, text } of forms) expect(text, label).toMatch(/^\S[\s\S]*\n$/);
+    expect(forms[0]!.text).toBe('esplane explain esplane-way-esp-in-vxlan-v6-no-esn.pcapng --frame 6\n');
   });
 });
 
