@@ -150,6 +150,13 @@ const sections = {
   sas: () => run(['sas', ...sources(native)], (out) => out.slice(0, 5)),
   figures,
   run: () => run(['run', 'examples/rotation-old-order.yaml'], (out) => out),
+  flows: () =>
+    run(['run', 'examples/replay.yaml', '--flows', '-', '--flows-format', 'compact'], (out) => [
+      ...out.slice(0, 3),
+      '…',
+      out.find((line) => line.includes(' DROPPED ')),
+      '…',
+    ]),
   demo: () => run(['demo', '--no-write'], (out) => out),
 };
 

@@ -54,7 +54,7 @@ that this command runs in, whatever netns: says, so that the host can scrape it.
 It needs root (TUN, raw sockets). SIGHUP reads keys and nodes again; SIGTERM or Ctrl-C ends it and removes
 what it made. With --json one object a line: "ready", "stats" at intervals, "stopped".
 
-Flows are lines as hubble observe prints them, and hubble observe --input-file reads them:
+Flows are lines as hubble observe -o jsonpb, or -o compact, prints them:
   $ esplane node --config node-1.yaml --flows - --flows-format compact --verdict DROPPED`;
 
 interface Options extends FlowOptions {

@@ -1,7 +1,7 @@
 /**
  * Rows become flows as Hubble prints them: `hubble observe -o jsonpb`, one line a flow.
  *
- * As `protojson` has it, fields that are 0, false or empty are left out. A line can be given to Hubble itself
+ * As `protojson` has it, fields that are 0, false or empty are left out. Hubble reads such lines with `protojson`
  * (`hubble observe --input-file`), which refuses fields that it does not know: what only esplane knows is in
  * `extensions`.
  * @module
