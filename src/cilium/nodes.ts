@@ -10,6 +10,8 @@
  * | `bootid` | part of every per-tunnel key |
  * | `encryption.key` | the key id that the node can decrypt |
  * | `ipam.podCIDRs[]` | pod ranges |
+ * | `ipam.pool` | the addresses of a node's pods where a cloud or an operator gives out single ones |
+ * | `ipam.pools.allocated[].cidrs[]` | pod ranges, where there are several pools |
  * | `eni`, `azure` | present and not empty: addresses come from the cloud |
  * @module
  */
@@ -21,6 +23,7 @@ import {
   type Prefix,
   parseAddress,
   parsePrefix,
+  singlePrefix,
   unmapIpv4,
 } from '../wire/address.ts';
 import { describeObject, parseManifest } from './manifest.ts';
@@ -39,6 +42,7 @@ export interface CiliumNode {
   readonly bootId: string;
   /** The key id it can decrypt; 0 while it has none. */
   readonly keyId: number;
+  /** Ranges, or single addresses from a pool. */
   readonly podCidrs: readonly Prefix[];
   /** The cloud that gives out pod addresses, if one does. */
   readonly cloud?: 'eni' | 'azure';
@@ -89,7 +93,15 @@ const NODE = z.object({
     addresses: z.array(z.object({ type: z.string().optional(), ip: z.string().optional() })).nullish(),
     bootid: z.string().nullish(),
     encryption: z.object({ key: z.number().int().min(0).max(255).nullish() }).nullish(),
-    ipam: z.object({ podCIDRs: z.array(z.string()).nullish() }).nullish(),
+    ipam: z
+      .object({
+        podCIDRs: z.array(z.string()).nullish(),
+        pool: z.record(z.string(), z.unknown()).nullish(),
+        pools: z
+          .object({ allocated: z.array(z.object({ cidrs: z.array(z.string()).nullish() })).nullish() })
+          .nullish(),
+      })
+      .nullish(),
     eni: z.record(z.string(), z.unknown()).nullish(),
     azure: z.record(z.string(), z.unknown()).nullish(),
   }),
@@ -121,11 +133,22 @@ function readNode(object: unknown, source: string): CiliumNode {
   if (ciliumAddresses.length === 0 && nodeAddresses.length === 0) {
     throw fail('has neither a CiliumInternalIP nor an InternalIP (spec.addresses)');
   }
-  const podCidrs = (spec.ipam?.podCIDRs ?? []).map((text) => {
+  const ranges = [
+    ...(spec.ipam?.podCIDRs ?? []),
+    ...(spec.ipam?.pools?.allocated ?? []).flatMap(({ cidrs }) => cidrs ?? []),
+  ].map((text) => {
     const prefix = parsePrefix(text);
-    if (!prefix) throw fail('has a pod range that is no prefix (spec.ipam.podCIDRs)');
+    if (!prefix) throw fail('has a pod range that is no prefix (spec.ipam)');
     return prefix;
   });
+  // The node's own router address is one of the pool, and no pod's.
+  const own = new Set([...ciliumAddresses, ...nodeAddresses].map((address) => formatAddress(address)));
+  const pool = Object.keys(spec.ipam?.pool ?? {}).flatMap((text) => {
+    const address = parseAddress(text);
+    if (!address) throw fail('has something that is no address in its pool (spec.ipam.pool)');
+    return own.has(formatAddress(address)) ? [] : [singlePrefix(address)];
+  });
+  const podCidrs = [...ranges, ...pool];
   const cloud = isFilled(spec.eni) ? 'eni' : isFilled(spec.azure) ? 'azure' : undefined;
   return {
     name,

@@ -11,10 +11,11 @@ import { type CiliumKey, mergeKeys } from '../cilium/keys.ts';
 import { type CiliumNode, checkAddresses, parseNodes } from '../cilium/nodes.ts';
 import { KEY_ROTATION_DURATION, RECLAIM_INTERVAL } from '../cilium/rotation.ts';
 import { readKeys } from '../cilium/secret.ts';
-import { checkBootIds, tunnelEnds } from '../cilium/tunnel.ts';
+import { checkBootIds, type RoutingMode, tunnelEnds } from '../cilium/tunnel.ts';
 import { type CiliumVersion, DEFAULT_VERSION, isAtLeast, parseVersion } from '../cilium/version.ts';
 import type { AgentReport, InputReport } from '../observe/observed.ts';
 import { type Address, formatAddress, type Prefix, parseAddress, parsePrefix } from '../wire/address.ts';
+import { PORT_LINUX } from '../wire/vxlan.ts';
 import { readText } from './files.ts';
 import type { NodeConfig } from './node-config.ts';
 import { checkPublishFile, findRawNode, ownNodeText, writeWhole } from './own-node.ts';
@@ -40,6 +41,8 @@ export class NodeAgent {
   readonly #say: (line: string) => void;
   #plane: DataPlane | undefined;
   #nodes: readonly CiliumNode[] = [];
+  /** How the cluster routes: as is said, or as this node's entry in the first list shows it. */
+  #mode: RoutingMode | undefined;
   #keyTexts: readonly string[] = [];
   #nodeTexts: readonly string[] = [];
   #published = '';
@@ -69,24 +72,20 @@ export class NodeAgent {
     if (!outside)
       throw new InputError({ source: 'outside.address' }, 'no IP address', 'Write it like 192.168.0.1.');
     this.#outside = outside;
+    this.#mode = config.mode ?? this.#cilium?.plan.mode;
     if (config.publish !== undefined) checkPublishFile(config.publish, config.name);
     this.#nodeTexts = config.nodes.map(readText);
     this.#nodes = this.#parseNodes(this.#nodeTexts);
     this.#keyTexts = config.keys.map(readText);
     const keys = this.#parseKeys(this.#keyTexts);
     const local = this.#nodes.find(({ name }) => name === config.name)!;
-    const mode = this.#mode;
-    if (mode === 'tunnel' && !isAtLeast(this.#version, 18))
-      throw new InputError(
-        { source: 'mode' },
-        'tunnel mode up to Cilium 1.17 puts ESP inside VXLAN, which no link outside carries',
-        'Use native routing, or cilium: "1.18" on all nodes.',
-      );
+    const mode = this.#mode!;
+    if (mode === 'tunnel' && !isAtLeast(this.#version, 18)) checkVxlanLink(config);
     const duration =
       config['key-rotation-duration'] ?? this.#cilium?.keyRotationDuration ?? KEY_ROTATION_DURATION;
     this.agent = new Agent({
       ...this.#cilium?.plan,
-      ...(mode && { mode }),
+      mode,
       local,
       version: this.#version,
       random: random32,
@@ -173,11 +172,6 @@ export class NodeAgent {
     if (this.agent.lingering.length === 0 || this.agent.nodesProblem !== undefined) return;
     this.#takeNodes(this.#nodes, now);
     this.#flush();
-  }
-
-  /** How the cluster routes; left out, as the list shows it. */
-  get #mode() {
-    return this.#config.mode ?? this.#cilium?.plan.mode ?? 'native';
   }
 
   #reloadKeys(now: number): void {
@@ -327,6 +321,7 @@ export class NodeAgent {
         `node ${me.name} has no address ${own}`,
         'Set outside.address to one of its addresses.',
       );
+    this.#mode ??= me.cloud ? 'eni' : 'native';
     // Without an overlay tunnels run between addresses of the kind that the outside link has.
     const nodes =
       this.#mode !== 'native'
@@ -363,6 +358,22 @@ export function watchedFiles(config: NodeConfig): readonly string[] {
   if (!config.watch) return [];
   const watchesKeys = readCiliumConfig(config)?.watchesKeys ?? true;
   return [...(watchesKeys ? config.keys : []), ...config.nodes].filter((file) => file !== '-');
+}
+
+/** Up to 1.17 tunnel mode puts ESP inside VXLAN. */
+function checkVxlanLink({ outside: { link, port } }: NodeConfig): void {
+  if (link !== 'udp')
+    throw new InputError(
+      { source: 'outside.link' },
+      `tunnel mode up to Cilium 1.17 puts ESP inside VXLAN, and ${link} carries ESP alone`,
+      'Use link: udp, which then is on port 8472, or cilium: "1.18" on all nodes.',
+    );
+  if (port !== undefined && port !== PORT_LINUX)
+    throw new InputError(
+      { source: 'outside.port' },
+      `Cilium's VXLAN is on port ${PORT_LINUX}, not ${port}`,
+      'Leave the port out.',
+    );
 }
 
 function readCiliumConfig({ 'cilium-config': file }: NodeConfig): CiliumConfig | undefined {

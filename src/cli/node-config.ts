@@ -4,8 +4,8 @@
  * ```yaml
  * name: node-1
  * netns: n1                      # where it lives; left out, here
- * inside: { device: esp0, mtu: auto, addresses: [10.244.1.1/24] }
- * outside: { link: udp, address: 192.168.0.1, port: 4500 }
+ * inside: { device: esp0, mtu: auto, addresses: [10.244.1.1/24] }   # auto, cilium, fit or bytes
+ * outside: { link: udp, address: 192.168.0.1 }   # port: 4500, or 8472 where VXLAN carries ESP
  * keys: [keys]                   # Cilium's keys and nodes, files beside this one …
  * nodes: [nodes.json]            # … both watched
  * publish: node-1.json           # its own CiliumNode, for the lists of its peers
@@ -30,7 +30,10 @@ import { readText } from './files.ts';
 import { FLOWS_SCHEMA } from './flow-options.ts';
 import { parseMetricsAddress } from './metrics-address.ts';
 
-const mtu = z.union([z.literal('auto'), z.number().int().min(576).max(65_535)]).default('auto');
+const chosenMtu = z.number().int().min(576).max(65_535);
+const mtu = z.union([z.literal('auto'), chosenMtu]).default('auto');
+/** What pods get: as Cilium reckons, or all that fits through the narrowest SA; `auto` is Cilium's where the agent runs. */
+const podMtu = z.union([z.enum(['auto', 'cilium', 'fit']), chosenMtu]).default('auto');
 const files = z.union([z.string().transform((file) => [file]), z.array(z.string())]);
 const prefix = z
   .string()
@@ -51,7 +54,7 @@ const SCHEMA = z.strictObject({
     .strictObject({
       device: z.string().max(15).default('esp%d'),
       netns: z.string().optional(),
-      mtu,
+      mtu: podMtu,
       addresses: z.array(prefix).default([]),
       offload: z.boolean().default(true),
       queues: z.number().int().min(1).max(16).default(1),
@@ -61,7 +64,7 @@ const SCHEMA = z.strictObject({
   outside: z.strictObject({
     link: z.enum(['udp', 'raw', 'packet']),
     address: z.string(),
-    port: z.number().int().min(1).max(65_535).default(4500),
+    port: z.number().int().min(1).max(65_535).optional(),
     device: z.string().optional(),
     mtu,
     mark: z.number().int().min(0).max(0xffff_ffff).default(0),
@@ -141,6 +144,11 @@ export function parseNodeConfig(text: string, source: string): NodeConfig {
   const idle = OF_AGENT.find((key) => fromFile && config[key] !== undefined);
   if (idle !== undefined)
     throw wrong(`${idle}: is for keys and nodes, and there is xfrm`, 'Leave it out, or give keys and nodes.');
+  if (fromFile && config.inside.mtu === 'cilium')
+    throw wrong(
+      'inside.mtu: cilium goes by the keys file, and there is xfrm',
+      'Write fit or a number, or give keys and nodes.',
+    );
   const here = (name: string) => (source === '-' ? resolve(name) : resolve(dirname(source), name));
   return {
     ...config,

@@ -9,6 +9,8 @@ import { parseXfrmState } from '../inspect/xfrm-state.ts';
 import type { Policy } from '../ipsec/spd.ts';
 import { staticPlan } from '../node/static-plan.ts';
 import { isAny, type Prefix, parseAddress, parsePrefix } from '../wire/address.ts';
+import { PORT_ESP, HEADER_LEN as UDP_HEADER } from '../wire/udp.ts';
+import { PORT_LINUX } from '../wire/vxlan.ts';
 import { readText } from './files.ts';
 import type { NodeConfig } from './node-config.ts';
 
@@ -40,15 +42,28 @@ export function loadStaticPlan(config: NodeConfig): LoadedPlan {
  */
 export function completePlan(config: NodeConfig, plan: AgentPlan, cidrs: readonly Prefix[]): LoadedPlan {
   const pods = config.pods.flatMap((text) => parsePrefix(text) ?? []);
-  const { port, link } = config.outside;
+  // Cilium itself has no UDP encapsulation; over a UDP link every SA has, unless VXLAN carries ESP there.
+  const port = outsidePort(config, plan);
+  const encapsulates = config.outside.link === 'udp' && plan.overlay !== 'esp-in-vxlan';
   return {
     plan: {
       ...plan,
-      // Cilium itself has no UDP encapsulation; over a UDP link every SA has.
-      sas: plan.sas.map((sa) => (link === 'udp' ? { encap: { sport: port, dport: port }, ...sa } : sa)),
+      ...(encapsulates &&
+        plan.mtuReserve !== undefined && { mtuReserve: plan.mtuReserve + udpReserve(config) }),
+      sas: plan.sas.map((sa) => (encapsulates ? { encap: { sport: port, dport: port }, ...sa } : sa)),
     },
     pods: pods.length > 0 ? pods : cidrs,
   };
+}
+
+/** What Cilium keeps back is enough for UDP too over IPv4, where ESP takes 20 bytes less than it reckons with. */
+function udpReserve({ outside: { address } }: NodeConfig): number {
+  return address.includes(':') ? UDP_HEADER : 0;
+}
+
+/** The port of a UDP link: that of ESP in UDP, or of VXLAN. */
+export function outsidePort({ outside }: NodeConfig, { overlay }: AgentPlan): number {
+  return outside.port ?? (overlay === 'esp-in-vxlan' ? PORT_LINUX : PORT_ESP);
 }
 
 function toPolicy({ direction, src, dst, action, priority, mark, templates }: XfrmPolicy): Policy {

@@ -26,7 +26,7 @@ import { watchFiles } from './watch-files.ts';
 const EXAMPLE = `
 Example: node-1.yaml
   name: node-1
-  inside: { device: esp0, addresses: [10.244.1.1/24] }
+  inside: { device: esp0, addresses: [10.244.1.1/24] }    # mtu: cilium (1423 of 1500), fit, or bytes
   outside: { link: udp, address: 192.168.0.1 }
   keys: [keys]                 # Cilium's keys and CiliumNodes, both watched; or, instead of both,
   nodes: [nodes.json]          # xfrm: { state: [n1.state], policy: [n1.policy] } and pods: [10.244.1.0/24]
@@ -37,7 +37,7 @@ With keys and nodes there may also be:
   publish: out/node-1.json     # its own CiliumNode with its key id, for the nodes: of its peers
   key-rotation-duration: 5m    # how long an old key stays
   order: install-first         # or advertise-first, Cilium's before March 2026
-  mode: native                 # or tunnel (VXLAN in ESP), eni
+  mode: native                 # or tunnel (VXLAN in ESP; with cilium: "1.17" ESP in VXLAN, link udp alone), eni
   strict: 10.244.0.0/16        # nothing leaves in the clear between addresses of this range
   cilium-config: config.yaml   # Cilium's ConfigMap; what stands here counts more
   watch: false                 # files are read again at SIGHUP alone

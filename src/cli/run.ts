@@ -174,7 +174,7 @@ function writeCluster(folder: string, { netns, outer, device }: TunNetwork, opti
       JSON.stringify({
         name: `node-${i + 1}`,
         netns: name,
-        inside: { device: 'esp0', addresses: [`10.244.${i + 1}.1/24`] },
+        inside: { device: 'esp0', mtu: 'fit', addresses: [`10.244.${i + 1}.1/24`] },
         outside: { link: options.link, address: outer[i], device },
         crypto: options.crypto,
         keys: 'keys',

@@ -13,11 +13,12 @@ import { openRaw } from '../link/raw.ts';
 import { interfaceOf, ownAddress } from '../link/socket.ts';
 import { openTun, type TunLink } from '../link/tun.ts';
 import { openUdp } from '../link/udp.ts';
-import { ip } from '../native/ip-command.ts';
+import { ipBatch } from '../native/ip-command.ts';
 import { inNetns, Poller } from '../native/system.ts';
 import { runLoop } from '../node/loop.ts';
 import { Node } from '../node/node.ts';
 import type { NodeStats } from '../node/stats.ts';
+import { warmUp } from '../node/warm-up.ts';
 import { FlowObserver } from '../observe/flow-observer.ts';
 import { type FlowBatch, FlowRecorder } from '../observe/flow-recorder.ts';
 import type { AgentReport } from '../observe/observed.ts';
@@ -27,7 +28,7 @@ import { makeEngine } from './engine.ts';
 import { type FlowsConfig, filterOf } from './flow-options.ts';
 import { NodeAgent, strictOf } from './node-agent.ts';
 import type { NodeConfig } from './node-config.ts';
-import { completePlan, type LoadedPlan, loadStaticPlan } from './node-plan.ts';
+import { completePlan, type LoadedPlan, loadStaticPlan, outsidePort } from './node-plan.ts';
 
 /** What a node says when it runs. */
 export interface ReadyFacts {
@@ -82,6 +83,8 @@ const MIN_MTU_V4 = 68;
 const FLOWS_EVERY = 50;
 /** Batches of flows that the owner may be behind; after that they wait here, as long as there is room. */
 const FLOWS_BEHIND = 4;
+/** ms for packets of its own before a node takes those of others. */
+const LONGEST_WARM_UP = 1000;
 
 /** Packets of a batch: some five super-packets. More of them cost the cache more than they save in system calls. */
 const CAPACITY = 256;
@@ -104,11 +107,20 @@ export async function runNode(
     agent ? completePlan(config, agent.plan, agent.pods) : loadStaticPlan(config);
   const loaded = load();
   const strict = strictOf(config);
-  const outside = openOutside(config);
+  const warm = now() + LONGEST_WARM_UP;
+  warmUp({
+    plan: loaded.plan,
+    engine,
+    random: secureBytes,
+    capacity: CAPACITY,
+    isEnough: () => now() > warm,
+  });
+  const port = outsidePort(config, loaded.plan);
+  const outside = openOutside(config, port);
   let inside: TunLink | undefined;
   let poller: Poller | undefined;
   try {
-    const insideMtu = config.inside.mtu === 'auto' ? roomFor(loaded.plan, outside.mtu) : config.inside.mtu;
+    const insideMtu = mtuInside(config, loaded.plan, outside.mtu);
     const netns = config.inside.netns ?? config.netns;
     inside = openTun({
       name: config.inside.device,
@@ -129,6 +141,8 @@ export async function runNode(
       clock: systemClock,
       random: secureBytes,
       capacity: CAPACITY,
+      // A UDP link has one port.
+      ...(loaded.plan.overlay === 'esp-in-vxlan' && { overlayPort: port }),
       ...(strict && { strict: strict.cidr, strictAllowsNodes: strict.allowRemoteNodes }),
       ...(flows && { observer: flows.observer }),
     });
@@ -143,13 +157,18 @@ export async function runNode(
       outside: { ...outside.stats },
       ...(agent && { agent: agent.report() }),
     });
+    const followMtu = () => {
+      const room = mtuInside(config, plan, outside.mtu);
+      if (typeof config.inside.mtu !== 'number' && room !== tun.mtu) tun.setMtu(room);
+    };
+    let { pods } = loaded;
     const apply = (next: LoadedPlan) => {
       node.applyPlan(next.plan);
-      plan = next.plan;
+      node.movePods(tun.name, pods, next.pods);
+      ({ plan, pods } = next);
       try {
         routed = setRoutes(config, tun, routed, remotePrefixes(next));
-        const room = Math.max(leastMtu(config), roomFor(plan, outside.mtu));
-        if (config.inside.mtu === 'auto' && room !== tun.mtu) tun.setMtu(room);
+        followMtu();
       } catch (error) {
         talk.warn(`${name}: ${tun.name} does not follow the new plan: ${(error as Error).message}`);
       }
@@ -204,7 +223,7 @@ export async function runNode(
       if (outside.mtu === mtu) return;
       node.setPathMtu(outside.mtu);
       try {
-        if (config.inside.mtu === 'auto') tun.setMtu(Math.max(leastMtu(config), roomFor(plan, outside.mtu)));
+        followMtu();
         talk.warn(`${name}: the MTU outside went from ${mtu} to ${outside.mtu}, inside it is ${tun.mtu}`);
       } catch (error) {
         talk.warn(`${name}: the MTU outside went from ${mtu} to ${outside.mtu}: ${(error as Error).message}`);
@@ -273,8 +292,8 @@ class FlowSource {
   }
 }
 
-function openOutside({ netns, outside }: NodeConfig): DeviceLink {
-  const { address, mark, mtu, port } = outside;
+function openOutside({ netns, outside }: NodeConfig, port: number): DeviceLink {
+  const { address, mark, mtu } = outside;
   const common = {
     address,
     mark,
@@ -292,9 +311,17 @@ function deviceOf({ netns, outside: { device, address } }: NodeConfig): string {
   return device ?? inNetns(netns, () => interfaceOf(ownAddress(address))).name;
 }
 
-/** The MTU inside: what fits through the narrowest SA, and, under an overlay, what Cilium leaves of it. */
-function roomFor({ sas, overlay, mtuReserve = 0 }: AgentPlan, outsideMtu: number): number {
-  let room = overlay ? outsideMtu - mtuReserve : outsideMtu;
+/** The MTU inside: as chosen, or what Cilium leaves pods, or what fits. In an overlay the rest is not for pods either way. */
+function mtuInside(config: NodeConfig, plan: AgentPlan, outsideMtu: number): number {
+  const { mtu } = config.inside;
+  if (typeof mtu === 'number') return mtu;
+  const isCiliums = plan.overlay !== undefined || mtu !== 'fit';
+  return Math.max(leastMtu(config), roomFor(plan, outsideMtu, isCiliums));
+}
+
+/** What fits through the narrowest SA, with or without what Cilium keeps back. */
+function roomFor({ sas, mtuReserve = 0 }: AgentPlan, outsideMtu: number, isCiliums: boolean): number {
+  let room = isCiliums ? outsideMtu - mtuReserve : outsideMtu;
   for (const { keys, mode, src, encap } of sas) {
     const family = src.length === 4 ? 4 : 6;
     room = Math.min(room, maxInner(keys.suite, mode, family, encap !== undefined, outsideMtu));
@@ -334,9 +361,12 @@ function setRoutes(
   now: readonly string[],
 ): string[] {
   if (!config.inside.routes) return [];
-  inNetns(tun.netns, () => {
-    for (const prefix of old) if (!now.includes(prefix)) ip('route', 'del', prefix, 'dev', tun.name);
-    for (const prefix of now) if (!old.includes(prefix)) ip('route', 'replace', prefix, 'dev', tun.name);
-  });
+  const [before, after] = [new Set(old), new Set(now)];
+  const lines = [
+    ...old.filter((prefix) => !after.has(prefix)).map((prefix) => `route del ${prefix} dev ${tun.name}`),
+    ...now.filter((prefix) => !before.has(prefix)).map((prefix) => `route replace ${prefix} dev ${tun.name}`),
+  ];
+  // The thread that carries packets waits for it: one process, however many routes there are.
+  if (lines.length > 0) inNetns(tun.netns, () => ipBatch(lines));
   return [...now];
 }

@@ -29,7 +29,19 @@ export function ipJson<T>(...args: readonly string[]): T[] {
  * @throws {SystemError} with the line that it printed when it fails
  */
 export function ip(...args: readonly string[]): string {
-  const { status, stdout, stderr, error } = spawnSync('ip', args, { encoding: 'utf8' });
+  return run(args, '');
+}
+
+/**
+ * Runs many commands in one process: what follows `ip` in each, one a line. Those behind one that fails run too.
+ * @throws {SystemError} with what it printed when one fails
+ */
+export function ipBatch(lines: readonly string[]): void {
+  if (lines.length > 0) run(['-force', '-batch', '-'], `${lines.join('\n')}\n`);
+}
+
+function run(args: readonly string[], input: string): string {
+  const { status, stdout, stderr, error } = spawnSync('ip', args, { encoding: 'utf8', input });
   if (error) {
     const { code = 'EIO' } = error as NodeJS.ErrnoException;
     throw new SystemError(code, 'ip', 'Install it: apt-get install iproute2.');

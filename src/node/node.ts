@@ -81,6 +81,8 @@ export interface NodeOptions {
   readonly strict?: Prefix;
   /** In strict mode, whether packets to other nodes themselves pass. */
   readonly strictAllowsNodes?: boolean;
+  /** The UDP port that packets of the overlay come from; left out, one for each flow, as Linux has it. */
+  readonly overlayPort?: number;
   readonly observer?: NodeObserver;
 }
 
@@ -131,6 +133,7 @@ export class Node {
     capacity = 256,
     strict,
     strictAllowsNodes,
+    overlayPort,
     observer,
   }: NodeOptions) {
     this.name = name;
@@ -143,7 +146,7 @@ export class Node {
     this.#pathMtu = outside.mtu;
     const ids = new Uint8Array(8);
     random(ids);
-    this.overlay = new Overlay(capacity, u32(ids, 4));
+    this.overlay = new Overlay(capacity, u32(ids, 4), overlayPort);
     this.interceptor = new Interceptor(this.routes, this.spd, this.sad, capacity, {
       mtu: outside.mtu,
       strict,
@@ -223,6 +226,20 @@ export class Node {
    */
   addInside(name: string, prefixes: readonly Prefix[], link: Link, identity?: number): void {
     this.#attach(name, prefixes, link, true, identity);
+  }
+
+  /** Leads what is for other prefixes to a link that is there; what was for the old ones and is nobody's has nowhere to go. */
+  movePods(name: string, before: readonly Prefix[], after: readonly Prefix[]): void {
+    const pod = this.#pods.findIndex((one) => one?.name === name);
+    if (pod < 0) return;
+    const kept = new Set(after.map(formatPrefix));
+    const old = new Set(before.map(formatPrefix));
+    for (const prefix of before) {
+      const route = kept.has(formatPrefix(prefix)) ? undefined : this.routes.get(prefix);
+      if (route?.kind === 'pod' && route.pod === pod) this.routes.remove(prefix);
+    }
+    for (const prefix of after)
+      if (!old.has(formatPrefix(prefix))) this.routes.set(prefix, { kind: 'pod', pod });
   }
 
   #attach(name: string, prefixes: readonly Prefix[], link: Link, isHost: boolean, identity?: number): void {

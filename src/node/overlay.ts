@@ -60,11 +60,15 @@ export class Overlay {
   /** Of IPv4 headers: what is cut on the way is put together by it. */
   #id: number;
 
+  readonly #port: number | undefined;
+
   /**
    * @param capacity packets in the largest batch
    * @param firstId chosen at random
+   * @param port the UDP port that all packets come from; left out, one for each flow
    */
-  constructor(capacity: number, firstId: number) {
+  constructor(capacity: number, firstId: number, port?: number) {
+    this.#port = port;
     this.when = new Uint8Array(capacity);
     this.vni = new Uint32Array(capacity);
     this.#id = firstId & 0xffff;
@@ -85,7 +89,7 @@ export class Overlay {
     const inner = batch.offset[i]!;
     const isV4 = slab[inner]! >>> 4 === 4;
     const tos = isV4 ? ipv4.tos(slab, inner) : ipv6.trafficClass(slab, inner);
-    const port = sourcePort(slab, inner, isV4);
+    const port = this.#port ?? sourcePort(slab, inner, isV4);
     const added = overlayLength(src.length);
     const total = batch.length[i]! + added;
     if (total > 0xffff || !batch.prepend(i, added)) return false;

@@ -50,6 +50,11 @@ export class RouteTable {
     return true;
   }
 
+  /** The route that was set for exactly this prefix. */
+  get(prefix: Prefix): Route | undefined {
+    return this.#entries[this.#find(prefix)]?.route;
+  }
+
   /** The route for the address of `len` bytes at `at`, or `undefined`: nobody in the cluster has it. */
   lookup(b: Uint8Array, at: number, len: number): Route | undefined {
     const lengths = len === 4 ? this.#lengths4 : this.#lengths6;

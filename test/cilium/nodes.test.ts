@@ -57,6 +57,37 @@ describe('parseNodes', () => {
     expect(names(text)).toEqual(['node-1', 'node-2']);
   });
 
+  const ranges = (ipam: object, addresses?: object[]) =>
+    parseNodes(JSON.stringify(node(1, { ipam, ...(addresses && { addresses }) })), 'nodes')[0]!.podCidrs.map(
+      formatPrefix,
+    );
+
+  it('takes the addresses of a pool for those of pods, but not the router address that is one of them', () => {
+    const pool = { '10.0.7.12': { resource: 'eni-0a' }, '10.0.7.1': { resource: 'eni-0a' }, '10.0.9.3': {} };
+    const addresses = [
+      { ip: '10.0.7.200', type: 'InternalIP' },
+      { ip: '10.0.7.1', type: 'CiliumInternalIP' },
+    ];
+    expect(ranges({ pool }, addresses)).toEqual(['10.0.7.12/32', '10.0.9.3/32']);
+    expect(() => ranges({ pool: { 'eni-0a': {} } })).toThrow(
+      /node node-1 has something that is no address in its pool \(spec\.ipam\.pool\)/,
+    );
+  });
+
+  it('takes the ranges of several pools', () => {
+    const allocated = [
+      { pool: 'default', cidrs: ['10.1.0.0/27', 'fd00:1::/96'] },
+      { pool: 'other', cidrs: ['10.2.0.0/28'] },
+      { pool: 'empty' },
+    ];
+    expect(ranges({ podCIDRs: ['10.9.0.0/24'], pools: { allocated } })).toEqual([
+      '10.9.0.0/24',
+      '10.1.0.0/27',
+      'fd00:1::/96',
+      '10.2.0.0/28',
+    ]);
+  });
+
   it('reads one object', () => {
     expect(names(JSON.stringify(node(1)))).toEqual(['node-1']);
   });

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { NodeAgent } from '../../src/cli/node-agent.ts';
 import { parseNodeConfig } from '../../src/cli/node-config.ts';
+import { formatPrefix } from '../../src/wire/address.ts';
 import { GCM, nodeObject } from '../support/cilium-cluster.ts';
 
 let folder: string;
@@ -75,4 +76,55 @@ it('refuses to publish over a list of others, and says which node gets no SAs', 
   write('nodes.json', JSON.stringify([nodeObject(1), nodeObject(2, { bootid: '' })]));
   make();
   expect(said.join()).toMatch(/a node has no SAs: .*node-2/);
+});
+
+const OVERLAY = { mode: 'tunnel', cilium: '1.17' };
+
+it.each([
+  [
+    { ...OVERLAY, outside: { link: 'raw', address: '192.168.7.1' } },
+    /outside\.link: .*ESP inside VXLAN, and raw/,
+  ],
+  [
+    { ...OVERLAY, outside: { link: 'udp', address: '192.168.7.1', port: 4500 } },
+    /outside\.port: Cilium's VXLAN is on port 8472, not 4500/,
+  ],
+])('says which link carries ESP in VXLAN: %#', (more, why) => {
+  expect(() => make(more)).toThrow(why);
+  expect(make({ ...OVERLAY, outside: { link: 'udp', address: '192.168.7.1' } }).plan.overlay).toBe(
+    'esp-in-vxlan',
+  );
+});
+
+it.each([
+  [{ 'tunnel-protocol': 'geneve' }, /tunnel-protocol: the overlay geneve is not built here/],
+  [{ tunnel: 'geneve' }, /tunnel-protocol: the overlay geneve is not built here/],
+  [{ 'cni-chaining-mode': 'aws-cni' }, /cni-chaining-mode: chained on another CNI \(aws-cni\)/],
+  [{ 'enable-wireguard': 'true' }, /enable-wireguard: IPsec and WireGuard exclude each other/],
+])('is refused by what Cilium is told, whatever mode says: %j', (data, why) => {
+  write('cilium.json', JSON.stringify({ kind: 'ConfigMap', metadata: { name: 'cilium-config' }, data }));
+  expect(() => make({ 'cilium-config': 'cilium.json', mode: 'tunnel' })).toThrow(why);
+});
+
+it('takes pods of a cloud from the pools of the nodes, and follows them', () => {
+  const pooled = (i: number, ...pool: string[]) =>
+    nodeObject(i, {
+      ipam: { pool: Object.fromEntries(pool.map((address) => [address, { resource: 'eni-0' }])) },
+      eni: { 'vpc-id': 'vpc-0' },
+    });
+  const list = (...nodes: object[]) => write('nodes.json', JSON.stringify(nodes));
+  list(pooled(1, '10.0.7.10'), pooled(2, '10.0.7.11'));
+  const agent = make();
+  agent.start({ apply: () => {}, carried: () => 0 });
+  const remote = () =>
+    agent.plan.routes.flatMap(({ prefix, route }) => (route.kind === 'remote' ? [formatPrefix(prefix)] : []));
+  expect(agent.agent.context.mode).toBe('eni');
+  expect([agent.pods.map(formatPrefix), remote()]).toEqual([['10.0.7.10/32'], ['10.0.7.11/32']]);
+  // An address that goes from one node to the other, and a new one.
+  list(pooled(1, '10.0.7.10', '10.0.7.11'), pooled(2, '10.0.7.12'));
+  agent.reload(1000);
+  expect([agent.pods.map(formatPrefix), remote()]).toEqual([
+    ['10.0.7.10/32', '10.0.7.11/32'],
+    ['10.0.7.12/32'],
+  ]);
 });

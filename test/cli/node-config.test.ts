@@ -13,7 +13,7 @@ describe('parseNodeConfig', () => {
   it('fills in what is left out, and finds files beside the configuration', () => {
     const config = parseNodeConfig(GOOD, '/etc/esplane/node.yaml');
     expect(config.keys).toEqual(['/etc/esplane/keys']);
-    expect(config.outside).toMatchObject({ port: 4500, mtu: 'auto', mark: 0 });
+    expect(config.outside).toMatchObject({ mtu: 'auto', mark: 0 });
     expect(config.inside).toMatchObject({ device: 'esp%d', offload: true, queues: 1, routes: true });
     expect(config.crypto).toBe('auto');
     expect(config).toMatchObject({ watch: true, order: 'install-first' });

@@ -1,9 +1,9 @@
 /** What `ip -j` prints, or what stands in its place: a program of the test's own on the PATH. */
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { ip, ipJson } from '../../src/native/ip-command.ts';
+import { ip, ipBatch, ipJson } from '../../src/native/ip-command.ts';
 import { SystemError } from '../../src/native/system-error.ts';
 
 describe('ip', () => {
@@ -38,6 +38,20 @@ describe('ip', () => {
     ]);
     prints('echo');
     expect(ipJson('neigh')).toEqual([]);
+  });
+
+  it('runs many commands at once, none without one', () => {
+    prints(`echo "$*" > ${'$'}{0}.said; cat >> ${'$'}{0}.said`);
+    ipBatch([]);
+    expect(existsSync(join(folder, 'ip.said'))).toBe(false);
+    ipBatch(['route del 10.1.0.0/24 dev esp0', 'route replace 10.2.0.0/24 dev esp0']);
+    expect(readFileSync(join(folder, 'ip.said'), 'utf8')).toBe(
+      '-force -batch -\nroute del 10.1.0.0/24 dev esp0\nroute replace 10.2.0.0/24 dev esp0\n',
+    );
+    prints('cat > /dev/null; echo "Command failed -:1" >&2; exit 1');
+    expect(failure(() => ipBatch(['route del 10.1.0.0/24 dev esp0'])).message).toContain(
+      'Command failed -:1',
+    );
   });
 
   it.each([

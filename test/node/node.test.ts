@@ -8,6 +8,7 @@ import { decrementHopLimit } from '../../src/ipsec/hop-limit.ts';
 import { memoryPair } from '../../src/link/memory.ts';
 import { DECISIONS } from '../../src/node/decisions.ts';
 import { Node, type NodeObserver } from '../../src/node/node.ts';
+import { parsePrefix } from '../../src/wire/address.ts';
 import { Batch, PASS } from '../../src/wire/packet.ts';
 import { GCM, ip, keysFrom, nodesFrom } from '../support/cilium-cluster.ts';
 import { batchOf, received } from '../support/frames.ts';
@@ -249,4 +250,19 @@ describe('an observer', () => {
       'node-2 decrypted 60 false',
     ]);
   });
+});
+
+it('follows pods that get other addresses, and leaves an address to whoever has it now', () => {
+  const two = twoNodes();
+  const [, there] = two.nodes;
+  const prefix = (text: string) => parsePrefix(text)!;
+  there.movePods('b1', [prefix('10.244.2.20/32')], [prefix('10.244.2.77/32')]);
+  two.send('a1', ipv4Packet(100, ends('a1', '10.244.2.77')), ipv4Packet(100, ends('a1', '10.244.2.20')));
+  expect(two.got.b1).toHaveLength(1);
+  expect(there.stats().in.drops).toEqual({ 'no-pod': 1 });
+  // Between the two an address became another node's.
+  const peer = there.routes.get(prefix('10.244.1.0/24'))!;
+  there.routes.set(prefix('10.244.2.77/32'), peer);
+  there.movePods('b1', [prefix('10.244.2.77/32')], []);
+  expect(there.routes.get(prefix('10.244.2.77/32'))).toBe(peer);
 });
