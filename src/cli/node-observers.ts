@@ -3,7 +3,6 @@
  * that the program was started in, wherever the node's links are.
  * @module
  */
-import { rmSync } from 'node:fs';
 import { InputError } from '../base/errors.ts';
 import { DEFAULT_VERSION, formatVersion, parseVersion } from '../cilium/version.ts';
 import type { Observed } from '../observe/observed.ts';
@@ -15,16 +14,20 @@ import { openStatusSocket, socketOf } from './status-socket.ts';
 export class NodeObservers {
   readonly #config: NodeConfig;
   readonly #version: string;
-  readonly #closers: (() => Promise<void> | void)[] = [];
+  readonly #warn: (line: string) => void;
+  readonly #closers: (() => Promise<void>)[] = [];
+  /** To be said once the node runs: one that does not start has one line to say. */
+  #warning: string | undefined;
   #node: RunningNode | undefined;
   /** Where to scrape; absent unless asked for. */
   metricsUrl: string | undefined;
   /** Path of the status socket; absent when there is none. */
   statusSocket: string | undefined;
 
-  private constructor(config: NodeConfig, version: string) {
+  private constructor(config: NodeConfig, version: string, warn: (line: string) => void) {
     this.#config = config;
     this.#version = version;
+    this.#warn = warn;
   }
 
   /**
@@ -39,10 +42,10 @@ export class NodeObservers {
     version: string,
     warn: (line: string) => void,
   ): Promise<NodeObservers> {
-    const observers = new NodeObservers(config, version);
+    const observers = new NodeObservers(config, version, warn);
     try {
       if (metrics) await observers.#serveMetrics(metrics);
-      await observers.#openSocket(warn);
+      await observers.#openSocket();
       return observers;
     } catch (error) {
       await observers.close();
@@ -53,6 +56,7 @@ export class NodeObservers {
   /** From now on there is something to see. */
   watch(node: RunningNode): void {
     this.#node = node;
+    if (this.#warning !== undefined) this.#warn(this.#warning);
   }
 
   async close(): Promise<void> {
@@ -66,20 +70,18 @@ export class NodeObservers {
     this.metricsUrl = server.url;
   }
 
-  async #openSocket(warn: (line: string) => void): Promise<void> {
+  async #openSocket(): Promise<void> {
     const { 'status-socket': chosen, name } = this.#config;
     if (chosen === false) return;
     const path = chosen ?? socketOf(name);
     try {
       const server = await openStatusSocket(path, { '/status': () => this.#status() });
-      this.#closers.push(
-        () => server.close(),
-        () => rmSync(path, { force: true }),
-      );
+      // Which removes it, too.
+      this.#closers.push(() => server.close());
       this.statusSocket = path;
     } catch (error) {
       if (chosen !== undefined || !(error instanceof InputError)) throw error;
-      warn(`${name}: no status socket: ${error.message}`);
+      this.#warning = `${name}: no status socket: ${error.message}`;
     }
   }
 

@@ -8,7 +8,7 @@
  */
 import { chmodSync, lstatSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { request } from 'node:http';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { z } from 'zod';
 import { InputError } from '../base/errors.ts';
 import { type HttpServer, type Pages, serve } from './http-server.ts';
@@ -43,6 +43,16 @@ export function socketFolder(): string {
 /** Where the socket of a node is unless told otherwise. */
 export function socketOf(name: string): string {
   return join(socketFolder(), `${encodeURIComponent(name)}${SUFFIX}`);
+}
+
+/** The node that {@link socketOf} made the path from; of another file, its name. */
+export function nodeOf(path: string): string {
+  const name = basename(path, SUFFIX);
+  try {
+    return decodeURIComponent(name);
+  } catch {
+    return name;
+  }
 }
 
 /** Removes a socket that a killed node left. @throws {InputError} when somebody listens on it, or it is none */

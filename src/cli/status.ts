@@ -2,12 +2,11 @@
  * `esplane status`: what `cilium-dbg encrypt status` prints, of a running node.
  * @module
  */
-import { basename } from 'node:path';
 import type { Command } from 'commander';
 import { InputError } from '../base/errors.ts';
 import { type CiliumVersion, parseVersion } from '../cilium/version.ts';
 import { encryptionStatus, statusJson, statusText } from '../observe/status.ts';
-import { askStatus, runningSockets, socketFolder, socketOf } from './status-socket.ts';
+import { askStatus, nodeOf, runningSockets, socketFolder, socketOf } from './status-socket.ts';
 
 const EXAMPLE = `
 Examples:
@@ -58,10 +57,9 @@ async function onlySocket(): Promise<string> {
       'Start one with esplane node --config FILE, or give the path of its socket.',
     );
   if (another !== undefined) {
-    const names = sockets.map((path) => decodeURIComponent(basename(path, '.sock')));
     throw new InputError(
       { source: 'status' },
-      `${sockets.length} nodes run here: ${names.join(', ')}`,
+      `${sockets.length} nodes run here: ${sockets.map(nodeOf).join(', ')}`,
       'Name one of them.',
     );
   }

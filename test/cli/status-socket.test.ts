@@ -4,7 +4,13 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { HttpServer } from '../../src/cli/http-server.ts';
-import { askStatus, openStatusSocket, runningSockets, socketOf } from '../../src/cli/status-socket.ts';
+import {
+  askStatus,
+  nodeOf,
+  openStatusSocket,
+  runningSockets,
+  socketOf,
+} from '../../src/cli/status-socket.ts';
 import { tempFolder } from '../support/cli.ts';
 
 const folder = tempFolder();
@@ -43,8 +49,10 @@ it('is for its user alone, and answers', async () => {
   await start(path);
   expect(statSync(path).mode & 0o777).toBe(0o600);
   expect((await askStatus(path)).stats.sas[0]).toMatchObject({ seqLo: 5 });
-  expect(await runningSockets()).toEqual([path]);
+  expect((await runningSockets()).map(nodeOf)).toEqual(['a/b']);
+  expect(nodeOf('/x/%.sock')).toBe('%');
   await open.pop()!.close();
+  expect(existsSync(path)).toBe(false);
   expect(await runningSockets()).toEqual([]);
 });
 
