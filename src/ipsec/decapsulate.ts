@@ -125,7 +125,8 @@ export class Decapsulator {
       return;
     }
     const spi = words.getUint32(espAt);
-    const lo = words.getUint32(espAt + 4);
+    // Signed: above 2^31 an unsigned number would be boxed wherever it is passed on.
+    const lo = words.getInt32(espAt + 4);
     this.spi[i] = spi;
     this.seqLo[i] = lo;
     if (place.cut) {
@@ -220,7 +221,7 @@ export class Decapsulator {
     if (sa.life.limited) return true;
     const { window } = sa;
     if (!window.esn) return false;
-    if (lo === 0 || !isAbove(sa.pendingHi, sa.pendingLo, window.topHi, window.topLo)) return lo === 0;
+    if (lo === 0 || !window.isAhead(sa.pendingHi, sa.pendingLo)) return lo === 0;
     return window.inferHigh(lo) !== window.inferHighFrom(sa.pendingHi, sa.pendingLo, lo);
   }
 
@@ -243,7 +244,7 @@ export class Decapsulator {
     const jobs = this.#jobs;
     const { slab } = batch;
     const hi = this.#inferred[i]!;
-    const lo = this.seqLo[i]!;
+    const lo = this.seqLo[i]! | 0;
     // 4. again: an earlier packet of this batch may have taken the number, or moved the window past it.
     const seen = sa.window.check(hi, lo);
     if (seen !== PASS) {
@@ -360,8 +361,8 @@ function trafficClass(b: Uint8Array, at: number): number {
   return b[at]! >>> 4 === 4 ? ipv4.tos(b, at) : ipv6.trafficClass(b, at);
 }
 
-/** Signed, as in the kernel: high half 0xffffffff is one behind 0. */
+/** High halves are signed, as in the kernel: 0xffffffff is one behind 0. */
 function isAbove(hi: number, lo: number, thanHi: number, thanLo: number): boolean {
   const epochs = (hi - thanHi) | 0;
-  return epochs > 0 || (epochs === 0 && lo > thanLo);
+  return epochs > 0 || (epochs === 0 && lo >>> 0 > thanLo >>> 0);
 }

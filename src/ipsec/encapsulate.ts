@@ -209,7 +209,7 @@ export class Encapsulator {
   #addJob(batch: Batch, i: number, sa: SecurityAssociation, textAt: number, textLen: number): void {
     const jobs = this.#jobs;
     const { words } = batch;
-    const { hi, lo } = sa.sequence;
+    const { signedHi: hi, signedLo: lo } = sa.sequence;
     const espAt = textAt - sa.espLen;
     words.setInt32(espAt, sa.spi);
     words.setInt32(espAt + 4, lo);

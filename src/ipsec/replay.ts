@@ -20,6 +20,10 @@
  * 2^32, Linux's bitmap slips when the low half wraps, and may refuse or repeat numbers there. A new SA begins with
  * such a slip: with W = 33 its first packet is taken a second time.
  *
+ * Halves may be given signed or unsigned. The data plane gives them signed, and so they go from method to method here:
+ * an unsigned one above 2^31 is no small integer, and would be an object of its own wherever the compiler does not
+ * inline the call.
+ *
  * The bits lie in a ring of words (RFC 6479): a jump ahead clears whole words, and nothing is shifted.
  * @module
  */
@@ -95,7 +99,7 @@ export class ReplayWindow {
 
   /** The high half that a packet with this low half must have, 0 without ESN (RFC 4303 §A2.2). */
   inferHigh(lo: number): number {
-    return this.inferHighFrom(this.#top[0]!, this.#top[1]!, lo);
+    return this.inferHighFrom(this.#top[0]!, this.#top[1]! | 0, lo);
   }
 
   /** {@link inferHigh} for another top of the window: would the answer change if that number were committed? */
@@ -103,9 +107,15 @@ export class ReplayWindow {
     if (!this.esn) return 0;
     const bottom = (topLo - this.size + 1) >>> 0;
     // Case A: the window lies within one 2^32; what is below it must be of the next.
-    if (topLo >= this.size - 1) return lo < bottom ? (topHi + 1) >>> 0 : topHi;
+    if (topLo >>> 0 >= this.size - 1) return lo >>> 0 < bottom ? (topHi + 1) >>> 0 : topHi;
     // Case B: the window reaches back into the 2^32 before.
-    return lo >= bottom ? (topHi - 1) >>> 0 : topHi;
+    return lo >>> 0 >= bottom ? (topHi - 1) >>> 0 : topHi;
+  }
+
+  /** Is this number above the highest that verified? High halves are signed, as in the kernel: 0xffffffff is one behind 0. */
+  isAhead(hi: number, lo: number): boolean {
+    const epochs = (hi - this.#top[0]!) | 0;
+    return epochs > 0 || (epochs === 0 && lo >>> 0 > this.#top[1]!);
   }
 
   /**
@@ -117,26 +127,27 @@ export class ReplayWindow {
    * @returns {@link PASS}, or the code of `replay-zero`, `replay-stale` or `replay-seen`
    */
   check(hi: number, lo: number): number {
-    return this.#isNext(hi, lo) ? PASS : this.#checkAny(hi, lo);
+    return this.#isNext(hi, lo) ? PASS : this.#checkAny(hi, lo | 0);
   }
 
   /** Is it the one after the top, in a window that is no longer young? So is nearly every number. */
   #isNext(hi: number, lo: number): boolean {
     const top = this.#top;
-    return lo === top[1]! + 1 && hi === top[0]! && this.#before === 0;
+    return lo >>> 0 === top[1]! + 1 && hi === top[0]! && this.#before === 0;
   }
 
-  #checkAny(hi: number, lo: number): number {
+  #checkAny(hi: number, signed: number): number {
     const size = this.size;
     if (size === 0) return PASS;
     const topHi = this.#top[0]!;
     const topLo = this.#top[1]!;
+    const lo = signed >>> 0;
     if (!this.esn) {
       if (lo === 0) return ZERO;
       if (lo > topLo) return PASS;
-      return topLo - lo >= size ? STALE : this.#seen(lo);
+      return topLo - lo >= size ? STALE : this.#seen(signed);
     }
-    if (hi !== this.inferHighFrom(topHi, topLo, lo)) return STALE;
+    if (hi !== this.inferHighFrom(topHi, topLo | 0, signed)) return STALE;
     const bottom = (topLo - size + 1) >>> 0;
     if (topLo >= size - 1) {
       if (lo > topLo || lo < bottom) return PASS;
@@ -146,7 +157,7 @@ export class ReplayWindow {
       if (lo > topLo && lo < bottom) return PASS;
     }
     // Inside. For a young window that includes low halves near 2^32, "below zero": their bits are clear.
-    return this.#seen(lo);
+    return this.#seen(signed);
   }
 
   /**
@@ -155,19 +166,17 @@ export class ReplayWindow {
    */
   commit(hi: number, lo: number): void {
     if (this.#isNext(hi, lo)) {
-      this.#step(lo);
+      this.#step(lo | 0);
       this.#top[1] = lo;
-    } else this.#commitAny(hi, lo);
+    } else this.#commitAny(hi, lo | 0);
   }
 
   #commitAny(hi: number, lo: number): void {
     if (this.size === 0) return;
-    const topHi = this.#top[0]!;
-    const topLo = this.#top[1]!;
-    // Signed, as in the kernel: 0xffffffff is one epoch behind 0.
-    const epochs = (hi - topHi) | 0;
-    if (epochs > 0 || (epochs === 0 && lo > topLo)) {
-      this.#advance(epochs * U32 + lo - topLo, topLo);
+    if (this.isAhead(hi, lo)) {
+      const topLo = this.#top[1]!;
+      const epochs = (hi - this.#top[0]!) | 0;
+      this.#advance(epochs * U32 + (lo >>> 0) - topLo, topLo | 0);
       this.#top[0] = hi;
       this.#top[1] = lo;
     } else this.#late[0]!++;
@@ -199,13 +208,16 @@ export class ReplayWindow {
     words[word] = (lo & 31) === 0 ? 1 : words[word]! | (1 << (lo & 31));
   }
 
-  /** Counts what falls out at the bottom, and clears the words that are entered at the top. */
+  /**
+   * Counts what falls out at the bottom, and clears the words that are entered at the top.
+   * @param ahead how far the top moves
+   */
   #advance(ahead: number, topLo: number): void {
     const before = Math.min(this.#before, ahead);
     this.#before -= before;
     if (ahead > before) {
       // Of the numbers that leave only those of the old window can have been seen.
-      const from = (topLo - this.size + 1 + before) >>> 0;
+      const from = (topLo - this.size + 1 + before) | 0;
       this.#lost += ahead - before - this.#count(from, Math.min(ahead, this.size) - before);
     }
     const words = this.#words;
@@ -227,7 +239,7 @@ export class ReplayWindow {
       // A shift by 32 is a shift by 0, so the mask of a whole word is made from the right.
       const bits = (0xffff_ffff >>> (32 - take)) << bit;
       seen += popCount(this.#words[(at >>> 5) & this.#mask]! & bits);
-      at = (at + take) >>> 0;
+      at = (at + take) | 0;
       left -= take;
     }
     return seen;

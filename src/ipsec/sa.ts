@@ -108,7 +108,7 @@ export class SecurityAssociation {
 
   /** Packets of the batch at hand that wait for the cipher: the decapsulator's own note. */
   pending = 0;
-  /** The highest number among them. */
+  /** The highest number among them; the low half is signed. */
   pendingHi = 0;
   pendingLo = 0;
 

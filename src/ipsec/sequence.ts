@@ -57,6 +57,15 @@ export class OutboundSequence {
     return this.#lo >>> 0;
   }
 
+  /** {@link hi} and {@link lo} as signed integers, as the data plane passes them on. */
+  get signedHi(): number {
+    return this.#hi;
+  }
+
+  get signedLo(): number {
+    return this.#lo;
+  }
+
   /** How many numbers are left. Rounded beyond 2^53. */
   get remaining(): number {
     const epochs = this.esn ? MOST - this.hi : 0;

@@ -15,21 +15,39 @@ import { ADDON, needs } from '../support/needs.ts';
 import { ipv4Packet, saConfig } from '../support/sa.ts';
 
 const BATCH = 64;
-const ROUNDS = 4000;
+/** Until everything is compiled. */
+const WARM_ROUNDS = 4000;
+/** So few that the collector, which would hide what is allocated, seldom runs among them. */
+const ROUNDS = 100;
+const LOOKS = 9;
+
+interface Case {
+  readonly name: string;
+  readonly esn: boolean;
+  /** Low half of the number that the first packet has. */
+  readonly from: number;
+  /** Every second packet overtakes the one before. */
+  readonly isReordered?: boolean;
+}
 
 needs([ADDON], 'encapsulation and decapsulation', () => {
-  it('allocate nothing per packet', () => {
+  it.each<Case>([
+    { name: 'ESN', esn: true, from: 0x2000_0000 },
+    // An unsigned number above 2^31 is an object wherever it is passed to a function that is not inlined.
+    { name: 'ESN, numbers above 2^31', esn: true, from: 0x9000_0000 },
+    { name: 'ESN, numbers above 2^31, out of order', esn: true, from: 0x9000_0000, isReordered: true },
+    { name: 'numbers above 2^31', esn: false, from: 0x9000_0000 },
+    { name: 'numbers above 2^31, out of order', esn: false, from: 0x9000_0000, isReordered: true },
+  ])('allocate nothing per packet: $name', ({ esn, from, isReordered = false }) => {
     const engine = new NativeEngine('openssl');
     const random = seededBytes(1);
     const sad = new Sad('mark');
     // A mark in the upper half of 32 bits, and bytes that soon need more than 31 bits.
     const mark = { value: 0xf0d1_0d00, mask: 0xffff_ff00 };
-    const config = saConfig({ esn: true, replayWindow: 1024, mark });
-    const sa = new SecurityAssociation(config, engine, {
-      random,
-      startAfter: { hi: 0x1000_0000, lo: 0x2000_0000 },
-    });
-    sa.window.startBefore(0x1000_0000, 0x2000_0001);
+    const config = saConfig({ esn, replayWindow: 1024, mark });
+    const hi = esn ? 0x1000_0000 : 0;
+    const sa = new SecurityAssociation(config, engine, { random, startAfter: { hi, lo: from } });
+    sa.window.startBefore(hi, from + 1);
     sa.life.count(2 ** 31 - 100_000);
     const index = sad.add(sa);
     const encapsulator = new Encapsulator(sad, engine, BATCH, random);
@@ -43,21 +61,28 @@ needs([ADDON], 'encapsulation and decapsulation', () => {
         for (let i = 0; i < BATCH; i++) batch.sa[batch.push(inner)] = index;
         encapsulator.run(batch);
         batch.mark.fill(mark.value);
+        for (let i = isReordered ? 0 : BATCH; i < BATCH; i += 2) {
+          const { [i]: at, [i + 1]: next } = batch.offset;
+          batch.offset[i] = next!;
+          batch.offset[i + 1] = at!;
+        }
         decapsulator.run(batch);
         for (let i = 0; i < BATCH; i++) bad += batch.verdict[i]!;
       }
       return bad;
     };
     const used = () => getHeapStatistics().used_heap_size;
-    expect(run(ROUNDS), 'no packet is dropped').toBe(0);
+    expect(run(WARM_ROUNDS), 'no packet is dropped').toBe(0);
     const growth: number[] = [];
-    // The compilers allocate now and then, and the collector may run: the middle one of five tells.
-    for (let k = 0; k < 5; k++) {
+    for (let k = 0; k < LOOKS; k++) {
       const before = used();
-      expect(run(ROUNDS)).toBe(0);
+      const bad = run(ROUNDS);
       growth.push((used() - before) / (ROUNDS * BATCH));
+      expect(bad).toBe(0);
     }
     engine.close();
-    expect(growth.sort((a, b) => a - b)[2], `bytes a packet: ${growth}`).toBeLessThan(2);
+    // The compilers allocate now and then, and the collector may run: the third highest tells.
+    growth.sort((a, b) => b - a);
+    expect(growth[2], `bytes a packet: ${growth}`).toBeLessThan(2);
   });
 });
