@@ -67,9 +67,10 @@ export function planAgent(
         return [...nodeRoutes(node, peer), ...podRoutes(node, peer)];
       }),
     ],
+    // What blocks is there before anything can leave in the clear, as in Cilium.
     policies: [
-      ...peers.flatMap((peer) => peerPolicies(local, peer, idOf(peer), keys, context)),
       ...sharedPolicies(local, context),
+      ...peers.flatMap((peer) => peerPolicies(local, peer, idOf(peer), keys, context)),
     ],
     sas,
     ...overlayOf(context),

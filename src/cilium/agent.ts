@@ -454,8 +454,8 @@ export class Agent {
     return {
       routes,
       policies: [
-        ...[...this.#peers.values()].flatMap(({ policies }) => [...policies.values()].flat()),
         ...this.#policies,
+        ...[...this.#peers.values()].flatMap(({ policies }) => [...policies.values()].flat()),
       ],
       sas: this.#allSas(),
       ...overlayOf(this.context),

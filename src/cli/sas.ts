@@ -99,13 +99,13 @@ async function sas(options: SasOptions): Promise<void> {
   for (const warning of loaded.warnings) say(`warning: ${warning}`);
   const format = options.json ? 'json' : options.format;
   const out = new Output();
-  out.write(
-    FORMATS[format](loaded.all(), {
-      showKeys: options.showKeys ?? false,
-      ...(options.wireshark && { fields: options.wireshark }),
-    }),
-  );
+  const write = {
+    showKeys: options.showKeys ?? false,
+    ...(options.wireshark && { fields: options.wireshark }),
+  };
+  // Policies first: no packet that is marked may leave before the one that blocks is there.
   if (planned && options.policies) out.write(writeXfrmPolicy(planned.policies));
+  out.write(FORMATS[format](loaded.all(), write));
   await out.flush();
 }
 

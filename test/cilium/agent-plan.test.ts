@@ -43,6 +43,12 @@ describe('planAgent', () => {
     );
   });
 
+  it('blocks before anything can leave', () => {
+    const { policies } = planAgent(NODES[0]!, keysFrom(`3+ ${GCM}`), NODES, IDS);
+    const outbound = policies.filter(({ dir }) => dir === 'out');
+    expect(outbound.slice(0, 2).map(({ action }) => action)).toEqual(['block', 'block']);
+  });
+
   it('has one policy for each of several pod ranges and keys', () => {
     const nodes = nodesFrom(
       podNode(1),
@@ -127,7 +133,7 @@ describe('the policies of other modes', () => {
       'in 0.0.0.0/0 10.244.1.0/24 allow 0 mark d00/f00 tmpl any required',
       'in 0.0.0.0/0 10.244.1.0/24 allow 0 mark 200/f00 tmpl any use',
     ]);
-    expect(policies('1.14')[0]).toBe(
+    expect(policies('1.14').find((text) => text.startsWith('out'))).toBe(
       'out 10.244.1.0/24 10.244.2.0/24 allow 0 mark cb93e00/ffffff00 tmpl 10.244.1.1>10.244.2.1 spi 3 reqid 1 required',
     );
   });

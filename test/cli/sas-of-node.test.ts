@@ -46,7 +46,10 @@ needs([shared('captures')], 'esplane sas --node', () => {
     const ids = ['--node-id', 'node-2=0x3cb2', '--mode', 'native', '--policies'];
     const { stdout } = sas('native-v4', ...ids);
     expect(stdout).toBe(sas('native-v4', ...ids).stdout);
-    expect(stdout).toMatch(/^ip xfrm state add .* mark 0x3cb23e00 mask 0xffffff00 /);
+    expect(stdout).toMatch(/^ip xfrm state add .* mark 0x3cb23e00 mask 0xffffff00 /m);
+    expect(stdout).toMatch(
+      /^ip xfrm policy add .* dir out mark 0xe00 mask 0xf00 action block priority 100\n/,
+    );
     expect(stdout).toContain('mark 0x3cb20d00 mask 0xffff0f00');
     expect(stdout).toMatch(/^ip xfrm policy add .* dir out mark 0x3cb23e00 mask 0xffffff00 priority 0 /m);
   });

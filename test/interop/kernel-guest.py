@@ -8,7 +8,7 @@ Reads plan.json, a list of steps, and writes answers.json, one answer a step:
   {"show": NAMESPACE, "args": [...]} runs one `ip` command; answers its text
   {"inject": [FRAME, ...]}           sends Ethernet frames from far to near, one after the other; answers, for each,
                                      what near counted and which inner packet it took
-  {"send": [PACKET, ...]}            lets far's kernel send IP packets; answers what then came over the wire, too
+  {"send": [PACKET, ...], "mark": N} lets far's kernel send IP packets with a mark; answers what then came over the wire, too
 
 Inner packets are of IP protocol 253 (RFC 3692: for experiments), for which a raw socket waits in near.
 """
@@ -16,6 +16,7 @@ import ctypes
 import json
 import os
 import socket
+import struct
 import subprocess
 import time
 
@@ -26,6 +27,7 @@ UDP_ENCAP = 100
 UDP_ENCAP_ESPINUDP = 2
 IP_HDRINCL = 3
 IPV6_HDRINCL = 36
+SO_MARK = 36
 PACKET_OUTGOING = 4
 
 libc = ctypes.CDLL(None, use_errno=True)
@@ -178,9 +180,25 @@ class Far:
         self.raw6.setsockopt(socket.IPPROTO_IPV6, IPV6_HDRINCL, 1)
         self.xfrm = Rows("xfrm_stat")
 
+    mark = 0
+
+    def bind(self, packet):
+        if packet[0] >> 4 == 4:
+            self.raw4.bind((socket.inet_ntop(socket.AF_INET, packet[12:16]), 0))
+        else:
+            self.raw6.bind((socket.inet_ntop(socket.AF_INET6, packet[8:24]), 0))
+
+    def set_mark(self, mark):
+        self.mark = mark
+        for one in (self.raw4, self.raw6):
+            one.setsockopt(socket.SOL_SOCKET, SO_MARK, struct.pack("=I", mark))
+
     def send(self, packet):
         """An IP packet with its header, through the kernel's routing and policies; what those counted."""
         try:
+            if self.mark:
+                # Policies see the source of the socket, not that of the header.
+                self.bind(packet)
             if packet[0] >> 4 == 4:
                 self.raw4.sendto(packet, (socket.inet_ntop(socket.AF_INET, packet[16:20]), 0))
             else:
@@ -197,8 +215,9 @@ def inject(near, far, frames):
         yield near.wait()
 
 
-def send(near, far, packets):
+def send(near, far, packets, mark):
     near.forget()
+    far.set_mark(mark)
     for packet in packets:
         sender = far.send(bytes.fromhex(packet))
         yield {**near.wait(), "sender": sender}
@@ -228,7 +247,10 @@ def main():
         else:
             near = near or Near()
             far = far or Far()
-            answers.append(list(inject(near, far, step["inject"]) if "inject" in step else send(near, far, step["send"])))
+            if "inject" in step:
+                answers.append(list(inject(near, far, step["inject"])))
+            else:
+                answers.append(list(send(near, far, step["send"], step["mark"])))
         kind = next(iter(step))
         spent[kind] = spent.get(kind, 0) + time.time() - begun
     with open("answers.json", "w") as file:

@@ -8,10 +8,9 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { hex, putU32, toHex, u32 } from '../../src/base/bytes.ts';
+import { hex, toHex, u32 } from '../../src/base/bytes.ts';
 import { seededBytes } from '../../src/base/rng.ts';
 import { NodeEngine } from '../../src/crypto/node.ts';
-import { EspPlace } from '../../src/ipsec/esp-place.ts';
 import type { SaConfig } from '../../src/ipsec/sa-config.ts';
 import { Spd } from '../../src/ipsec/spd.ts';
 import { TunnelEnd } from '../../src/ipsec/tunnel-end.ts';
@@ -33,6 +32,7 @@ import {
   SHAPES,
   type Shape,
   SUITES,
+  saltOf,
   TUNNEL_4IN4,
 } from '../support/kernel-network.ts';
 import { needs } from '../support/needs.ts';
@@ -118,16 +118,6 @@ const POLICIES: readonly (readonly string[])[] = [
 
 /** The out-policies with a template each that asks for the SA of its place. */
 const CHOICE = POLICIES[0]!.map((_, i) => saConfig({ spi: nextSpi(), reqid: 10_000 + i }));
-
-/** The salt behind the IV of a packet whose number is known. */
-function saltOf(packet: Uint8Array, hi: number, lo: number): Uint8Array {
-  const place = new EspPlace();
-  expect(place.find(packet, 0, packet.length)).toBe('esp');
-  const salt = new Uint8Array(8);
-  putU32(salt, 0, u32(packet, place.espAt + 8) ^ hi);
-  putU32(salt, 4, u32(packet, place.espAt + 12) ^ lo);
-  return salt;
-}
 
 needs(KERNEL_NEEDS, 'a Linux kernel sends', () => {
   const plan = new KernelPlan();

@@ -7,6 +7,7 @@ datagram, as a data plane that chooses a key would."""
 import json
 import os
 import socket
+import struct
 import sys
 import time
 
@@ -34,7 +35,7 @@ def follow_mark():
     except FileNotFoundError:
         return
     if wanted != mark:
-        s.setsockopt(socket.SOL_SOCKET, SO_MARK, int(wanted, 0))
+        s.setsockopt(socket.SOL_SOCKET, SO_MARK, struct.pack("=I", int(wanted, 0)))
         mark = wanted
 
 

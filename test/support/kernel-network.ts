@@ -2,8 +2,10 @@
  * The two namespaces of {@link KernelPlan} as the interop tests set them up, and the SAs that they try there.
  * @module
  */
+import { putU32, u32 } from '../../src/base/bytes.ts';
 import { aead, authenc, type KeyMaterial } from '../../src/crypto/suite.ts';
 import { writeXfrmState } from '../../src/inspect/xfrm-write.ts';
+import { EspPlace } from '../../src/ipsec/esp-place.ts';
 import type { SaConfig } from '../../src/ipsec/sa-config.ts';
 import { formatAddress } from '../../src/wire/address.ts';
 import { address, counting, ipv4Packet, ipv6Packet } from './sa.ts';
@@ -117,4 +119,14 @@ export function outPolicy(config: SaConfig, to: string, priority: number): strin
   const { src, dst, spi, reqid, mode } = config;
   const ends = `src ${formatAddress(src)} dst ${formatAddress(dst)}`;
   return `xfrm policy add dir out dst ${to} priority ${priority} tmpl ${ends} proto esp spi ${spi} reqid ${reqid} mode ${mode}`;
+}
+
+/** The salt behind the IV of an ESP packet whose number is known: Linux draws one for each SA. */
+export function saltOf(packet: Uint8Array, hi: number, lo: number): Uint8Array {
+  const place = new EspPlace();
+  if (place.find(packet, 0, packet.length) !== 'esp') throw new Error('no ESP');
+  const salt = new Uint8Array(8);
+  putU32(salt, 0, u32(packet, place.espAt + 8) ^ hi);
+  putU32(salt, 4, u32(packet, place.espAt + 12) ^ lo);
+  return salt;
 }

@@ -36,7 +36,7 @@ type Step =
   | { readonly ip: Namespace; readonly lines: readonly string[] }
   | { readonly show: Namespace; readonly args: readonly string[] }
   | { readonly inject: readonly string[] }
-  | { readonly send: readonly string[] };
+  | { readonly send: readonly string[]; readonly mark: number };
 
 export class KernelPlan {
   readonly #steps: Step[] = [];
@@ -67,9 +67,9 @@ export class KernelPlan {
     return this.#add({ inject: frames.map((frame) => toHex(frame)) });
   }
 
-  /** Lets the sender's kernel send IP packets. */
-  send(packets: readonly Uint8Array[]): () => readonly Seen[] {
-    return this.#add({ send: packets.map((packet) => toHex(packet)) });
+  /** Lets the sender's kernel send IP packets, with a packet mark. */
+  send(packets: readonly Uint8Array[], mark = 0): () => readonly Seen[] {
+    return this.#add({ send: packets.map((packet) => toHex(packet)), mark });
   }
 
   /** Boots a guest and does everything. */
