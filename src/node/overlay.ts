@@ -153,7 +153,7 @@ export class Overlay {
     if (udp.checksum(slab, udpAt) !== 0 && !checksum.transportOk(slab, at, udp.PROTOCOL, udpAt, udpEnd))
       return BAD_VXLAN;
     const vxlanAt = udpAt + udp.HEADER_LEN;
-    if (vxlan.check(slab, vxlanAt, udpEnd)) return BAD_VXLAN;
+    if (vxlan.check(slab, vxlanAt, udpEnd) || !vxlan.isPlain(slab, vxlanAt)) return BAD_VXLAN;
     const frameAt = vxlanAt + vxlan.HEADER_LEN;
     const inner = frameAt + ethernet.HEADER_LEN;
     if (udpEnd <= inner) return BAD_VXLAN;

@@ -2,18 +2,18 @@
  * The address bar as state.
  * @module
  */
-import { useEffect, useState } from 'preact/hooks';
+import { useEffect, useMemo, useState } from 'preact/hooks';
 import { formatRoute, parseRoute, type Route } from './route.ts';
 
 /** The route that the address bar shows, now and whenever it changes. */
 export function useRoute(): Route {
-  const [route, setRoute] = useState(() => parseRoute(location.hash));
+  const [hash, setHash] = useState(location.hash);
   useEffect(() => {
-    const read = () => setRoute(parseRoute(location.hash));
+    const read = () => setHash(location.hash);
     addEventListener('hashchange', read);
     return () => removeEventListener('hashchange', read);
   }, []);
-  return route;
+  return useMemo(() => parseRoute(hash), [hash]);
 }
 
 /** Goes to a route. `replace` leaves no trace in the history. */
@@ -22,4 +22,6 @@ export function goTo(route: Route, replace: boolean): void {
   if (hash === location.hash) return;
   if (replace) location.replace(hash);
   else location.hash = hash;
+  // The browser says so too, but later: the answer to a click need not wait for that.
+  dispatchEvent(new HashChangeEvent('hashchange'));
 }

@@ -54,6 +54,14 @@ export function check(b: Uint8Array, at = 0, end = b.length): Fault | undefined 
   return undefined;
 }
 
+/**
+ * Is nothing set but the VNI and its flag? RFC 7348 §5 ignores the rest; Linux drops such packets, unless an extension
+ * was asked for (`vxlan_rcv`: unparsed flags).
+ */
+export function isPlain(b: Uint8Array, at = 0): boolean {
+  return b[at] === FLAG_VNI && u24(b, at + 1) === 0 && b[at + 7] === 0;
+}
+
 /** Do datagrams to this UDP port carry VXLAN? */
 export function isPort(port: number): boolean {
   return port === PORT || port === PORT_LINUX;

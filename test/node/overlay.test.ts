@@ -208,6 +208,13 @@ describe('overlay packets that arrive in the clear', () => {
   it.each([
     ['from a host', 'invalid-identity', frame(inner, 1)],
     ['without the flag', 'bad-vxlan', frame(inner, ID, (b) => b.fill(0, 28, 29))],
+    [
+      'with another flag, which Linux does not ignore',
+      'bad-vxlan',
+      frame(inner, ID, (b) => b.set([0x88], 28)),
+    ],
+    ['with reserved bits', 'bad-vxlan', frame(inner, ID, (b) => b.set([1], 31))],
+    ['with reserved bits behind the VNI', 'bad-vxlan', frame(inner, ID, (b) => b.set([1], 35))],
     ['with a frame that is not IP', 'bad-vxlan', frame(inner, ID, (b) => b.set([0x08, 0x06], 48))],
     ['with a type that is not the packet', 'bad-vxlan', frame(inner, ID, (b) => b.set([0x86, 0xdd], 48))],
     ['with a UDP length beyond the packet', 'bad-vxlan', frame(inner, ID, (b) => b.set([0x10, 0], 24))],

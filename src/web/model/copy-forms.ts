@@ -2,6 +2,7 @@
  * A packet and its SA in the words of other tools.
  * @module
  */
+import { toHex } from '../../base/bytes.ts';
 import { SECRETS_TYPE_ESP } from '../../capture/pcapng.ts';
 import { PcapngWriter } from '../../capture/pcapng-writer.ts';
 import { writeDsbCsv } from '../../inspect/dsb-csv.ts';
@@ -14,12 +15,20 @@ import type { PageFrame, PagePacket } from '../packets/packets.ts';
 /** Keys of these packets are no secret: they stand in the project, and were used nowhere else. */
 const SHOW = { showKeys: true };
 
-/** A text for each tool. */
-export function copyForms(packet: PagePacket, sa: SaConfig): { label: string; text: string }[] {
+/**
+ * A text for each tool.
+ * @param bytes the frame, when it has been altered and so stands in no capture
+ */
+export function copyForms(
+  packet: PagePacket,
+  sa: SaConfig,
+  bytes: Uint8Array = packet.shown.bytes,
+): { label: string; text: string }[] {
   const { capture, keysFile, nodesFile, cilium, info } = { ...packet, info: packet.shown.info };
   const sas = `--keys ${keysFile} --nodes ${nodesFile}${cilium === '1.18' ? '' : ` --cilium ${cilium}`}`;
+  const what = bytes === packet.shown.bytes ? `${capture} --frame ${info.number}` : toHex(bytes);
   return [
-    { label: 'esplane explain', text: `esplane explain ${capture} --frame ${info.number} ${sas}\n` },
+    { label: 'esplane explain', text: `esplane explain ${what} ${sas}\n` },
     { label: 'esplane decrypt', text: `esplane decrypt ${capture} ${sas}\n` },
     ...saForms([sa], capture, `frame.number==${info.number}`),
   ];

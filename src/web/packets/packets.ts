@@ -7,10 +7,10 @@ import { EMBEDDED, type EmbeddedFrame } from 'virtual:esplane-packets';
 import { hex } from '../../base/bytes.ts';
 import { seededBytes } from '../../base/rng.ts';
 import type { FrameInfo } from '../../capture/frame.ts';
-import { mergeKeys, parseKeys } from '../../cilium/keys.ts';
-import { parseNodes } from '../../cilium/nodes.ts';
+import { type CiliumKey, mergeKeys, parseKeys } from '../../cilium/keys.ts';
+import { type CiliumNode, parseNodes } from '../../cilium/nodes.ts';
 import { ClusterPlan } from '../../cilium/plan.ts';
-import { parseVersion } from '../../cilium/version.ts';
+import { type CiliumVersion, parseVersion } from '../../cilium/version.ts';
 import { NobleEngine } from '../../crypto/noble.ts';
 import { Explainer } from '../../inspect/explain/explain.ts';
 import type { Explanation } from '../../inspect/explain/tree.ts';
@@ -35,6 +35,10 @@ export interface PagePacket extends PacketChoice {
   /** Frames of the same stream that came before. */
   readonly earlier: readonly PageFrame[];
   readonly source: SaSource;
+  /** The cluster that it was captured in. */
+  readonly keys: readonly CiliumKey[];
+  readonly nodes: readonly CiliumNode[];
+  readonly version: CiliumVersion;
 }
 
 /** All packets, in the order of the selection. */
@@ -76,15 +80,12 @@ function addressesOf(packet: PagePacket) {
 }
 
 function pagePacket(choice: PacketChoice): PagePacket {
-  const { linkType, frame, before, keys, nodes } = EMBEDDED[choice.id]!;
+  const { linkType, frame, before, ...texts } = EMBEDDED[choice.id]!;
   const folder = `pcaps/${choice.folder}`;
   const capture = `${folder}/wire.pcap`;
   const version = parseVersion(choice.cilium);
-  const plan = new ClusterPlan(
-    mergeKeys(parseKeys(keys, `${folder}/keys`, version)),
-    parseNodes(nodes, `${folder}/ciliumnodes.json`),
-    { version },
-  );
+  const keys = mergeKeys(parseKeys(texts.keys, `${folder}/keys`, version));
+  const nodes = parseNodes(texts.nodes, `${folder}/ciliumnodes.json`);
   const pageFrame = ({ number, seconds, nanoseconds, hex: digits }: EmbeddedFrame): PageFrame => {
     const bytes = hex(digits);
     const info = { number, seconds, nanoseconds, hasTime: true, linkType, interfaceId: 0, byte: 0 };
@@ -97,6 +98,9 @@ function pagePacket(choice: PacketChoice): PagePacket {
     nodesFile: `${folder}/ciliumnodes.json`,
     shown: pageFrame(frame),
     earlier: before.map(pageFrame),
-    source: planSource(plan),
+    source: planSource(new ClusterPlan(keys, nodes, { version })),
+    keys,
+    nodes,
+    version,
   };
 }

@@ -19,6 +19,10 @@ export interface PacketChoice {
   readonly before: readonly number[];
   /** Cilium version that the keys are read for. */
   readonly cilium: string;
+  /** The pod that it goes to. */
+  readonly pod: string;
+  /** How its cluster routes. */
+  readonly mode: 'native' | 'tunnel';
 }
 
 export const SELECTION = [
@@ -31,6 +35,8 @@ export const SELECTION = [
     frame: 9,
     before: [1, 3, 5, 7],
     cilium: '1.18',
+    pod: '10.244.2.20',
+    mode: 'native',
   },
   {
     id: 'native-v6',
@@ -40,6 +46,8 @@ export const SELECTION = [
     frame: 9,
     before: [1, 3, 5, 7],
     cilium: '1.18',
+    pod: 'fd00:10:244:2::20',
+    mode: 'native',
   },
   {
     id: 'vxlan-in-esp',
@@ -49,6 +57,8 @@ export const SELECTION = [
     frame: 10,
     before: [1, 4, 7],
     cilium: '1.18',
+    pod: '10.244.2.20',
+    mode: 'tunnel',
   },
   {
     id: 'esp-in-vxlan',
@@ -58,6 +68,8 @@ export const SELECTION = [
     frame: 11,
     before: [3, 7, 9],
     cilium: '1.17',
+    pod: '10.244.2.20',
+    mode: 'tunnel',
   },
   {
     id: 'cbc',
@@ -68,6 +80,8 @@ export const SELECTION = [
     frame: 9,
     before: [1, 3, 5, 7],
     cilium: '1.18',
+    pod: '10.244.2.20',
+    mode: 'native',
   },
   {
     id: 'global-key',
@@ -77,5 +91,7 @@ export const SELECTION = [
     frame: 9,
     before: [1, 3, 5, 7],
     cilium: '1.16',
+    pod: '10.244.2.20',
+    mode: 'native',
   },
 ] as const satisfies readonly PacketChoice[];
