@@ -32,7 +32,7 @@ interface HexGridProps {
   /** The reader looks at a byte, or at none. */
   readonly onLight?: (at: number | undefined) => void;
   /** The reader clicks a byte, or presses Enter on it. Left out, bytes cannot be picked. */
-  readonly onPick?: (at: number) => void;
+  readonly onPick?: (at: number, how: 'mouse' | 'keyboard') => void;
 }
 
 /** The grid. One byte takes the tab key; the arrow keys walk from there. */
@@ -49,7 +49,7 @@ export function HexGrid(props: HexGridProps) {
     const to = target(event.key, at, columns < 0 ? cells.length : columns, cells.length);
     if (to === undefined) {
       if (!onPick || (event.key !== 'Enter' && event.key !== ' ')) return;
-      onPick(at);
+      onPick(at, 'keyboard');
     } else cells[to]!.focus();
     event.preventDefault();
   };
@@ -90,7 +90,7 @@ export function HexGrid(props: HexGridProps) {
                   onLight?.(at);
                 }}
                 onBlur={() => onLight?.(undefined)}
-                onClick={() => onPick?.(at)}
+                onClick={() => onPick?.(at, 'mouse')}
               >
                 {byteText(bytes, at)}
               </span>

@@ -56,9 +56,11 @@ needs([CHROMIUM], 'bytes and fields in a browser', () => {
     expect(at % 8).toBe(7);
     expect(await litBytes(page)).toContain(at);
     await page.keyboard.press('Enter');
-    await page.keyboard.press('Tab');
+    await page.waitForFunction(() => document.activeElement?.closest('.bits'));
     await page.keyboard.press('Enter'); // the highest bit
     expect(new URL(page.url()).hash).toBe(`#/bytes?byte=${at}&flip=${at}.7`);
+    await page.keyboard.press('Escape');
+    expect(await page.evaluate(() => document.activeElement?.getAttribute('data-at'))).toBe(String(at));
     await fields(page).getByRole('treeitem').first().focus();
     await page.keyboard.press('ArrowDown');
     await page.keyboard.press('Enter');

@@ -12,13 +12,15 @@ interface BitPickerProps {
   readonly label: string;
   readonly flips: readonly Flip[];
   readonly onFlip: (flip: Flip) => void;
+  /** The reader presses Escape. */
+  readonly onLeave: () => void;
 }
 
 const BITS = [7, 6, 5, 4, 3, 2, 1, 0];
 
-export function BitPicker({ byte, value, label, flips, onFlip }: BitPickerProps) {
+export function BitPicker({ byte, value, label, flips, onFlip, onLeave }: BitPickerProps) {
   return (
-    <fieldset class="bits">
+    <fieldset class="bits" onKeyDown={(event) => event.key === 'Escape' && onLeave()}>
       <legend>
         Byte {byte}, {label}: flip a bit
       </legend>

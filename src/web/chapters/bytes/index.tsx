@@ -12,7 +12,7 @@
  * ```
  * @module
  */
-import { useLayoutEffect, useMemo, useState } from 'preact/hooks';
+import { useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
 import type { Chapter, ChapterProps } from '../../chapter.ts';
 import { arriveWith, send } from '../../model/altered.ts';
 import { copyForms, withSecrets } from '../../model/copy-forms.ts';
@@ -63,6 +63,8 @@ function View({ route, go }: ChapterProps) {
   const flips = useMemo(() => parseFlips(flipText, length), [flipText, length]);
   const arrived = useMemo(() => arriveWith(sent, flips, isMended), [sent, flips, isMended]);
   const [light, setLight] = useState<ByteRange & { readonly name?: string | undefined }>();
+  const left = useRef<HTMLElement>(null);
+  const focusOn = (selector: string) => left.current?.querySelector<HTMLElement>(selector)?.focus();
   useAnswerTime(flips);
 
   const { places } = arrived;
@@ -117,16 +119,33 @@ function View({ route, go }: ChapterProps) {
         </li>
       </ul>
       <div class="panes">
-        <section>
-          <h2>On the wire</h2>
-          <HexGrid
-            {...grid}
-            bytes={arrived.bytes}
-            label="The packet on the wire"
-            classOf={(at) => `${sent.protection[at]!}${arrived.isChanged(at) ? ' changed' : ''}`}
-            picked={picked < 0 ? undefined : picked}
-            onPick={(at) => go({ params: { byte: String(at) } }, { replace: true })}
-          />
+        <section ref={left}>
+          <div class="pair">
+            <div>
+              <h2>On the wire</h2>
+              <HexGrid
+                {...grid}
+                bytes={arrived.bytes}
+                label="The packet on the wire"
+                classOf={(at) => `${sent.protection[at]!}${arrived.isChanged(at) ? ' changed' : ''}`}
+                picked={picked < 0 ? undefined : picked}
+                onPick={(at, how) => {
+                  go({ params: { byte: String(at) } }, { replace: true });
+                  // Who picks by keyboard goes on to the bits, which are there once this is drawn.
+                  if (how === 'keyboard') requestAnimationFrame(() => focusOn('.bits button'));
+                }}
+              />
+            </div>
+            <div>
+              <h2>In the clear</h2>
+              <HexGrid
+                {...grid}
+                bytes={sent.clear}
+                label="The packet with what is encrypted in the clear"
+                classOf={(at) => sent.protection[at]!}
+              />
+            </div>
+          </div>
           {picked >= 0 && (
             <BitPicker
               byte={picked}
@@ -134,19 +153,13 @@ function View({ route, go }: ChapterProps) {
               label={labelOf(picked)}
               flips={flips}
               onFlip={flip}
+              onLeave={() => focusOn(`[data-at="${picked}"]`)}
             />
           )}
           <FateCard fate={arrived.fate} onUndo={() => go({ params: { flip: undefined } })} />
           <div class="controls">
             <Choice route={route} go={go} name="sum" label="Checksums on the way" options={SUMS} />
           </div>
-          <h2>In the clear, as it was sent</h2>
-          <HexGrid
-            {...grid}
-            bytes={sent.clear}
-            label="The packet with what is encrypted in the clear"
-            classOf={(at) => sent.protection[at]!}
-          />
         </section>
         <section>
           <h2>Fields{flips.length > 0 ? ', as they arrive' : ''}</h2>
