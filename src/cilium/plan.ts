@@ -24,6 +24,8 @@ export interface PlanOptions {
   readonly version?: CiliumVersion;
   /** Left out or `any`: every pair of addresses that some mode uses. */
   readonly mode?: RoutingMode | 'any';
+  /** The port of ESP in UDP; left out, ESP is in IP, as Cilium has it. */
+  readonly udpPort?: number | undefined;
 }
 
 /**
@@ -37,6 +39,7 @@ export class ClusterPlan {
   readonly #keys: readonly CiliumKey[];
   readonly #ends: readonly TunnelEnd[];
   readonly #byAddress: ReadonlyMap<string, TunnelEnd>;
+  readonly #udpPort: number | undefined;
 
   /**
    * @throws {InputError} when a node lacks an address that other nodes have, or the boot id that per-tunnel keys
@@ -45,10 +48,11 @@ export class ClusterPlan {
   constructor(
     keys: readonly CiliumKey[],
     nodes: readonly CiliumNode[],
-    { version = DEFAULT_VERSION, mode = 'any' }: PlanOptions = {},
+    { version = DEFAULT_VERSION, mode = 'any', udpPort }: PlanOptions = {},
   ) {
     checkBootIds(keys, nodes);
     this.#keys = keys;
+    this.#udpPort = udpPort;
     this.#ends = tunnelEnds(nodes, mode, version);
     this.#byAddress = new Map(this.#ends.map((end) => [formatAddress(end.address), end]));
   }
@@ -68,6 +72,8 @@ export class ClusterPlan {
   #tunnel(from: TunnelEnd, to: TunnelEnd): SaConfig[] {
     if (!isTunnel(from, to)) return [];
     // The wire carries what the sender made, so its keys count.
-    return keysAt(this.#keys, from.address).map((key) => tunnelSa(key, from, to));
+    const port = this.#udpPort;
+    const encap = port === undefined ? {} : { encap: { sport: port, dport: port } };
+    return keysAt(this.#keys, from.address).map((key) => ({ ...tunnelSa(key, from, to), ...encap }));
   }
 }

@@ -61,12 +61,15 @@ export async function loadEvidence(options: EvidenceOptions, own: SaSource): Pro
     own,
     cluster: now,
     old,
-    ...(now.keys.length > 0 && { plan: new ClusterPlan(now.keys, now.nodes, { version: options.cilium }) }),
+    ...(now.keys.length > 0 && {
+      plan: new ClusterPlan(now.keys, now.nodes, { version: options.cilium, udpPort: options.udpPort }),
+    }),
   });
   const udpPorts = new Set<number>();
   for (const { encap } of [...states.flatMap(({ sas }) => sas), ...listed]) {
     if (encap) udpPorts.add(encap.sport).add(encap.dport);
   }
+  if (options.udpPort !== undefined) udpPorts.add(options.udpPort);
   return { evidence, stats: loadStats(options, evidence), udpPorts: [...udpPorts], warnings };
 }
 

@@ -198,6 +198,7 @@ function whatToTry({ netns: [first, second], device }: TunNetwork): string {
     `  ip netns exec ${first} ping 10.244.2.1                       # through the tunnel`,
     `  ip netns exec ${second} tcpdump -ni ${device}                     # what is on the wire`,
     `  ip netns exec ${second} iperf3 -s -D; ip netns exec ${first} iperf3 -c 10.244.2.1`,
+    'esplane capture needs --udp-port 4500 for packets of --link udp.',
     'Ctrl-C ends it and removes everything.',
   ].join('\n');
 }

@@ -22,6 +22,7 @@ export interface SaOptions {
   readonly cilium: CiliumVersion;
   readonly xfrmState: readonly string[];
   readonly espSa: readonly string[];
+  readonly udpPort?: number;
 }
 
 /** The SAs that the options yield. */
@@ -58,7 +59,12 @@ export function addSaOptions(command: Command): Command {
       collect,
       [],
     )
-    .option('--esp-sa <file>', "Wireshark's esp_sa table (repeatable)", collect, []);
+    .option('--esp-sa <file>', "Wireshark's esp_sa table (repeatable)", collect, [])
+    .option(
+      '--udp-port <port>',
+      'SAs of --keys are ESP in UDP on this port: 4500 between nodes of esplane over link udp; Cilium has none',
+      portArgument,
+    );
 }
 
 /** Adds `--cilium` to a command. */
@@ -107,6 +113,7 @@ export async function loadNamedSas(options: SaOptions): Promise<Sas> {
   const plan = await loadPlan(options);
   const udpPorts = new Set<number>();
   for (const { encap } of stated) if (encap) udpPorts.add(encap.sport).add(encap.dport);
+  if (options.udpPort !== undefined) udpPorts.add(options.udpPort);
   return {
     source: joinSources([
       new SaList([...kernel, ...wireshark.flatMap(bothWays)]),
@@ -119,16 +126,19 @@ export async function loadNamedSas(options: SaOptions): Promise<Sas> {
 }
 
 async function loadPlan(options: SaOptions): Promise<{ plan: ClusterPlan; warnings: string[] } | undefined> {
-  const { cilium: version } = options;
+  const { cilium: version, udpPort } = options;
   const files = { keys: await loadKeys(options), nodes: await loadNodes(options) };
-  if (files.keys.length === 0) return undefined;
+  if (files.keys.length === 0) {
+    if (udpPort === undefined) return undefined;
+    throw new InputError({ source: '--udp-port' }, 'is for the SAs of --keys', 'Give --keys and --nodes.');
+  }
   const [{ mergeKeys }, { ClusterPlan }] = await Promise.all([
     import('../cilium/keys.ts'),
     import('../cilium/plan.ts'),
   ]);
   const keys = mergeKeys(...files.keys);
   const nodes = files.nodes.flat();
-  return { plan: new ClusterPlan(keys, nodes, { version }), warnings: missingKeys(keys, nodes) };
+  return { plan: new ClusterPlan(keys, nodes, { version, udpPort }), warnings: missingKeys(keys, nodes) };
 }
 
 /**
@@ -179,6 +189,12 @@ function missingKeys(keys: readonly CiliumKey[], nodes: readonly CiliumNode[]): 
   if (!first) return [];
   const others = lacking.length > 1 ? ` and ${lacking.length - 1} more` : '';
   return [`node ${first.name}${others} uses key id ${first.keyId}, which is not among --keys`];
+}
+
+function portArgument(text: string): number {
+  const port = /^\d{1,5}$/.test(text) ? Number(text) : 0;
+  if (port < 1 || port > 0xffff) throw new InvalidArgumentError('A port is a number from 1 to 65535.');
+  return port;
 }
 
 function versionArgument(text: string): CiliumVersion {

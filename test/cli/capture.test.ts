@@ -228,23 +228,20 @@ needs(
         const folder = join(tmpdir(), name);
         const sas = ['--keys', join(folder, 'keys'), '--nodes', join(folder, 'nodes.json')];
         const where = ['netns', 'exec', run.netns[1]!];
-        const capture = new Running('ip', [
-          ...where,
-          process.execPath,
-          MAIN,
-          'capture',
-          '-i',
-          'eth0',
-          ...sas,
-          '-c',
-          '2',
-        ]);
-        await capture.until(() => capture.stderr.includes('listening'));
-        spawnSync('ip', ['netns', 'exec', run.netns[0]!, 'ping', '-c', '1', '-W', '5', '10.244.2.1']);
-        expect(await capture.end()).toBe(0);
+        const lines = async (...more: readonly string[]) => {
+          const args = ['capture', '-i', 'eth0', ...sas, '-c', '2', ...more];
+          const capture = new Running('ip', [...where, process.execPath, MAIN, ...args]);
+          await capture.until(() => capture.stderr.includes('listening'));
+          spawnSync('ip', ['netns', 'exec', run.netns[0]!, 'ping', '-c', '1', '-W', '5', '10.244.2.1']);
+          expect(await capture.end()).toBe(0);
+          expect(capture.lines).toHaveLength(2);
+          return capture.lines;
+        };
         // Cilium's SAs have no UDP encapsulation; those of this run have.
-        expect(capture.lines).toHaveLength(2);
-        for (const line of capture.lines) expect(line).toMatch(/encap-mismatch \(XfrmInStateMismatch\)$/);
+        for (const line of await lines()) expect(line).toMatch(/encap-mismatch \(XfrmInStateMismatch\)$/);
+        const [request, reply] = await lines('--udp-port', '4500');
+        expect(request).toContain('IP 10.244.1.1 > 10.244.2.1: ICMP echo request');
+        expect(reply).toContain('IP 10.244.2.1 > 10.244.1.1: ICMP echo reply');
       } finally {
         run.child.kill('SIGINT');
         await once(run.child, 'close');

@@ -26,6 +26,12 @@ describe('which way a packet of a pod goes', () => {
   it.each([
     ['to a pod of another node', 'encrypt', toB1(), {}],
     ['the same in IPv6', 'encrypt', ipv6Packet(100, ends('a1', 'b1', 6)), {}],
+    [
+      'a ping of a pod: ICMP is nothing special',
+      'encrypt',
+      ipv4Packet(100, { ...ends('a1', 'b1'), protocol: 1 }),
+      {},
+    ],
     ['to a pod of this node', 'same-node', ipv4Packet(100, ends('a1', 'a2')), {}],
     ['to a database outside', 'off-cluster', ipv4Packet(100, ends('a1', '198.51.100.7')), {}],
     ['to another node itself', 'to-node', ipv4Packet(100, ends('a1', '192.168.7.2')), {}],
