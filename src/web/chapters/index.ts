@@ -5,5 +5,6 @@
 import type { Chapter } from '../chapter.ts';
 import { BYTES } from './bytes/index.tsx';
 import { PACKET } from './packet/index.tsx';
+import { ROOM } from './room/index.tsx';
 
-export const CHAPTERS: readonly Chapter[] = [PACKET, BYTES];
+export const CHAPTERS: readonly Chapter[] = [PACKET, BYTES, ROOM];
