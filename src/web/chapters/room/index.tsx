@@ -6,6 +6,7 @@
  * ```
  * @module
  */
+
 import type { Chapter, ChapterProps } from '../../chapter.ts';
 import {
   ciliumMtu,
@@ -18,6 +19,7 @@ import {
 } from '../../model/room.ts';
 import { Choice, chosen, isOn, numberOf, Slider, Toggle } from '../../parts/controls.tsx';
 import { Reference } from '../../parts/reference.tsx';
+import { Scroll } from '../../parts/scroll.tsx';
 import { Overhead } from './overhead.tsx';
 import { Scale } from './scale.tsx';
 import { AllSuites } from './table.tsx';
@@ -81,7 +83,7 @@ function View({ route, go }: ChapterProps) {
       <Scale parts={parts} total={total} mtu={choice.mtu} />
 
       <h2>Part by part</h2>
-      <div class="scroll">
+      <Scroll label="Part by part">
         <table>
           <thead>
             <tr>
@@ -116,7 +118,7 @@ function View({ route, go }: ChapterProps) {
             </tr>
           </tfoot>
         </table>
-      </div>
+      </Scroll>
 
       <h2>What pods get</h2>
       <p>

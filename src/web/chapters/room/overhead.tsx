@@ -2,7 +2,9 @@
  * How the overhead goes with the length: saw teeth, because of the padding.
  * @module
  */
+
 import { onWire, type RoomChoice } from '../../model/room.ts';
+import { Scroll } from '../../parts/scroll.tsx';
 
 const WIDTH = 640;
 const HEIGHT = 150;
@@ -28,7 +30,7 @@ export function Overhead({ choice, len }: { readonly choice: RoomChoice; readonl
   );
   const mine = lengths.indexOf(len);
   return (
-    <figure class="scroll">
+    <Scroll label="Overhead by length">
       <svg
         class="picture"
         viewBox={`0 0 ${WIDTH} ${HEIGHT}`}
@@ -56,6 +58,6 @@ export function Overhead({ choice, len }: { readonly choice: RoomChoice; readonl
           bytes added, by length of the pod's packet
         </text>
       </svg>
-    </figure>
+    </Scroll>
   );
 }

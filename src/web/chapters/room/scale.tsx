@@ -2,7 +2,9 @@
  * The packet to scale, beside the link's MTU.
  * @module
  */
+
 import type { RoomPart } from '../../model/room.ts';
+import { Scroll } from '../../parts/scroll.tsx';
 
 const WIDTH = 1000;
 const BAR = 44;
@@ -25,7 +27,7 @@ export function Scale({ parts, total, mtu }: ScaleProps) {
   });
   const end = mtu * scale;
   return (
-    <figure class="scroll">
+    <Scroll label="The packet to scale">
       <svg
         class="picture scale"
         viewBox={`0 0 ${WIDTH} 86`}
@@ -73,6 +75,6 @@ export function Scale({ parts, total, mtu }: ScaleProps) {
           MTU {mtu}
         </text>
       </svg>
-    </figure>
+    </Scroll>
   );
 }

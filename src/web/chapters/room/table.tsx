@@ -2,11 +2,13 @@
  * For every way and every cipher: the longest packet of a pod, and Cilium's MTU.
  * @module
  */
+
 import { ciliumMtu, longest, ROOM_MODES, ROOM_SUITES, type RoomChoice } from '../../model/room.ts';
+import { Scroll } from '../../parts/scroll.tsx';
 
 export function AllSuites({ choice }: { readonly choice: RoomChoice }) {
   return (
-    <div class="scroll">
+    <Scroll label="Every way, every cipher">
       <table>
         <caption>
           Longest packet of a pod on a link of {choice.mtu} over IPv{choice.family}
@@ -41,6 +43,6 @@ export function AllSuites({ choice }: { readonly choice: RoomChoice }) {
           ))}
         </tbody>
       </table>
-    </div>
+    </Scroll>
   );
 }
