@@ -5,7 +5,8 @@
 import type { Chapter } from '../chapter.ts';
 import { BYTES } from './bytes/index.tsx';
 import { KEYS } from './keys/index.tsx';
+import { NONCE } from './nonce/index.tsx';
 import { PACKET } from './packet/index.tsx';
 import { ROOM } from './room/index.tsx';
 
-export const CHAPTERS: readonly Chapter[] = [PACKET, BYTES, KEYS, ROOM];
+export const CHAPTERS: readonly Chapter[] = [PACKET, BYTES, KEYS, NONCE, ROOM];

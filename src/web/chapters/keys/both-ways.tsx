@@ -4,6 +4,7 @@
  */
 import { toHex } from '../../../base/bytes.ts';
 import { dropRowOf } from '../../../ipsec/drop.ts';
+import { XFRM_COUNTERS } from '../../../observe/xfrm-counters.ts';
 import type { Derived, Direction } from '../../model/two-ends.ts';
 
 interface BothWaysProps {
@@ -29,7 +30,7 @@ export function BothWays({ directions, isStale }: BothWaysProps) {
           <>
             <p class="notice">
               {isStale
-                ? 'Node-1 still derives with the old boot id: all four addresses and the line are right, and nothing decrypts, in either direction.'
+                ? 'Node-1 still derives with the old boot id: the addresses and the line are right, and nothing decrypts, in either direction.'
                 : 'The two ends do not agree.'}{' '}
               Both nodes count it, and neither counter names a peer:
             </p>
@@ -37,8 +38,8 @@ export function BothWays({ directions, isStale }: BothWaysProps) {
               {lost
                 .map(({ to, outcome }) => {
                   const { counter } = outcome as Exclude<Direction['outcome'], 'delivered'>;
-                  const label = counter === 'XfrmInStateProtoError' ? 'state_protocol' : counter;
-                  return `${to}$ grep -v ' 0$' /proc/net/xfrm_stat\n${counter}  1\n${to}$ cilium-dbg metrics list | grep xfrm\ncilium_ipsec_xfrm_error  error="${label}" type="inbound"  1\n`;
+                  const { type, error } = XFRM_COUNTERS.find((row) => row.counter === counter)!;
+                  return `${to}$ grep -v ' 0$' /proc/net/xfrm_stat\n${counter}  1\n${to}$ cilium-dbg metrics list | grep xfrm\ncilium_ipsec_xfrm_error  error="${error}" type="${type}"  1\n`;
                 })
                 .join('\n')}
             </pre>
