@@ -96,12 +96,14 @@ interface SliderProps extends ControlProps {
 export function Slider(props: SliderProps) {
   const { route, go, name, label, min, max, step = 1, otherwise = min, show = String } = props;
   const value = numberOf(route, name, { min, max, otherwise });
+  const id = useId();
   return (
-    <label class="slider">
+    <div class="slider">
       <span>
-        {label} <output>{show(value)}</output>
+        <label for={id}>{label}</label> <output for={id}>{show(value)}</output>
       </span>
       <input
+        id={id}
         type="range"
         min={min}
         max={max}
@@ -113,6 +115,6 @@ export function Slider(props: SliderProps) {
           go({ params: { [name]: now === otherwise ? undefined : String(now) } }, { replace: true });
         }}
       />
-    </label>
+    </div>
   );
 }

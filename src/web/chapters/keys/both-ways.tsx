@@ -34,7 +34,7 @@ export function BothWays({ directions, isStale }: BothWaysProps) {
                 : 'The two ends do not agree.'}{' '}
               Both nodes count it, and neither counter names a peer:
             </p>
-            <pre>
+            <pre tabIndex={0}>
               {lost
                 .map(({ to, outcome }) => {
                   const { counter } = outcome as Exclude<Direction['outcome'], 'delivered'>;
