@@ -18,7 +18,7 @@ export function Brackets({ segments, brackets, lit, onLight }: BracketsProps) {
   // Wider for more bytes, and never too narrow for its name.
   const columns = segments.map(({ at, end }) => `minmax(min-content, ${Math.ceil(Math.sqrt(end - at))}fr)`);
   return (
-    <figure class="brackets">
+    <figure class="brackets" tabIndex={0} aria-label="The packet, and what ESP does for which part of it">
       <div style={{ gridTemplateColumns: columns.join(' ') }} onMouseLeave={() => onLight?.(undefined)}>
         {segments.map(({ id, label, at, end }, i) => (
           <div

@@ -75,6 +75,8 @@ needs([CHROMIUM], 'bytes and fields in a browser', () => {
     expect(await litBytes(page)).toEqual([38, 39, 40, 41]);
     await page.goto(`${page.url().split('#')[0]}#/bytes/field/vxlan.vni?p=vxlan-in-esp`);
     await page.getByRole('article', { name: 'VNI' }).getByText('41234').waitFor();
+    await page.goto(`${page.url().split('#')[0]}#/bytes/field/esp`);
+    await page.getByRole('article', { name: 'ESP' }).getByText('the window moves').waitFor();
     await page.goto(`${page.url().split('#')[0]}#/bytes/field/no.such`);
     await page.getByRole('alert').getByText('This packet has no').waitFor();
   });

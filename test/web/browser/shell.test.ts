@@ -71,6 +71,31 @@ needs([CHROMIUM], 'the lab in a browser', () => {
     expect(await overflows(page)).toBe(false);
   });
 
+  it('prints what was read, and nothing to press', async () => {
+    const page = await open('#/bytes', { colorScheme: 'dark' });
+    await page.emulateMedia({ media: 'print' });
+    expect(await page.getByRole('navigation', { name: 'Chapters' }).isVisible()).toBe(false);
+    expect(await page.getByRole('tree').isVisible()).toBe(true);
+    const ink = await page.evaluate(() => getComputedStyle(document.body).color);
+    expect(ink).toBe('rgb(26, 29, 33)'); // dark on white, whatever the screen has
+  });
+
+  it('moves nothing where reduced motion is asked for', async () => {
+    const times = async (reducedMotion: 'reduce' | 'no-preference') => {
+      const page = await open('#/bytes', { reducedMotion });
+      return page.evaluate(() =>
+        [...document.querySelectorAll('*')]
+          .map((element) => getComputedStyle(element))
+          .flatMap(({ transitionDuration, animationName }) => [
+            ...transitionDuration.split(', ').filter((time) => time !== '0s'),
+            ...(animationName === 'none' ? [] : [animationName]),
+          ]),
+      );
+    };
+    expect(await times('reduce')).toEqual([]);
+    expect(await times('no-preference')).not.toEqual([]);
+  });
+
   it('may ask nobody for anything', async () => {
     const page = await open('', { says: /Content Security Policy/ });
     const refused = await page.evaluate(async () => {

@@ -2,6 +2,7 @@
  * All there is to say about one field.
  * @module
  */
+import type { EspSecurity } from '../../../inspect/explain/security.ts';
 import type { Protection } from '../../../inspect/explain/tree.ts';
 import type { Place } from '../../model/places.ts';
 import { Reference } from '../../parts/reference.tsx';
@@ -30,13 +31,23 @@ export function FieldCard({ place }: { readonly place: Place }) {
             </dd>
           </>
         )}
+        {field.problem !== undefined && (
+          <>
+            <dt>Problem</dt>
+            <dd>{field.problem}</dd>
+          </>
+        )}
         <dt>Bytes</dt>
         <dd>
           {at === end - 1 ? at : `${at} to ${end - 1}`}
           {field.bits && `, ${field.bits[1]} of its bits`}
         </dd>
-        <dt>Protection</dt>
-        <dd>{PROTECTED[field.protection]}</dd>
+        {(field.children.length === 0 || field.children[0]!.bits) && (
+          <>
+            <dt>Protection</dt>
+            <dd>{PROTECTED[field.protection]}</dd>
+          </>
+        )}
         <dt>Wireshark</dt>
         <dd>
           <code>{field.id}</code>
@@ -46,6 +57,53 @@ export function FieldCard({ place }: { readonly place: Place }) {
           <Reference text={field.reference} />
         </dd>
       </dl>
+      {field.security && <SecurityFacts security={field.security} />}
     </article>
+  );
+}
+
+/** What the SA does for the packet, in the words of `esplane explain`. */
+function SecurityFacts({ security }: { readonly security: EspSecurity }) {
+  const { lookup, sequence, window, nonce, aad } = security;
+  return (
+    <dl class="facts">
+      <dt>SA</dt>
+      <dd>{lookup}</dd>
+      {sequence && (
+        <>
+          <dt>Number</dt>
+          <dd>
+            <output>{sequence.full}</output>. {sequence.how}
+          </dd>
+        </>
+      )}
+      {window && (
+        <>
+          <dt>Window</dt>
+          <dd>{window.how}</dd>
+        </>
+      )}
+      {nonce && (
+        <>
+          <dt>Nonce</dt>
+          <dd>
+            salt <output>{nonce.salt}</output> ‖ IV <output>{nonce.iv}</output>
+          </dd>
+        </>
+      )}
+      {aad && (
+        <>
+          <dt>AAD</dt>
+          <dd>
+            {aad.parts.map(({ label, bytes }, i) => (
+              <span key={label}>
+                {i > 0 && ' ‖ '}
+                {label} <output>{bytes}</output>
+              </span>
+            ))}
+          </dd>
+        </>
+      )}
+    </dl>
   );
 }
