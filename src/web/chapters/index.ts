@@ -8,5 +8,7 @@ import { KEYS } from './keys/index.tsx';
 import { NONCE } from './nonce/index.tsx';
 import { PACKET } from './packet/index.tsx';
 import { ROOM } from './room/index.tsx';
+import { ROTATION } from './rotation/index.tsx';
+import { WINDOW } from './window/index.tsx';
 
-export const CHAPTERS: readonly Chapter[] = [PACKET, BYTES, KEYS, NONCE, ROOM];
+export const CHAPTERS: readonly Chapter[] = [PACKET, BYTES, WINDOW, KEYS, ROTATION, NONCE, ROOM];

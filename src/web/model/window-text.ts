@@ -3,6 +3,7 @@
  * @module
  */
 import type { WindowEvent, WindowRun } from './window.ts';
+import type { WindowAction } from './window-actions.ts';
 
 export interface WindowVerdict {
   /** A few words. */
@@ -150,4 +151,40 @@ function high(number: number): string {
 /** With thin spaces: 4 294 967 296. */
 export function shown(number: number): string {
   return number.toLocaleString('en').replaceAll(',', '\u202f');
+}
+
+/** What an action does, in words. */
+export function actionText({ kind, count }: WindowAction): string {
+  const n = shown(count);
+  const packets = count === 1 ? 'one packet' : `${n} packets`;
+  switch (kind) {
+    case 'send':
+      return `send ${packets}`;
+    case 'lose':
+      return `lose ${packets}`;
+    case 'hold':
+      return `hold ${packets} back`;
+    case 'deliver':
+      return `let ${packets} arrive late`;
+    case 'replay':
+      return `replay packet ${n}`;
+    case 'forge':
+      return `forge one, ${n} ahead`;
+    case 'jump':
+      return `jump by ${n}`;
+    case 'restart':
+      return 'the sender starts again with 1';
+  }
+}
+
+/** The state of the window in one sentence, for who does not see the picture. */
+export function windowText(run: WindowRun): string {
+  const { settings, top } = run;
+  if (settings.size === 0) return `No window. The highest number let through is ${shown(top)}.`;
+  if (top === 0) return `A window of ${settings.size}, with nothing received yet.`;
+  const bottom = Math.max(1, top - settings.size + 1);
+  let seen = 0;
+  for (let n = bottom; n <= top; n++) if (run.cell(n) === 'seen') seen++;
+  const free = top - bottom + 1 - seen;
+  return `The window goes from ${shown(bottom)} to ${shown(top)}: ${shown(seen)} seen, ${shown(free)} not seen.`;
 }
