@@ -113,7 +113,9 @@ function openBrowser(url: string): void {
     process.platform as string
   ] ?? ['xdg-open'];
   const opener = spawn(command!, [...args, url], { stdio: 'ignore', detached: true });
-  opener.on('error', () => say(`no browser found here: open ${url} yourself`));
+  const sayIt = () => say(`no browser opens here: open ${url} yourself`);
+  opener.on('error', sayIt);
+  opener.on('exit', (code) => code !== 0 && sayIt());
   opener.unref();
 }
 

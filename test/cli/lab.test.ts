@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { connect } from 'node:net';
+import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, it } from 'vitest';
 import { esplane } from '../support/cli.ts';
@@ -60,6 +61,19 @@ describe('esplane lab', () => {
       expect(text).toMatch(/There is one page here: \/\n$/);
     },
   );
+
+  it('says when no browser opens', async () => {
+    const args = [MAIN, 'lab', '--port', '0', '--open'];
+    const child = spawn(process.execPath, args, {
+      env: { PATH: '/nowhere' },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    running.push(child);
+    const text = (stream: Readable) =>
+      new Promise<string>((resolve) => stream.once('data', (data) => resolve(String(data))));
+    const [url, said] = await Promise.all([text(child.stdout), text(child.stderr)]);
+    expect(said).toBe(`no browser opens here: open ${url.trim()} yourself\n`);
+  });
 
   it('says when the port is taken', async () => {
     const { url } = await serve();
