@@ -55,7 +55,7 @@ const FACTS: Partial<Record<StepId, (r: WayRecord) => Fact[]>> = {
       { label: 'Length', value: bytes(sent.length), note: `IPv${options.family}, UDP` },
     ];
   },
-  intercept: ({ sent, intercepted }) => {
+  intercept: ({ sent, intercepted, options }) => {
     const { to, peer, decision, bytes: now } = intercepted;
     const { dst } = ends(sent);
     return [
@@ -68,7 +68,8 @@ const FACTS: Partial<Record<StepId, (r: WayRecord) => Fact[]>> = {
       {
         label: `Has ${peer.name} a key?`,
         value: `yes, id ${peer.keyId}`,
-        note: 'else it would leave in the clear',
+        note:
+          options.mode === 'vxlan-in-esp' ? 'else it would be dropped' : 'else it would leave in the clear',
       },
       { label: 'Rule', value: decision.name, note: decision.why },
       {
@@ -160,7 +161,7 @@ const FACTS: Partial<Record<StepId, (r: WayRecord) => Fact[]>> = {
         value: formatAddress(dst),
         note: isNode ? 'node-2 itself' : 'CiliumInternalIP of node-2',
       },
-      { label: 'Protocol', value: '50', note: 'ESP' },
+      { label: src.length === 4 ? 'Protocol' : 'Next header', value: '50', note: 'ESP' },
       {
         label: 'Copied from inside',
         value: src.length === 4 ? 'DSCP, ECN, DF' : 'traffic class, flow label',

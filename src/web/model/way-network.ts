@@ -66,7 +66,7 @@ const EARLIER = 6;
 const LOST = 4;
 const PORTS = { srcPort: 40_001, dstPort: 5000 } as const;
 /** Its length leaves padding to be made: (packet + 2) is no multiple of 4, in any mode. */
-const MESSAGE = 'Read this on the wire, if you can!!';
+const MESSAGE = 'Nobody on the wire should read this';
 
 /** A packet, and what was decided about it. */
 export interface Intercepted {

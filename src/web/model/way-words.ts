@@ -93,7 +93,7 @@ const WORDS: Readonly<Record<StepId, (r: WayRecord) => Words>> = {
     const pad = textLen - payloadLength(before, textAt, textLen) - 2;
     return {
       title: 'Padding and trailer',
-      what: `Behind the packet come ${pad === 1 ? '1 byte' : `${pad} bytes`} of padding, which count up from 1, then how many they are, and what kind of packet is in front of them.`,
+      what: `The padding, ${pad === 1 ? '1 byte' : `${pad} bytes`}, goes behind the packet and counts up from 1. Then comes how long it is, and what kind of packet stands in front of it.`,
       why: 'ESP wants its trailer to end on a multiple of 4 bytes; GCM itself needs no padding, a block cipher such as CBC would. In tunnel mode the next header is 4 or 41: a whole IP packet. All of it will be encrypted, so nobody outside sees how much is padding.',
       references: ['RFC 4303 §2.4', 'RFC 4303 §2.5', 'RFC 4303 §2.6'],
     };
@@ -204,7 +204,7 @@ const WORDS: Readonly<Record<StepId, (r: WayRecord) => Words>> = {
 
   delivered: (r) => ({
     title: 'Delivered',
-    what: `The inner destination is the pod web, and there the packet goes: what client sent, byte for byte, but for the ${isV6(r.sent) ? 'hop limit' : 'TTL and the header checksum'}.`,
+    what: `The inner destination is the pod web, and there the packet goes: what the pod client sent, byte for byte, but for the ${isV6(r.sent) ? 'hop limit' : 'TTL and the header checksum'}.`,
     why: `ESP does not touch the ${isV6(r.sent) ? 'hop limit' : 'TTL'} of what it carries; each node has taken one as a router. The identity of the sender ${
       r.options.mode === 'vxlan-in-esp' ? 'came in the VNI' : 'comes from the ipcache'
     }, and Cilium’s network policies are asked by it before the pod sees the packet.`,

@@ -3,7 +3,7 @@
  */
 import { readFileSync } from 'node:fs';
 import type { Page } from 'playwright-core';
-import { describe, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { takeWay } from '../../../src/web/model/way.ts';
 import { MODES } from '../../../src/web/model/way-network.ts';
 import { lab, overflows, screenshot, seriousFaults } from '../../support/browser.ts';
@@ -136,21 +136,26 @@ needs([CHROMIUM], 'the way of a packet in a browser', () => {
     expect(await page.locator('.way-printed').count()).toBe(0);
   });
 
-  describe.each(['light', 'dark'] as const)('%s', (colorScheme) => {
-    it.each(['send', 'nonce', 'seal', 'window', 'open', 'inner'])('%s can be read by all', async (id) => {
-      const page = await open(`#/packet/step/${id}?mode=vxlan-in-esp`, { colorScheme });
-      await page.locator('.way-text').waitFor();
-      expect(await seriousFaults(page)).toEqual([]);
-      await screenshot(page, `packet-${id}-${colorScheme}`);
-    });
+  it.each([
+    ['nonce', 'light'],
+    ['seal', 'light'],
+    ['window', 'light'],
+    ['seal', 'dark'],
+    ['inner', 'dark'],
+  ] as const)('step %s can be read by all, %s', async (id, colorScheme) => {
+    const page = await open(`#/packet/step/${id}?mode=vxlan-in-esp`, { colorScheme });
+    await page.locator('.way-text').waitFor();
+    expect(await seriousFaults(page)).toEqual([]);
+    await screenshot(page, `packet-${id}-${colorScheme}`);
   });
 
-  it.each(['nonce', 'wire', 'window', 'open', 'delivered'])('step %s fits a phone', async (id) => {
+  it.each(['nonce', 'wire', 'inner'])('step %s fits a phone', async (id) => {
     const page = await open(`#/packet/step/${id}?mode=esp-in-vxlan&v=6`, {
       viewport: { width: 375, height: 700 },
     });
     await page.locator('.way-text').waitFor();
     expect(await overflows(page)).toBe(false);
+    if (id === 'wire') expect(await seriousFaults(page)).toEqual([]);
     await screenshot(page, `packet-${id}-phone`);
   });
 

@@ -21,6 +21,8 @@ const NODE_Y = 66;
 /** Above the first station of a node, and from one to the next. */
 const TITLE = 46;
 const ROW = 27;
+/** A closed one: only who has the key can. */
+const LOCK = 'M-4 -1 H4 V5 H-4 Z M-2.5 -1 V-3 A2.5 2.5 0 0 1 2.5 -3 V-1';
 const PACKET = { width: 28, height: 18 };
 
 interface Spot {
@@ -223,7 +225,11 @@ function Glyph({ step }: { readonly step: WayStep }) {
           height={height - 4}
         />
       )}
-      <path class="packet-lines" d={hidden.length > 0 ? lock() : letter(width, height)} />
+      {hidden.length > 0 ? (
+        <path class="packet-lock" d={LOCK} />
+      ) : (
+        <path class="packet-lines" d={letter(width, height)} />
+      )}
     </>
   );
 }
@@ -231,10 +237,6 @@ function Glyph({ step }: { readonly step: WayStep }) {
 /** An open envelope: everybody can read it. */
 function letter(width: number, height: number): string {
   return `M${-width / 2 + 2} ${-height / 2 + 3} L0 2 L${width / 2 - 2} ${-height / 2 + 3}`;
-}
-
-function lock(): string {
-  return 'M-4 -1 H4 V5 H-4 Z M-2.5 -1 V-3 A2.5 2.5 0 0 1 2.5 -3 V-1';
 }
 
 /** Addresses of the four, as far as this way has to do with them. */

@@ -10,7 +10,7 @@ export function PartCard({ part }: { readonly part: NamedPart }) {
   return (
     <article class="card way-card" aria-label={label}>
       <h3>
-        {label} <small>{layer}</small>
+        {label} {layer !== label && <small>{layer}</small>}
       </h3>
       <p>
         <output>{text}</output>

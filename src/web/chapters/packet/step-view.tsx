@@ -120,9 +120,10 @@ export function StepBytes({ step, current, onPick }: StepBytesProps) {
           </h3>
           {grid(after, isSame ? 'The bytes before and after this step' : 'The bytes after this step', true)}
         </div>
+        {isSame && <PartCard part={part} />}
       </div>
       <Legend step={step} />
-      <PartCard part={part} />
+      {!isSame && <PartCard part={part} />}
       <p>
         <small>
           Point at a byte, or walk to it with Tab and the arrow keys, to see what it is.
