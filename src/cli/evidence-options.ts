@@ -6,32 +6,21 @@
  * @module
  */
 import { InputError } from '../base/errors.ts';
-import type { CiliumKey } from '../cilium/keys.ts';
-import type { CiliumNode } from '../cilium/nodes.ts';
-import { ClusterPlan } from '../cilium/plan.ts';
 import type { StatText } from '../inspect/diagnose/case.ts';
-import { type ClusterText, Evidence } from '../inspect/diagnose/evidence.ts';
-import { parseEspSa } from '../inspect/esp-sa.ts';
+import type { Evidence } from '../inspect/diagnose/evidence.ts';
+import { type ReadEvidence, readEvidence } from '../inspect/diagnose/evidence-texts.ts';
 import type { SaSource } from '../inspect/sa-source.ts';
-import { parseXfrmPolicy } from '../inspect/xfrm-policy.ts';
 import { parseXfrmStat } from '../inspect/xfrm-stat.ts';
-import { type KeylessSa, parseXfrmState } from '../inspect/xfrm-state.ts';
-import { formatAddress } from '../wire/address.ts';
 import { readText } from './files.ts';
-import type { SaOptions } from './sa-options.ts';
-import { bothWays, loadKeys, loadNodes } from './sa-options.ts';
+import { loadKeys, loadNodes, readTexts, type SaOptions } from './sa-options.ts';
 
 export interface EvidenceOptions extends SaOptions {
   readonly xfrmStat: readonly string[];
   readonly xfrmPolicy: readonly string[];
 }
 
-export interface LoadedEvidence {
-  readonly evidence: Evidence;
+export interface LoadedEvidence extends ReadEvidence {
   readonly stats: readonly StatText[];
-  readonly udpPorts: readonly number[];
-  /** What is odd about the inputs but does not stop the work. */
-  readonly warnings: readonly string[];
 }
 
 /**
@@ -40,55 +29,18 @@ export interface LoadedEvidence {
  * @throws {InputError} when an input cannot be used
  */
 export async function loadEvidence(options: EvidenceOptions, own: SaSource): Promise<LoadedEvidence> {
-  const warnings: string[] = [];
-  const states = options.xfrmState.map((file) => {
-    const keyless: KeylessSa[] = [];
-    const sas = parseXfrmState(
-      readText(file),
-      file,
-      (line) => warnings.push(line),
-      (sa) => keyless.push(sa),
-    );
-    return { file, sas, keyless };
-  });
-  const listed = options.espSa.flatMap((file) => parseEspSa(readText(file), file)).flatMap(bothWays);
-  const policies = options.xfrmPolicy.flatMap((file) => parseXfrmPolicy(readText(file), file));
-  const { now, old } = await loadCluster(options);
-  const evidence = new Evidence({
-    states,
-    policies,
-    listed,
+  const read = readEvidence(
+    {
+      xfrmState: readTexts(options.xfrmState),
+      espSa: readTexts(options.espSa),
+      xfrmPolicy: readTexts(options.xfrmPolicy),
+      cluster: { keys: await loadKeys(options), nodes: await loadNodes(options) },
+      version: options.cilium,
+      udpPort: options.udpPort,
+    },
     own,
-    cluster: now,
-    old,
-    ...(now.keys.length > 0 && {
-      plan: new ClusterPlan(now.keys, now.nodes, { version: options.cilium, udpPort: options.udpPort }),
-    }),
-  });
-  const udpPorts = new Set<number>();
-  for (const { encap } of [...states.flatMap(({ sas }) => sas), ...listed]) {
-    if (encap) udpPorts.add(encap.sport).add(encap.dport);
-  }
-  if (options.udpPort !== undefined) udpPorts.add(options.udpPort);
-  return { evidence, stats: loadStats(options, evidence), udpPorts: [...udpPorts], warnings };
-}
-
-async function loadCluster(options: EvidenceOptions): Promise<{ now: ClusterText; old: ClusterText }> {
-  const keys = new Map<string, CiliumKey>();
-  const nodes = new Map<string, CiliumNode>();
-  const old: { keys: CiliumKey[]; nodes: CiliumNode[] } = { keys: [], nodes: [] };
-  for (const key of (await loadKeys(options)).flat()) {
-    const slot = `${key.id} ${key.scope ? formatAddress(key.scope) : ''}`;
-    const before = keys.get(slot);
-    if (before && !before.material.equals(key.material)) old.keys.push(before);
-    keys.set(slot, key);
-  }
-  for (const node of (await loadNodes(options)).flat()) {
-    const before = nodes.get(node.name);
-    if (before) old.nodes.push(before);
-    nodes.set(node.name, node);
-  }
-  return { now: { keys: [...keys.values()], nodes: [...nodes.values()] }, old };
+  );
+  return { ...read, stats: loadStats(options, read.evidence) };
 }
 
 /** `--xfrm-stat [NODE=]FILE`: of two files for one node the first is from before, the second from after. */

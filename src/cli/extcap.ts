@@ -11,6 +11,7 @@ import { SECRETS_TYPE_ESP } from '../capture/pcapng.ts';
 import { PcapngWriter } from '../capture/pcapng-writer.ts';
 import { captureReader } from '../capture/reader.ts';
 import { ClusterPlan } from '../cilium/plan.ts';
+import { putClear } from '../inspect/clear-packets.ts';
 import { CaptureDecryptor } from '../inspect/decrypt.ts';
 
 import { parseDsbCsv, writeDsbCsv } from '../inspect/dsb-csv.ts';
@@ -23,7 +24,6 @@ import { addEngineOption, type EngineName, makeEngine } from './engine.ts';
 import { readChunks } from './files.ts';
 import { interfaceSource } from './live-source.ts';
 import { say } from './output.ts';
-import { putClear } from './packet-file.ts';
 import { addSaOptions, loadNamedSas, namesSas, noSas, type SaOptions } from './sa-options.ts';
 import { onSignals } from './signals.ts';
 

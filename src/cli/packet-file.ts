@@ -8,12 +8,11 @@ import { InputError } from '../base/errors.ts';
 import type { CaptureInterface, CaptureSection, FrameInfo } from '../capture/frame.ts';
 import { SECRETS_TYPE_ESP } from '../capture/pcapng.ts';
 import { PcapngWriter } from '../capture/pcapng-writer.ts';
+import { clearInterface, putClear } from '../inspect/clear-packets.ts';
 import type { Admission, EspRecord } from '../inspect/decrypt.ts';
-import { seqText } from '../inspect/decrypt-json.ts';
 import { writeDsbCsv } from '../inspect/dsb-csv.ts';
 import { dropRow } from '../ipsec/drop.ts';
 import type { SaConfig } from '../ipsec/sa-config.ts';
-import { LINK_RAW } from '../wire/link-type.ts';
 import { PASS } from '../wire/packet.ts';
 import { OutputFile } from './files.ts';
 import { say } from './output.ts';
@@ -108,7 +107,7 @@ class ClearFile extends PacketFile {
 
   constructor(name: string) {
     super(name);
-    this.#interfaceId = this.writer.interface({ linkType: LINK_RAW, snapLength: 0, name: 'decrypted' });
+    this.#interfaceId = clearInterface(this.writer);
   }
 
   add(r: EspRecord): void {
@@ -116,20 +115,6 @@ class ClearFile extends PacketFile {
     this.packets++;
     putClear(this.writer, this.#interfaceId, r);
   }
-}
-
-/** Writes a packet that was decrypted, as a raw IP packet with a comment that says where it comes from. */
-export function putClear(writer: PcapngWriter, interfaceId: number, r: EspRecord): void {
-  const carrier = r.carrierVni < 0 ? '' : `, in VXLAN ${r.carrierVni}`;
-  writer.comment(
-    `frame ${r.frame}: ${r.src} > ${r.dst} ESP spi 0x${r.spi.toString(16)} seq ${seqText(r.seqHi, r.seqLo)}${carrier}`,
-  );
-  writer.frame(r.bytes, r.at, r.end, {
-    seconds: r.seconds,
-    nanoseconds: r.nanoseconds,
-    interfaceId,
-    originalLength: r.end - r.at,
-  });
 }
 
 /**

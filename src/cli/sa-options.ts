@@ -6,13 +6,8 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import { InputError } from '../base/errors.ts';
 import type { CiliumKey } from '../cilium/keys.ts';
 import type { CiliumNode } from '../cilium/nodes.ts';
-import type { ClusterPlan } from '../cilium/plan.ts';
 import { type CiliumVersion, DEFAULT_VERSION, formatVersion, parseVersion } from '../cilium/version.ts';
-import { ESN_WINDOW } from '../inspect/esn-window.ts';
-import { parseEspSa } from '../inspect/esp-sa.ts';
-import { joinSources, planSource, SaList, type SaSource } from '../inspect/sa-source.ts';
-import { parseXfrmState } from '../inspect/xfrm-state.ts';
-import type { SaConfig } from '../ipsec/sa-config.ts';
+import { type NamedText, readSas, type Sas } from '../inspect/sa-texts.ts';
 import { readText } from './files.ts';
 
 /** What commander collects. */
@@ -23,17 +18,6 @@ export interface SaOptions {
   readonly xfrmState: readonly string[];
   readonly espSa: readonly string[];
   readonly udpPort?: number;
-}
-
-/** The SAs that the options yield. */
-export interface Sas {
-  readonly source: SaSource;
-  /** Every SA; keys of a whole cluster are derived here, so ask only when all are wanted. */
-  all(): SaConfig[];
-  /** UDP ports that carry ESP by what the SAs say. */
-  readonly udpPorts: readonly number[];
-  /** What is odd about the inputs but does not stop the work. */
-  readonly warnings: readonly string[];
 }
 
 const collect = (value: string, before: readonly string[]): string[] => [...before, value];
@@ -104,41 +88,20 @@ export function noSas(): InputError {
  * @throws {InputError} when an input cannot be used
  */
 export async function loadNamedSas(options: SaOptions): Promise<Sas> {
-  const warnings: string[] = [];
-  const kernel = options.xfrmState.flatMap((file) =>
-    parseXfrmState(readText(file), file, (line) => warnings.push(line)),
-  );
-  const wireshark = options.espSa.flatMap((file) => parseEspSa(readText(file), file));
-  const stated = [...kernel, ...wireshark];
-  const plan = await loadPlan(options);
-  const udpPorts = new Set<number>();
-  for (const { encap } of stated) if (encap) udpPorts.add(encap.sport).add(encap.dport);
-  if (options.udpPort !== undefined) udpPorts.add(options.udpPort);
-  return {
-    source: joinSources([
-      new SaList([...kernel, ...wireshark.flatMap(bothWays)]),
-      ...(plan ? [planSource(plan.plan)] : []),
-    ]),
-    all: () => [...stated, ...(plan?.plan.all() ?? [])],
-    udpPorts: [...udpPorts],
-    warnings: [...warnings, ...(plan?.warnings ?? [])],
-  };
-}
-
-async function loadPlan(options: SaOptions): Promise<{ plan: ClusterPlan; warnings: string[] } | undefined> {
+  const cluster = { keys: await loadKeys(options), nodes: await loadNodes(options) };
+  const texts = { xfrmState: readTexts(options.xfrmState), espSa: readTexts(options.espSa) };
   const { cilium: version, udpPort } = options;
-  const files = { keys: await loadKeys(options), nodes: await loadNodes(options) };
-  if (files.keys.length === 0) {
-    if (udpPort === undefined) return undefined;
+  if (cluster.keys.length === 0) {
+    if (udpPort === undefined) return readSas(texts);
     throw new InputError({ source: '--udp-port' }, 'is for the SAs of --keys', 'Give --keys and --nodes.');
   }
-  const [{ mergeKeys }, { ClusterPlan }] = await Promise.all([
-    import('../cilium/keys.ts'),
-    import('../cilium/plan.ts'),
-  ]);
-  const keys = mergeKeys(...files.keys);
-  const nodes = files.nodes.flat();
-  return { plan: new ClusterPlan(keys, nodes, { version, udpPort }), warnings: missingKeys(keys, nodes) };
+  const { planOfTexts } = await import('../inspect/cluster-texts.ts');
+  return readSas(texts, planOfTexts(cluster, { version, udpPort }));
+}
+
+/** The files' texts. */
+export function readTexts(files: readonly string[]): NamedText[] {
+  return files.map((source) => ({ source, text: readText(source) }));
 }
 
 /**
@@ -174,21 +137,6 @@ export async function loadNodes({ keys, nodes }: SaOptions): Promise<CiliumNode[
   }
   const { parseNodes } = await import('../cilium/nodes.ts');
   return nodes.map((file) => parseNodes(readText(file), file));
-}
-
-/** A line of esp_sa with eight fields does not say whether its SA has ESN, so both are tried. */
-export function bothWays(config: SaConfig): SaConfig[] {
-  return config.esn ? [config] : [config, { ...config, esn: true, replayWindow: ESN_WINDOW }];
-}
-
-/** Nodes that say they use a key which nobody gave us. */
-function missingKeys(keys: readonly CiliumKey[], nodes: readonly CiliumNode[]): string[] {
-  const ids = new Set(keys.map((key) => key.id));
-  const lacking = nodes.filter((node) => node.keyId > 0 && !ids.has(node.keyId));
-  const [first] = lacking;
-  if (!first) return [];
-  const others = lacking.length > 1 ? ` and ${lacking.length - 1} more` : '';
-  return [`node ${first.name}${others} uses key id ${first.keyId}, which is not among --keys`];
 }
 
 function portArgument(text: string): number {

@@ -13,18 +13,21 @@ interface DownloadProps {
 }
 
 export function Download({ label, name, type = 'application/octet-stream', make }: DownloadProps) {
-  const save = () => {
-    const url = URL.createObjectURL(new Blob([make() as Uint8Array<ArrayBuffer>], { type }));
-    const link = document.createElement('a');
-    link.href = url;
-    link.download = name;
-    link.click();
-    // The browser holds on to the bytes by itself once it has begun to save them.
-    requestAnimationFrame(() => URL.revokeObjectURL(url));
-  };
+  const save = () => saveBlob(new Blob([make() as Uint8Array<ArrayBuffer>], { type }), name);
   return (
     <button type="button" onClick={save}>
       {label}
     </button>
   );
+}
+
+/** Has the browser save a file. */
+export function saveBlob(blob: Blob, name: string): void {
+  const url = URL.createObjectURL(blob);
+  const link = document.createElement('a');
+  link.href = url;
+  link.download = name;
+  link.click();
+  // The browser holds on to the bytes by itself once it has begun to save them.
+  requestAnimationFrame(() => URL.revokeObjectURL(url));
 }

@@ -15,11 +15,13 @@ interface FieldTreeProps {
   /** Name of the field whose address this is. */
   readonly current?: string | undefined;
   readonly hrefOf: (place: Place) => string;
+  /** Picks a field without going to its address, where the address is to say nothing. */
+  readonly onPick?: (place: Place) => void;
   readonly onLight: (place: Place | undefined) => void;
 }
 
 /** The tree. One field takes the tab key; the arrow keys walk from there, Enter opens a field's address. */
-export function FieldTree({ places, label, lit, current, hrefOf, onLight }: FieldTreeProps) {
+export function FieldTree({ places, label, lit, current, hrefOf, onPick, onLight }: FieldTreeProps) {
   const root = useRef<HTMLUListElement>(null);
   const [walker, setWalker] = useState(places[0]?.name);
   const stop = places.some(({ name }) => name === (current ?? walker))
@@ -66,6 +68,11 @@ export function FieldTree({ places, label, lit, current, hrefOf, onLight }: Fiel
               aria-selected={name === current}
               class={classes.filter(Boolean).join(' ')}
               href={hrefOf(place)}
+              onClick={(event) => {
+                if (!onPick) return;
+                event.preventDefault();
+                onPick(place);
+              }}
               tabIndex={name === stop ? 0 : -1}
               onMouseEnter={() => onLight(place)}
               onFocus={() => {

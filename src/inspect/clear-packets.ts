@@ -1,0 +1,27 @@
+/**
+ * Decrypted packets in a pcapng file: raw IP packets, each with a comment that says where it comes from.
+ * @module
+ */
+import type { PcapngWriter } from '../capture/pcapng-writer.ts';
+import { LINK_RAW } from '../wire/link-type.ts';
+import type { EspRecord } from './decrypt.ts';
+import { seqText } from './decrypt-json.ts';
+
+/** Describes the interface that decrypted packets are on. Returns its id. */
+export function clearInterface(writer: PcapngWriter): number {
+  return writer.interface({ linkType: LINK_RAW, snapLength: 0, name: 'decrypted' });
+}
+
+/** Writes a packet that was decrypted, as a raw IP packet with a comment that says where it comes from. */
+export function putClear(writer: PcapngWriter, interfaceId: number, r: EspRecord): void {
+  const carrier = r.carrierVni < 0 ? '' : `, in VXLAN ${r.carrierVni}`;
+  writer.comment(
+    `frame ${r.frame}: ${r.src} > ${r.dst} ESP spi 0x${r.spi.toString(16)} seq ${seqText(r.seqHi, r.seqLo)}${carrier}`,
+  );
+  writer.frame(r.bytes, r.at, r.end, {
+    seconds: r.seconds,
+    nanoseconds: r.nanoseconds,
+    interfaceId,
+    originalLength: r.end - r.at,
+  });
+}

@@ -1,0 +1,59 @@
+/**
+ * Cilium's keys and nodes, each of several texts, put together: as one cluster, or as one that changed.
+ * @module
+ */
+import { type CiliumKey, mergeKeys } from '../cilium/keys.ts';
+import type { CiliumNode } from '../cilium/nodes.ts';
+import { ClusterPlan, type PlanOptions } from '../cilium/plan.ts';
+import { formatAddress } from '../wire/address.ts';
+import type { ClusterText } from './diagnose/evidence.ts';
+import type { PlanText } from './sa-texts.ts';
+
+/** What each text holds. */
+export interface ClusterTexts {
+  readonly keys: readonly (readonly CiliumKey[])[];
+  readonly nodes: readonly (readonly CiliumNode[])[];
+}
+
+/**
+ * The SAs of the cluster that all texts together describe.
+ * @throws {InputError} when they contradict each other
+ */
+export function planOfTexts(texts: ClusterTexts, options: PlanOptions): PlanText {
+  const keys = mergeKeys(...texts.keys);
+  const nodes = texts.nodes.flat();
+  return {
+    plan: new ClusterPlan(keys, nodes, options),
+    udpPort: options.udpPort,
+    warnings: missingKeys(keys, nodes),
+  };
+}
+
+/** Of keys and nodes that are given twice the last one counts; the others are how it was before. */
+export function historyOfTexts(texts: ClusterTexts): { now: ClusterText; old: ClusterText } {
+  const keys = new Map<string, CiliumKey>();
+  const nodes = new Map<string, CiliumNode>();
+  const old: { keys: CiliumKey[]; nodes: CiliumNode[] } = { keys: [], nodes: [] };
+  for (const key of texts.keys.flat()) {
+    const slot = `${key.id} ${key.scope ? formatAddress(key.scope) : ''}`;
+    const before = keys.get(slot);
+    if (before && !before.material.equals(key.material)) old.keys.push(before);
+    keys.set(slot, key);
+  }
+  for (const node of texts.nodes.flat()) {
+    const before = nodes.get(node.name);
+    if (before) old.nodes.push(before);
+    nodes.set(node.name, node);
+  }
+  return { now: { keys: [...keys.values()], nodes: [...nodes.values()] }, old };
+}
+
+/** Nodes that say they use a key which nobody gave us. */
+function missingKeys(keys: readonly CiliumKey[], nodes: readonly CiliumNode[]): string[] {
+  const ids = new Set(keys.map((key) => key.id));
+  const lacking = nodes.filter((node) => node.keyId > 0 && !ids.has(node.keyId));
+  const [first] = lacking;
+  if (!first) return [];
+  const others = lacking.length > 1 ? ` and ${lacking.length - 1} more` : '';
+  return [`node ${first.name}${others} uses key id ${first.keyId}, which is not among --keys`];
+}

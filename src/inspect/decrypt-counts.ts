@@ -1,0 +1,35 @@
+/**
+ * What was read of a capture, counted: drops by reason, and what went by beside ESP.
+ * @module
+ */
+import { type DropRow, dropRow } from '../ipsec/drop.ts';
+import type { CaptureDecryptor } from './decrypt.ts';
+
+/** Drops for one reason. */
+export interface DropCount {
+  readonly row: DropRow;
+  readonly count: number;
+}
+
+/** Drops by reason, most frequent first. */
+export function dropCounts({ totals }: CaptureDecryptor): DropCount[] {
+  return [...totals.dropped]
+    .sort(([, a], [, b]) => b - a)
+    .map(([verdict, count]) => ({ row: dropRow(verdict)!, count }));
+}
+
+/** Frames without an ESP packet, by what they are, where there are any. */
+export function besideCounts({ totals, reassembler }: CaptureDecryptor): { what: string; count: number }[] {
+  const { pending, stats } = reassembler;
+  return [
+    { what: 'without ESP', count: totals.other },
+    { what: 'NAT keepalives', count: totals.keepalives },
+    { what: 'IKE', count: totals.ike },
+    { what: 'not readable as IP', count: totals.broken },
+    {
+      what: 'packets of which fragments are missing',
+      count: pending + stats.timedOut + stats.evicted,
+    },
+    { what: 'fragments that contradict others', count: stats.overlapping + stats.malformed },
+  ].filter(({ count }) => count > 0);
+}

@@ -1,0 +1,63 @@
+/**
+ * Evidence out of texts that may contradict each other, because that may be what is wrong: of keys and nodes that are
+ * given twice the last one counts, and the others are tried on what does not open.
+ * @module
+ */
+import { ClusterPlan, type PlanOptions } from '../../cilium/plan.ts';
+import { type ClusterTexts, historyOfTexts } from '../cluster-texts.ts';
+import { parseEspSa } from '../esp-sa.ts';
+import type { SaSource } from '../sa-source.ts';
+import { bothWays, type NamedText, type SaTexts, udpPortsOf } from '../sa-texts.ts';
+import { parseXfrmPolicy } from '../xfrm-policy.ts';
+import { type KeylessSa, parseXfrmState } from '../xfrm-state.ts';
+import { Evidence } from './evidence.ts';
+
+export interface EvidenceTexts extends SaTexts, PlanOptions {
+  /** `ip xfrm policy` of one or several nodes. */
+  readonly xfrmPolicy: readonly NamedText[];
+  readonly cluster: ClusterTexts;
+}
+
+/** What texts say. */
+export interface ReadEvidence {
+  readonly evidence: Evidence;
+  readonly udpPorts: readonly number[];
+  /** What is odd about the texts but does not stop the work. */
+  readonly warnings: readonly string[];
+}
+
+/**
+ * Reads what there is.
+ * @param own SAs that the capture brings along
+ * @throws {InputError} when a text cannot be used
+ */
+export function readEvidence(texts: EvidenceTexts, own: SaSource): ReadEvidence {
+  const warnings: string[] = [];
+  const states = texts.xfrmState.map(({ source, text }) => {
+    const keyless: KeylessSa[] = [];
+    const sas = parseXfrmState(
+      text,
+      source,
+      (line) => warnings.push(line),
+      (sa) => keyless.push(sa),
+    );
+    return { file: source, sas, keyless };
+  });
+  const listed = texts.espSa.flatMap(({ source, text }) => parseEspSa(text, source)).flatMap(bothWays);
+  const policies = texts.xfrmPolicy.flatMap(({ source, text }) => parseXfrmPolicy(text, source));
+  const { now, old } = historyOfTexts(texts.cluster);
+  const evidence = new Evidence({
+    states,
+    policies,
+    listed,
+    own,
+    cluster: now,
+    old,
+    ...(now.keys.length > 0 && { plan: new ClusterPlan(now.keys, now.nodes, texts) }),
+  });
+  return {
+    evidence,
+    udpPorts: udpPortsOf([...states.flatMap(({ sas }) => sas), ...listed], texts.udpPort),
+    warnings,
+  };
+}

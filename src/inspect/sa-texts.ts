@@ -1,0 +1,79 @@
+/**
+ * SAs out of texts: what kernels print and what Wireshark keeps, together with what Cilium's keys and nodes yield.
+ * Where the texts come from, files or a web page, is for others.
+ * @module
+ */
+import type { ClusterPlan } from '../cilium/plan.ts';
+import type { SaConfig } from '../ipsec/sa-config.ts';
+import { ESN_WINDOW } from './esn-window.ts';
+import { parseEspSa } from './esp-sa.ts';
+import { joinSources, planSource, SaList, type SaSource } from './sa-source.ts';
+import { parseXfrmState } from './xfrm-state.ts';
+
+/** A text and what it is called in errors. */
+export interface NamedText {
+  readonly source: string;
+  readonly text: string;
+}
+
+/** Texts that list SAs one by one. */
+export interface SaTexts {
+  /** `ip xfrm state` of one or several nodes. */
+  readonly xfrmState: readonly NamedText[];
+  /** Wireshark's esp_sa. */
+  readonly espSa: readonly NamedText[];
+}
+
+/** What keys and nodes yield, and what is odd about them. */
+export interface PlanText {
+  readonly plan: ClusterPlan;
+  /** Port of its ESP in UDP. */
+  readonly udpPort?: number | undefined;
+  readonly warnings: readonly string[];
+}
+
+/** The SAs that texts yield. */
+export interface Sas {
+  readonly source: SaSource;
+  /** Every SA; keys of a whole cluster are derived here, so ask only when all are wanted. */
+  all(): SaConfig[];
+  /** UDP ports that carry ESP by what the SAs say. */
+  readonly udpPorts: readonly number[];
+  /** What is odd about the inputs but does not stop the work. */
+  readonly warnings: readonly string[];
+}
+
+/**
+ * Reads SAs that are listed, and adds those of a plan.
+ * @throws {InputError} when a text cannot be used
+ */
+export function readSas({ xfrmState, espSa }: SaTexts, plan?: PlanText): Sas {
+  const warnings: string[] = [];
+  const kernel = xfrmState.flatMap(({ source, text }) =>
+    parseXfrmState(text, source, (line) => warnings.push(line)),
+  );
+  const wireshark = espSa.flatMap(({ source, text }) => parseEspSa(text, source));
+  const stated = [...kernel, ...wireshark];
+  return {
+    source: joinSources([
+      new SaList([...kernel, ...wireshark.flatMap(bothWays)]),
+      ...(plan ? [planSource(plan.plan)] : []),
+    ]),
+    all: () => [...stated, ...(plan?.plan.all() ?? [])],
+    udpPorts: udpPortsOf(stated, plan?.udpPort),
+    warnings: [...warnings, ...(plan?.warnings ?? [])],
+  };
+}
+
+/** A line of esp_sa with eight fields does not say whether its SA has ESN, so both are tried. */
+export function bothWays(config: SaConfig): SaConfig[] {
+  return config.esn ? [config] : [config, { ...config, esn: true, replayWindow: ESN_WINDOW }];
+}
+
+/** UDP ports that carry ESP by what SAs say, and one more that is given. */
+export function udpPortsOf(sas: readonly SaConfig[], port?: number): number[] {
+  const ports = new Set<number>();
+  for (const { encap } of sas) if (encap) ports.add(encap.sport).add(encap.dport);
+  if (port !== undefined) ports.add(port);
+  return [...ports];
+}

@@ -1,0 +1,108 @@
+/**
+ * What is wrong, why, and what the receiving kernels count.
+ * @module
+ */
+import { grouped } from '../../../inspect/diagnose/case.ts';
+import type { Diagnosis, Finding } from '../../../inspect/diagnose/finding.ts';
+
+/** Frames of a finding that are named, and streams in the table. */
+const MOST_FRAMES = 8;
+const MOST_STREAMS = 20;
+
+interface DiagnosisProps {
+  readonly diagnosis: Diagnosis;
+  readonly onFrame: (frame: number) => void;
+}
+
+export function DiagnosisView({ diagnosis, onFrame }: DiagnosisProps) {
+  const { receivers, streams, findings, notes } = diagnosis;
+  const sorted = [...streams].sort((a, b) => b.packets - b.ok - (a.packets - a.ok));
+  return (
+    <section aria-label="Diagnosis">
+      <h2>Diagnosis</h2>
+      {findings.length === 0 && <p class="notice good">Nothing is wrong in this capture.</p>}
+      {[...findings, ...notes].map((finding, i) => (
+        <FindingCard key={`${i} ${finding.code}`} finding={finding} onFrame={onFrame} />
+      ))}
+      <h3>
+        What the receiving kernels count <small>(/proc/net/xfrm_stat)</small>
+      </h3>
+      <dl class="facts own-counters">
+        {receivers.map(({ node, address, counters }) => (
+          <div key={address}>
+            <dt>{node === null ? address : `${node} (${address})`}</dt>
+            <dd>
+              {Object.entries(counters)
+                .map(([counter, n]) => `${counter} ${grouped(n)}`)
+                .join(', ') || 'nothing'}
+            </dd>
+          </div>
+        ))}
+      </dl>
+      <h3>Streams</h3>
+      <div class="own-scroll" role="region" aria-label="Streams" tabIndex={0}>
+        <table>
+          <thead>
+            <tr>
+              {['From', 'To', 'SPI', 'Packets', 'Ok', 'First', 'Last', 'Missing', 'Twice', 'Late'].map(
+                (name) => (
+                  <th key={name} scope="col">
+                    {name}
+                  </th>
+                ),
+              )}
+            </tr>
+          </thead>
+          <tbody>
+            {sorted.slice(0, MOST_STREAMS).map((s) => (
+              <tr key={`${s.src} ${s.dst} ${s.spi}`}>
+                <td>{s.src}</td>
+                <td>{s.dst}</td>
+                <td>0x{s.spi.toString(16)}</td>
+                <td class="number">{grouped(s.packets)}</td>
+                <td class="number">{grouped(s.ok)}</td>
+                <td class="number">{s.seqFirst ?? ''}</td>
+                <td class="number">{s.seqLast ?? ''}</td>
+                <td class="number">{grouped(s.missing)}</td>
+                <td class="number">{grouped(s.duplicates)}</td>
+                <td class="number">{grouped(s.late)}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+      {streams.length > MOST_STREAMS && (
+        <p>And {grouped(streams.length - MOST_STREAMS)} more, with fewer drops.</p>
+      )}
+    </section>
+  );
+}
+
+function FindingCard({ finding, onFrame }: { finding: Finding; onFrame: (frame: number) => void }) {
+  const { code, severity, summary, frames, remedy } = finding;
+  return (
+    <article class={`card finding ${severity}`} aria-label={code}>
+      <h3>
+        {code} <small>{severity}</small>
+      </h3>
+      <p>{summary}</p>
+      <p>To do: {remedy}</p>
+      {frames.length > 0 && (
+        <p class="row">
+          Frames{' '}
+          {frames.slice(0, MOST_FRAMES).map((frame) => (
+            <button
+              key={frame}
+              type="button"
+              aria-label={`Explain frame ${frame}`}
+              onClick={() => onFrame(frame)}
+            >
+              {frame}
+            </button>
+          ))}
+          {frames.length > MOST_FRAMES && '…'}
+        </p>
+      )}
+    </article>
+  );
+}

@@ -1,0 +1,358 @@
+/**
+ * A reader's own capture, and what can be done with it: read it, explain one of its frames, save what came out of it.
+ * Each goes through the file anew, slice by slice, so that no more than a slice of it is in memory.
+ * @module
+ */
+import { EsplaneError, InputError } from '../../base/errors.ts';
+import { secureBytes } from '../../base/rng.ts';
+import { TextBuffer } from '../../base/text-buffer.ts';
+import type { FrameInfo, FrameSink } from '../../capture/frame.ts';
+import { SECRETS_TYPE_ESP } from '../../capture/pcapng.ts';
+import { PcapngWriter } from '../../capture/pcapng-writer.ts';
+import { captureReader } from '../../capture/reader.ts';
+import { parseNodes } from '../../cilium/nodes.ts';
+import { readKeys } from '../../cilium/secret.ts';
+import { type CiliumVersion, parseVersion } from '../../cilium/version.ts';
+import { NobleEngine } from '../../crypto/noble.ts';
+import { clearInterface, putClear } from '../../inspect/clear-packets.ts';
+import { type ClusterTexts, planOfTexts } from '../../inspect/cluster-texts.ts';
+import { CaptureDecryptor, type EspRecord } from '../../inspect/decrypt.ts';
+import { besideCounts, dropCounts } from '../../inspect/decrypt-counts.ts';
+import { putDecryptJson, seqText, timeText } from '../../inspect/decrypt-json.ts';
+import { Diagnoser } from '../../inspect/diagnose/diagnoser.ts';
+import { readEvidence } from '../../inspect/diagnose/evidence-texts.ts';
+import { parseDsbCsv } from '../../inspect/dsb-csv.ts';
+import { Explainer, guessLinkType } from '../../inspect/explain/explain.ts';
+import type { Explanation } from '../../inspect/explain/tree.ts';
+import { OverlayFinder } from '../../inspect/overlay.ts';
+import { packetLine } from '../../inspect/packet-line.ts';
+import { joinSources, SaList } from '../../inspect/sa-source.ts';
+import { type NamedText, readSas, type Sas } from '../../inspect/sa-texts.ts';
+import { dropRow } from '../../ipsec/drop.ts';
+import { PASS } from '../../wire/packet.ts';
+import type { OwnInput, OwnResult, OwnRow, Saved } from './own-messages.ts';
+import type { TextKind } from './own-pieces.ts';
+
+/** Bytes of the file that are in memory at a time. */
+const SLICE = 1 << 20;
+/** Rows of the table; what comes after is only counted, … */
+export const MOST_ROWS = 5000;
+/** … but of dropped packets so many more are kept. */
+export const MOST_DROPPED = 1000;
+/** Bytes worth a part of a file to be saved, which the browser then keeps where it likes. */
+const PART = 4 << 20;
+
+/** Told after each slice how many bytes are done. False ends the work. */
+export type OnProgress = (done: number, size: number) => boolean;
+
+/** Takes the rows that a slice has yielded: those of the table, and dropped packets beyond its end. */
+export type OnRows = (rows: readonly OwnRow[], dropped: readonly OwnRow[]) => void;
+
+export class OwnCase {
+  readonly #input: OwnInput;
+  readonly #version: CiliumVersion;
+  readonly #cluster: ClusterTexts;
+  readonly #sas: Sas;
+
+  /** @throws {InputError} when a text cannot be used */
+  constructor(input: OwnInput) {
+    this.#input = input;
+    this.#version = parseVersion(input.cilium, 'Cilium version');
+    const [keys, nodes] = [this.#texts('keys'), this.#texts('nodes')];
+    if (keys.length > 0 && nodes.length === 0) {
+      throw new InputError(
+        { source: keys[0]!.source },
+        'keys alone open nothing',
+        'Add the nodes too: kubectl get ciliumnodes -o json.',
+      );
+    }
+    if (nodes.length > 0 && keys.length === 0) {
+      throw new InputError(
+        { source: nodes[0]!.source },
+        'nodes alone open nothing',
+        'Add the keys too: kubectl -n kube-system get secret cilium-ipsec-keys -o yaml.',
+      );
+    }
+    this.#cluster = {
+      keys: keys.map(({ source, text }) => readKeys(text, source, this.#version)),
+      nodes: nodes.map(({ source, text }) => parseNodes(text, source)),
+    };
+    this.#sas = readSas(
+      { xfrmState: this.#texts('xfrm-state'), espSa: this.#texts('esp-sa') },
+      keys.length > 0 ? planOfTexts(this.#cluster, { version: this.#version }) : undefined,
+    );
+  }
+
+  /** Reads the whole, and says what became of it; of a damaged capture, of what could be read. */
+  async read(onRows: OnRows, onProgress: OnProgress): Promise<OwnResult> {
+    const own = new SaList();
+    const { evidence, udpPorts } = readEvidence(
+      {
+        xfrmState: this.#texts('xfrm-state'),
+        espSa: this.#texts('esp-sa'),
+        xfrmPolicy: this.#texts('xfrm-policy'),
+        cluster: this.#cluster,
+        version: this.#version,
+      },
+      own,
+    );
+    const base = { source: this.#input.subject.name, engine: new NobleEngine(), random: secureBytes };
+    const diagnoser = new Diagnoser({ ...base, evidence, udpPorts });
+    let hasSas = this.#namesSas();
+    const rows = new Rows();
+    const decryptor = new CaptureDecryptor({
+      ...base,
+      sas: joinSources([this.#sas.source, own]),
+      udpPorts: this.#sas.udpPorts,
+      inPlace: true,
+      onPacket: (record) => rows.take(record, hasSas),
+    });
+    let problem: string | null = null;
+    try {
+      await this.#feed(
+        {
+          frame: (b, at, end, info) => {
+            // First, because the other decrypts in place.
+            if (hasSas) diagnoser.frame(b, at, end, info);
+            decryptor.frame(b, at, end, info);
+          },
+          release: () => decryptor.release(),
+          secrets: (type, data) => {
+            if (!addSecrets(own, type, data, base.source)) return;
+            decryptor.flush();
+            hasSas = true;
+          },
+        },
+        (done, size) => {
+          rows.hand(onRows);
+          return onProgress(done, size);
+        },
+      );
+    } catch (error) {
+      if (!(error instanceof EsplaneError)) throw error;
+      problem = error.message;
+    }
+    decryptor.flush();
+    rows.hand(onRows);
+    const { frames, esp, ok } = decryptor.totals;
+    return {
+      frames,
+      esp,
+      ok,
+      hasSas,
+      drops: hasSas
+        ? dropCounts(decryptor).map(({ row: { reason, counter, elsewhere, look }, count }) => {
+            return { reason, counter: counter ?? elsewhere ?? '', look, count };
+          })
+        : [],
+      beside: besideCounts(decryptor),
+      warnings: this.#sas.warnings,
+      problem,
+      diagnosis: hasSas ? diagnoser.finish() : null,
+    };
+  }
+
+  /**
+   * Explains a frame, with the windows as the frames before it have left them.
+   * @returns `undefined` when there is no such frame, or the work was ended
+   */
+  async explain(frame: number, onProgress: OnProgress): Promise<Explanation | undefined> {
+    const own = new SaList();
+    let hasSas = this.#namesSas();
+    let explainer: Explainer | undefined;
+    let found: Explanation | undefined;
+    const { name } = this.#input.subject;
+    await this.#feed(
+      {
+        frame: (b, at, end, info) => {
+          if (found) return;
+          explainer ??= new Explainer({
+            source: name,
+            sas: hasSas ? joinSources([this.#sas.source, own]) : undefined,
+            engine: new NobleEngine(),
+            random: secureBytes,
+            udpPorts: this.#sas.udpPorts,
+          });
+          if (info.number < frame) explainer.pass(b, at, end, info);
+          else found = explainer.explain(b, at, end, info);
+        },
+        secrets: (type, data) => {
+          if (addSecrets(own, type, data, name)) hasSas = true;
+        },
+      },
+      (done, size) => !found && onProgress(done, size),
+    );
+    return found;
+  }
+
+  /**
+   * Makes a file of the whole: the clear packets as pcapng, or the lines of `decrypt --json`.
+   * @returns `undefined` when the work was ended
+   */
+  async save(what: Saved, onProgress: OnProgress): Promise<Blob | undefined> {
+    const parts = new Parts();
+    const own = new SaList();
+    const writer = new PcapngWriter((bytes) => parts.add(bytes));
+    const text = new TextBuffer(2 * SLICE);
+    const overlays = new OverlayFinder();
+    const interfaceId = what === 'clear' ? clearInterface(writer) : 0;
+    const put = (record: EspRecord) => {
+      if (what === 'lines') putDecryptJson(text, record, overlays);
+      else if (record.verdict === PASS) putClear(writer, interfaceId, record);
+      if (text.length < SLICE) return;
+      parts.add(text.written);
+      text.clear();
+    };
+    const { name } = this.#input.subject;
+    const decryptor = new CaptureDecryptor({
+      source: name,
+      sas: joinSources([this.#sas.source, own]),
+      engine: new NobleEngine(),
+      random: secureBytes,
+      udpPorts: this.#sas.udpPorts,
+      inPlace: true,
+      onPacket: put,
+    });
+    let isWanted = true;
+    try {
+      await this.#feed(
+        {
+          frame: (b, at, end, info) => decryptor.frame(b, at, end, info),
+          release: () => decryptor.release(),
+          secrets: (type, data) => void addSecrets(own, type, data, name),
+        },
+        (done, size) => {
+          isWanted = onProgress(done, size);
+          return isWanted;
+        },
+      );
+    } catch (error) {
+      // What could be read is worth having; that the rest could not, reading it has said.
+      if (!(error instanceof EsplaneError)) throw error;
+    }
+    if (!isWanted) return undefined;
+    decryptor.flush();
+    writer.flush();
+    parts.add(text.written);
+    return parts.whole(what === 'clear' ? 'application/x-pcapng' : 'application/jsonl');
+  }
+
+  #texts(wanted: TextKind): NamedText[] {
+    return this.#input.texts
+      .filter(({ kind }) => kind === wanted)
+      .map(({ name, text }) => ({ source: name, text }));
+  }
+
+  #namesSas(): boolean {
+    return this.#input.texts.some(({ kind }) => kind !== 'xfrm-policy');
+  }
+
+  /** Shows the sink every frame. */
+  async #feed(sink: FrameSink, onProgress: OnProgress): Promise<void> {
+    const { subject } = this.#input;
+    if (subject.kind === 'packet') {
+      const b = subject.bytes.slice();
+      sink.frame(b, 0, b.length, infoOf(b));
+      sink.release?.();
+      onProgress(b.length, b.length);
+      return;
+    }
+    const { blob, name } = subject;
+    const reader = captureReader(name, sink);
+    for (let at = 0; at < blob.size; at += SLICE) {
+      reader.feed(new Uint8Array(await sliceOf(blob, at, name)));
+      if (!onProgress(Math.min(at + SLICE, blob.size), blob.size)) return;
+    }
+    reader.end();
+  }
+}
+
+/** A file that changes or goes away while it is read is the reader's, not ours. */
+async function sliceOf(blob: Blob, at: number, name: string): Promise<ArrayBuffer> {
+  try {
+    return await blob.slice(at, at + SLICE).arrayBuffer();
+  } catch {
+    throw new InputError({ source: name, byte: at }, 'the file cannot be read any more', 'Drop it again.');
+  }
+}
+
+/** Takes the SAs that a capture brings along; false when these secrets are not of ESP. */
+function addSecrets(own: SaList, type: number, data: Uint8Array, name: string): boolean {
+  if (type !== SECRETS_TYPE_ESP) return false;
+  own.add(parseDsbCsv(new TextDecoder().decode(data), `${name} (secrets)`));
+  return true;
+}
+
+/** What a capture would say of a packet that comes from none. */
+function infoOf(b: Uint8Array): FrameInfo {
+  const linkType = guessLinkType(b);
+  const zero = { seconds: 0, nanoseconds: 0, hasTime: false, interfaceId: 0, byte: 0 };
+  return { ...zero, number: 1, linkType, originalLength: b.length };
+}
+
+/** Rows as they come up, until there are enough. */
+class Rows {
+  readonly #overlays = new OverlayFinder();
+  #rows: OwnRow[] = [];
+  #dropped: OwnRow[] = [];
+  #left = MOST_ROWS;
+  #leftDropped = MOST_DROPPED;
+
+  take(record: EspRecord, hasSas: boolean): void {
+    if (this.#left > 0) {
+      this.#left--;
+      this.#rows.push(this.#rowOf(record, hasSas));
+    } else if (hasSas && record.verdict !== PASS && this.#leftDropped > 0) {
+      this.#leftDropped--;
+      this.#dropped.push(this.#rowOf(record, hasSas));
+    }
+  }
+
+  hand(onRows: OnRows): void {
+    if (this.#rows.length + this.#dropped.length === 0) return;
+    onRows(this.#rows, this.#dropped);
+    this.#rows = [];
+    this.#dropped = [];
+  }
+
+  #rowOf(r: EspRecord, hasSas: boolean): OwnRow {
+    const drop = hasSas ? dropRow(r.verdict) : undefined;
+    const isOpen = r.verdict === PASS;
+    return {
+      frame: r.frame,
+      time: r.hasTime ? timeText(r.seconds, r.nanoseconds) : null,
+      src: r.src,
+      dst: r.dst,
+      spi: r.hasSpi ? r.spi : null,
+      seq: r.hasSpi ? seqText(r.seqHi, r.seqLo) : null,
+      verdict: isOpen ? 'ok' : hasSas ? 'drop' : 'closed',
+      reason: drop?.reason ?? null,
+      counter: drop?.counter ?? null,
+      inner: isOpen ? packetLine(r.bytes, r.at, r.end) : null,
+      overlay: isOpen ? (this.#overlays.find(r.bytes, r.at, r.end)?.vni ?? null) : null,
+      carrier: r.carrierVni < 0 ? null : r.carrierVni,
+    };
+  }
+}
+
+/** A file that grows: what is whole goes to the browser, which need not keep it in memory. */
+class Parts {
+  readonly #whole: Blob[] = [];
+  #loose: Uint8Array<ArrayBuffer>[] = [];
+  #length = 0;
+
+  /** Takes a copy. */
+  add(bytes: Uint8Array): void {
+    if (bytes.length === 0) return;
+    this.#loose.push(bytes.slice() as Uint8Array<ArrayBuffer>);
+    this.#length += bytes.length;
+    if (this.#length < PART) return;
+    this.#whole.push(new Blob(this.#loose));
+    this.#loose = [];
+    this.#length = 0;
+  }
+
+  whole(type: string): Blob {
+    return new Blob([...this.#whole, ...this.#loose], { type });
+  }
+}
