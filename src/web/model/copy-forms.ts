@@ -10,6 +10,7 @@ import { writeEspSa } from '../../inspect/esp-sa.ts';
 import { writeScapy } from '../../inspect/scapy.ts';
 import { writeXfrmState } from '../../inspect/xfrm-write.ts';
 import type { SaConfig } from '../../ipsec/sa-config.ts';
+import { LINK_RAW } from '../../wire/link-type.ts';
 import type { PageFrame, PagePacket } from '../packets/packets.ts';
 
 /** Keys of these packets are no secret: they stand in the project, and were used nowhere else. */
@@ -70,4 +71,21 @@ export function withSecrets(frames: readonly PageFrame[], sas: readonly SaConfig
     at += part.length;
   }
   return whole;
+}
+
+/** An IP packet as a capture has it. @param time ms */
+export function rawFrame(bytes: Uint8Array, number: number, time = 0): PageFrame {
+  return {
+    bytes,
+    info: {
+      number,
+      seconds: Math.floor(time / 1000),
+      nanoseconds: Math.round((time % 1000) * 1e6),
+      hasTime: true,
+      linkType: LINK_RAW,
+      interfaceId: 0,
+      originalLength: bytes.length,
+      byte: 0,
+    },
+  };
 }

@@ -19,6 +19,7 @@ import { padLength } from '../../ipsec/padding.ts';
 import { overlayLength } from '../../node/overlay.ts';
 import * as esp from '../../wire/esp.ts';
 import * as ethernet from '../../wire/ethernet.ts';
+import * as icmp from '../../wire/icmp.ts';
 import * as ipv4 from '../../wire/ipv4.ts';
 import * as ipv6 from '../../wire/ipv6.ts';
 import * as udp from '../../wire/udp.ts';
@@ -133,6 +134,13 @@ export function ciliumMtu(choice: RoomChoice): { readonly mtu: number; readonly 
   if (mode === 'native') return { mtu: podMtu(mtu, suite.key), sum: `${mtu} - ${reserved}` };
   const pods = podMtu(mtu, suite.key, family === 4 ? 'ipv4' : 'ipv6');
   return { mtu: pods, sum: `${mtu} - ${reserved} - ${mtu - reserved - pods}` };
+}
+
+/** Pings from pod to pod that find out what fits: the longest that passes, and one byte more. */
+export function pingForms({ family }: RoomChoice, most: number): { label: string; text: string }[] {
+  const data = most - ipLength(family) - icmp.HEADER_LEN;
+  const ping = (size: number, what: string) => `ping -${family} -M do -c 1 -s ${size} POD   # ${what}\n`;
+  return [{ label: 'ping', text: ping(data, `${most} bytes: passes`) + ping(data + 1, 'too big by one') }];
 }
 
 function espMode(mode: RoomMode): 'tunnel' | 'transport' {

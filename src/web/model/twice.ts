@@ -11,6 +11,7 @@ import { toHex } from '../../base/bytes.ts';
 import { seededBytes } from '../../base/rng.ts';
 import { NobleEngine } from '../../crypto/noble.ts';
 import { aead } from '../../crypto/suite.ts';
+import type { SaConfig } from '../../ipsec/sa-config.ts';
 import { TunnelEnd } from '../../ipsec/tunnel-end.ts';
 import { udpPacket } from '../../sim/traffic.ts';
 import { parseAddress } from '../../wire/address.ts';
@@ -36,6 +37,9 @@ export interface Sent {
   readonly clear: Uint8Array;
   /** Salt and IV, in hex. The IV is on the wire; the salt is not. */
   readonly nonce: string;
+  /** The packet on the wire, and the SA that it was sealed by. */
+  readonly wire: Uint8Array;
+  readonly sa: SaConfig;
   /** The part of the packet on the wire that is encrypted: inner packet, padding, trailer. */
   readonly encrypted: Uint8Array;
 }
@@ -78,8 +82,8 @@ function send(from: string, end: string, pod: string, text: string, keySeed: num
   const keymat = new Uint8Array(20);
   seededBytes(keySeed)(keymat);
   const keys = aead('rfc4106(gcm(aes))', keymat, 128);
-  const sa = {
-    ...{ src: parseAddress(end)!, dst: parseAddress('10.244.2.1')!, spi: 3, mode: 'tunnel' as const, keys },
+  const sa: SaConfig = {
+    ...{ src: parseAddress(end)!, dst: parseAddress('10.244.2.1')!, spi: 3, mode: 'tunnel', keys },
     ...{ esn: true, replayWindow: 1024, reqid: 1, flags: [], origin: 'lab' },
   };
   const clear = udpPacket(
@@ -91,7 +95,8 @@ function send(from: string, end: string, pod: string, text: string, keySeed: num
   const { ivLen, icvLen } = keys.suite;
   const ivAt = ipv4.HEADER_LEN + esp.HEADER_LEN;
   return {
-    ...{ from, clear },
+    ...{ from, clear, sa },
+    wire: sent.packet,
     nonce: toHex(keys.salt()) + toHex(sent.packet, ivAt, ivAt + ivLen),
     encrypted: sent.packet.slice(ivAt + ivLen, sent.packet.length - icvLen),
   };

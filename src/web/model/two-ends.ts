@@ -19,7 +19,8 @@ import type { DropReason, DropRow } from '../../ipsec/drop.ts';
 import type { SaConfig } from '../../ipsec/sa-config.ts';
 import { TunnelEnd } from '../../ipsec/tunnel-end.ts';
 import { udpPacket } from '../../sim/traffic.ts';
-import { type Address, parseAddress } from '../../wire/address.ts';
+import { type Address, formatAddress, parseAddress } from '../../wire/address.ts';
+import { saForms } from './copy-forms.ts';
 
 /** Tunnel ends of the two nodes: CiliumInternalIPs, by IP version. */
 export const ENDS = {
@@ -68,6 +69,9 @@ export interface Direction {
   readonly to: string;
   readonly sender: Derived;
   readonly receiver: Derived;
+  /** The packet as the sender sealed it, and the SA that the sender has. */
+  readonly wire: Uint8Array;
+  readonly sa: SaConfig;
   readonly agree: boolean;
   readonly outcome: 'delivered' | { readonly reason: DropReason; readonly counter: DropRow['counter'] };
 }
@@ -112,6 +116,8 @@ function direction(
   const got = new TunnelEnd(sa(receiver.material), engine, { random }).decapsulate(sent.packet);
   return {
     ...{ from, to, sender, receiver },
+    wire: sent.packet,
+    sa: sa(sender.material),
     agree: sender.material.equals(receiver.material),
     outcome: got.verdict === 'ok' ? 'delivered' : { reason: got.reason, counter: got.counter },
   };
@@ -144,4 +150,25 @@ function derived(
 
 function swap<T>([a, b]: readonly [T, T]): readonly [T, T] {
   return [b, a];
+}
+
+/**
+ * The two SAs for other tools, as their senders have them.
+ * @param capture name of the capture with the packets
+ */
+export function twoEndsForms(directions: readonly Direction[], capture: string) {
+  const derive = directions.map(({ sa, sender: { inputs } }) => {
+    const [src, dst] = inputs.filter(({ label }) => label.startsWith('boot id'));
+    const text = (input: HashInput | undefined) => new TextDecoder().decode(input?.bytes);
+    return `esplane keys derive --keys keys --src ${formatAddress(sa.src)} --dst ${formatAddress(sa.dst)} \\\n  --src-boot-id ${text(src)} --dst-boot-id ${text(dst)}\n`;
+  });
+  return [
+    { label: 'esplane keys derive', text: derive.join('') },
+    { label: 'esplane decrypt', text: `esplane decrypt ${capture}\n` },
+    ...saForms(
+      directions.map(({ sa }) => sa),
+      capture,
+      'esp',
+    ),
+  ];
 }

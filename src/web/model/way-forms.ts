@@ -4,9 +4,8 @@
  */
 import { toHex } from '../../base/bytes.ts';
 import { writeXfrmPolicy } from '../../inspect/xfrm-write.ts';
-import { LINK_RAW } from '../../wire/link-type.ts';
 import type { PageFrame } from '../packets/packets.ts';
-import { saForms } from './copy-forms.ts';
+import { rawFrame, saForms } from './copy-forms.ts';
 import type { Way, WayStep } from './way.ts';
 
 /** What the capture is called, in the commands too. */
@@ -16,19 +15,7 @@ export function captureName({ options: { mode, family, esn } }: Way): string {
 
 /** What came to node-2, as a capture there has it. The packet at hand is the last. */
 export function framesOf({ record }: Way): PageFrame[] {
-  return record.arrived.map(({ bytes, time }, i) => ({
-    bytes,
-    info: {
-      number: i + 1,
-      seconds: Math.floor(time / 1000),
-      nanoseconds: Math.round((time % 1000) * 1e6),
-      hasTime: true,
-      linkType: LINK_RAW,
-      interfaceId: 0,
-      originalLength: bytes.length,
-      byte: 0,
-    },
-  }));
+  return record.arrived.map(({ bytes, time }, i) => rawFrame(bytes, i + 1, time));
 }
 
 /** A text for each tool. */

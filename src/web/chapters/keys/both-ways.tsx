@@ -5,7 +5,12 @@
 import { toHex } from '../../../base/bytes.ts';
 import { dropRowOf } from '../../../ipsec/drop.ts';
 import { XFRM_COUNTERS } from '../../../observe/xfrm-counters.ts';
-import type { Derived, Direction } from '../../model/two-ends.ts';
+import { rawFrame, withSecrets } from '../../model/copy-forms.ts';
+import { type Derived, type Direction, twoEndsForms } from '../../model/two-ends.ts';
+import { CopyAs } from '../../parts/copy-as.tsx';
+import { Download } from '../../parts/download.tsx';
+
+const CAPTURE = 'esplane-two-ends.pcapng';
 
 interface BothWaysProps {
   readonly directions: readonly Direction[];
@@ -20,6 +25,20 @@ export function BothWays({ directions, isStale }: BothWaysProps) {
         {directions.map((direction) => (
           <OneWay key={direction.from} direction={direction} />
         ))}
+      </div>
+      <div class="row">
+        <Download
+          label="Download as pcapng, with the senders' keys"
+          name={CAPTURE}
+          type="application/x-pcapng"
+          make={() =>
+            withSecrets(
+              directions.map(({ wire }, i) => rawFrame(wire, i + 1)),
+              directions.map(({ sa }) => sa),
+            )
+          }
+        />
+        <CopyAs forms={twoEndsForms(directions, CAPTURE)} />
       </div>
       <div role="status">
         {lost.length === 0 ? (

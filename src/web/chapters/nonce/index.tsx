@@ -8,13 +8,18 @@
  */
 import { toHex } from '../../../base/bytes.ts';
 import type { Chapter, ChapterProps } from '../../chapter.ts';
+import { rawFrame, saForms, withSecrets } from '../../model/copy-forms.ts';
 import { HEADERS, MAX_TEXT, SHARING, sendTwice } from '../../model/twice.ts';
 import { Choice, chosen } from '../../parts/controls.tsx';
+import { CopyAs } from '../../parts/copy-as.tsx';
+import { Download } from '../../parts/download.tsx';
 import { Reference } from '../../parts/reference.tsx';
 import { Scroll } from '../../parts/scroll.tsx';
 
 const KNOWN = 'GET /healthz HTTP/1.1  Host: frontend  User-Agent: probe';
 const SECRET = 'password=correct-horse-battery-staple; session=7f3a9c';
+
+const CAPTURE = 'esplane-twice.pcapng';
 
 export const NONCE: Chapter = {
   id: 'nonce',
@@ -78,6 +83,20 @@ function View({ route, go }: ChapterProps) {
             make streams that have nothing to do with each other.
           </p>
         )}
+      </div>
+      <div class="row">
+        <Download
+          label="Download as pcapng, with keys"
+          name={CAPTURE}
+          type="application/x-pcapng"
+          make={() => withSecrets([rawFrame(first.wire, 1), rawFrame(second.wire, 2)], [first.sa, second.sa])}
+        />
+        <CopyAs
+          forms={[
+            { label: 'esplane decrypt', text: `esplane decrypt ${CAPTURE}\n` },
+            ...saForms([first.sa, second.sa], CAPTURE, 'esp'),
+          ]}
+        />
       </div>
       <p>
         And it does not end with two texts. Two ICVs under one nonce give an equation for the key that

@@ -13,11 +13,13 @@ import {
   longest,
   onWire,
   partsOf,
+  pingForms,
   ROOM_MODES,
   ROOM_SUITES,
   type RoomChoice,
 } from '../../model/room.ts';
 import { Choice, chosen, isOn, numberOf, Slider, Toggle } from '../../parts/controls.tsx';
+import { CopyAs } from '../../parts/copy-as.tsx';
 import { Reference } from '../../parts/reference.tsx';
 import { Scroll } from '../../parts/scroll.tsx';
 import { Overhead } from './overhead.tsx';
@@ -81,6 +83,8 @@ function View({ route, go }: ChapterProps) {
             }"; where that message is lost, long packets vanish and short ones pass.`}
       </p>
       <Scale parts={parts} total={total} mtu={choice.mtu} />
+
+      <CopyAs forms={pingForms(choice, most)} />
 
       <h2>Part by part</h2>
       <Scroll label="Part by part">
