@@ -9,7 +9,7 @@ import { mkdirSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
 import { AxeBuilder } from '@axe-core/playwright';
 import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
-import { afterAll, afterEach, beforeAll, expect } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, vi } from 'vitest';
 
 /** The page as `npm run build` leaves it. */
 export const PAGE = new URL('../../dist/web/index.html', import.meta.url);
@@ -29,6 +29,7 @@ export type OpenLab = (hash: string, options?: LabOptions) => Promise<Page>;
 
 /** A browser for the tests of this file: call it inside `needs([CHROMIUM], …)`. */
 export function lab(): OpenLab {
+  vi.setConfig({ testTimeout: 90_000 }); // axe alone takes seconds where two cores have other work
   let browser: Browser;
   const pages: { readonly page: Page; readonly complaints: string[] }[] = [];
 

@@ -3,6 +3,7 @@
  */
 import { expect, it } from 'vitest';
 import { lab, overflows, screenshot, seriousFaults } from '../../support/browser.ts';
+import { esplane } from '../../support/cli.ts';
 import { CHROMIUM, needs } from '../../support/needs.ts';
 
 const OWN = '7+ rfc4106(gcm(aes)) 000102030405060708090a0b0c0d0e0f10111213 128';
@@ -57,6 +58,23 @@ needs([CHROMIUM], 'keys', () => {
     await page.getByRole('slider', { name: /node-2 has key/ }).focus();
     for (let i = 0; i < 4; i++) await page.keyboard.press('ArrowRight');
     expect(await page.getByText('They use key').textContent()).toContain('more than a step apart');
+  });
+
+  it('saves both packets with the keys that open them', async () => {
+    const page = await open('#/keys');
+    const [download] = await Promise.all([
+      page.waitForEvent('download'),
+      page.getByRole('button', { name: /^Download as pcapng/ }).click(),
+    ]);
+    expect(download.suggestedFilename()).toBe('esplane-two-ends.pcapng');
+    const { stdout, code } = esplane(['decrypt', await download.path(), '--json']);
+    expect(
+      stdout
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line).verdict),
+    ).toEqual(['ok', 'ok']);
+    expect(code).toBe(0);
   });
 
   it.each([

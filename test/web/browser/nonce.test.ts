@@ -3,6 +3,7 @@
  */
 import { expect, it } from 'vitest';
 import { lab, overflows, screenshot, seriousFaults } from '../../support/browser.ts';
+import { esplane } from '../../support/cli.ts';
 import { CHROMIUM, needs } from '../../support/needs.ts';
 
 needs([CHROMIUM], 'never twice', () => {
@@ -26,6 +27,23 @@ needs([CHROMIUM], 'never twice', () => {
   it('bears an empty text', async () => {
     const page = await open('#/nonce?a=&b=');
     expect(await page.locator('div[role=status]').textContent()).toContain('Of 28 bytes 28 are those');
+  });
+
+  it('saves both packets with the keys that open them', async () => {
+    const page = await open('#/nonce');
+    const [download] = await Promise.all([
+      page.waitForEvent('download'),
+      page.getByRole('button', { name: /^Download as pcapng/ }).click(),
+    ]);
+    expect(download.suggestedFilename()).toBe('esplane-twice.pcapng');
+    const { stdout, code } = esplane(['decrypt', await download.path(), '--json']);
+    expect(
+      stdout
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line).verdict),
+    ).toEqual(['ok', 'ok']);
+    expect(code).toBe(0);
   });
 
   it.each([
