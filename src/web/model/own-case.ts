@@ -232,8 +232,8 @@ export class OwnCase {
     }
     if (!isWanted) return undefined;
     decryptor.flush();
-    writer.flush();
-    parts.add(text.written);
+    if (what === 'clear') writer.flush();
+    else parts.add(text.written);
     return parts.whole(what === 'clear' ? 'application/x-pcapng' : 'application/jsonl');
   }
 

@@ -6,6 +6,7 @@ import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { fromHex } from '../../../base/bytes.ts';
 import type { EspSecurity } from '../../../inspect/explain/security.ts';
 import { type Explanation, walkFields } from '../../../inspect/explain/tree.ts';
+import { HIDDEN_KEY } from '../../../inspect/show-keys.ts';
 import { clearBytes, type Place, placeAt, placesOf, protectionOf } from '../../model/places.ts';
 import { segmentsOf } from '../../model/segments.ts';
 import { Brackets } from '../../parts/brackets.tsx';
@@ -133,7 +134,7 @@ function Verdict({ security }: { security: EspSecurity }) {
             <dt>Nonce</dt>
             <dd>
               <code>
-                {nonce.salt} ‖ {nonce.iv}
+                {nonce.salt === HIDDEN_KEY ? '(salt, not shown)' : nonce.salt} ‖ {nonce.iv}
               </code>
             </dd>
           </>

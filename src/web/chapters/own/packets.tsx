@@ -7,7 +7,7 @@ import { grouped } from '../../../inspect/diagnose/case.ts';
 import type { OwnRow } from '../../model/own-messages.ts';
 
 /** Rows of a page. */
-const PAGE = 50;
+const PAGE = 25;
 
 interface PacketsProps {
   readonly rows: readonly OwnRow[];
