@@ -8,14 +8,14 @@ import { secureBytes } from '../base/rng.ts';
 import type { FrameInfo } from '../capture/frame.ts';
 import { SECRETS_TYPE_ESP } from '../capture/pcapng.ts';
 import { captureReader } from '../capture/reader.ts';
+import { CaptureSas } from '../inspect/capture-sas.ts';
 import { CaptureDecryptor } from '../inspect/decrypt.ts';
 import { putDecryptJson, putTime } from '../inspect/decrypt-json.ts';
 import { Diagnoser } from '../inspect/diagnose/diagnoser.ts';
-import { parseDsbCsv } from '../inspect/dsb-csv.ts';
 import { Explainer } from '../inspect/explain/explain.ts';
 import { OverlayFinder } from '../inspect/overlay.ts';
 import { putPacketLine } from '../inspect/packet-line.ts';
-import { joinSources, SaList } from '../inspect/sa-source.ts';
+import { joinSources } from '../inspect/sa-source.ts';
 import { decryptSummary } from './decrypt-summary.ts';
 import { diagnosisText, findingText } from './diagnose-text.ts';
 import { addEngineOption, type EngineName, makeEngine } from './engine.ts';
@@ -84,7 +84,7 @@ Exit status: 0 ended by Ctrl-C, -c or the end of the stream; 2 unusable input, n
 
 async function capture(stream: string | undefined, options: CaptureOptions): Promise<void> {
   checkSource(stream, options);
-  const own = new SaList();
+  const own = new CaptureSas();
   const random = secureBytes;
   const [engine, evidence, sas] = [
     await makeEngine(options.crypto),
@@ -165,7 +165,11 @@ async function capture(stream: string | undefined, options: CaptureOptions): Pro
     secrets: (type, data) => {
       file?.secrets(type, data);
       if (type !== SECRETS_TYPE_ESP) return;
-      own.add(parseDsbCsv(new TextDecoder().decode(data), `${from.name} (secrets)`));
+      const gone = own.read(data, `${from.name} (secrets)`);
+      decryptor.forget(gone);
+      diagnoser?.forget(gone);
+      explainer?.forget(gone);
+      file?.forget(gone);
       hasSas = true;
     },
   });

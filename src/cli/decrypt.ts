@@ -7,11 +7,11 @@ import { EsplaneError } from '../base/errors.ts';
 import { secureBytes } from '../base/rng.ts';
 import { SECRETS_TYPE_ESP } from '../capture/pcapng.ts';
 import { captureReader } from '../capture/reader.ts';
+import { CaptureSas } from '../inspect/capture-sas.ts';
 import { CaptureDecryptor } from '../inspect/decrypt.ts';
 import { putDecryptJson } from '../inspect/decrypt-json.ts';
-import { parseDsbCsv } from '../inspect/dsb-csv.ts';
 import { OverlayFinder } from '../inspect/overlay.ts';
-import { joinSources, SaList } from '../inspect/sa-source.ts';
+import { joinSources } from '../inspect/sa-source.ts';
 import { decryptSummary } from './decrypt-summary.ts';
 import { addEngineOption, type EngineName, makeEngine } from './engine.ts';
 import { putEspLine } from './esp-line.ts';
@@ -62,7 +62,7 @@ async function decrypt(capture: string, options: DecryptCommandOptions): Promise
   const out = new Output();
   const file = openPacketFile(options);
   const overlays = new OverlayFinder();
-  const own = new SaList();
+  const own = new CaptureSas();
   // Frames without ESP may come before the capture's own secrets.
   let hasSas = namesSas(options);
   let isLost = false;
@@ -101,7 +101,9 @@ async function decrypt(capture: string, options: DecryptCommandOptions): Promise
     secrets: (type, data) => {
       file?.secrets(type, data);
       if (type !== SECRETS_TYPE_ESP) return;
-      own.add(parseDsbCsv(new TextDecoder().decode(data), `${capture} (secrets)`));
+      const gone = own.read(data, `${capture} (secrets)`);
+      decryptor.forget(gone);
+      file?.forget(gone);
       hasSas = true;
     },
   });

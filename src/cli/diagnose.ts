@@ -7,9 +7,8 @@ import { EsplaneError } from '../base/errors.ts';
 import { secureBytes } from '../base/rng.ts';
 import { SECRETS_TYPE_ESP } from '../capture/pcapng.ts';
 import { captureReader } from '../capture/reader.ts';
+import { CaptureSas } from '../inspect/capture-sas.ts';
 import { Diagnoser } from '../inspect/diagnose/diagnoser.ts';
-import { parseDsbCsv } from '../inspect/dsb-csv.ts';
-import { SaList } from '../inspect/sa-source.ts';
 import { diagnosisText } from './diagnose-text.ts';
 import { addEngineOption, type EngineName, makeEngine } from './engine.ts';
 import { type EvidenceOptions, loadEvidence } from './evidence-options.ts';
@@ -70,7 +69,7 @@ Exit status: 0 the capture was read to its end (whatever was found), 2 unusable 
 }
 
 async function diagnose(capture: string, options: DiagnoseOptions): Promise<void> {
-  const own = new SaList();
+  const own = new CaptureSas();
   const { evidence, stats, udpPorts, warnings } = await loadEvidence(options, own);
   for (const warning of warnings) say(`warning: ${warning}`);
   const diagnoser = new Diagnoser({
@@ -91,7 +90,7 @@ async function diagnose(capture: string, options: DiagnoseOptions): Promise<void
     },
     secrets: (type, data) => {
       if (type !== SECRETS_TYPE_ESP) return;
-      own.add(parseDsbCsv(new TextDecoder().decode(data), `${capture} (secrets)`));
+      diagnoser.forget(own.read(data, `${capture} (secrets)`));
       hasSas = true;
     },
   });

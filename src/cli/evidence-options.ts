@@ -6,10 +6,10 @@
  * @module
  */
 import { InputError } from '../base/errors.ts';
+import type { CaptureSas } from '../inspect/capture-sas.ts';
 import type { StatText } from '../inspect/diagnose/case.ts';
 import type { Evidence } from '../inspect/diagnose/evidence.ts';
 import { type ReadEvidence, readEvidence } from '../inspect/diagnose/evidence-texts.ts';
-import type { SaSource } from '../inspect/sa-source.ts';
 import { parseXfrmStat } from '../inspect/xfrm-stat.ts';
 import { readText } from './files.ts';
 import { loadKeys, loadNodes, readTexts, type SaOptions } from './sa-options.ts';
@@ -28,7 +28,7 @@ export interface LoadedEvidence extends ReadEvidence {
  * @param own SAs that the capture brings along
  * @throws {InputError} when an input cannot be used
  */
-export async function loadEvidence(options: EvidenceOptions, own: SaSource): Promise<LoadedEvidence> {
+export async function loadEvidence(options: EvidenceOptions, own: CaptureSas): Promise<LoadedEvidence> {
   const read = readEvidence(
     {
       xfrmState: readTexts(options.xfrmState),

@@ -8,11 +8,11 @@ import { InputError } from '../base/errors.ts';
 import { secureBytes } from '../base/rng.ts';
 import { SECRETS_TYPE_ESP } from '../capture/pcapng.ts';
 import { captureReader } from '../capture/reader.ts';
-import { parseDsbCsv } from '../inspect/dsb-csv.ts';
+import { CaptureSas } from '../inspect/capture-sas.ts';
 import { Explainer, type ExplainOptions, explainBytes, guessLinkType } from '../inspect/explain/explain.ts';
 import type { Explanation } from '../inspect/explain/tree.ts';
 import { parseHexDump } from '../inspect/hex-dump.ts';
-import { joinSources, SaList } from '../inspect/sa-source.ts';
+import { joinSources } from '../inspect/sa-source.ts';
 import * as linkType from '../wire/link-type.ts';
 import { addEngineOption, type EngineName, makeEngine } from './engine.ts';
 import { explainText } from './explain-text.ts';
@@ -95,7 +95,7 @@ async function explain(packet: string, options: ExplainCommandOptions): Promise<
         'Leave it out with --frame.',
       );
     }
-    const own = new SaList();
+    const own = new CaptureSas();
     const source = joinSources([sas.source, own]);
     explanation = await explainFrame(
       packet,
@@ -139,7 +139,7 @@ async function explainFrame(
   frame: number,
   base: Omit<ExplainOptions, 'sas'>,
   sasOf: (hasOwn: boolean) => ExplainOptions['sas'],
-  own: SaList,
+  own: CaptureSas,
 ): Promise<Explanation> {
   let explainer: Explainer | undefined;
   let found: Explanation | undefined;
@@ -155,7 +155,8 @@ async function explainFrame(
     },
     secrets: (type, data) => {
       if (type !== SECRETS_TYPE_ESP) return;
-      own.add(parseDsbCsv(new TextDecoder().decode(data), `${capture} (secrets)`));
+      const gone = own.read(data, `${capture} (secrets)`);
+      if (!found) explainer?.forget(gone);
       hasOwn = true;
     },
   });

@@ -11,11 +11,12 @@ import { SECRETS_TYPE_ESP } from '../capture/pcapng.ts';
 import { PcapngWriter } from '../capture/pcapng-writer.ts';
 import { captureReader } from '../capture/reader.ts';
 import { ClusterPlan } from '../cilium/plan.ts';
+import { CaptureSas } from '../inspect/capture-sas.ts';
 import { putClear } from '../inspect/clear-packets.ts';
 import { CaptureDecryptor } from '../inspect/decrypt.ts';
 
-import { parseDsbCsv, writeDsbCsv } from '../inspect/dsb-csv.ts';
-import { joinSources, SaList } from '../inspect/sa-source.ts';
+import { writeDsbCsv } from '../inspect/dsb-csv.ts';
+import { joinSources } from '../inspect/sa-source.ts';
 import { runDemo } from '../sim/demo.ts';
 import { demoCluster } from '../sim/demo-cluster.ts';
 import { LINK_RAW } from '../wire/link-type.ts';
@@ -187,7 +188,7 @@ async function captureInto(fifo: string, name: string, options: ExtcapOptions): 
     if (!isOver && !writeAll(fd, bytes)) stop();
   });
   const interfaceId = writer.interface({ linkType: LINK_RAW, snapLength: 0, name });
-  const own = new SaList();
+  const own = new CaptureSas();
   let hasSas = namesSas(options);
   const decryptor = new CaptureDecryptor({
     source: source.name,
@@ -204,7 +205,7 @@ async function captureInto(fifo: string, name: string, options: ExtcapOptions): 
     release: () => decryptor.release(),
     secrets: (type, data) => {
       if (type !== SECRETS_TYPE_ESP) return;
-      own.add(parseDsbCsv(new TextDecoder().decode(data), `${source.name} (secrets)`));
+      decryptor.forget(own.read(data, `${source.name} (secrets)`));
       hasSas = true;
     },
   });

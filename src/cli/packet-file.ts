@@ -10,9 +10,10 @@ import { SECRETS_TYPE_ESP } from '../capture/pcapng.ts';
 import { PcapngWriter } from '../capture/pcapng-writer.ts';
 import { clearInterface, putClear } from '../inspect/clear-packets.ts';
 import type { Admission, EspRecord } from '../inspect/decrypt.ts';
-import { writeDsbCsv } from '../inspect/dsb-csv.ts';
+import { writeDsbCsv, writeGone } from '../inspect/dsb-csv.ts';
+import { isAtOneOf } from '../inspect/sa-source.ts';
 import { dropRow } from '../ipsec/drop.ts';
-import type { SaConfig } from '../ipsec/sa-config.ts';
+import type { SaConfig, SaPlace } from '../ipsec/sa-config.ts';
 import { PASS } from '../wire/packet.ts';
 import { OutputFile } from './files.ts';
 import { say } from './output.ts';
@@ -74,6 +75,8 @@ export abstract class PacketFile {
   interface(_description: CaptureInterface): void {}
   comment(_text: string): void {}
   secrets(_type: number, _data: Uint8Array): void {}
+  /** The capture has taken SAs away. */
+  forget(_places: readonly SaPlace[]): void {}
 
   /** Hands what there is to the file. */
   flush(): void {
@@ -127,6 +130,7 @@ class WireFile extends PacketFile {
   readonly #written = new Set<SaConfig>();
   #sa: SaConfig | undefined;
   #isOnly = false;
+  #holdsKeys = false;
 
   constructor(name: string, withSecrets: boolean) {
     super(name);
@@ -149,6 +153,7 @@ class WireFile extends PacketFile {
 
   #addKeys(sa: SaConfig, seqHi: number): void {
     this.#written.add(sa);
+    this.#holdsKeys = true;
     // Wireshark does not look for the high half: it is told what it is here.
     const sequence = { seqHi, seq: 0, oseqHi: seqHi, oseq: 0 };
     const csv = writeDsbCsv([sa.esn ? { ...sa, sequence } : sa], { showKeys: true }, (line) =>
@@ -173,6 +178,12 @@ class WireFile extends PacketFile {
     this.writer.comment(text);
   }
 
+  override forget(places: readonly SaPlace[]): void {
+    const gone = [...this.#written].filter(isAtOneOf(places));
+    for (const sa of gone) this.#written.delete(sa);
+    if (gone.length > 0) this.writer.secrets(SECRETS_TYPE_ESP, new TextEncoder().encode(writeGone(gone)));
+  }
+
   /** Secrets of other protocols stay beside their packets; those of ESP are written anew. */
   override secrets(type: number, data: Uint8Array): void {
     if (this.#withSecrets && type !== SECRETS_TYPE_ESP) this.writer.secrets(type, data);
@@ -180,6 +191,6 @@ class WireFile extends PacketFile {
 
   override finish(): void {
     super.finish();
-    if (this.#written.size > 0) say('warning: the file holds keys: treat it so.');
+    if (this.#holdsKeys) say('warning: the file holds keys: treat it so.');
   }
 }

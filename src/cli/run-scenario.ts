@@ -10,7 +10,7 @@ import { EsplaneError } from '../base/errors.ts';
 import { seededBytes } from '../base/rng.ts';
 import { SECRETS_TYPE_ESP } from '../capture/pcapng.ts';
 import { PcapngWriter } from '../capture/pcapng-writer.ts';
-import { writeDsbCsv } from '../inspect/dsb-csv.ts';
+import { writeDsbCsv, writeGone } from '../inspect/dsb-csv.ts';
 import type { PodName } from '../observe/flow-json.ts';
 import { FlowObserver } from '../observe/flow-observer.ts';
 import { type FlowBatch, FlowRecorder } from '../observe/flow-recorder.ts';
@@ -163,8 +163,11 @@ class RunFolder {
       interface: (description) => writer.interface(description),
       comment: (text) => writer.comment(text),
       frame: (b, at, end, meta) => writer.frame(b, at, end, meta),
-      sas: (sas) =>
-        writer.secrets(SECRETS_TYPE_ESP, new TextEncoder().encode(writeDsbCsv(sas, { showKeys: true }))),
+      sas: (added, gone) => {
+        const text = writeGone(gone) + writeDsbCsv(added, { showKeys: true });
+        // Also a node without keys says so, or its file would seem to lack them.
+        writer.secrets(SECRETS_TYPE_ESP, new TextEncoder().encode(text === '' ? '# no SAs\n' : text));
+      },
     };
   }
 

@@ -19,14 +19,14 @@ import { Decapsulator } from '../ipsec/decapsulate.ts';
 import { dropCode } from '../ipsec/drop.ts';
 import { EspPlace } from '../ipsec/esp-place.ts';
 import { SecurityAssociation } from '../ipsec/sa.ts';
-import type { SaConfig } from '../ipsec/sa-config.ts';
+import type { SaConfig, SaPlace } from '../ipsec/sa-config.ts';
 import { Sad } from '../ipsec/sad.ts';
 import { formatAddress } from '../wire/address.ts';
 import * as linkType from '../wire/link-type.ts';
 import { Batch, LentBatch, PASS } from '../wire/packet.ts';
 import { Reassembler } from '../wire/reassembly.ts';
 import { findVxlan, type VxlanPlace } from './overlay.ts';
-import type { SaSource } from './sa-source.ts';
+import { isAtOneOf, type SaSource } from './sa-source.ts';
 import { Trial, textLength } from './trial.ts';
 
 const BAD_ICV = dropCode('bad-icv');
@@ -225,6 +225,20 @@ export class CaptureDecryptor implements FrameSink {
     this.#decapsulator.run(batch);
     for (let i = 0; i < batch.count; i++) this.#emit(i);
     batch.clear();
+  }
+
+  /** SAs are gone: what comes from now on is opened with those that the source then has, which begin windows of their own. */
+  forget(places: readonly SaPlace[]): void {
+    if (places.length === 0) return;
+    this.flush();
+    const isGone = isAtOneOf(places);
+    for (const stream of this.#streams) {
+      const sa = stream && this.#sad.sas[stream.index];
+      if (!sa || !isGone(sa.config)) continue;
+      this.#options.engine.removeKey(sa.key);
+      this.#sad.remove(stream.index);
+      this.#streams[stream.index] = undefined;
+    }
   }
 
   #takeIp(b: Uint8Array, at: number, end: number, info: FrameInfo, carrierVni: number): void {

@@ -7,7 +7,7 @@
  * @module
  */
 import type { ClusterPlan } from '../cilium/plan.ts';
-import type { SaConfig } from '../ipsec/sa-config.ts';
+import type { SaConfig, SaPlace } from '../ipsec/sa-config.ts';
 import { type Address, formatAddress, isAny } from '../wire/address.ts';
 
 /** Looks up the SAs of one stream. */
@@ -26,13 +26,19 @@ export class SaList implements SaSource {
   /** Adds SAs that turn up later, as a capture's own secrets do. */
   add(configs: Iterable<SaConfig>): void {
     for (const config of configs) {
-      const key = isAny(config.src)
-        ? keyOf(undefined, config.dst, config.spi)
-        : keyOf(config.src, config.dst, config.spi);
+      const key = placeName(config);
       const same = this.#byStream.get(key);
       if (same) same.push(config);
       else this.#byStream.set(key, [config]);
     }
+  }
+
+  /** Takes out the SAs at a place, and returns them. */
+  remove(place: SaPlace): readonly SaConfig[] {
+    const name = placeName(place);
+    const found = this.#byStream.get(name) ?? [];
+    this.#byStream.delete(name);
+    return found;
   }
 
   find(src: Address, dst: Address, spi: number): readonly SaConfig[] {
@@ -64,6 +70,17 @@ export function joinSources(sources: readonly SaSource[]): SaSource {
       return found;
     },
   };
+}
+
+/** Equal for equal places, and different for others. */
+function placeName({ src, dst, spi }: SaPlace): string {
+  return keyOf(isAny(src) ? undefined : src, dst, spi);
+}
+
+/** Tells whether an SA is at one of these places; one of any source stands for every source. */
+export function isAtOneOf(places: readonly SaPlace[]): (sa: SaPlace) => boolean {
+  const names = new Set(places.map(placeName));
+  return ({ src, dst, spi }) => names.has(keyOf(src, dst, spi)) || names.has(keyOf(undefined, dst, spi));
 }
 
 function keyOf(src: Address | undefined, dst: Address, spi: number): string {

@@ -13,7 +13,7 @@
 import { fromHex } from '../base/bytes.ts';
 import { EsplaneError, InputError, type Place } from '../base/errors.ts';
 import { aead, authenc, type KeyMaterial, type Mac, type Suite } from '../crypto/suite.ts';
-import type { SaConfig } from '../ipsec/sa-config.ts';
+import type { SaConfig, SaPlace } from '../ipsec/sa-config.ts';
 import { type Address, formatAddress, isAny, parseAddress } from '../wire/address.ts';
 import { ESN_WINDOW } from './esn-window.ts';
 import { keyText } from './show-keys.ts';
@@ -31,6 +31,9 @@ export const COLUMNS = [
   'SN',
   'ESN High Bits',
 ] as const;
+
+/** So many of them name an SA; the rest says how it works. */
+const PLACE_COLUMNS = 4;
 
 const NULL = 'NULL';
 const AES_CBC = 'AES-CBC [RFC3602]';
@@ -78,7 +81,7 @@ export interface WiresharkRow {
 
 /** Says an SA in Wireshark's words. */
 export function toWireshark(sa: SaConfig, showKeys: boolean): WiresharkRow {
-  const { src, dst, keys, sequence } = sa;
+  const { keys, sequence } = sa;
   const words = algorithms(keys.suite);
   if (!words.encryption) return { columns: undefined, remark: words.remark };
   const key = (...parts: readonly Uint8Array[]) => {
@@ -87,10 +90,7 @@ export function toWireshark(sa: SaConfig, showKeys: boolean): WiresharkRow {
   };
   const high = sa.esn ? Math.max(sequence?.seqHi ?? 0, sequence?.oseqHi ?? 0) : 0;
   const columns = [
-    src.length === 4 ? 'IPv4' : 'IPv6',
-    isAny(src) ? '*' : formatAddress(src),
-    isAny(dst) ? '*' : formatAddress(dst),
-    `0x${sa.spi.toString(16).padStart(8, '0')}`,
+    ...placeToWireshark(sa),
     words.encryption,
     key(keys.key(), keys.salt()),
     words.authentication,
@@ -114,10 +114,54 @@ export function fromWireshark(columns: readonly string[], place: Place): SaConfi
       'Give "Protocol","Src IP","Dest IP","SPI","Encryption","Encryption Key","Authentication","Authentication Key".',
     );
   }
-  const [protocol = '', from = '', to = '', spiText = '', encryption = '', encryptionKey = '', ...rest] =
-    columns.map((column) => column.trim());
-  const [authentication = '', authenticationKey = '', sn = '32-bit', high = '0'] = rest;
+  const [encryption = '', encryptionKey = '', authentication = '', authenticationKey = '', ...rest] = columns
+    .slice(PLACE_COLUMNS)
+    .map((column) => column.trim());
+  const [sn = '32-bit', high = '0'] = rest;
+  const places = placesFromWireshark(columns, place);
+  if (sn !== '32-bit' && sn !== '64-bit')
+    throw bad('SN is not "32-bit" or "64-bit"', 'Correct the ninth field.');
+  if (!/^(0x)?[0-9a-f]{1,8}$/i.test(high)) {
+    throw bad(
+      'ESN High Bits is not hexadecimal',
+      'Write the upper 32 bits of the sequence number, such as "0".',
+    );
+  }
+  const esn = sn === '64-bit';
+  const seqHi = Number.parseInt(high, 16);
+  // Each SA has keys of its own to wipe.
+  const keys = () => readKeys(encryption, encryptionKey, authentication, authenticationKey, place);
+  return places.map((ends) => ({
+    ...ends,
+    mode: 'tunnel',
+    keys: keys(),
+    esn,
+    replayWindow: esn ? ESN_WINDOW : 0,
+    reqid: 0,
+    flags: [],
+    ...(esn && seqHi > 0 && { sequence: { seqHi, seq: 0, oseqHi: seqHi, oseq: 0 } }),
+    origin: place.line === undefined ? place.source : `${place.source}:${place.line}`,
+  }));
+}
 
+/** The first four columns. */
+export function placeToWireshark({ src, dst, spi }: SaPlace): string[] {
+  return [
+    src.length === 4 ? 'IPv4' : 'IPv6',
+    isAny(src) ? '*' : formatAddress(src),
+    isAny(dst) ? '*' : formatAddress(dst),
+    `0x${spi.toString(16).padStart(8, '0')}`,
+  ];
+}
+
+/**
+ * Reads the first four columns, which name an SA: protocol, source, destination and SPI.
+ * @returns one place, or one for each family where the protocol is `Any`
+ * @throws {InputError} when a column cannot be used
+ */
+export function placesFromWireshark(columns: readonly string[], place: Place): SaPlace[] {
+  const bad = (problem: string, remedy: string) => new InputError(place, problem, remedy);
+  const [protocol = '', from = '', to = '', spiText = ''] = columns.map((column) => column.trim());
   if (spiText.includes('*')) {
     throw bad('the SPI is a pattern; esplane looks SAs up by their SPI', 'Write one line for each SPI.');
   }
@@ -135,32 +179,7 @@ export function fromWireshark(columns: readonly string[], place: Place): SaConfi
       'Write whole addresses, or "*" for any: parts of addresses are not matched.',
     );
   };
-
-  if (sn !== '32-bit' && sn !== '64-bit')
-    throw bad('SN is not "32-bit" or "64-bit"', 'Correct the ninth field.');
-  if (!/^(0x)?[0-9a-f]{1,8}$/i.test(high)) {
-    throw bad(
-      'ESN High Bits is not hexadecimal',
-      'Write the upper 32 bits of the sequence number, such as "0".',
-    );
-  }
-  const esn = sn === '64-bit';
-  const seqHi = Number.parseInt(high, 16);
-  // Each SA has keys of its own to wipe.
-  const keys = () => readKeys(encryption, encryptionKey, authentication, authenticationKey, place);
-  return lengths.map((length) => ({
-    src: address(from, length),
-    dst: address(to, length),
-    spi,
-    mode: 'tunnel',
-    keys: keys(),
-    esn,
-    replayWindow: esn ? ESN_WINDOW : 0,
-    reqid: 0,
-    flags: [],
-    ...(esn && seqHi > 0 && { sequence: { seqHi, seq: 0, oseqHi: seqHi, oseq: 0 } }),
-    origin: place.line === undefined ? place.source : `${place.source}:${place.line}`,
-  }));
+  return lengths.map((length) => ({ src: address(from, length), dst: address(to, length), spi }));
 }
 
 /** The names of a suite's algorithms; no encryption where Wireshark has none. */

@@ -72,3 +72,6 @@ export interface SaConfig {
   /** Where it comes from, for people: `keys:1 node-1 -> node-2`, `n2.txt:14`. */
   readonly origin: string;
 }
+
+/** What names an SA beside its key. */
+export type SaPlace = Pick<SaConfig, 'src' | 'dst' | 'spi'>;

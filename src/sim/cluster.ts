@@ -65,8 +65,8 @@ const STREAM = { KEYS: 0, NEWS: 1, FLOWS: 2, NODES: 1000, NODE_IDS: 10_000, LINE
 export interface NodeRecorder extends Recorder {
   interface(description: CaptureInterface): number;
   comment(text: string): void;
-  /** SAs that the node has from now on. */
-  sas(sas: readonly SaConfig[]): void;
+  /** SAs that the node has from now on, in place of others. */
+  sas(added: readonly SaConfig[], gone: readonly SaConfig[]): void;
 }
 
 export interface ClusterOptions {
@@ -160,6 +160,7 @@ export class Cluster {
           random: seededBytes(mixSeed(seed, STREAM.NODES + i)),
           random32: xorshift32(mixSeed(seed, STREAM.NODE_IDS + i)),
           onEvent: (member, event) => this.#agentEvent(member, event),
+          onFlush: (member, sas) => this.#recorders.get(member.name)?.sas([], sas),
         }),
     );
     this.byName = new Map(this.members.map((member) => [member.name, member]));
@@ -344,7 +345,7 @@ export class Cluster {
         name: 'eth0',
         description: `device of ${name}`,
       });
-      recorder.sas(member.agent.plan.sas);
+      recorder.sas(member.agent.plan.sas, []);
       outside = capture(outside, this.clock, recorder, { interfaceId });
     }
     const drops = this.observers[i]!;
@@ -420,8 +421,8 @@ export class Cluster {
   #agentEvent(member: Member, event: AgentEvent): void {
     if (!this.#isRunning) return;
     this.#watcher.agent?.(member.name, event, this.now);
-    if (event.added.length > 0) this.#recorders.get(member.name)?.sas(event.added);
-    const { kind, keyId } = event;
+    const { kind, keyId, added, removed } = event;
+    if (added.length + removed.length > 0) this.#recorders.get(member.name)?.sas(added, removed);
     if (kind === 'warning') this.note(member.name, event.text);
     if (keyId !== undefined) {
       const step = `key ${keyId}: ${kind}`;

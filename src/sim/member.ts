@@ -12,6 +12,7 @@ import type { Random32 } from '../cilium/node-ids.ts';
 import type { CiliumNode } from '../cilium/nodes.ts';
 import type { Engine } from '../crypto/engine.ts';
 import { SecurityAssociation } from '../ipsec/sa.ts';
+import type { SaConfig } from '../ipsec/sa-config.ts';
 import type { Link } from '../link/link.ts';
 import { Node, type NodeObserver } from '../node/node.ts';
 import type { Address } from '../wire/address.ts';
@@ -28,6 +29,8 @@ export interface MemberOptions {
   /** For node ids. */
   readonly random32: Random32;
   readonly onEvent: (member: Member, event: AgentEvent) => void;
+  /** Its SAs are gone, all of them. */
+  readonly onFlush: (member: Member, sas: readonly SaConfig[]) => void;
 }
 
 export class Member {
@@ -159,8 +162,9 @@ export class Member {
 
   /** A new agent, and all SAs made anew: their numbers begin again with 1, under the same keys. */
   restartAgent(): void {
-    const { engine } = this.#options;
+    const { engine, onFlush } = this.#options;
     const { sad } = this.node;
+    onFlush(this, this.agent.plan.sas);
     sad.sas.forEach((sa, index) => {
       if (!sa) return;
       sad.remove(index);

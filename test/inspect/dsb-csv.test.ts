@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { InputError } from '../../src/base/errors.ts';
-import { parseDsbCsv, writeDsbCsv } from '../../src/inspect/dsb-csv.ts';
+import { parseDsbCsv, parseGone, writeDsbCsv, writeGone } from '../../src/inspect/dsb-csv.ts';
 import { parseEspSa } from '../../src/inspect/esp-sa.ts';
 import type { SaConfig } from '../../src/ipsec/sa-config.ts';
 import { anySa, EVERY_SUITE, KEY_MARK } from '../support/arbitrary-sa.ts';
@@ -35,6 +35,33 @@ describe('pcapng secrets of type ESPS', () => {
     const notes: string[] = [];
     expect(writeDsbCsv([{ ...sa, keys: gmac }], { showKeys: true }, (line) => notes.push(line))).toBe('');
     expect(notes).toEqual(['x:1: Wireshark has no AES-GMAC']);
+  });
+
+  it('say which SAs are gone, in comments', () => {
+    const [sa] = parseEspSa(LINE, 'x') as [SaConfig];
+    const text = writeGone([
+      sa,
+      { ...sa, src: new Uint8Array(16), dst: new Uint8Array(16).fill(1), spi: 15 },
+    ]);
+    expect(text).toBe(
+      '# gone: "IPv4","10.0.0.1","10.0.0.2","0x00000003"\n# gone: "IPv6","*","101:101:101:101:101:101:101:101","0x0000000f"\n',
+    );
+    expect(parseGone(`${LINE}\n${text}# gone fishing\n`, 'x')).toEqual([
+      { src: sa.src, dst: sa.dst, spi: 3 },
+      { src: new Uint8Array(16), dst: new Uint8Array(16).fill(1), spi: 15 },
+    ]);
+    expect(parseDsbCsv(`${text}${LINE}`, 'f')).toMatchObject([{ origin: 'f:3' }]);
+    expect(parseGone('# gone: Any,*,*,3', 'x').map(({ dst }) => dst.length)).toEqual([4, 16]);
+  });
+
+  it.each([
+    ['# gone: ', /^f:2: it is not said which SA is gone\. Write # gone: "Protocol"/],
+    ['# gone: IPv4,10.0.0.1,10.0.0.2', /^f:2: it is not said which/],
+    ['# gone: IPv4,10.0.0.1,"10.0.0.2,3', /^f:2: it is not said which/],
+    ['# gone: IPv4,10.0.0.1,10.0.0.256,3', /^f:2: an address is neither IPv4/],
+    ['# gone: IPv4,10.0.0.1,10.0.0.2,0x100000000', /^f:2: the SPI is no number/],
+  ])('refuse to guess which SA is gone: %s', (line, message) => {
+    expect(() => parseGone(`${LINE}\n${line}`, 'f')).toThrow(message);
   });
 
   it('refuse a bad line by its number', () => {

@@ -7,15 +7,15 @@ import { seededBytes } from '../../src/base/rng.ts';
 import { captureReader } from '../../src/capture/reader.ts';
 import { type EvidenceOptions, loadEvidence } from '../../src/cli/evidence-options.ts';
 import { NodeEngine } from '../../src/crypto/node.ts';
+import { CaptureSas } from '../../src/inspect/capture-sas.ts';
 import { Diagnoser } from '../../src/inspect/diagnose/diagnoser.ts';
 import type { Diagnosis, Finding } from '../../src/inspect/diagnose/finding.ts';
-import { SaList } from '../../src/inspect/sa-source.ts';
 import { saOptions } from './decrypt.ts';
 
 /** Diagnoses a capture's bytes. */
 export async function diagnoseBytes(bytes: Uint8Array, given: Partial<EvidenceOptions>): Promise<Diagnosis> {
   const options = { xfrmStat: [], xfrmPolicy: [], ...saOptions(given), ...given };
-  const { evidence, stats, udpPorts } = await loadEvidence(options, new SaList());
+  const { evidence, stats, udpPorts } = await loadEvidence(options, new CaptureSas());
   const diagnoser = new Diagnoser({
     source: 'test',
     evidence,

@@ -27,6 +27,9 @@ const TRIED = 8;
 /** High halves below the expected one that are tried on a packet under ESN. */
 const EPOCHS = 4;
 
+/** An IV that differs in more bits than these was not damaged on the way. */
+const DAMAGED_BITS = 8;
+
 const ODD_INSIDE: ReadonlySet<DropReason> = new Set<DropReason>([
   ...(['dummy', 'bad-padding', 'not-ip', 'inner-short', 'inner-header', 'inner-truncated'] as const),
   ...(['selector-mismatch', 'expired', 'encap-mismatch', 'not-captured'] as const),
@@ -119,6 +122,10 @@ export class CauseFinder {
     } else if (this.#opens(this.sasOf(stream), packet, hi)) {
       this.#markSender(stream, packet, hi, lo, frame);
       this.#count(stream, 'same-number', frame, original.frame);
+    } else if (this.#isStranger(stream, packet, hi, lo)) {
+      const fit = this.#fit(stream, packet, hi);
+      if (fit) fit.tally.add(frame);
+      stream.tally(fit ? 'other-key' : 'no-key').add(frame);
     } else this.#altered(stream, packet, frame, original);
   }
 
@@ -200,6 +207,14 @@ export class CauseFinder {
     this.#count(stream, cause, frame, original.frame);
   }
 
+  /** Is its IV of another counter than the sender's, and not just damaged? */
+  #isStranger(stream: Stream, { b, at, end }: EspBytes, hi: number, lo: number): boolean {
+    if (end - at < 16) return false;
+    const number = stream.senders.numberOf(u32(b, at + 8), u32(b, at + 12));
+    if (!number || this.#seen.get(stream.id, number.hi, number.lo)) return false;
+    return bitsSet(number.hi ^ hi) + bitsSet(number.lo ^ lo) > DAMAGED_BITS;
+  }
+
   /** The accepted packet that has this IV, where the IV tells the number. */
   #byIv(stream: Stream, packet: EspBytes) {
     if (packet.end - packet.at < 16) return undefined;
@@ -263,4 +278,10 @@ export class CauseFinder {
     if (original !== undefined) tally.also(original);
     tally.add(frame);
   }
+}
+
+function bitsSet(word: number): number {
+  let count = 0;
+  for (let left = word; left !== 0; left &= left - 1) count++;
+  return count;
 }

@@ -10,12 +10,14 @@ import type { Engine } from '../../crypto/engine.ts';
 import type { KeyMaterial } from '../../crypto/suite.ts';
 import { dropCode, dropRow } from '../../ipsec/drop.ts';
 import { EspPlace } from '../../ipsec/esp-place.ts';
-import { formatAddress } from '../../wire/address.ts';
+import type { SaPlace } from '../../ipsec/sa-config.ts';
+import { formatAddress, parseAddress } from '../../wire/address.ts';
 import * as esp from '../../wire/esp.ts';
 import * as icmp from '../../wire/icmp.ts';
 import * as ipv4 from '../../wire/ipv4.ts';
 import { PASS } from '../../wire/packet.ts';
 import { CaptureDecryptor, type EspRecord } from '../decrypt.ts';
+import { isAtOneOf } from '../sa-source.ts';
 import type { Case, IvReuse, StatText } from './case.ts';
 import { CauseFinder, type EspBytes, printOf } from './cause.ts';
 import { ClearTraffic } from './clear.ts';
@@ -99,6 +101,18 @@ export class Diagnoser implements FrameSink {
     this.decryptor.frame(b, at, end, info);
   }
 
+  /** The capture has taken SAs away: what follows under their SPIs is a stream of its own. */
+  forget(places: readonly SaPlace[]): void {
+    if (places.length === 0) return;
+    this.decryptor.forget(places);
+    this.#evidence.forget();
+    const isGone = isAtOneOf(places);
+    for (const [name, { src, dst, spi }] of this.#byName) {
+      if (isGone({ src: parseAddress(src)!, dst: parseAddress(dst)!, spi })) this.#byName.delete(name);
+    }
+    this.#last = undefined;
+  }
+
   /** The diagnosis of everything so far. Call once, after the last frame. */
   finish(): Diagnosis {
     this.decryptor.flush();
@@ -166,7 +180,10 @@ export class Diagnoser implements FrameSink {
 
   #accept(stream: Stream, record: EspRecord, packet: EspBytes): void {
     const { frame, seqHi, seqLo } = record;
-    if (stream.ok++ === 0) stream.firstOkFrame = frame;
+    if (stream.ok++ === 0) {
+      stream.firstOkFrame = frame;
+      if (stream.resolution.candidates.length === 0) this.#resolve(stream);
+    }
     if (!stream.winner && stream.resolution.candidates.length > 1) {
       stream.winner = this.#causes.opener(stream, packet, seqHi);
       stream.key = this.#keyOf(stream.winner);
@@ -238,14 +255,20 @@ export class Diagnoser implements FrameSink {
     const name = `${src} ${dst} ${spi}`;
     let stream = this.#byName.get(name);
     if (!stream) {
-      const resolution = this.#evidence.resolve(src, dst, spi);
-      stream = new Stream(this.streams.length, src, dst, spi, resolution);
-      stream.key = this.#keyOf(resolution.candidates[0]?.keys);
+      stream = new Stream(this.streams.length, src, dst, spi, this.#evidence.resolve(src, dst, spi));
+      stream.key = this.#keyOf(stream.resolution.candidates[0]?.keys);
       this.streams.push(stream);
       this.#byName.set(name, stream);
     }
     this.#last = stream;
     return stream;
+  }
+
+  /** The SA came after the first packets did. */
+  #resolve(stream: Stream): void {
+    stream.resolution = this.#evidence.resolve(stream.src, stream.dst, stream.spi);
+    stream.key = this.#keyOf(stream.resolution.candidates[0]?.keys);
+    stream.sas = undefined;
   }
 
   /** A number for a key with nonces, the same for equal keys; -1 for others. */

@@ -6,7 +6,7 @@
 import { ClusterPlan, type PlanOptions } from '../../cilium/plan.ts';
 import { type ClusterTexts, historyOfTexts } from '../cluster-texts.ts';
 import { parseEspSa } from '../esp-sa.ts';
-import type { SaSource } from '../sa-source.ts';
+import type { CaptureSas } from '../capture-sas.ts';
 import { bothWays, type NamedText, type SaTexts, udpPortsOf } from '../sa-texts.ts';
 import { parseXfrmPolicy } from '../xfrm-policy.ts';
 import { type KeylessSa, parseXfrmState } from '../xfrm-state.ts';
@@ -31,7 +31,7 @@ export interface ReadEvidence {
  * @param own SAs that the capture brings along
  * @throws {InputError} when a text cannot be used
  */
-export function readEvidence(texts: EvidenceTexts, own: SaSource): ReadEvidence {
+export function readEvidence(texts: EvidenceTexts, own: CaptureSas): ReadEvidence {
   const warnings: string[] = [];
   const states = texts.xfrmState.map(({ source, text }) => {
     const keyless: KeylessSa[] = [];

@@ -12,6 +12,7 @@ import type { CiliumNode } from '../../cilium/nodes.ts';
 import type { ClusterPlan } from '../../cilium/plan.ts';
 import type { SaConfig } from '../../ipsec/sa-config.ts';
 import { type Address, formatAddress, isAny, parseAddress } from '../../wire/address.ts';
+import type { CaptureSas } from '../capture-sas.ts';
 import { planSource, type SaSource } from '../sa-source.ts';
 import type { XfrmPolicy } from '../xfrm-policy.ts';
 import type { KeylessSa } from '../xfrm-state.ts';
@@ -35,7 +36,7 @@ export interface EvidenceOptions {
   /** SAs of which nobody says which node holds them: Wireshark's esp_sa. */
   readonly listed?: readonly SaConfig[];
   /** SAs that the capture brings along; may grow while it is read. */
-  readonly own?: SaSource;
+  readonly own?: CaptureSas;
   readonly plan?: ClusterPlan;
   readonly cluster?: ClusterText;
   /** Earlier keys and nodes, or those of other clusters: to be tried on what does not open. */
@@ -71,6 +72,8 @@ export interface Resolution {
   readonly held: readonly HeldSa[];
   /** What all others say. */
   readonly others: readonly NamedSa[];
+  /** SAs that the capture had before, and took away. */
+  readonly former: readonly SaConfig[];
 }
 
 export class Evidence implements SaSource {
@@ -137,9 +140,14 @@ export class Evidence implements SaSource {
     return resolution;
   }
 
+  /** The capture has taken SAs away: what was worked out may be out of date. */
+  forget(): void {
+    this.#known.clear();
+  }
+
   /** Does any source name this address as an end of an SA? */
   knows(address: string): boolean {
-    if (this.#nodeOf.has(address)) return true;
+    if (this.#nodeOf.has(address) || this.#options.own?.knows(address)) return true;
     const isEnd = ({ src, dst }: KeylessSa) =>
       formatAddress(dst) === address || formatAddress(src) === address;
     return this.states.some(({ sa }) => isEnd(sa)) || (this.#options.listed ?? []).some(isEnd);
@@ -191,7 +199,7 @@ export class Evidence implements SaSource {
     const atReceiver =
       shown.length > 0 ? 'held' : isHidden ? 'hidden' : ofReceiver.length > 0 ? 'missing' : 'unknown';
     const candidates = distinct(shown.length > 0 ? shown : others.map(({ config }) => config));
-    return { candidates, atReceiver, held, others };
+    return { candidates, atReceiver, held, others, former: own?.former(from, to, spi) ?? [] };
   }
 
   #holders({ file, sas, keyless }: StateText): HeldSa[] {

@@ -13,6 +13,8 @@ import type { Evidence, Resolution } from './evidence.ts';
 
 /** What is wrong when a guess fits. */
 export type GuessKind =
+  /** The capture itself had it there before. */
+  | 'former'
   /** The sender's kernel, or keys and nodes, have another key than the receiver's. */
   | 'other-source'
   | 'stale-boot-id'
@@ -46,13 +48,14 @@ export function guessesFor(
   src: string,
   dst: string,
   spi: number,
-  { candidates, others }: Resolution,
+  { candidates, others, former }: Resolution,
 ): Guess[] {
   const found: Guess[] = [];
   const add = (kind: GuessKind, keys: KeyMaterial, esn: boolean, what: string) => {
     const isSame = (one: { keys: KeyMaterial; esn: boolean }) => one.esn === esn && one.keys.equals(keys);
     if (!candidates.some(isSame) && !found.some(isSame)) found.push({ kind, keys, esn, what });
   };
+  for (const { keys, esn } of former) add('former', keys, esn, 'the key that was there before');
   for (const { config, who } of others) add('other-source', config.keys, config.esn, `the key from ${who}`);
   for (const { keys, esn } of candidates) {
     add('esn-differs', keys, !esn, `the same key ${esn ? 'without' : 'with'} ESN`);

@@ -98,7 +98,8 @@ export const FINDINGS = [
     code: 'sa-gone',
     severity: 'error',
     means: 'The receiver has no SA for packets that the sender is right to send.',
-    proof: "The text of the receiver's kernel does not have it; the sender's, or keys and nodes, do.",
+    proof:
+      "The text of the receiver's kernel does not have it; the sender's, or keys and nodes, do. Or the capture itself says when it went.",
     remedy:
       'Restart the agent of the receiving node, which installs the SA again. `cilium-dbg encrypt flush` and a deleted CiliumNode are known to remove it.',
   },
@@ -107,7 +108,7 @@ export const FINDINGS = [
     severity: 'error',
     means: 'Sender and receiver are at different steps of a key rotation.',
     proof:
-      "The receiver's kernel has an SA of this tunnel under another key id, and none under the one that is used.",
+      "The receiver's kernel, or the capture's own list, has an SA of this tunnel under another key id, and none (yet) under the one that is used.",
     remedy:
       'Let the node that is behind load the new Secret (about a minute); a key is to be kept 5 minutes after its successor came (ipsec-key-rotation-duration).',
   },

@@ -10,6 +10,7 @@ import type { RandomBytes } from '../../base/rng.ts';
 import type { FrameInfo } from '../../capture/frame.ts';
 import type { Engine } from '../../crypto/engine.ts';
 import type { SecurityAssociation } from '../../ipsec/sa.ts';
+import type { SaPlace } from '../../ipsec/sa-config.ts';
 import * as esp from '../../wire/esp.ts';
 import * as ethernet from '../../wire/ethernet.ts';
 import * as ipv4 from '../../wire/ipv4.ts';
@@ -88,6 +89,11 @@ export class Explainer {
   /** Takes a frame that comes before the one to be explained. */
   pass(b: Uint8Array, at: number, end: number, info: FrameInfo): void {
     if (linkType.isKnownLinkType(info.linkType)) this.#decryptor.frame(b, at, end, info);
+  }
+
+  /** The capture has taken SAs away. */
+  forget(places: readonly SaPlace[]): void {
+    this.#decryptor.forget(places);
   }
 
   /** Explains a frame, which counts as received then. */

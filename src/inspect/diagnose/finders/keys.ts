@@ -2,6 +2,7 @@
  * ICV failures because the keys of both ends differ: which key the sender used, and why the receiver has another.
  * @module
  */
+import { dropCode } from '../../../ipsec/drop.ts';
 import { formatAddress } from '../../../wire/address.ts';
 import { type Case, count, finding, keyIdOf, streamName } from '../case.ts';
 import type { Evidence } from '../evidence.ts';
@@ -11,6 +12,7 @@ import type { Fit, Stream } from '../stream.ts';
 import type { FindingCode } from '../table.ts';
 
 const CODES: Readonly<Record<GuessKind, FindingCode>> = {
+  former: 'wrong-key',
   'other-source': 'wrong-key',
   'stale-boot-id': 'stale-boot-id',
   'key-changed': 'key-changed',
@@ -28,10 +30,19 @@ export function* keys({ streams, evidence }: Case): Generator<Finding> {
     if (!none || none.count === 0) continue;
     yield finding(
       'unknown-key',
-      `${streamName(stream, evidence)}: ${count(none.count, 'packet')} with a wrong ICV (XfrmInStateProtoError). Tried in vain: the key that counts${tried(stream)}.`,
+      `${streamName(stream, evidence)}: ${count(none.count, 'packet')} ${dropped(stream, none.count)}. Tried in vain: the key that counts${tried(stream)}.`,
       none.frames,
     );
   }
+}
+
+const BAD_ICV = dropCode('bad-icv');
+
+/** The window is asked before the key is. */
+function dropped(stream: Stream, packets: number): string {
+  return (stream.verdicts.get(BAD_ICV) ?? 0) >= packets
+    ? 'with a wrong ICV (XfrmInStateProtoError)'
+    : 'that begin to count again, with IVs of another counter and another key (XfrmInStateSeqError while the numbers were seen, then XfrmInStateProtoError)';
 }
 
 function tried({ guesses = [] }: Stream): string {
@@ -48,6 +59,10 @@ function explain(stream: Stream, { guess, tally }: Fit, evidence: Evidence): Fin
   const held = stream.resolution.held[0]?.config;
   const say = (code: FindingCode, more: string) => finding(code, `${where}. ${opens}${more}.`, tally.frames);
   if (guess.kind === 'esn-differs') return say('esn-differs', '');
+  if (guess.kind === 'former') {
+    const why = `${receiver} has replaced it (a new boot id, or another key under the same id), and ${sender} has not`;
+    return say('wrong-key', `: ${why}`);
+  }
   if (!held) {
     const why =
       guess.kind === 'stale-boot-id'

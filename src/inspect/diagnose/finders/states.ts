@@ -22,11 +22,11 @@ export function* states({ streams, evidence }: Case): Generator<Finding> {
       strange.set(ends, [...(strange.get(ends) ?? []), stream]);
       continue;
     }
-    const what = `${streamName(stream, evidence)}: ${count(stream.packets, 'packet')} dropped as XfrmInNoStates.`;
+    const { frames, count: dropped } = isMissing ? stream.all : stream.tally('no-state');
+    const what = `${streamName(stream, evidence)}: ${count(dropped, 'packet')} dropped as XfrmInNoStates.`;
     const [sender, receiver] = [evidence.nameOf(stream.src), evidence.nameOf(stream.dst)];
     const here = otherIds(stream, streams, evidence);
     const id = keyIdOf(stream.spi);
-    const { frames } = stream.all;
     if (isMissing && here.length > 0) {
       yield finding(
         'rotation-out-of-step',
@@ -38,6 +38,18 @@ export function* states({ streams, evidence }: Case): Generator<Finding> {
       yield finding(
         'sa-gone',
         `${what} ${sender} sends with ${id}, for which the kernel of ${receiver} has no SA; ${who}${stream.ok > 0 ? `, and ${count(stream.ok, 'packet')} ${stream.ok === 1 ? 'opens' : 'open'} with it` : ''}.`,
+        frames,
+      );
+    } else if (!isMissing && stream.ok > 0 && here.length > 0) {
+      yield finding(
+        'rotation-out-of-step',
+        `${what} ${sender} sent with ${id} while ${receiver} had only ${list(here)} of this tunnel; ${receiver} had an SA for it by frame ${stream.firstOkFrame}.`,
+        frames,
+      );
+    } else if (stream.resolution.former.length > 0) {
+      yield finding(
+        'sa-gone',
+        `${what} ${sender} sends with ${id}, for which ${receiver} had an SA and then removed it.`,
         frames,
       );
     } else {
