@@ -6,7 +6,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import type { Clock } from '../base/clock.ts';
-import { EsplaneError } from '../base/errors.ts';
+import { EsplaneError, InputError } from '../base/errors.ts';
 import { seededBytes } from '../base/rng.ts';
 import { SECRETS_TYPE_ESP } from '../capture/pcapng.ts';
 import { PcapngWriter } from '../capture/pcapng-writer.ts';
@@ -27,13 +27,16 @@ import { paintFor } from './paint.ts';
 import { scenarioText } from './scenario-text.ts';
 import { onSignals } from './signals.ts';
 
-/** Parts of a run between which progress is shown and Ctrl-C is heard. */
-const SLICES = 200;
+/** ms of a run between which progress is shown and Ctrl-C is heard: a first guess, and what each should take here. */
+const FIRST_SLICE = 10;
+const SLICE_TAKES = 50;
 const EXIT_INTERRUPTED = 130;
 
 export interface ScenarioOptions {
   readonly seed?: number;
   readonly write?: string;
+  /** Nodes whose files are written; none named, all are. */
+  readonly only: readonly string[];
   readonly json?: boolean;
   readonly crypto: EngineName;
   readonly flows?: FlowsConfig | undefined;
@@ -42,7 +45,8 @@ export interface ScenarioOptions {
 /** Runs a scenario file and prints its report. */
 export async function runScenario(file: string, options: ScenarioOptions): Promise<void> {
   const scenario = parseScenario(readText(file), file);
-  const folder = options.write === undefined ? undefined : new RunFolder(options.write);
+  checkOnly(options, scenario);
+  const folder = options.write === undefined ? undefined : new RunFolder(options.write, options.only);
   let isStopped = false;
   const forget = onSignals({
     stop: () => {
@@ -62,8 +66,11 @@ export async function runScenario(file: string, options: ScenarioOptions): Promi
       ...(folder && { record: (node: string) => folder.recorder(node) }),
       ...(flows && { observe: (clock: Clock, capacity: number) => flows.observer(clock, capacity) }),
     });
-    for (let slice = 1; slice <= SLICES && !isStopped; slice++) {
-      cluster.runTo((cluster.end * slice) / SLICES);
+    let slice = FIRST_SLICE;
+    while (cluster.now < cluster.end && !isStopped) {
+      const before = performance.now();
+      cluster.runTo(Math.min(cluster.end, cluster.now + slice));
+      slice *= performance.now() - before < SLICE_TAKES ? 2 : 0.5;
       flows?.drain();
       await output?.flush();
       const { sent } = cluster.ledger;
@@ -74,19 +81,21 @@ export async function runScenario(file: string, options: ScenarioOptions): Promi
     }
     progress.done();
     await output?.finish();
+    folder?.finish();
     if (isStopped) {
-      folder?.discard();
+      const until = `${(cluster.now / 1000).toFixed(1)} s of ${cluster.end / 1000} s`;
+      const left = folder ? `; ${files(folder.count)} in ${options.write} up to there` : '';
+      process.stderr.write(`esplane: interrupted at ${until}${left}\n`);
       process.exitCode = EXIT_INTERRUPTED;
       return;
     }
-    folder?.finish();
     const report = reportOf(cluster);
     // Flows have standard output for themselves.
     const stream = options.flows?.file === '-' ? process.stderr : process.stdout;
     const out = new Output(stream);
     out.write(options.json ? `${JSON.stringify(report)}\n` : scenarioText(report, paintFor(stream)));
     await out.flush();
-    if (folder) process.stderr.write(`wrote ${folder.count} files into ${options.write}\n`);
+    if (folder) process.stderr.write(`wrote ${files(folder.count)} into ${options.write}\n`);
     // A run whose books do not add up is a fault of this program.
     if (!report.accounted) process.exitCode = 1;
   } catch (error) {
@@ -134,13 +143,32 @@ class RunFlows {
   }
 }
 
+function files(count: number): string {
+  return `${count} file${count === 1 ? '' : 's'}`;
+}
+
+function checkOnly({ write, only }: ScenarioOptions, { nodes, source }: Scenario): void {
+  if (only.length > 0 && write === undefined)
+    throw new InputError({ source: '--only' }, 'no files are written', 'Give -w FOLDER too.');
+  for (const name of only) {
+    if (nodes.some((node) => node.name === name)) continue;
+    throw new InputError(
+      { source: '--only' },
+      `${source} has no node ${name}`,
+      `Name one, such as ${nodes[0]!.name}.`,
+    );
+  }
+}
+
 /** One capture a node. */
 class RunFolder {
   readonly #folder: string;
+  readonly #only: ReadonlySet<string>;
   readonly #files: { readonly file: OutputFile; readonly writer: PcapngWriter }[] = [];
 
-  constructor(folder: string) {
+  constructor(folder: string, only: readonly string[]) {
     this.#folder = folder;
+    this.#only = new Set(only);
     try {
       mkdirSync(folder, { recursive: true, mode: 0o700 });
     } catch (error) {
@@ -155,7 +183,8 @@ class RunFolder {
     return this.#files.length;
   }
 
-  recorder(node: string): NodeRecorder {
+  recorder(node: string): NodeRecorder | undefined {
+    if (this.#only.size > 0 && !this.#only.has(node)) return undefined;
     const file = new OutputFile(join(this.#folder, `${node}.pcapng`));
     const writer = new PcapngWriter((bytes) => file.write(bytes));
     this.#files.push({ file, writer });

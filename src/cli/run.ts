@@ -36,12 +36,15 @@ docs/scenarios.md for all that a file can say.
 --tun: two namespaces joined by a veth pair, in each a node with a TUN device for its pods. It prints what to try, and
 removes everything when it ends. It needs root.
 
+Ctrl-C ends a scenario early; with -w its files are whole up to there.
+
 Exit status: 0 done, 1 a packet of the scenario is not accounted for, 2 unusable input.`;
 
 interface Options extends FlowOptions {
   readonly tun?: boolean;
   readonly seed?: number;
   readonly write?: string;
+  readonly only: readonly string[];
   readonly link: 'udp' | 'raw' | 'packet';
   readonly crypto: EngineName;
   readonly duration?: number;
@@ -56,6 +59,12 @@ export function runCommand(program: Command): void {
     .description('run a cluster from a scenario file, or two nodes on this host')
     .option('--seed <number>', "in place of the scenario's own: for keys, boot ids, IVs and all chance", seed)
     .option('-w, --write <folder>', 'write one pcapng a node into this folder, with its keys')
+    .option(
+      '--only <node>',
+      'with -w: write this node alone, of a cluster of many (repeatable)',
+      (node: string, before: readonly string[]) => [...before, node],
+      [],
+    )
     .option('--tun', 'over TUN devices in network namespaces that it makes and removes')
     .addOption(
       new Option('--link <link>', 'what is between the nodes')

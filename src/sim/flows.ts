@@ -7,7 +7,7 @@ import type { VirtualClock } from '../base/clock.ts';
 import * as icmp from '../wire/icmp.ts';
 import * as udp from '../wire/udp.ts';
 import type { Host } from './host.ts';
-import type { ScenarioPod, TrafficSpec } from './scenario.ts';
+import { MOST_FLOWS, type ScenarioPod, type TrafficSpec } from './scenario.ts';
 import { TcpEnd, upperAt } from './tcp-end.ts';
 import { type Flow, reverse, text, udpPacket } from './traffic.ts';
 import type { Watcher } from './watcher.ts';
@@ -17,7 +17,6 @@ const PORT_DISCARD = 9;
 const PORT_HTTP = 80;
 /** A flow is known by its port, or by the id of its pings. */
 const FIRST_PORT = 10_000;
-const MOST_FLOWS = 50_000;
 
 /** What came of a flow. Of TCP it counts conversations. */
 export interface FlowReport {
@@ -47,14 +46,13 @@ export function planFlows(
   random: () => number,
 ): PlannedFlow[] {
   const all = [...pods.values()];
-  const hasTwoNodes = new Set(all.map(({ node }) => node)).size > 1;
   const flows: PlannedFlow[] = [];
   for (const spec of traffic) {
     if (spec.pairs === undefined) {
       flows.push({ spec, from: pods.get(spec.from!)!, to: pods.get(spec.to!)!, offset: 0 });
       continue;
     }
-    for (let k = 0; k < spec.pairs && hasTwoNodes; k++) {
+    for (let k = 0; k < spec.pairs; k++) {
       const from = all[Math.floor(random() * all.length)]!;
       let to = from;
       while (to.node === from.node) to = all[Math.floor(random() * all.length)]!;
@@ -62,7 +60,7 @@ export function planFlows(
       flows.push({ spec, from, to, offset: random() * every });
     }
   }
-  return flows.slice(0, MOST_FLOWS);
+  return flows;
 }
 
 interface Running {

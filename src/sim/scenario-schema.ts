@@ -31,11 +31,14 @@ function oneOf<T extends string | number>(...values: readonly T[]): z.ZodType<T>
 
 const UNITS = { us: 0.001, ms: 1, s: 1000, m: 60_000 } as const;
 
+const LONGEST = 7 * 24 * 60 * UNITS.m;
+
 /** ms. */
-const time = value('a time, such as 250ms, 2s or 5m', (input) => {
+const time = value('a time, such as 250ms, 2s or 5m, of 7 days at most', (input) => {
   const [, number, unit] = /^(\d+(?:\.\d+)?)(us|ms|s|m)$/.exec(String(input)) ?? [];
   if (number === undefined) return input === 0 ? 0 : undefined;
-  return Number(number) * UNITS[unit as keyof typeof UNITS];
+  const ms = Number(number) * UNITS[unit as keyof typeof UNITS];
+  return ms <= LONGEST ? ms : undefined;
 });
 
 const chance = value('a chance, such as 1% or 0.01', (input) => {
@@ -113,7 +116,7 @@ const TRAFFIC = z.strictObject({
   kind: oneOf('udp', 'ping', 'tcp'),
   from: podName.optional(),
   to: podName.optional(),
-  pairs: whole(1, 100_000).optional(),
+  pairs: whole(1, 50_000).optional(),
   every: time.optional(),
   size: whole(8, 65_000).optional(),
   start: time.optional(),

@@ -290,6 +290,9 @@ function readLine(all: RawLink | undefined, own: RawLink | undefined): LineSpec 
   };
 }
 
+/** Flows in a run: each has a port of its own. */
+export const MOST_FLOWS = 50_000;
+
 const TRAFFIC_DEFAULTS = {
   udp: { every: 10, size: 200 },
   ping: { every: 1000, size: 56 },
@@ -297,11 +300,18 @@ const TRAFFIC_DEFAULTS = {
 } as const;
 
 function readTraffic(raw: RawScenario, pods: Scenario['pods'], yaml: YamlText): TrafficSpec[] {
+  const hasTwoNodes = new Set([...pods.values()].map(({ node }) => node)).size > 1;
+  let flows = 0;
   return (raw.traffic ?? []).map((flow, i): TrafficSpec => {
     const { kind, from, to, pairs, start = 0, stop = raw.duration } = flow;
     const at = ['traffic', i] as const;
     if (pairs === undefined ? from === undefined || to === undefined : from !== undefined || to !== undefined)
       throw yaml.fail(at, 'traffic has two ends', 'Give from and to, or pairs: so many pairs by chance.');
+    if (pairs !== undefined && !hasTwoNodes)
+      throw yaml.fail([...at, 'pairs'], 'no two nodes have pods', 'Give more nodes, or pods to them.');
+    flows += pairs ?? 1;
+    if (flows > MOST_FLOWS)
+      throw yaml.fail([...at, 'pairs'], `${flows} flows so far`, `A run has ${MOST_FLOWS} at most.`);
     for (const key of ['from', 'to'] as const) {
       const pod = flow[key];
       if (pod !== undefined && !pods.has(pod))
@@ -378,6 +388,8 @@ function readEvents(
     check(names, kind);
     const peers = event.peers ?? nodes.map(({ name }) => name).filter((name) => !names.includes(name));
     check(event.peers ?? [], 'peers');
+    if (kind === 'partition' && peers.length === 0)
+      throw yaml.fail([...at, kind], 'nobody is on the other side', 'Leave a node out.');
     return {
       at: event.at,
       line: yaml.lineOf(at),

@@ -62,12 +62,14 @@ export function tcpPacket({ src, dst, srcPort, dstPort }: Flow, segment: Segment
 
 /** `len` bytes of readable text, so that eyes recognise it, in the clear and after decryption. */
 export function text(len: number): Uint8Array {
-  const words = new TextEncoder().encode(PHRASE);
-  return Uint8Array.from({ length: len }, (_, i) => words[i % words.length]!);
+  const b = new Uint8Array(len);
+  for (let i = 0; i < len; i++) b[i] = WORDS[i % WORDS.length]!;
+  return b;
 }
 
 /** What {@link text} repeats. */
 export const PHRASE = 'esplane demo, not a secret. ';
+const WORDS = new TextEncoder().encode(PHRASE);
 
 /** An IP header with room for `len` bytes after it. */
 function ipPacket(

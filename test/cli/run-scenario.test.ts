@@ -1,16 +1,22 @@
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { makePaint } from '../../src/cli/paint.ts';
 import { scenarioText } from '../../src/cli/scenario-text.ts';
-import type { Diagnosis } from '../../src/inspect/diagnose/finding.ts';
+import { NodeEngine } from '../../src/crypto/node.ts';
 import type { ScenarioReport } from '../../src/sim/report.ts';
-import { esplane, tempFolder } from '../support/cli.ts';
+import { esplane, MAIN, tempFolder } from '../support/cli.ts';
+import { decryptBytes } from '../support/decrypt.ts';
+import { codesOf, diagnoseFile } from '../support/diagnose.ts';
+import { expectSameCounts } from '../support/scenario.ts';
 
 const EXAMPLES = readdirSync('examples')
   .filter((name) => name.endsWith('.yaml'))
   .map((name) => name.replace('.yaml', ''));
-/** Too large for a test of its files; `test/sim/cluster.test.ts` has such a one. */
+/** Takes its time: `rotation-1000.test.ts`. */
 const LARGE = ['rotation-1000'];
 
 /** What `diagnose` finds in the file of a node, where the trouble shows in one node's packets. */
@@ -45,13 +51,6 @@ const TROUBLE: Readonly<Record<string, readonly (readonly [node: string, code: s
   ],
 };
 
-interface Line {
-  readonly dst: string;
-  readonly verdict: string;
-  readonly reason?: string;
-  readonly counter: string | null;
-}
-
 describe.each(EXAMPLES.filter((name) => !LARGE.includes(name)))('examples/%s.yaml', (name) => {
   const folder = tempFolder();
   const file = `examples/${name}.yaml`;
@@ -64,54 +63,16 @@ describe.each(EXAMPLES.filter((name) => !LARGE.includes(name)))('examples/%s.yam
     await expect(scenarioText(report, makePaint(false))).toMatchFileSnapshot(`../sim/reports/${name}.txt`);
   });
 
-  it('gives captures of which esplane decrypt says what the report says', () => {
-    for (const [i, node] of report.nodes.entries()) {
-      const { code, stdout } = esplane(['decrypt', '--json', join(folder, `${node.node}.pcapng`)]);
-      expect(code).toBe(0);
-      const all = stdout
-        .split('\n')
-        .filter((line) => line !== '')
-        .map((line) => JSON.parse(line) as Line);
-      const own = [`10.0.${i + 1}.1`, `192.168.0.${i + 1}`];
-      const came = all.filter(({ dst }) => own.includes(dst));
-      const went = all.filter(({ dst }) => !own.includes(dst));
-      expect([node.node, count(went)]).toEqual([
-        node.node,
-        count(Array(node.encrypted).fill({ verdict: 'ok' })),
-      ]);
-      const expected: Record<string, number> = {};
-      const add = (kind: string, n: number) => {
-        if (n > 0) expected[kind] = (expected[kind] ?? 0) + n;
-      };
-      add('ok', node.decrypted);
-      for (const drop of report.drops) {
-        if (drop.node !== node.node || drop.direction !== 'in') continue;
-        // Cilium asks whether it knows the node before the kernel asks for an SA; a capture knows of SAs alone.
-        if (drop.reason === 'no-node-id') add('no-state XfrmInNoStates', drop.count);
-        else add(`${drop.reason} ${drop.counter}`, drop.count);
-      }
-      expect([node.node, count(came)]).toEqual([node.node, expected]);
-    }
-  });
+  it('gives captures of which esplane decrypt says what the report says', () =>
+    expectSameCounts(report, folder));
 
   const trouble = TROUBLE[name];
   if (!trouble) return;
-  it.each(trouble)('gives a capture of %s in which esplane diagnose finds %s', (node, code) => {
-    const { stdout } = esplane(['diagnose', '--json', join(folder, `${node}.pcapng`)]);
-    const { findings } = JSON.parse(stdout) as Diagnosis;
-    expect(findings.map((finding) => finding.code)).toContain(code);
+  it.each(trouble)('gives a capture of %s in which esplane diagnose finds %s', async (node, code) => {
+    const { findings } = await diagnoseFile(join(folder, `${node}.pcapng`), {});
+    expect(codesOf(findings)).toContain(code);
   });
 });
-
-/** Packets by verdict and counter. */
-function count(lines: readonly Line[]): Record<string, number> {
-  const counts: Record<string, number> = {};
-  for (const { verdict, reason, counter } of lines) {
-    const kind = verdict === 'ok' ? 'ok' : `${reason} ${counter}`;
-    counts[kind] = (counts[kind] ?? 0) + 1;
-  }
-  return counts;
-}
 
 describe('esplane run SCENARIO', () => {
   it('writes the same bytes for the same file and seed, and others for another', () => {
@@ -138,6 +99,44 @@ describe('esplane run SCENARIO', () => {
     const frame = /"frame":(\d+),[^\n]*"reason":"bad-icv"/.exec(lines)![1]!;
     const explained = esplane(['explain', file, '--frame', frame, '--json']).stdout;
     expect(explained).toMatch(/"verdict": "drop",\s+"reason": "bad-icv"/);
+  });
+
+  it('leaves whole files when it is interrupted', async () => {
+    const folder = tempFolder();
+    const file = join(folder, 'long.yaml');
+    writeFileSync(file, 'duration: 1000m\nnodes: 2\ntraffic: [{ kind: udp, pairs: 4, every: 10ms }]\n');
+    const child = spawn(process.execPath, [MAIN, 'run', file, '-w', join(folder, 'out')]);
+    let stderr = '';
+    child.stderr.on('data', (text: Buffer) => {
+      stderr += text.toString();
+    });
+    const partial = join(folder, 'out', 'node-1.pcapng.partial');
+    while (!existsSync(partial) || statSync(partial).size === 0) await setTimeout(20);
+    child.kill('SIGINT');
+    expect((await once(child, 'close'))[0]).toBe(130);
+    expect(stderr).toMatch(/^esplane: interrupted at \d+\.\d s of 60005 s; 2 files in .* up to there\n$/);
+    expect(readdirSync(join(folder, 'out'))).toEqual(['node-1.pcapng', 'node-2.pcapng']);
+    const bytes = readFileSync(join(folder, 'out', 'node-1.pcapng'));
+    const { lines } = await decryptBytes(bytes, {}, new NodeEngine());
+    expect(lines.length).toBeGreaterThan(0);
+    expect(lines.every(({ verdict }) => verdict === 'ok')).toBe(true);
+  });
+
+  it('writes the nodes that --only names', () => {
+    const folder = tempFolder();
+    const args = ['run', 'examples/replay.yaml', '-w', folder, '--only'];
+    const { code, stderr } = esplane([...args, 'node-2']);
+    expect([code, stderr, readdirSync(folder)]).toEqual([
+      0,
+      `wrote 1 file into ${folder}\n`,
+      ['node-2.pcapng'],
+    ]);
+    expect(esplane([...args, 'node-7']).stderr).toBe(
+      'esplane: --only: examples/replay.yaml has no node node-7. Name one, such as node-1.\n',
+    );
+    expect(esplane(['run', 'examples/replay.yaml', '--only', 'node-2']).stderr).toBe(
+      'esplane: --only: no files are written. Give -w FOLDER too.\n',
+    );
   });
 
   it('names file, line and what was expected, and writes nothing then', () => {

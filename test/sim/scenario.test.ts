@@ -3,6 +3,7 @@ import { parseScenario } from '../../src/sim/scenario.ts';
 import { formatAddress, formatPrefix } from '../../src/wire/address.ts';
 
 const parse = (text: string) => parseScenario(text, 's.yaml');
+const before = (name: string) => String.fromCharCode(name.charCodeAt(0) - 1);
 const BASE = 'duration: 5s\nnodes: 3\n';
 
 describe('a scenario file', () => {
@@ -93,7 +94,7 @@ describe('a scenario file that cannot be used', () => {
     [
       'no duration',
       'nodes: 3\n',
-      /^s\.yaml:1: duration is missing\. Give a time, such as 250ms, 2s or 5m\.$/,
+      /^s\.yaml:1: duration is missing\. Give a time, such as 250ms, 2s or 5m, of 7 days at most\.$/,
     ],
     [
       'a bad time',
@@ -170,6 +171,38 @@ describe('a scenario file that cannot be used', () => {
       `${BASE}traffic:\n  - { kind: udp, from: node-1/pod-1 }\n`,
       /^s\.yaml:4: traffic has two ends\./,
     ],
+    [
+      'pairs of one node',
+      'duration: 1s\nnodes: 1\npods: 3\ntraffic:\n  - { kind: udp, pairs: 2 }\n',
+      /^s\.yaml:5: no two nodes have pods\. Give more nodes/,
+    ],
+    [
+      'more flows than a run has',
+      `${BASE}traffic:\n  - { kind: udp, pairs: 30000 }\n  - { kind: udp, pairs: 30000 }\n`,
+      /^s\.yaml:5: 60000 flows so far\. A run has 50000 at most\.$/,
+    ],
+    [
+      'a partition without another side',
+      `${BASE}events:\n  - { at: 1s, partition: [node-1, node-2, node-3] }\n`,
+      /^s\.yaml:4: nobody is on the other side\. Leave a node out\.$/,
+    ],
+    [
+      'a time without end',
+      `duration: ${'9'.repeat(400)}s\nnodes: 3\n`,
+      /^s\.yaml:1: duration is not what it should be\. Give a time, such as 250ms, 2s or 5m, of 7 days/,
+    ],
+    [
+      'an alias of nothing',
+      `${BASE}about: *text\n`,
+      /^s\.yaml:3: \*text stands for nothing, or for too much/,
+    ],
+    [
+      'aliases that grow without end',
+      `${BASE}a: &a [x]\n${[...'bcdefgh'].map((name) => `${name}: &${name} [${`*${before(name)}, `.repeat(10)}]\n`).join('')}`,
+      /^s\.yaml:4: \*a stands for nothing, or for too much\./,
+    ],
+    ['two documents', `${BASE}---\n${BASE}`, /^s\.yaml:3: a second document begins\. Give a file/],
+    ['bytes that are no text', '\u0000\ufffd\u0001PNG', /^s\.yaml:1: /],
     [
       'a global key in a version without',
       `${BASE}key: { perTunnel: false }\n`,

@@ -8,9 +8,11 @@ import { captureReader } from '../../src/capture/reader.ts';
 import { DEFAULT_VERSION } from '../../src/cilium/version.ts';
 import { loadSas, type SaOptions } from '../../src/cli/sa-options.ts';
 import type { Engine } from '../../src/crypto/engine.ts';
+import { CaptureSas } from '../../src/inspect/capture-sas.ts';
 import { CaptureDecryptor, type DecryptTotals } from '../../src/inspect/decrypt.ts';
 import { decryptJson } from '../../src/inspect/decrypt-json.ts';
 import { OverlayFinder } from '../../src/inspect/overlay.ts';
+import { joinSources, SaList } from '../../src/inspect/sa-source.ts';
 
 /** A line of `decrypt --json`. */
 export interface Line {
@@ -43,19 +45,26 @@ export async function decryptBytes(
   engine: Engine,
   chunk?: number,
 ): Promise<{ lines: Line[]; totals: DecryptTotals }> {
-  const sas = await loadSas(saOptions(options));
+  // Without options, by what the capture brings along.
+  const isAlone = Object.keys(options).length === 0;
+  const sas = isAlone ? { source: new SaList(), udpPorts: [] } : await loadSas(saOptions(options));
+  const own = new CaptureSas();
   const lines: Line[] = [];
   const overlays = new OverlayFinder();
   const decryptor = new CaptureDecryptor({
     source: 'test',
-    sas: sas.source,
+    sas: joinSources([sas.source, own]),
     engine,
     random: seededBytes(1),
     udpPorts: sas.udpPorts,
     inPlace: chunk !== undefined,
     onPacket: (record) => lines.push(JSON.parse(decryptJson(record, overlays)) as Line),
   });
-  const reader = captureReader('test', decryptor);
+  const reader = captureReader('test', {
+    frame: (b, at, end, info) => decryptor.frame(b, at, end, info),
+    release: () => decryptor.release(),
+    secrets: (_, data) => decryptor.forget(own.read(data, 'test')),
+  });
   if (chunk === undefined) reader.feed(bytes);
   else {
     const buffer = new Uint8Array(chunk);

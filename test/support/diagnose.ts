@@ -14,8 +14,9 @@ import { saOptions } from './decrypt.ts';
 
 /** Diagnoses a capture's bytes. */
 export async function diagnoseBytes(bytes: Uint8Array, given: Partial<EvidenceOptions>): Promise<Diagnosis> {
+  const own = new CaptureSas();
   const options = { xfrmStat: [], xfrmPolicy: [], ...saOptions(given), ...given };
-  const { evidence, stats, udpPorts } = await loadEvidence(options, new CaptureSas());
+  const { evidence, stats, udpPorts } = await loadEvidence(options, own);
   const diagnoser = new Diagnoser({
     source: 'test',
     evidence,
@@ -24,7 +25,10 @@ export async function diagnoseBytes(bytes: Uint8Array, given: Partial<EvidenceOp
     engine: new NodeEngine(),
     random: seededBytes(1),
   });
-  const reader = captureReader('test', diagnoser);
+  const reader = captureReader('test', {
+    frame: (b, at, end, info) => diagnoser.frame(b, at, end, info),
+    secrets: (_, data) => diagnoser.forget(own.read(data, 'test')),
+  });
   reader.feed(bytes);
   reader.end();
   return diagnoser.finish();

@@ -180,7 +180,7 @@ class Watch {
     return {
       interface: (description) => inner?.interface(description) ?? 0,
       comment: (text) => inner?.comment(text),
-      sas: (sas) => inner?.sas(sas),
+      sas: (added, gone) => inner?.sas(added, gone),
       frame: (b, at, end, meta) => {
         inner?.frame(b, at, end, meta);
         const src = srcAt(b, at);
