@@ -69,7 +69,7 @@ describe('a scenario file that cannot be used', () => {
     [
       'steps that lack one',
       `${BASE}rotation:\n  steps: { install: 1s, send: 1s }\n`,
-      /^s\.yaml:4: rotation\.steps\.advertise is missing\. Give a time, such as 250ms, 2s or 5m\.$/,
+      /^s\.yaml:4: rotation\.steps\.advertise is missing\. Give a time, such as 250ms, 2s or 5m, of 7 days at most\.$/,
     ],
     [
       'a secret of a node that comes before it is there',
