@@ -4,9 +4,9 @@
  * @module
  */
 import { ClusterPlan, type PlanOptions } from '../../cilium/plan.ts';
+import type { CaptureSas } from '../capture-sas.ts';
 import { type ClusterTexts, historyOfTexts } from '../cluster-texts.ts';
 import { parseEspSa } from '../esp-sa.ts';
-import type { CaptureSas } from '../capture-sas.ts';
 import { bothWays, type NamedText, type SaTexts, udpPortsOf } from '../sa-texts.ts';
 import { parseXfrmPolicy } from '../xfrm-policy.ts';
 import { type KeylessSa, parseXfrmState } from '../xfrm-state.ts';

@@ -14,6 +14,7 @@ import { parseNodes } from '../../cilium/nodes.ts';
 import { readKeys } from '../../cilium/secret.ts';
 import { type CiliumVersion, parseVersion } from '../../cilium/version.ts';
 import { NobleEngine } from '../../crypto/noble.ts';
+import { CaptureSas } from '../../inspect/capture-sas.ts';
 import { clearInterface, putClear } from '../../inspect/clear-packets.ts';
 import { type ClusterTexts, planOfTexts } from '../../inspect/cluster-texts.ts';
 import { CaptureDecryptor, type EspRecord } from '../../inspect/decrypt.ts';
@@ -21,14 +22,14 @@ import { besideCounts, dropCounts } from '../../inspect/decrypt-counts.ts';
 import { putDecryptJson, seqText, timeText } from '../../inspect/decrypt-json.ts';
 import { Diagnoser } from '../../inspect/diagnose/diagnoser.ts';
 import { readEvidence } from '../../inspect/diagnose/evidence-texts.ts';
-import { parseDsbCsv } from '../../inspect/dsb-csv.ts';
 import { Explainer, guessLinkType } from '../../inspect/explain/explain.ts';
 import type { Explanation } from '../../inspect/explain/tree.ts';
 import { OverlayFinder } from '../../inspect/overlay.ts';
 import { packetLine } from '../../inspect/packet-line.ts';
-import { joinSources, SaList } from '../../inspect/sa-source.ts';
+import { joinSources } from '../../inspect/sa-source.ts';
 import { type NamedText, readSas, type Sas } from '../../inspect/sa-texts.ts';
 import { dropRow } from '../../ipsec/drop.ts';
+import type { SaPlace } from '../../ipsec/sa-config.ts';
 import { PASS } from '../../wire/packet.ts';
 import type { OwnInput, OwnResult, OwnRow, Saved } from './own-messages.ts';
 import type { TextKind } from './own-pieces.ts';
@@ -85,7 +86,7 @@ export class OwnCase {
 
   /** Reads the whole, and says what became of it; of a damaged capture, of what could be read. */
   async read(onRows: OnRows, onProgress: OnProgress): Promise<OwnResult> {
-    const own = new SaList();
+    const own = new CaptureSas();
     const { evidence, udpPorts } = readEvidence(
       {
         xfrmState: this.#texts('xfrm-state'),
@@ -118,8 +119,11 @@ export class OwnCase {
           },
           release: () => decryptor.release(),
           secrets: (type, data) => {
-            if (!addSecrets(own, type, data, base.source)) return;
+            const gone = addSecrets(own, type, data, base.source);
+            if (!gone) return;
             decryptor.flush();
+            decryptor.forget(gone);
+            diagnoser.forget(gone);
             hasSas = true;
           },
         },
@@ -157,7 +161,7 @@ export class OwnCase {
    * @returns `undefined` when there is no such frame, or the work was ended
    */
   async explain(frame: number, onProgress: OnProgress): Promise<Explanation | undefined> {
-    const own = new SaList();
+    const own = new CaptureSas();
     let hasSas = this.#namesSas();
     let explainer: Explainer | undefined;
     let found: Explanation | undefined;
@@ -177,7 +181,10 @@ export class OwnCase {
           else found = explainer.explain(b, at, end, info);
         },
         secrets: (type, data) => {
-          if (addSecrets(own, type, data, name)) hasSas = true;
+          const gone = addSecrets(own, type, data, name);
+          if (!gone || found) return;
+          explainer?.forget(gone);
+          hasSas = true;
         },
       },
       (done, size) => !found && onProgress(done, size),
@@ -191,7 +198,7 @@ export class OwnCase {
    */
   async save(what: Saved, onProgress: OnProgress): Promise<Blob | undefined> {
     const parts = new Parts();
-    const own = new SaList();
+    const own = new CaptureSas();
     const writer = new PcapngWriter((bytes) => parts.add(bytes));
     const text = new TextBuffer(2 * SLICE);
     const overlays = new OverlayFinder();
@@ -219,7 +226,7 @@ export class OwnCase {
         {
           frame: (b, at, end, info) => decryptor.frame(b, at, end, info),
           release: () => decryptor.release(),
-          secrets: (type, data) => void addSecrets(own, type, data, name),
+          secrets: (type, data) => decryptor.forget(addSecrets(own, type, data, name) ?? []),
         },
         (done, size) => {
           isWanted = onProgress(done, size);
@@ -276,11 +283,14 @@ async function sliceOf(blob: Blob, at: number, name: string): Promise<ArrayBuffe
   }
 }
 
-/** Takes the SAs that a capture brings along; false when these secrets are not of ESP. */
-function addSecrets(own: SaList, type: number, data: Uint8Array, name: string): boolean {
-  if (type !== SECRETS_TYPE_ESP) return false;
-  own.add(parseDsbCsv(new TextDecoder().decode(data), `${name} (secrets)`));
-  return true;
+/** Takes the SAs that a capture brings along. Returns those that are gone; `undefined` when these secrets are not of ESP. */
+function addSecrets(
+  own: CaptureSas,
+  type: number,
+  data: Uint8Array,
+  name: string,
+): readonly SaPlace[] | undefined {
+  return type === SECRETS_TYPE_ESP ? own.read(data, `${name} (secrets)`) : undefined;
 }
 
 /** What a capture would say of a packet that comes from none. */
