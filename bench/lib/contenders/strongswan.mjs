@@ -49,16 +49,13 @@ async function start(pair, plugins) {
   }
   // Each in its own mount namespace: `ipsec` finds there the socket of its own charon.
   const ipsec = (i, ...words) => must('nsenter', '-t', String(daemons[i].pid), '-m', '-n', 'ipsec', ...words);
-  for (const i of [0, 1])
-    await until(
-      () =>
-        ipsec(i, 'status').then(
-          () => true,
-          () => false,
-        ),
-      15_000,
-      `charon ${i + 1}`,
+  // The daemon answers before it has read the connection.
+  const knows = (i) => () =>
+    ipsec(i, 'statusall').then(
+      (said) => said.includes('bench:'),
+      () => false,
     );
+  for (const i of [0, 1]) await until(knows(i), 15_000, `charon ${i + 1} with its connection`);
   const said = await ipsec(0, 'up', 'bench');
   if (!said.includes('established successfully')) throw new Error(said.trim().split('\n').at(-1));
   return { from: '10.247.1.1', to: '10.247.2.1' };

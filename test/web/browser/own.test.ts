@@ -110,7 +110,7 @@ needs([CHROMIUM], "the reader's own captures", () => {
     for (const capture of ownCaptures()) await compare(page, capture);
     expect(new URL(page.url()).hash).toBe('#/own');
     expect(await page.evaluate(() => localStorage.length + sessionStorage.length)).toBe(0);
-    expect(page.workers()).toEqual([]);
+    await expect.poll(() => page.workers()).toEqual([]);
   }, 240_000);
 
   it('from `esplane lab` too', async () => {
@@ -204,7 +204,7 @@ needs([CHROMIUM], "the reader's own captures", () => {
     );
     await page.getByRole('button', { name: 'Remove pasted-1.txt' }).press('Enter');
     await frame.waitFor({ state: 'detached' });
-    expect(page.workers()).toEqual([]);
+    await expect.poll(() => page.workers()).toEqual([]);
   });
 
   describe('bad input', () => {
@@ -291,7 +291,7 @@ needs([CHROMIUM], "the reader's own captures", () => {
       .getByRole('alert')
       .filter({ hasText: /^large\.pcap: cancelled after [\d.]+ of 16\d\.\d MB\.$/ })
       .waitFor();
-    expect(page.workers()).toEqual([]);
+    await expect.poll(() => page.workers()).toEqual([]);
 
     // Once more, to the end.
     await page.getByRole('button', { name: 'Remove large.pcap' }).click();
@@ -303,7 +303,7 @@ needs([CHROMIUM], "the reader's own captures", () => {
     await page.getByText(`Showing the first 5,000 of ${grouped} packets`).waitFor();
     expect((await memory()) / 1e6).toBeLessThan(LARGE / 1e6);
     await page.getByRole('button', { name: 'Forget everything' }).click();
-    expect(page.workers()).toEqual([]);
+    await expect.poll(() => page.workers()).toEqual([]);
     await worksStill(page);
   }, 240_000);
 
