@@ -2,7 +2,7 @@
  * Walks a reader through steps: buttons back and forth, the left and right arrow keys, and a list to jump in.
  * @module
  */
-import { useEffect } from 'preact/hooks';
+import { useLayoutEffect } from 'preact/hooks';
 
 export interface Step {
   /** Its name in addresses. */
@@ -25,7 +25,8 @@ export function Steps({ steps, current, onGo }: StepsProps) {
   const back = steps[at - 1];
   const next = steps[at + 1];
 
-  useEffect(() => {
+  // Together with what is drawn: a key that comes right after it counts from there.
+  useLayoutEffect(() => {
     const press = (event: KeyboardEvent) => {
       if (event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return;
       if ((event.target as HTMLElement | null)?.closest?.(BUSY)) return;
