@@ -118,3 +118,30 @@ export function Slider(props: SliderProps) {
     </div>
   );
 }
+
+interface TextFieldProps extends ControlProps {
+  readonly value: string;
+  /** Counts when the address names none, and is not written there. */
+  readonly otherwise: string;
+  readonly maxLength?: number;
+}
+
+/** A line of text. While it is typed it replaces the address. */
+export function TextField({ name, label, value, otherwise, maxLength, go }: TextFieldProps) {
+  return (
+    <label class="wide">
+      {label}
+      <input
+        type="text"
+        maxLength={maxLength}
+        value={value}
+        spellcheck={false}
+        autocomplete="off"
+        onInput={(event) => {
+          const text = event.currentTarget.value;
+          go({ params: { [name]: text === otherwise ? undefined : text } }, { replace: true });
+        }}
+      />
+    </label>
+  );
+}

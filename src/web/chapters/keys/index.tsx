@@ -13,7 +13,7 @@ import { useMemo, useState } from 'preact/hooks';
 import type { Chapter, ChapterProps } from '../../chapter.ts';
 import { readLine } from '../../model/key-line.ts';
 import { BOOT_IDS, isBootId, REBOOTED, twoEnds } from '../../model/two-ends.ts';
-import { Choice, chosen, isOn, Toggle } from '../../parts/controls.tsx';
+import { Choice, chosen, isOn, TextField, Toggle } from '../../parts/controls.tsx';
 import { CopyAs } from '../../parts/copy-as.tsx';
 import { Reference } from '../../parts/reference.tsx';
 import { BothWays } from './both-ways.tsx';
@@ -139,8 +139,14 @@ function View({ route, go }: ChapterProps) {
         <Toggle {...bound} name="stale" label="node-2 was rebooted, and node-1 has not heard of it" />
       </div>
       <div class="controls">
-        <BootId {...bound} name="boot1" label="Boot id of node-1" value={bootOne} otherwise={BOOT_IDS[0]} />
-        <BootId
+        <TextField
+          {...bound}
+          name="boot1"
+          label="Boot id of node-1"
+          value={bootOne}
+          otherwise={BOOT_IDS[0]}
+        />
+        <TextField
           {...bound}
           name="boot2"
           label="Boot id of node-2"
@@ -169,31 +175,5 @@ function View({ route, go }: ChapterProps) {
       <h2>Key ids, and why 15 is followed by 1</h2>
       <KeyIds route={route} go={go} />
     </>
-  );
-}
-
-interface BootIdProps extends ChapterProps {
-  readonly name: string;
-  readonly label: string;
-  readonly value: string;
-  readonly otherwise: string;
-}
-
-/** A boot id that can be changed, a letter at a time. */
-function BootId({ name, label, value, otherwise, go }: BootIdProps) {
-  return (
-    <label class="wide">
-      {label}
-      <input
-        type="text"
-        value={value}
-        spellcheck={false}
-        autocomplete="off"
-        onInput={(event) => {
-          const text = event.currentTarget.value;
-          go({ params: { [name]: text === otherwise ? undefined : text } }, { replace: true });
-        }}
-      />
-    </label>
   );
 }

@@ -10,7 +10,7 @@ import { toHex } from '../../../base/bytes.ts';
 import type { Chapter, ChapterProps } from '../../chapter.ts';
 import { rawFrame, saForms, withSecrets } from '../../model/copy-forms.ts';
 import { HEADERS, MAX_TEXT, SHARING, sendTwice } from '../../model/twice.ts';
-import { Choice, chosen } from '../../parts/controls.tsx';
+import { Choice, chosen, TextField } from '../../parts/controls.tsx';
 import { CopyAs } from '../../parts/copy-as.tsx';
 import { Download } from '../../parts/download.tsx';
 import { Reference } from '../../parts/reference.tsx';
@@ -47,9 +47,17 @@ function View({ route, go }: ChapterProps) {
         <Choice {...bound} name="share" label="Two nodes with" options={SHARING} />
       </div>
       <div class="controls">
-        <Text {...bound} name="a" label="Node-1 sends, and you know what" value={a} otherwise={KNOWN} />
-        <Text
+        <TextField
           {...bound}
+          maxLength={MAX_TEXT}
+          name="a"
+          label="Node-1 sends, and you know what"
+          value={a}
+          otherwise={KNOWN}
+        />
+        <TextField
+          {...bound}
+          maxLength={MAX_TEXT}
           name="b"
           label="Node-3 sends, and you do not know what"
           value={b}
@@ -139,32 +147,6 @@ function Row({ label, text, mark = false }: RowProps) {
         <code class={mark ? 'differs' : ''}>{text}</code>
       </td>
     </tr>
-  );
-}
-
-interface TextProps extends ChapterProps {
-  readonly name: string;
-  readonly label: string;
-  readonly value: string;
-  readonly otherwise: string;
-}
-
-function Text({ name, label, value, otherwise, go }: TextProps) {
-  return (
-    <label class="wide">
-      {label}
-      <input
-        type="text"
-        maxLength={MAX_TEXT}
-        value={value}
-        spellcheck={false}
-        autocomplete="off"
-        onInput={(event) => {
-          const text = event.currentTarget.value;
-          go({ params: { [name]: text === otherwise ? undefined : text } }, { replace: true });
-        }}
-      />
-    </label>
   );
 }
 
