@@ -37,6 +37,8 @@ export const ROTATION: Chapter = {
   View,
 };
 
+import { SceneChoice } from '../../parts/scene.tsx';
+
 const FILE = 'lab-rotation.yaml';
 
 function View(props: ChapterProps) {
@@ -64,23 +66,11 @@ function View(props: ChapterProps) {
         </p>
       )}
       <div class="controls">
-        <label>
-          Scene{' '}
-          <select
-            value={preset?.id ?? ''}
-            onChange={({ currentTarget: { value } }) => {
-              const chosen = ROTATION_PRESETS.find(({ id }) => id === value);
-              if (chosen) settle({ plan: chosen.plan });
-            }}
-          >
-            {!preset && <option value="">your own</option>}
-            {ROTATION_PRESETS.map(({ id, title }) => (
-              <option key={id} value={id}>
-                {title}
-              </option>
-            ))}
-          </select>
-        </label>
+        <SceneChoice
+          scenes={ROTATION_PRESETS}
+          current={preset}
+          onChoose={({ plan: chosen }) => settle({ plan: chosen })}
+        />
         <label class="slider">
           <span>
             Others hear of it after <code>{plan.news} s</code>

@@ -35,6 +35,7 @@ import { actionText, shown, windowText } from '../../model/window-text.ts';
 import { CopyAs } from '../../parts/copy-as.tsx';
 import { Download } from '../../parts/download.tsx';
 import { Reference } from '../../parts/reference.tsx';
+import { SceneChoice } from '../../parts/scene.tsx';
 import { Steps } from '../../parts/steps.tsx';
 import { formatRoute, changed as routeWith } from '../../route.ts';
 import { Actions } from './actions.tsx';
@@ -91,23 +92,11 @@ function View({ route, go }: ChapterProps) {
         </p>
       )}
       <div class="controls">
-        <label>
-          Scene{' '}
-          <select
-            value={preset?.id ?? ''}
-            onChange={({ currentTarget: { value } }) => {
-              const chosen = WINDOW_PRESETS.find(({ id }) => id === value);
-              if (chosen) goTo(placeOfPreset(chosen));
-            }}
-          >
-            {!preset && <option value="">your own</option>}
-            {WINDOW_PRESETS.map(({ id, title }) => (
-              <option key={id} value={id}>
-                {title}
-              </option>
-            ))}
-          </select>
-        </label>
+        <SceneChoice
+          scenes={WINDOW_PRESETS}
+          current={preset}
+          onChoose={(chosen) => goTo(placeOfPreset(chosen))}
+        />
         <fieldset class="choice">
           <legend>Window</legend>
           {SIZES.map((size) => (
