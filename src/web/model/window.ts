@@ -223,21 +223,22 @@ class WindowLab implements WindowRun {
   #act({ kind, count }: WindowAction, action: number): void {
     switch (kind) {
       case 'send':
-        for (const packet of this.#seal(count, action)) this.#arrive(packet, action, 'sent');
+        this.#seal(count, action, (packet) => this.#arrive(packet, action, 'sent'));
         break;
       case 'lose':
-        for (const packet of this.#seal(count, action)) this.#note(packet, action, 'lost');
+        this.#seal(count, action, (packet) => this.#note(packet, action, 'lost'));
         break;
       case 'hold':
-        for (const packet of this.#seal(count, action)) {
+        this.#seal(count, action, (packet) => {
           this.#waiting.push(packet);
           this.#note(packet, action, 'held');
-        }
+        });
         break;
       case 'deliver': {
         const late = this.#waiting.splice(0, count);
         for (const packet of late) this.#arrive(packet, action, 'late');
-        if (late.length === 0) this.#note(undefined, action, 'nothing');
+        // Once for an action, however many steps it is done in.
+        if (this.events.at(-1)?.action !== action) this.#note(undefined, action, 'nothing');
         break;
       }
       case 'replay': {
@@ -257,18 +258,22 @@ class WindowLab implements WindowRun {
     }
   }
 
-  /** The sender seals `count` packets under its next numbers. Those for which there is none left are not sent. */
-  #seal(count: number, action: number): WirePacket[] {
+  /**
+   * The sender seals `count` packets under its next numbers, and `each` says what becomes of one. Those for which there
+   * is no number left are not sent: they come after the others, so a list done in parts tells the same story.
+   */
+  #seal(count: number, action: number, each: (packet: WirePacket) => void): void {
     const made: WirePacket[] = [];
+    const drops: DropRow[] = [];
     const sa = this.#out.sas[0]!;
-    for (let left = count; left > 0; left -= CAPACITY) {
-      for (const drop of this.#sealBatch(this.#sender, Math.min(left, CAPACITY), sa, made, false)) {
-        this.#count(drop);
-        const { top } = this;
-        this.events.push({ action, kind: 'unsent', before: top, after: top, lost: 0, drop, isTwice: false });
-      }
+    for (let left = count; left > 0; left -= CAPACITY)
+      drops.push(...this.#sealBatch(this.#sender, Math.min(left, CAPACITY), sa, made, false));
+    made.forEach(each);
+    for (const drop of drops) {
+      this.#count(drop);
+      const { top } = this;
+      this.events.push({ action, kind: 'unsent', before: top, after: top, lost: 0, drop, isTwice: false });
     }
-    return made;
   }
 
   /** @returns why packets were not sent */

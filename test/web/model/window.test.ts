@@ -150,6 +150,15 @@ describe('the window of the lab', () => {
     );
   });
 
+  it('tells of a step that does nothing, or not all, the same in one part or in two', () => {
+    const settings: WindowSettings = { size: 64, esn: false, start: U32 - 3 };
+    const kinds = ({ events }: WindowRun) => events.map(({ kind }) => kind);
+    const want = ['sent', 'sent', 'unsent', 'unsent'];
+    expect(kinds(run(settings, 's4'))).toEqual(want);
+    expect(kinds(runWindow(settings, actionsOf('s4'), run(settings, 's1')))).toEqual(want);
+    expect(kinds(runWindow(settings, actionsOf('d2'), run(settings, 'd1')))).toEqual(['nothing']);
+  });
+
   it('starts anew where the list or the settings are others', () => {
     const settings: WindowSettings = { size: 64, esn: true, start: 0 };
     const old = run(settings, 's20.r5');
