@@ -4,6 +4,14 @@ import { webPackets } from './scripts/web-packets.ts';
 /** What only computes: it may run side by side with its like, on every core. */
 const PURE = ['base', 'capture', 'cilium', 'crypto', 'inspect', 'observe', 'sim', 'web', 'wire'];
 const pure = PURE.map((room) => `test/${room}/**/*.test.ts`);
+/** Where a thread that waits for a processor would lose packets, or a clock is asked: one file at a time. */
+const alone = [
+  'test/interop/live-rotation.test.ts',
+  'test/conformance/link.test.ts',
+  'test/link/**/*.test.ts',
+  'test/native/**/*.test.ts',
+  'test/ipsec/allocation.test.ts',
+];
 
 export default defineConfig({
   plugins: [webPackets()],
@@ -15,16 +23,20 @@ export default defineConfig({
         extends: true,
         test: { name: 'pure', include: pure, maxWorkers: '100%', sequence: { groupOrder: 1 } },
       },
-      // Kernels, links, clocks and memory: one file at a time, so that none is measured against another.
+      // Kernels, namespaces, peers and commands: they wait more than they work, so two at a time.
       {
         extends: true,
         test: {
-          name: 'alone',
+          name: 'real',
           include: ['test/**/*.test.ts'],
-          exclude: pure,
-          maxWorkers: 1,
+          exclude: [...pure, ...alone],
+          maxWorkers: 2,
           sequence: { groupOrder: 2 },
         },
+      },
+      {
+        extends: true,
+        test: { name: 'alone', include: alone, maxWorkers: 1, sequence: { groupOrder: 3 } },
       },
     ],
   },

@@ -81,8 +81,8 @@ needs([ADDON], 'encapsulation and decapsulation', () => {
       expect(bad).toBe(0);
     }
     engine.close();
-    // The compilers allocate now and then, and the collector may run: the third highest tells.
+    // The compilers allocate now and then, and the collector may run; an object for each packet is in every look.
     growth.sort((a, b) => b - a);
-    expect(growth[2], `bytes a packet: ${growth}`).toBeLessThan(2);
+    expect(growth[LOOKS >> 1], `bytes a packet: ${growth}`).toBeLessThan(2);
   });
 });
