@@ -6,7 +6,7 @@ const PURE = ['base', 'capture', 'cilium', 'crypto', 'inspect', 'observe', 'sim'
 const pure = PURE.map((room) => `test/${room}/**/*.test.ts`);
 /** Where a thread that waits for a processor would lose packets, or a clock is asked: one file at a time. */
 const alone = [
-  'test/interop/live-rotation.test.ts',
+  'test/interop/{kernel,live}-rotation.test.ts',
   'test/conformance/link.test.ts',
   'test/link/**/*.test.ts',
   'test/native/**/*.test.ts',
