@@ -4,6 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import { defineConfig, type Plugin } from 'vite';
+import { webCheck } from './scripts/web-check.ts';
 import { webPackets } from './scripts/web-packets.ts';
 
 /** Puts script and style into the page, and the policy in front of them. */
@@ -50,7 +51,7 @@ function hashOf(text: string): string {
 export default defineConfig({
   root: 'src/web',
   base: './',
-  plugins: [webPackets(), onePage()],
+  plugins: [webCheck(), webPackets(), onePage()],
   oxc: { jsx: { runtime: 'automatic', importSource: 'preact' } },
   build: {
     outDir: '../../dist/web',

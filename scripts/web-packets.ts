@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import type { Plugin } from 'vite';
 import { toHex } from '../src/base/bytes.ts';
 import { captureReader } from '../src/capture/reader.ts';
+import type { Embedded } from '../src/web/packets/page-packet.ts';
 import { type PacketChoice, SELECTION } from '../src/web/packets/selection.ts';
 
 const NAME = 'virtual:esplane-packets';
@@ -26,7 +27,11 @@ export function webPackets(): Plugin {
   };
 }
 
-function embed({ folder, frame, before }: PacketChoice) {
+/**
+ * Reads what a choice names.
+ * @throws {Error} when a file or a frame is missing
+ */
+export function embed({ folder, frame, before }: PacketChoice): Embedded {
   const file = `${PCAPS}${folder}/wire.pcap`;
   const wanted = new Set([frame, ...before]);
   const frames = new Map<number, { number: number; seconds: number; nanoseconds: number; hex: string }>();

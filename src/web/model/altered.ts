@@ -3,7 +3,7 @@
  * @module
  */
 import type { Explanation } from '../../inspect/explain/tree.ts';
-import { explainPacket, type PagePacket } from '../packets/packets.ts';
+import { explainPacket, type PagePacket } from '../packets/page-packet.ts';
 import { type Fate, fateOf } from './fate.ts';
 import { altered, type Flip, mend } from './flip.ts';
 import { type Place, placesOf } from './places.ts';

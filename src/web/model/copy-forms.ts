@@ -11,7 +11,7 @@ import { writeScapy } from '../../inspect/scapy.ts';
 import { writeXfrmState } from '../../inspect/xfrm-write.ts';
 import type { SaConfig } from '../../ipsec/sa-config.ts';
 import { LINK_RAW } from '../../wire/link-type.ts';
-import type { PageFrame, PagePacket } from '../packets/packets.ts';
+import type { PageFrame, PagePacket } from '../packets/page-packet.ts';
 
 /** Keys of these packets are no secret: they stand in the project, and were used nowhere else. */
 const SHOW = { showKeys: true };

@@ -18,7 +18,7 @@ import { TAKEN } from '../../node/verdict.ts';
 import { parseAddress } from '../../wire/address.ts';
 import * as ethernet from '../../wire/ethernet.ts';
 import { Batch, PASS } from '../../wire/packet.ts';
-import type { PagePacket } from '../packets/packets.ts';
+import type { PagePacket } from '../packets/page-packet.ts';
 
 /** What became of a frame at its receiver. */
 export interface Arrival {

@@ -4,7 +4,7 @@
  */
 import { toHex } from '../../base/bytes.ts';
 import { writeXfrmPolicy } from '../../inspect/xfrm-write.ts';
-import type { PageFrame } from '../packets/packets.ts';
+import type { PageFrame } from '../packets/page-packet.ts';
 import { rawFrame, saForms } from './copy-forms.ts';
 import type { Way, WayStep } from './way.ts';
 

@@ -43,6 +43,11 @@ export interface WayOptions {
   readonly esn: boolean;
 }
 
+/** Every way that can be chosen. */
+export const ALL_WAYS: readonly WayOptions[] = MODES.flatMap((mode) =>
+  ([4, 6] as const).flatMap((family) => [true, false].map((esn) => ({ mode, family, esn }))),
+);
+
 /** The release whose ways a mode follows: 1.18 turned ESP and VXLAN round. */
 export const VERSION_OF: Readonly<Record<WayMode, CiliumVersion>> = {
   native: DEFAULT_VERSION,

@@ -4,7 +4,7 @@
  * @module
  */
 import { LINK_RAW } from '../../wire/link-type.ts';
-import type { PageFrame } from '../packets/packets.ts';
+import type { PageFrame } from '../packets/page-packet.ts';
 import type { WindowRun } from './window.ts';
 
 /** A packet a millisecond, from the first of January 2026 on. */

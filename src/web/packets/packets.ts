@@ -1,106 +1,18 @@
 /**
- * The packets of the page, with their SAs and their explanations. Everything comes from esplane's own core.
+ * The packets of the page.
  * @module
  */
 /// <reference path="./embedded.d.ts" />
-import { EMBEDDED, type EmbeddedFrame } from 'virtual:esplane-packets';
-import { hex } from '../../base/bytes.ts';
-import { seededBytes } from '../../base/rng.ts';
-import type { FrameInfo } from '../../capture/frame.ts';
-import { type CiliumKey, mergeKeys, parseKeys } from '../../cilium/keys.ts';
-import { type CiliumNode, parseNodes } from '../../cilium/nodes.ts';
-import { ClusterPlan } from '../../cilium/plan.ts';
-import { type CiliumVersion, parseVersion } from '../../cilium/version.ts';
-import { NobleEngine } from '../../crypto/noble.ts';
-import { Explainer } from '../../inspect/explain/explain.ts';
-import type { Explanation } from '../../inspect/explain/tree.ts';
-import { planSource, type SaSource } from '../../inspect/sa-source.ts';
-import type { SaConfig } from '../../ipsec/sa-config.ts';
-import { parseAddress } from '../../wire/address.ts';
-import { type PacketChoice, SELECTION } from './selection.ts';
-
-/** A frame and what the capture says about it. */
-export interface PageFrame {
-  readonly bytes: Uint8Array;
-  readonly info: FrameInfo;
-}
-
-/** A packet of the page. */
-export interface PagePacket extends PacketChoice {
-  /** Path of the capture in the project, for commands. */
-  readonly capture: string;
-  readonly keysFile: string;
-  readonly nodesFile: string;
-  readonly shown: PageFrame;
-  /** Frames of the same stream that came before. */
-  readonly earlier: readonly PageFrame[];
-  readonly source: SaSource;
-  /** The cluster that it was captured in. */
-  readonly keys: readonly CiliumKey[];
-  readonly nodes: readonly CiliumNode[];
-  readonly version: CiliumVersion;
-}
+import { EMBEDDED } from 'virtual:esplane-packets';
+import { type PagePacket, pagePacket } from './page-packet.ts';
+import { SELECTION } from './selection.ts';
 
 /** All packets, in the order of the selection. */
-export const PACKETS: readonly PagePacket[] = SELECTION.map(pagePacket);
+export const PACKETS: readonly PagePacket[] = SELECTION.map((choice) =>
+  pagePacket(choice, EMBEDDED[choice.id]!),
+);
 
 /** The packet with this id. */
 export function packetOf(id: string): PagePacket | undefined {
   return PACKETS.find((packet) => packet.id === id);
-}
-
-/**
- * Explains a packet as its receiver has it, with its window where the frames before have left it.
- * @param bytes the frame, when it has been altered on the way
- */
-export function explainPacket(packet: PagePacket, bytes: Uint8Array = packet.shown.bytes): Explanation {
-  const explainer = new Explainer({
-    source: packet.capture,
-    sas: packet.source,
-    engine: new NobleEngine(),
-    random: seededBytes(1), // SAs that never send want it all the same
-    showKeys: true, // made for these captures and used nowhere else
-  });
-  for (const frame of packet.earlier) explainer.pass(frame.bytes, 0, frame.bytes.length, frame.info);
-  return explainer.explain(bytes, 0, bytes.length, packet.shown.info);
-}
-
-/** The SA that the packet came by. */
-export function saOf(packet: PagePacket): SaConfig {
-  const { sa, src, dst } = addressesOf(packet);
-  return packet.source.find(src, dst, sa.spi)[0]!;
-}
-
-function addressesOf(packet: PagePacket) {
-  for (const layer of explainPacket(packet).packet.layers) {
-    const sa = layer.security?.sa;
-    if (sa) return { sa, src: parseAddress(sa.src)!, dst: parseAddress(sa.dst)! };
-  }
-  throw new Error(`${packet.id}: its ESP is not opened`);
-}
-
-function pagePacket(choice: PacketChoice): PagePacket {
-  const { linkType, frame, before, ...texts } = EMBEDDED[choice.id]!;
-  const folder = `pcaps/${choice.folder}`;
-  const capture = `${folder}/wire.pcap`;
-  const version = parseVersion(choice.cilium);
-  const keys = mergeKeys(parseKeys(texts.keys, `${folder}/keys`, version));
-  const nodes = parseNodes(texts.nodes, `${folder}/ciliumnodes.json`);
-  const pageFrame = ({ number, seconds, nanoseconds, hex: digits }: EmbeddedFrame): PageFrame => {
-    const bytes = hex(digits);
-    const info = { number, seconds, nanoseconds, hasTime: true, linkType, interfaceId: 0, byte: 0 };
-    return { bytes, info: { ...info, originalLength: bytes.length } };
-  };
-  return {
-    ...choice,
-    capture,
-    keysFile: `${folder}/keys`,
-    nodesFile: `${folder}/ciliumnodes.json`,
-    shown: pageFrame(frame),
-    earlier: before.map(pageFrame),
-    source: planSource(new ClusterPlan(keys, nodes, { version })),
-    keys,
-    nodes,
-    version,
-  };
 }
