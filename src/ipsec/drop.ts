@@ -273,7 +273,7 @@ export const DROPS = [
   {
     reason: 'bad-vxlan',
     counter: null,
-    elsewhere: 'rx_errors of the vxlan device',
+    elsewhere: 'nobody: Linux 6.1 drops it unseen',
     rule: 'RFC 7348 §4.1; Linux vxlan_rcv',
     look: 'A UDP packet to port 8472 that is no VXLAN, is damaged, or carries no IP packet.',
   },

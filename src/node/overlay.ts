@@ -34,7 +34,7 @@ export const WRAP = {
 
 /** What {@link Overlay.unwrap} says of a packet that is no VXLAN. */
 export const NO_VXLAN = -1;
-/** And of VXLAN that carries no IP packet, or is damaged. */
+/** And of VXLAN that carries no IP packet, is damaged, or met congestion that the packet in it does not understand. */
 export const BAD_VXLAN = -2;
 
 const PROTO_ERROR = dropCode('out-proto-error');
@@ -162,6 +162,9 @@ export class Overlay {
     const fits = version === 4 ? type === ethernet.TYPE_IPV4 : version === 6 && type === ethernet.TYPE_IPV6;
     if (!fits || udpEnd - inner < (version === 4 ? ipv4.HEADER_LEN : ipv6.HEADER_LEN)) return BAD_VXLAN;
     const outerTos = isV4 ? ipv4.tos(slab, at) : ipv6.trafficClass(slab, at);
+    const innerTos = version === 4 ? ipv4.tos(slab, inner) : ipv6.trafficClass(slab, inner);
+    // RFC 6040 §4.2: congestion that the packet inside cannot say must not be lost. Linux: vxlan_ecn_decapsulate.
+    if ((outerTos & ECN_MASK) === ECN_CE && (innerTos & ECN_MASK) === 0) return BAD_VXLAN;
     const vni = vxlan.vni(slab, vxlanAt);
     batch.trimBack(i, end - udpEnd);
     batch.trimFront(i, inner - at);

@@ -220,6 +220,14 @@ describe('overlay packets that arrive in the clear', () => {
     ['with a UDP length beyond the packet', 'bad-vxlan', frame(inner, ID, (b) => b.set([0x10, 0], 24))],
     ['with a UDP length below the headers', 'bad-vxlan', frame(inner, ID, (b) => b.set([0, 8], 24))],
     ['with a checksum that is wrong', 'bad-vxlan', frame(inner, ID, (b) => b.set([0x12, 0x34], 26))],
+    [
+      'with congestion that the packet inside does not understand',
+      'bad-vxlan',
+      frame(inner, ID, (b) => {
+        ipv4.setTos(b, 0, 3);
+        ipv4.fillChecksum(b);
+      }),
+    ],
     ['with a damaged packet', 'inner-header', frame(inner, ID, (b) => b.fill(0xff, 60, 62))],
     ['for a pod that is not here', 'no-pod', frame(ipv4Packet(60, ends('a1', '10.244.2.99')), ID)],
   ] as const)('are dropped %s', (_, reason, made) => {

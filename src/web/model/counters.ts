@@ -25,6 +25,7 @@ export function counterFor(drop: DropRow, ids: readonly string[], v6: boolean): 
   if (drop.counter) return { name: drop.counter, where: XFRM_STAT };
   const before = earlier(drop, ids, v6);
   if (before) return before;
+  if (drop.elsewhere?.startsWith('nobody')) return undefined;
   const [, name, where] = /^(\S+) \((.*)\)$/.exec(drop.elsewhere ?? '') ?? [];
   if (name !== undefined && where !== undefined) return v6 ? inV6(name) : { name, where };
   return drop.elsewhere === undefined ? undefined : splitCilium(drop.elsewhere);
@@ -51,7 +52,12 @@ function earlier({ reason }: DropRow, ids: readonly string[], v6: boolean): Coun
       // __udp4_lib_rcv, udp_queue_rcv_one_skb: before the device sees it
       if (has('udp.length')) return { name: 'UdpInErrors', where: SNMP };
       if (has('udp.checksum')) return { name: 'UdpInCsumErrors', where: SNMP };
-      return { name: 'rx_errors', where: 'of the vxlan device, `ip -s link`' };
+      // __netif_receive_skb_core: the device has taken the frame, and nobody takes its type
+      if (has('eth.type')) return { name: 'rx_dropped', where: 'of the vxlan device, `ip -s link`' };
+      // vxlan_rcv
+      if (has('ip.dsfield.ecn', 'ipv6.tclass.ecn'))
+        return { name: 'rx_errors', where: 'of the vxlan device, `ip -s link`' };
+      return undefined;
     default:
       return undefined;
   }

@@ -7,7 +7,7 @@
 import { equalBytes } from '../../base/bytes.ts';
 import type { EspSecurity } from '../../inspect/explain/security.ts';
 import type { DropRow } from '../../ipsec/drop.ts';
-import type { PagePacket } from '../packets/packets.ts';
+import type { PagePacket } from '../packets/page-packet.ts';
 import { type CounterAt, counterFor } from './counters.ts';
 import type { Flip } from './flip.ts';
 import type { Place } from './places.ts';
@@ -129,6 +129,8 @@ const HEADLINES: Readonly<Partial<Record<DropRow['reason'], string>>> = {
 };
 
 function headlineFor({ reason }: DropRow, ids: readonly string[]): string {
+  if (reason === 'bad-vxlan' && ids.some((id) => id.endsWith('.ecn')))
+    return 'Dropped before ESP: it met congestion, and the packet inside cannot say so.';
   if (reason !== 'no-route') return HEADLINES[reason] ?? `Dropped: ${reason}.`;
   if (ids.some(isProtocol)) return 'Dropped before ESP: nobody on the node takes this protocol.';
   if (ids.includes('udp.dstport')) return 'Dropped before ESP: nobody listens on this port.';
@@ -178,6 +180,16 @@ function whyDropped(
         look,
         'A plain Linux node finds the SA by destination and SPI alone. There nobody would notice: ESP does not cover the outer header in tunnel mode.',
       ];
+    case 'bad-vxlan':
+      if (ids.some((id) => id.endsWith('.ecn')))
+        return [
+          'Both bits together say that a queue was full on the way. The packet inside does not understand that, and a sender that is not told goes on as before: the device drops it, as RFC 6040 §4.2 wants.',
+        ];
+      return ids.some((id) => id.startsWith('vxlan.'))
+        ? [
+            'The RFC wants one flag, and has receivers pass over all reserved bits. Linux takes only packets without any: what they may mean one day, this kernel does not know. Reserved bits are counted from 6.14 on, in rx_errors of the vxlan device.',
+          ]
+        : [look];
     case 'ip-header':
       return ids.some((id) => id.endsWith('.checksum'))
         ? [

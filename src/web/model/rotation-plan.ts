@@ -46,7 +46,7 @@ export const ROTATION_PRESETS: readonly RotationPreset[] = [
   {
     id: 'old-order',
     title: 'The old order',
-    look: 'Until March 2026 a node said that it has the key, and then installed it. Peers that were ready sent with the new key to a node that had no SA for it: XfrmInNoStates (issues 44335 and 44701 of Cilium).',
+    look: 'Until March 2026 a node said that it has the key, and then installed it. Peers that were ready sent with the new key to a node that had no SA for it: XfrmInNoStates (pull requests 44335 and 44701 of Cilium).',
     plan: { nodes: [node(4, 10, 4, 10, 52), node(13, 19, 13, 19, 55), node(24, 30, 24, 30, 58)], news: 1 },
   },
   {

@@ -140,7 +140,7 @@ const WORDS: Readonly<Record<StepId, (r: WayRecord) => Words>> = {
   wire: (r) => ({
     title: 'On the wire',
     what: `Whoever listens reads the outer header, the SPI, the number and the IV, and sees when the packet comes and how long it is.${r.options.mode === 'esp-in-vxlan' ? ' Here also the VNI, and so the sender’s identity.' : ''} The rest looks like chance.`,
-    why: `It is ${r.wire.length - r.sent.length} bytes more than the pod sent; that is why Cilium gives pods a smaller MTU. Length and time are not hidden; TFC padding and dummy packets could do that, and neither Linux nor Cilium sends them.`,
+    why: `It is ${r.wire.length - r.sent.length} bytes more than the pod sent; that is why Cilium gives pods a smaller MTU. Length and time are not hidden; TFC padding and dummy packets could do that. Linux pads only where an SA asks for it, and Cilium’s do not.`,
     references: ['RFC 4303 §2', 'RFC 4303 §2.7', source(r, 'pkg/mtu/mtu.go')],
   }),
 

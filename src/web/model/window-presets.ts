@@ -104,7 +104,7 @@ export const WINDOW_PRESETS: readonly WindowPreset[] = [
   {
     id: 'cilium',
     title: 'Cilium today: ESN, 1024',
-    look: 'Reordering of up to 1023 numbers is let through; the one that comes 1100 late is a ProtoError, not a replay. Issue 47284 of Cilium asks for 4096.',
+    look: 'Reordering of up to 1023 numbers is let through; the one that comes 1100 late is a ProtoError, not a replay. Pull request 47284 of Cilium asks for 4096.',
     settings: { size: 1024, esn: true, start: 0 },
     actions: 's100.h.s1000.d.h.s1100.d',
   },

@@ -70,8 +70,8 @@ function View({ route, go }: ChapterProps) {
     <>
       <h1 tabIndex={-1}>Keys</h1>
       <p>
-        Cilium's keys come from one line in a Kubernetes Secret. No packet is encrypted with the key that
-        stands in it: every pair of nodes makes keys of its own from it, one for each direction.
+        Cilium's keys come from one line in a Kubernetes Secret. From 1.17 on no packet is encrypted with the
+        key that stands in it: every pair of nodes makes keys of its own from it, one for each direction.
       </p>
 
       <h2>The line</h2>

@@ -41,7 +41,7 @@ function View({ route, go }: ChapterProps) {
       <p>
         AES-GCM makes a stream of bytes from key and nonce, and mixes the packet into it by exclusive or. The
         same key and nonce make the same stream. Two packets in one stream: whoever mixes the two encrypted
-        texts has the stream out of the way, without any key. <Reference text="RFC 4106 §9" />
+        texts has the stream out of the way, without any key. <Reference text="RFC 4106 §3.1" />
       </p>
       <div class="controls">
         <Choice {...bound} name="share" label="Two nodes with" options={SHARING} />
@@ -123,10 +123,12 @@ function View({ route, go }: ChapterProps) {
       <h2>CVE-2024-28860</h2>
       <p>
         Until 1.13.13, 1.14.9 and 1.15.3 Cilium gave all nodes the one key of the Secret. So every node sealed
-        under the same key, with numbers that all begin at 1, and again after each restart; what was sealed
-        for one node any other would open, and a packet recorded once could be sent again to another node, or
-        to the same one after a restart. Since then each pair of nodes has a key for each direction, derived
-        also from their boot ids: no two SAs share a key, and a reboot ends the old one.{' '}
+        under the same key, with numbers that all begin at 1, and again after each reboot; what was sealed for
+        one node any other would open; and as there was no replay window, a packet recorded once could be sent
+        again to any of them at any time. Since then a <code>+</code> behind the key id gives each pair of
+        nodes a key for each direction, derived also from their boot ids: no two SAs share a key, and a reboot
+        ends the old one. An update alone changed nothing: the key had to be rotated to a line with a{' '}
+        <code>+</code>. From 1.17 on every key is used so, with it or without.{' '}
         <a href="#/keys">See how they are derived.</a>
       </p>
     </>
