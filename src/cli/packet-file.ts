@@ -6,14 +6,11 @@
 import type { Command } from 'commander';
 import { InputError } from '../base/errors.ts';
 import type { CaptureInterface, CaptureSection, FrameInfo } from '../capture/frame.ts';
-import { SECRETS_TYPE_ESP } from '../capture/pcapng.ts';
 import { PcapngWriter } from '../capture/pcapng-writer.ts';
 import { clearInterface, putClear } from '../inspect/clear-packets.ts';
 import type { Admission, EspRecord } from '../inspect/decrypt.ts';
-import { writeDsbCsv, writeGone } from '../inspect/dsb-csv.ts';
-import { isAtOneOf } from '../inspect/sa-source.ts';
-import { dropRow } from '../ipsec/drop.ts';
-import type { SaConfig, SaPlace } from '../ipsec/sa-config.ts';
+import { WirePackets } from '../inspect/wire-packets.ts';
+import type { SaPlace } from '../ipsec/sa-config.ts';
 import { PASS } from '../wire/packet.ts';
 import { OutputFile } from './files.ts';
 import { say } from './output.ts';
@@ -120,77 +117,54 @@ class ClearFile extends PacketFile {
   }
 }
 
-/**
- * The frames as they were. Keys come before the first frame that needs them, once each: of SAs that opened a packet, or
- * that are the only ones known for it.
- */
+/** The frames as they were. */
 class WireFile extends PacketFile {
   readonly wantsFrames = true;
-  readonly #withSecrets: boolean;
-  readonly #written = new Set<SaConfig>();
-  #sa: SaConfig | undefined;
-  #isOnly = false;
-  #holdsKeys = false;
+  readonly #wire: WirePackets;
 
   constructor(name: string, withSecrets: boolean) {
     super(name);
-    this.#withSecrets = withSecrets;
+    this.#wire = new WirePackets(this.writer, {
+      withSecrets,
+      warn: (line) => say(`warning: not in the secrets block: ${line}`),
+    });
   }
 
-  override admit({ sa, candidates }: Admission): void {
-    this.#sa = sa?.config;
-    this.#isOnly = candidates.length === 1;
+  override admit(admission: Admission): void {
+    this.#wire.admit(admission);
   }
 
   add(r: EspRecord): void {
     this.packets++;
-    const row = dropRow(r.verdict);
-    if (row) this.writer.comment(`dropped: ${row.reason} (${row.counter ?? row.elsewhere})`);
-    const sa = this.#sa;
-    if (!sa || !this.#withSecrets || this.#written.has(sa)) return;
-    if (r.verdict === PASS || this.#isOnly) this.#addKeys(sa, r.seqHi);
-  }
-
-  #addKeys(sa: SaConfig, seqHi: number): void {
-    this.#written.add(sa);
-    this.#holdsKeys = true;
-    // Wireshark does not look for the high half: it is told what it is here.
-    const sequence = { seqHi, seq: 0, oseqHi: seqHi, oseq: 0 };
-    const csv = writeDsbCsv([sa.esn ? { ...sa, sequence } : sa], { showKeys: true }, (line) =>
-      say(`warning: not in the secrets block: ${line}`),
-    );
-    if (csv !== '') this.writer.secrets(SECRETS_TYPE_ESP, new TextEncoder().encode(csv));
+    this.#wire.add(r);
   }
 
   override frame(b: Uint8Array, at: number, end: number, info: FrameInfo): void {
-    this.writer.frame(b, at, end, info);
+    this.#wire.frame(b, at, end, info);
   }
 
   override section(section: CaptureSection): void {
-    this.writer.section(section);
+    this.#wire.section(section);
   }
 
   override interface(description: CaptureInterface): void {
-    this.writer.interface(description);
+    this.#wire.interface(description);
   }
 
   override comment(text: string): void {
-    this.writer.comment(text);
+    this.#wire.comment(text);
   }
 
   override forget(places: readonly SaPlace[]): void {
-    const gone = [...this.#written].filter(isAtOneOf(places));
-    for (const sa of gone) this.#written.delete(sa);
-    if (gone.length > 0) this.writer.secrets(SECRETS_TYPE_ESP, new TextEncoder().encode(writeGone(gone)));
+    this.#wire.forget(places);
   }
 
-  /** Secrets of other protocols stay beside their packets; those of ESP are written anew. */
   override secrets(type: number, data: Uint8Array): void {
-    if (this.#withSecrets && type !== SECRETS_TYPE_ESP) this.writer.secrets(type, data);
+    this.#wire.secrets(type, data);
   }
 
   override finish(): void {
     super.finish();
-    if (this.#holdsKeys) say('warning: the file holds keys: treat it so.');
+    if (this.#wire.holdsKeys) say('warning: the file holds keys: treat it so.');
   }
 }

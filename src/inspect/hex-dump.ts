@@ -17,6 +17,8 @@ import { InputError } from '../base/errors.ts';
 
 /** A frame is never this long: somebody gave another file. */
 const MAX_BYTES = 0x4_0000;
+/** Characters that a byte takes, at most: `0x0000:`, the text beside the digits and headlines are counted in. */
+const MAX_WIDTH = 16;
 /** Bytes in a line of a dump, at most. */
 const MAX_LINE = 64;
 
@@ -28,6 +30,7 @@ const DUMP_LINE = /^\s*(?:0x)?([0-9a-f]{3,8})(?::\s*|\s{2,}|\s(?=[0-9a-f]{2}(?:\
  * @throws {InputError} no hexadecimal text, half a byte, a dump with a hole, or more than one packet
  */
 export function parseHexDump(text: string, source: string): Uint8Array {
+  if (text.length > MAX_WIDTH * MAX_BYTES) throw tooLong(source);
   const lines = text.split(/\r?\n/);
   const bytes = looksLikeDump(lines) ? readDump(lines, source) : readDigits(lines, source);
   if (bytes.length === 0) {

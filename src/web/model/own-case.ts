@@ -28,6 +28,7 @@ import { OverlayFinder } from '../../inspect/overlay.ts';
 import { packetLine } from '../../inspect/packet-line.ts';
 import { joinSources } from '../../inspect/sa-source.ts';
 import { type NamedText, readSas, type Sas } from '../../inspect/sa-texts.ts';
+import { WirePackets } from '../../inspect/wire-packets.ts';
 import { dropRow } from '../../ipsec/drop.ts';
 import type { SaPlace } from '../../ipsec/sa-config.ts';
 import { PASS } from '../../wire/packet.ts';
@@ -80,7 +81,9 @@ export class OwnCase {
     };
     this.#sas = readSas(
       { xfrmState: this.#texts('xfrm-state'), espSa: this.#texts('esp-sa') },
-      keys.length > 0 ? planOfTexts(this.#cluster, { version: this.#version }) : undefined,
+      keys.length > 0
+        ? planOfTexts(this.#cluster, { version: this.#version, udpPort: input.udpPort })
+        : undefined,
     );
   }
 
@@ -94,6 +97,7 @@ export class OwnCase {
         xfrmPolicy: this.#texts('xfrm-policy'),
         cluster: this.#cluster,
         version: this.#version,
+        udpPort: this.#input.udpPort,
       },
       own,
     );
@@ -193,40 +197,60 @@ export class OwnCase {
   }
 
   /**
-   * Makes a file of the whole: the clear packets as pcapng, or the lines of `decrypt --json`.
+   * Makes a file of the whole: the clear packets as pcapng, the frames as they came with the keys that open them, or the
+   * lines of `decrypt --json`.
    * @returns `undefined` when the work was ended
    */
   async save(what: Saved, onProgress: OnProgress): Promise<Blob | undefined> {
     const parts = new Parts();
     const own = new CaptureSas();
     const writer = new PcapngWriter((bytes) => parts.add(bytes));
+    const wire = what === 'wire' ? new WirePackets(writer, { withSecrets: true }) : undefined;
     const text = new TextBuffer(2 * SLICE);
     const overlays = new OverlayFinder();
     const interfaceId = what === 'clear' ? clearInterface(writer) : 0;
     const put = (record: EspRecord) => {
-      if (what === 'lines') putDecryptJson(text, record, overlays);
+      if (wire) wire.add(record);
+      else if (what === 'lines') putDecryptJson(text, record, overlays);
       else if (record.verdict === PASS) putClear(writer, interfaceId, record);
       if (text.length < SLICE) return;
       parts.add(text.written);
       text.clear();
     };
-    const { name } = this.#input.subject;
+    const { name, kind } = this.#input.subject;
     const decryptor = new CaptureDecryptor({
       source: name,
       sas: joinSources([this.#sas.source, own]),
       engine: new NobleEngine(),
       random: secureBytes,
       udpPorts: this.#sas.udpPorts,
-      inPlace: true,
+      inPlace: !wire,
+      ...(wire && { onAdmit: (admission) => wire.admit(admission) }),
       onPacket: put,
     });
     let isWanted = true;
     try {
       await this.#feed(
         {
-          frame: (b, at, end, info) => decryptor.frame(b, at, end, info),
+          frame: (b, at, end, info) => {
+            decryptor.frame(b, at, end, info);
+            if (!wire) return;
+            decryptor.flush(); // its records come before it
+            // A packet that was pasted comes from no capture, which would have said this.
+            if (kind === 'packet') wire.interface({ linkType: info.linkType, snapLength: 0 });
+            wire.frame(b, at, end, info);
+          },
           release: () => decryptor.release(),
-          secrets: (type, data) => decryptor.forget(addSecrets(own, type, data, name) ?? []),
+          section: (section) => wire?.section(section),
+          interface: (description) => wire?.interface(description),
+          comment: (line) => wire?.comment(line),
+          secrets: (type, data) => {
+            wire?.secrets(type, data);
+            const gone = addSecrets(own, type, data, name);
+            if (!gone) return;
+            decryptor.forget(gone);
+            wire?.forget(gone);
+          },
         },
         (done, size) => {
           isWanted = onProgress(done, size);
@@ -239,9 +263,9 @@ export class OwnCase {
     }
     if (!isWanted) return undefined;
     decryptor.flush();
-    if (what === 'clear') writer.flush();
-    else parts.add(text.written);
-    return parts.whole(what === 'clear' ? 'application/x-pcapng' : 'application/jsonl');
+    if (what === 'lines') parts.add(text.written);
+    else writer.flush();
+    return parts.whole(what === 'lines' ? 'application/jsonl' : 'application/x-pcapng');
   }
 
   #texts(wanted: TextKind): NamedText[] {

@@ -17,13 +17,14 @@ const OPTIONS: Readonly<Record<TextKind, string>> = {
 };
 
 /** @param frame that is being looked at */
-export function ownCommands({ subject, texts, cilium }: OwnInput, frame: number | undefined) {
+export function ownCommands({ subject, texts, cilium, udpPort }: OwnInput, frame: number | undefined) {
   const options = (isDiagnosis: boolean) =>
     [
       ...texts
         .filter(({ kind }) => isDiagnosis || kind !== 'xfrm-policy')
         .map(({ kind, name }) => `${OPTIONS[kind]} ${shellWord(name)}`),
       ...(cilium === formatVersion(DEFAULT_VERSION) ? [] : [`--cilium ${cilium}`]),
+      ...(udpPort === undefined ? [] : [`--udp-port ${udpPort}`]),
     ]
       .map((option) => ` ${option}`)
       .join('');
@@ -36,6 +37,20 @@ export function ownCommands({ subject, texts, cilium }: OwnInput, frame: number 
     { label: 'esplane decrypt', text: `esplane decrypt ${capture}${options(false)} --json\n` },
     { label: 'esplane diagnose', text: `esplane diagnose ${capture}${options(true)}\n` },
     { label: 'esplane explain', text: `esplane explain ${capture} --frame ${frame ?? 1}${options(false)}\n` },
+    ...(texts.some(({ kind }) => kind !== 'xfrm-policy') ? otherTools(capture, options(false)) : []),
+  ];
+}
+
+/** Tools that know nothing of Cilium. The page gives the commands that make their SAs, and none of the keys. */
+function otherTools(capture: string, options: string) {
+  const sas = (format: string) => `esplane sas${options} --format ${format} --show-keys`;
+  return [
+    {
+      label: 'tshark',
+      text: `${sas('esp-sa')} > ~/.config/wireshark/esp_sa\ntshark -r ${capture} -Y esp -V -o esp.enable_encryption_decode:TRUE \\\n  -o esp.enable_authentication_check:TRUE\n`,
+    },
+    { label: 'ip xfrm', text: `${sas('ip-xfrm')}\n` },
+    { label: 'scapy', text: `${sas('scapy')}\n` },
   ];
 }
 

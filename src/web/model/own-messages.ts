@@ -12,6 +12,8 @@ export interface OwnInput {
   readonly texts: readonly OpeningText[];
   /** Cilium's version, as `1.18`. */
   readonly cilium: string;
+  /** SAs of Cilium's keys are ESP in UDP on this port; left out, in IP, as Cilium has them. */
+  readonly udpPort?: number | undefined;
 }
 
 /** An ESP packet, as a row of a table: the fields of `decrypt --json`, with packets in words instead of bytes. */
@@ -59,7 +61,7 @@ export interface OwnResult {
 }
 
 /** What can be saved. */
-export type Saved = 'clear' | 'lines';
+export type Saved = 'clear' | 'lines' | 'wire';
 
 /** From the page. The first message is `read`; others may follow at any time. */
 export type Order =

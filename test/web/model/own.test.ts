@@ -6,11 +6,20 @@ import { basename } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
 import { toHex } from '../../../src/base/bytes.ts';
+import { seededBytes } from '../../../src/base/rng.ts';
+import { parseKeys } from '../../../src/cilium/keys.ts';
+import { parseNodes } from '../../../src/cilium/nodes.ts';
+import { ClusterPlan } from '../../../src/cilium/plan.ts';
+import { DEFAULT_VERSION } from '../../../src/cilium/version.ts';
+import { NobleEngine } from '../../../src/crypto/noble.ts';
 import { untiled } from '../../../src/inspect/explain/tree.ts';
+import { TunnelEnd } from '../../../src/ipsec/tunnel-end.ts';
+import { udpPacket } from '../../../src/sim/traffic.ts';
 import { MOST_DROPPED, MOST_ROWS, OwnCase } from '../../../src/web/model/own-case.ts';
 import { ownCommands } from '../../../src/web/model/own-command.ts';
 import type { OwnInput, OwnResult, OwnRow } from '../../../src/web/model/own-messages.ts';
 import { type OpeningText, type Piece, piecesOf, type Subject } from '../../../src/web/model/own-pieces.ts';
+import { parseAddress } from '../../../src/wire/address.ts';
 import { fixedFields, type Line, readLines } from '../../support/decrypt.ts';
 import { xfrmStatOf } from '../../support/diagnose.ts';
 import { CAPTURES } from '../../support/needs.ts';
@@ -129,6 +138,21 @@ describe('what is given', () => {
       'kind: Pod\nmetadata: {name: x}\n',
       /^pasted: neither a Secret with keys nor CiliumNodes\./,
     ],
+    [
+      'blank lines without end',
+      `${'\n'.repeat(500_000)}x`,
+      /^pasted: this is nothing that the lab can read\./,
+    ],
+    [
+      'a text without end',
+      'lorem ipsum '.repeat(500_000),
+      /^pasted: this is nothing that the lab can read\./,
+    ],
+    [
+      'digits without end',
+      '0123456789abcdef'.repeat(500_000),
+      /^pasted: more than 262144 bytes\. Give one packet\./,
+    ],
     ['counters', 'XfrmInError   0\n', /^pasted: this is \/proc\/net\/xfrm_stat/],
   ])('%s is refused in a sentence', async (_, text, message) => {
     await expect(pasted(text)).rejects.toThrow(message);
@@ -155,7 +179,9 @@ describe('what is given', () => {
 describe('a capture', () => {
   const bytes = readFileSync(`${NATIVE}/wire.pcap`);
   const opening = async () =>
-    (await Promise.all([fileOf(`${NATIVE}/keys`), fileOf(`${NATIVE}/ciliumnodes.json`)])).flat();
+    (await Promise.all([fileOf(`${NATIVE}/keys`), fileOf(`${NATIVE}/ciliumnodes.json`)]))
+      .flat()
+      .filter((piece) => 'text' in piece);
   const given = async (content: Uint8Array) =>
     inputOfPieces([
       ...(await piecesOf('mine.pcap', new Blob([content as Uint8Array<ArrayBuffer>]))),
@@ -189,6 +215,28 @@ describe('a capture', () => {
     expect(untiled(explanation!.packet)).toBeUndefined();
   });
 
+  it('of ESP in UDP opens with keys and nodes where a port is named', async () => {
+    const [keys, nodes] = await opening();
+    const plan = new ClusterPlan(
+      parseKeys(keys!.text, 'keys', DEFAULT_VERSION),
+      parseNodes(nodes!.text, 'nodes'),
+      { udpPort: 4500 },
+    );
+    const sa = plan.between(parseAddress('10.244.1.1')!, parseAddress('10.244.2.1')!)[0]!;
+    const clear = udpPacket(
+      { src: parseAddress('10.244.1.10')!, dst: parseAddress('10.244.2.20')!, srcPort: 1, dstPort: 2 },
+      new Uint8Array(10),
+    );
+    const sent = new TunnelEnd(sa, new NobleEngine(), { random: seededBytes(1) }).encapsulate(clear);
+    if (sent.verdict !== 'ok') throw new Error(sent.reason);
+    const [packet] = await pasted(toHex(sent.packet));
+    const input = inputOfPieces([packet!, keys!, nodes!]);
+    expect((await read(input)).result).toMatchObject({ esp: 1, ok: 0 });
+    const inUdp = await read({ ...input, udpPort: 4500 });
+    expect(inUdp.result).toMatchObject({ esp: 1, ok: 1, diagnosis: { findings: [] } });
+    expect(ownCommands({ ...input, udpPort: 4500 }, 1)[0]!.text).toMatch(/ --udp-port 4500\n$/);
+  });
+
   it('with keys of another cluster drops everything', async () => {
     const pieces = [
       ...(await fileOf(`${NATIVE}/wire.pcap`)),
@@ -217,6 +265,15 @@ describe('a capture', () => {
     const pieces = await piecesOf('clear.pcapng', clear!);
     const again = await read(inputOfPieces(pieces));
     expect(again.result).toMatchObject({ frames: made.result.ok, esp: 0, problem: null });
+  });
+
+  it('as pcapng with its keys in it needs nothing else, here and in esplane decrypt', async () => {
+    const { own } = await read(await given(bytes));
+    const wire = await own.save('wire', () => true);
+    const alone = await read(inputOfPieces(await piecesOf('with-keys.pcapng', wire!)));
+    const expected = readLines(`${NATIVE}/expected.jsonl`);
+    expect((await linesOf(alone.own)).map(fixedFields)).toEqual(expected);
+    expect(alone.result).toMatchObject({ hasSas: true, ok: expected.length, problem: null });
   });
 
   it('that is long keeps the first rows, and of the rest what was dropped', async () => {
@@ -252,6 +309,8 @@ describe('one packet', () => {
     expect(rows[0]).toMatchObject({ frame: 1, time: null, verdict: 'ok' });
     const explanation = await own.explain(1, () => true);
     expect(explanation!.packet.bytes).toBe(toHex(capture, 40, 40 + length));
+    const alone = await own.save('wire', () => true);
+    expect((await read(inputOfPieces(await piecesOf('one.pcapng', alone!)))).result).toMatchObject({ ok: 1 });
   });
 });
 
@@ -268,6 +327,9 @@ describe('the command', () => {
       `esplane decrypt 'my wire'\\''s.pcap' ${options} --cilium 1.16 --json\n`,
       `esplane diagnose 'my wire'\\''s.pcap' ${options} --xfrm-policy n2.xfrm_policy.txt --cilium 1.16\n`,
       `esplane explain 'my wire'\\''s.pcap' --frame 7 ${options} --cilium 1.16\n`,
+      `esplane sas ${options} --cilium 1.16 --format esp-sa --show-keys > ~/.config/wireshark/esp_sa\ntshark -r 'my wire'\\''s.pcap' -Y esp -V -o esp.enable_encryption_decode:TRUE \\\n  -o esp.enable_authentication_check:TRUE\n`,
+      `esplane sas ${options} --cilium 1.16 --format ip-xfrm --show-keys\n`,
+      `esplane sas ${options} --cilium 1.16 --format scapy --show-keys\n`,
     ]);
     const [packet] = await pasted('0000  45 00 00 14\n0004  00 00 00 00\n');
     expect(ownCommands(inputOfPieces([packet!]), undefined)[0]!.text).toBe(

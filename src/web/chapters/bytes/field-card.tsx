@@ -2,10 +2,10 @@
  * All there is to say about one field.
  * @module
  */
-import type { EspSecurity } from '../../../inspect/explain/security.ts';
 import type { Protection } from '../../../inspect/explain/tree.ts';
 import type { Place } from '../../model/places.ts';
 import { Reference } from '../../parts/reference.tsx';
+import { SaFacts } from '../../parts/sa-facts.tsx';
 
 /** What ESP does for a field, in words. */
 const PROTECTED: Readonly<Record<Protection, string>> = {
@@ -57,53 +57,11 @@ export function FieldCard({ place }: { readonly place: Place }) {
           <Reference text={field.reference} />
         </dd>
       </dl>
-      {field.security && <SecurityFacts security={field.security} />}
+      {field.security && (
+        <dl class="facts">
+          <SaFacts security={field.security} />
+        </dl>
+      )}
     </article>
-  );
-}
-
-/** What the SA does for the packet, in the words of `esplane explain`. */
-function SecurityFacts({ security }: { readonly security: EspSecurity }) {
-  const { lookup, sequence, window, nonce, aad } = security;
-  return (
-    <dl class="facts">
-      <dt>SA</dt>
-      <dd>{lookup}</dd>
-      {sequence && (
-        <>
-          <dt>Number</dt>
-          <dd>
-            <output>{sequence.full}</output>. {sequence.how}
-          </dd>
-        </>
-      )}
-      {window && (
-        <>
-          <dt>Window</dt>
-          <dd>{window.how}</dd>
-        </>
-      )}
-      {nonce && (
-        <>
-          <dt>Nonce</dt>
-          <dd>
-            salt <output>{nonce.salt}</output> ‖ IV <output>{nonce.iv}</output>
-          </dd>
-        </>
-      )}
-      {aad && (
-        <>
-          <dt>AAD</dt>
-          <dd>
-            {aad.parts.map(({ label, bytes }, i) => (
-              <span key={label}>
-                {i > 0 && ' ‖ '}
-                {label} <output>{bytes}</output>
-              </span>
-            ))}
-          </dd>
-        </>
-      )}
-    </dl>
   );
 }

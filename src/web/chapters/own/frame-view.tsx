@@ -6,13 +6,13 @@ import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { fromHex } from '../../../base/bytes.ts';
 import type { EspSecurity } from '../../../inspect/explain/security.ts';
 import { type Explanation, walkFields } from '../../../inspect/explain/tree.ts';
-import { HIDDEN_KEY } from '../../../inspect/show-keys.ts';
 import { clearBytes, type Place, placeAt, placesOf, protectionOf } from '../../model/places.ts';
 import { segmentsOf } from '../../model/segments.ts';
 import { Brackets } from '../../parts/brackets.tsx';
 import { FieldTree } from '../../parts/field-tree.tsx';
 import { type ByteRange, HexGrid } from '../../parts/hex-grid.tsx';
 import { Reference } from '../../parts/reference.tsx';
+import { SaFacts } from '../../parts/sa-facts.tsx';
 import { FieldCard } from '../bytes/field-card.tsx';
 
 /** Bytes in a grid: more than any frame of a wire, and few enough to be drawn. */
@@ -101,7 +101,7 @@ export function FrameView({ frame, explanation }: FrameViewProps) {
 
 /** What the receiving kernel does with the packet, and why. */
 function Verdict({ security }: { security: EspSecurity }) {
-  const { verdict, reason, counter, look, lookup, sequence, window, nonce, rule } = security;
+  const { verdict, reason, counter, look, rule } = security;
   return (
     <div class="card">
       <h3>
@@ -113,32 +113,7 @@ function Verdict({ security }: { security: EspSecurity }) {
       </h3>
       {look !== null && <p>{look}</p>}
       <dl class="facts">
-        <dt>SA</dt>
-        <dd>{lookup}</dd>
-        {sequence && (
-          <>
-            <dt>Number</dt>
-            <dd>
-              {sequence.full}. {sequence.how}
-            </dd>
-          </>
-        )}
-        {window && (
-          <>
-            <dt>Window</dt>
-            <dd>{window.how}</dd>
-          </>
-        )}
-        {nonce && (
-          <>
-            <dt>Nonce</dt>
-            <dd>
-              <code>
-                {nonce.salt === HIDDEN_KEY ? '(salt, not shown)' : nonce.salt} ‖ {nonce.iv}
-              </code>
-            </dd>
-          </>
-        )}
+        <SaFacts security={security} />
         {counter !== null && (
           <>
             <dt>Linux counts</dt>

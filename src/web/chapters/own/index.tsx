@@ -32,6 +32,7 @@ interface Given {
   readonly subject?: Subject | undefined;
   readonly texts: readonly OpeningText[];
   readonly cilium: string;
+  readonly udpPort?: number | undefined;
 }
 
 const NOTHING: Given = { texts: [], cilium: formatVersion(DEFAULT_VERSION) };
@@ -42,8 +43,8 @@ function View() {
   const [frame, setFrame] = useState<number>();
   const pasted = useRef(0);
   const { work, read, explain, save, stop } = useWork();
-  const { subject, texts, cilium } = given;
-  const input: OwnInput | undefined = subject && { subject, texts, cilium };
+  const { subject, texts, cilium, udpPort } = given;
+  const input: OwnInput | undefined = subject && { subject, texts, cilium, udpPort };
 
   useEffect(() => {
     setFrame(undefined);
@@ -97,6 +98,8 @@ function View() {
         pieces={[...(subject ? [subject] : []), ...texts]}
         cilium={cilium}
         onCilium={(version) => setGiven({ ...given, cilium: version })}
+        udpPort={udpPort}
+        onUdpPort={(port) => setGiven({ ...given, udpPort: port })}
         onFiles={add}
         onPaste={paste}
         onRemove={(piece) => setGiven(without(given, piece))}
@@ -138,6 +141,9 @@ function View() {
         <div class="row">
           <button type="button" onClick={() => save('clear', `${base}-clear.pcapng`)}>
             Download the clear packets as pcapng
+          </button>
+          <button type="button" onClick={() => save('wire', `${base}-with-keys.pcapng`)}>
+            Download the capture as pcapng, with your keys
           </button>
           <button type="button" onClick={() => save('lines', `${base}.jsonl`)}>
             Download the JSON lines

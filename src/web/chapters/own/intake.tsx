@@ -8,10 +8,16 @@ import { KIND_NAMES, type Piece } from '../../model/own-pieces.ts';
 /** Minor releases at which something changed, newest first. */
 const VERSIONS = ['1.18', '1.17', '1.16', '1.15', '1.14', '1.13'];
 
+/** That of ESP in UDP (RFC 3948). */
+const UDP_PORT = 4500;
+
 interface IntakeProps {
   readonly pieces: readonly Piece[];
   readonly cilium: string;
   readonly onCilium: (version: string) => void;
+  /** Absent where ESP is in IP. */
+  readonly udpPort: number | undefined;
+  readonly onUdpPort: (port: number | undefined) => void;
   readonly onFiles: (files: readonly { readonly name: string; readonly blob: Blob }[]) => void;
   readonly onPaste: (text: string) => void;
   readonly onRemove: (piece: Piece) => void;
@@ -19,7 +25,7 @@ interface IntakeProps {
 }
 
 export function Intake(props: IntakeProps) {
-  const { pieces, cilium, onCilium, onFiles, onPaste, onRemove, onClear } = props;
+  const { pieces, cilium, onCilium, udpPort, onUdpPort, onFiles, onPaste, onRemove, onClear } = props;
   const [isOver, setOver] = useState(false);
   const [text, setText] = useState('');
   const take = (files: FileList | null | undefined) => {
@@ -113,6 +119,29 @@ export function Intake(props: IntakeProps) {
             ))}
           </select>
         </label>
+        <label>
+          <input
+            type="checkbox"
+            checked={udpPort !== undefined}
+            onChange={(event) => onUdpPort(event.currentTarget.checked ? UDP_PORT : undefined)}
+          />{' '}
+          keys are for ESP in UDP <small>(esplane's nodes can; Cilium's do not)</small>
+        </label>
+        {udpPort !== undefined && (
+          <label>
+            UDP port{' '}
+            <input
+              type="number"
+              min={1}
+              max={65535}
+              value={udpPort}
+              onChange={({ currentTarget: field }) => {
+                if (field.value !== '' && field.validity.valid) onUdpPort(field.valueAsNumber);
+                else field.value = String(udpPort);
+              }}
+            />
+          </label>
+        )}
         {pieces.length > 0 && (
           <button type="button" onClick={onClear}>
             Forget everything

@@ -1,0 +1,94 @@
+/**
+ * The frames of a capture as they came, as pcapng: dropped ones with the reason, and if asked for with the keys that open
+ * them, so that the file alone is enough for Wireshark. Keys come before the first frame that needs them, once each: of SAs
+ * that opened a packet, or that are the only ones known for it.
+ *
+ * It is told all that a reader of captures tells, and of each frame its ESP records before the frame itself.
+ * @module
+ */
+import type { CaptureInterface, CaptureSection, FrameInfo } from '../capture/frame.ts';
+import { SECRETS_TYPE_ESP } from '../capture/pcapng.ts';
+import type { PcapngWriter } from '../capture/pcapng-writer.ts';
+import { dropRow } from '../ipsec/drop.ts';
+import type { SaConfig, SaPlace } from '../ipsec/sa-config.ts';
+import { PASS } from '../wire/packet.ts';
+import type { Admission, EspRecord } from './decrypt.ts';
+import { writeDsbCsv, writeGone } from './dsb-csv.ts';
+import { isAtOneOf } from './sa-source.ts';
+
+export interface WirePacketsOptions {
+  readonly withSecrets: boolean;
+  /** Told, a line each, which SAs no secrets block can hold. */
+  readonly warn?: (line: string) => void;
+}
+
+export class WirePackets {
+  readonly #writer: PcapngWriter;
+  readonly #options: WirePacketsOptions;
+  readonly #written = new Set<SaConfig>();
+  #sa: SaConfig | undefined;
+  #isOnly = false;
+  #holdsKeys = false;
+
+  constructor(writer: PcapngWriter, options: WirePacketsOptions) {
+    this.#writer = writer;
+    this.#options = options;
+  }
+
+  /** Does the file hold keys by now? */
+  get holdsKeys(): boolean {
+    return this.#holdsKeys;
+  }
+
+  /** Which SA the next record is opened with. */
+  admit({ sa, candidates }: Admission): void {
+    this.#sa = sa?.config;
+    this.#isOnly = candidates.length === 1;
+  }
+
+  /** Takes a record of the frame that comes next. */
+  add(r: EspRecord): void {
+    const row = dropRow(r.verdict);
+    if (row) this.#writer.comment(`dropped: ${row.reason} (${row.counter ?? row.elsewhere})`);
+    const sa = this.#sa;
+    if (!sa || !this.#options.withSecrets || this.#written.has(sa)) return;
+    if (r.verdict === PASS || this.#isOnly) this.#addKeys(sa, r.seqHi);
+  }
+
+  #addKeys(sa: SaConfig, seqHi: number): void {
+    this.#written.add(sa);
+    this.#holdsKeys = true;
+    // Wireshark does not look for the high half: it is told what it is here.
+    const sequence = { seqHi, seq: 0, oseqHi: seqHi, oseq: 0 };
+    const csv = writeDsbCsv([sa.esn ? { ...sa, sequence } : sa], { showKeys: true }, this.#options.warn);
+    if (csv !== '') this.#writer.secrets(SECRETS_TYPE_ESP, new TextEncoder().encode(csv));
+  }
+
+  frame(b: Uint8Array, at: number, end: number, info: FrameInfo): void {
+    this.#writer.frame(b, at, end, info);
+  }
+
+  section(section: CaptureSection): void {
+    this.#writer.section(section);
+  }
+
+  interface(description: CaptureInterface): void {
+    this.#writer.interface(description);
+  }
+
+  comment(text: string): void {
+    this.#writer.comment(text);
+  }
+
+  /** The capture has taken SAs away. */
+  forget(places: readonly SaPlace[]): void {
+    const gone = [...this.#written].filter(isAtOneOf(places));
+    for (const sa of gone) this.#written.delete(sa);
+    if (gone.length > 0) this.#writer.secrets(SECRETS_TYPE_ESP, new TextEncoder().encode(writeGone(gone)));
+  }
+
+  /** Secrets of other protocols stay beside their packets; those of ESP are written anew. */
+  secrets(type: number, data: Uint8Array): void {
+    if (this.#options.withSecrets && type !== SECRETS_TYPE_ESP) this.#writer.secrets(type, data);
+  }
+}
