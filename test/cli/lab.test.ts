@@ -1,13 +1,15 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, readdirSync, readFileSync, symlinkSync } from 'node:fs';
 import { connect } from 'node:net';
 import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, it } from 'vitest';
-import { esplane } from '../support/cli.ts';
+import { esplane, tempFolder } from '../support/cli.ts';
 
-const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
-const PAGE = fileURLToPath(new URL('../../dist/web/index.html', import.meta.url));
+const ROOT = fileURLToPath(new URL('../../', import.meta.url));
+const MAIN = `${ROOT}dist/cli/main.js`;
+const PAGE = `${ROOT}dist/web/index.html`;
 
 const running: ChildProcess[] = [];
 afterEach(() => {
@@ -28,8 +30,10 @@ async function serve(): Promise<{ url: string; child: ChildProcess }> {
 }
 
 describe('esplane lab', () => {
-  it('serves the page, to this machine alone, and ends with Ctrl-C', async () => {
-    const { url, child } = await serve();
+  const unbuilt = tempFolder();
+
+  it('serves the page, to this machine alone', async () => {
+    const { url } = await serve();
     expect(url).toMatch(/^http:\/\/127\.0\.0\.1:\d+\/$/);
     const response = await fetch(url);
     expect(response.status).toBe(200);
@@ -41,12 +45,21 @@ describe('esplane lab', () => {
       String(readFileSync(PAGE).length),
     );
     expect((await fetch(url, { method: 'POST' })).status).toBe(405);
-
-    const ended = new Promise<number | null>((resolve) => child.once('exit', resolve));
-    child.kill('SIGINT');
-    expect(await ended).toBe(0);
-    await expect(fetch(url)).rejects.toThrow();
   });
+
+  it.each(['SIGINT', 'SIGTERM'] as const)(
+    'ends with %s, also while somebody is connected',
+    async (signal) => {
+      const { url, child } = await serve();
+      await fetch(url); // fetch keeps its connection
+      const idle = connect(Number(new URL(url).port), '127.0.0.1');
+      await once(idle, 'connect');
+      const ended = once(child, 'exit');
+      child.kill(signal);
+      expect(await ended).toEqual([0, null]);
+      await expect(fetch(url)).rejects.toThrow();
+    },
+  );
 
   it.each(['/../cli/main.js', '/%2e%2e/cli/main.js', '//etc/passwd', '/..%2f..%2fpackage.json', '/nothing'])(
     'has nothing at %s',
@@ -83,7 +96,30 @@ describe('esplane lab', () => {
     expect(stderr).toBe(`esplane: --port: port ${port} is taken. Give another, or 0 for any.\n`);
   });
 
-  it.each(['http', '65536', '-1', '1.5'])('takes no port %s', (port) => {
-    expect(esplane(['lab', '--port', port]).code).toBe(2);
+  it.each(['http', '65536', '-1', '1.5', ''])('takes no port “%s”', (port) => {
+    const { code, stdout, stderr } = esplane(['lab', '--port', port]);
+    expect(code).toBe(2);
+    expect(stdout).toBe('');
+    expect(stderr.split('\n')[0]).toMatch(/--port <number>.* Give a number from 0 to 65535\.$/);
+  });
+
+  it('says what to do where the page is not built', () => {
+    // The same program, seen through links, with no page beside it.
+    for (const name of ['node_modules', 'package.json']) symlinkSync(`${ROOT}${name}`, `${unbuilt}/${name}`);
+    mkdirSync(`${unbuilt}/dist`);
+    for (const name of readdirSync(`${ROOT}dist`)) {
+      if (name !== 'web') symlinkSync(`${ROOT}dist/${name}`, `${unbuilt}/dist/${name}`);
+    }
+    const flags = ['--preserve-symlinks', '--preserve-symlinks-main'];
+    const { status, stdout, stderr } = spawnSync(
+      process.execPath,
+      [...flags, `${unbuilt}/dist/cli/main.js`, 'lab'],
+      { encoding: 'utf8' },
+    );
+    expect(stderr).toBe(
+      `esplane: ${unbuilt}/dist/web/index.html: the page is not built. In a checkout, run \`npm run build:web\`.\n`,
+    );
+    expect(stdout).toBe('');
+    expect(status).toBe(2);
   });
 });
