@@ -53,6 +53,7 @@ export const ROOM_SUITES: readonly RoomSuite[] = [
   roomSuite('cbc-sha256', 'AES-CBC, SHA-256', `hmac(sha256) ${'22'.repeat(16)} cbc(aes) ${'11'.repeat(16)}`),
   roomSuite('cbc-sha384', 'AES-CBC, SHA-384', `hmac(sha384) ${'22'.repeat(24)} cbc(aes) ${'11'.repeat(16)}`),
   roomSuite('cbc-sha512', 'AES-CBC, SHA-512', `hmac(sha512) ${'22'.repeat(32)} cbc(aes) ${'11'.repeat(16)}`),
+  roomSuite('null-sha256', 'no cipher, SHA-256', `hmac(sha256) ${'22'.repeat(16)} cipher_null ""`),
 ];
 
 export interface RoomChoice {
@@ -79,7 +80,7 @@ export interface RoomPart {
 
 /** The parts of a pod's packet of `len` bytes; those without bytes are left out. */
 export function partsOf({ mode, suite: { suite }, family, encap }: RoomChoice, len: number): RoomPart[] {
-  const isGmac = suite.cipher === 'aes-gmac';
+  const hides = suite.cipher !== 'aes-gmac' && suite.cipher !== 'null';
   const parts: RoomPart[] = [];
   const add = (
     [id, label, why, reference]: readonly [string, string, string, string],
@@ -87,7 +88,7 @@ export function partsOf({ mode, suite: { suite }, family, encap }: RoomChoice, l
     protection: 'none' | 'authenticated' | 'both',
   ) => {
     const isAuthenticated = protection !== 'none';
-    const isEncrypted = protection === 'both' && !isGmac;
+    const isEncrypted = protection === 'both' && hides;
     if (bytes > 0) parts.push({ id, label, bytes, isEncrypted, isAuthenticated, why, reference });
   };
   const addOverlay = (protection: 'none' | 'both') => {

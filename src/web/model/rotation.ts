@@ -6,6 +6,7 @@
 import { equalBytes, u32 } from '../../base/bytes.ts';
 import type { Engine } from '../../crypto/engine.ts';
 import type { DropRow } from '../../ipsec/drop.ts';
+import type { SaConfig } from '../../ipsec/sa-config.ts';
 import { addressLen, srcAt } from '../../node/ip.ts';
 import { Cluster, type NodeRecorder } from '../../sim/cluster.ts';
 import { reportOf, type ScenarioReport } from '../../sim/report.ts';
@@ -68,6 +69,8 @@ export interface RotationRun {
   readonly sent: number;
   readonly lost: number;
   readonly report: ScenarioReport;
+  /** SAs that each node had at one time, in the order of the nodes. */
+  readonly sas: readonly (readonly SaConfig[])[];
 }
 
 export interface RotationOptions {
@@ -112,12 +115,12 @@ export class RotationJob {
       cluster.runTo(Math.min(cluster.end, cluster.now + PART));
       if (cluster.now < cluster.end && isTimeUp()) return undefined;
     }
-    const { flows, done, heard, oldKey, newKey } = this.#watch;
+    const { flows, done, heard, oldKey, newKey, sas } = this.#watch;
     const packets = flows.flatMap((flow) => flow.packets);
     return {
       plan: this.#plan,
       text: this.#text,
-      ...{ oldKey, newKey, done, heard, flows },
+      ...{ oldKey, newKey, done, heard, flows, sas },
       losses: flows.flatMap((flow) => lossesOf(flow, this.#watch)),
       sent: packets.length,
       lost: packets.filter(({ fate }) => fate === 'lost').length,
@@ -134,6 +137,7 @@ class Watch {
   readonly names: readonly string[];
   readonly oldKey: number;
   readonly newKey: number;
+  readonly sas: SaConfig[][];
   readonly #scenario: Scenario;
 
   constructor(scenario: Scenario, plan: RotationPlan) {
@@ -146,6 +150,7 @@ class Watch {
     }));
     this.done = plan.nodes.map(({ read }) => ({ read }));
     this.heard = this.names.map(() => this.names.map(() => undefined));
+    this.sas = this.names.map(() => []);
     this.oldKey = scenario.key.id;
     this.newKey = this.oldKey + 1;
   }
@@ -180,7 +185,11 @@ class Watch {
     return {
       interface: (description) => inner?.interface(description) ?? 0,
       comment: (text) => inner?.comment(text),
-      sas: (added, gone) => inner?.sas(added, gone),
+      sas: (added, gone) => {
+        const known = this.sas[from]!;
+        known.push(...added.filter((sa) => !known.some((other) => isSamePlace(sa, other))));
+        inner?.sas(added, gone);
+      },
       frame: (b, at, end, meta) => {
         inner?.frame(b, at, end, meta);
         const src = srcAt(b, at);
@@ -199,6 +208,10 @@ class Watch {
     const packet = this.flows.find((flow) => flow.from === from && flow.to === to)?.packets.at(-1);
     return packet?.fate === 'way' ? packet : undefined;
   }
+}
+
+function isSamePlace(a: SaConfig, b: SaConfig): boolean {
+  return a.spi === b.spi && equalBytes(a.dst, b.dst) && equalBytes(a.src, b.src);
 }
 
 function nodeOf(pod: string): string {

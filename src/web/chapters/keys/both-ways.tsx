@@ -21,7 +21,7 @@ export function BothWays({ directions, isStale }: BothWaysProps) {
   const lost = directions.filter(({ outcome }) => outcome !== 'delivered');
   return (
     <>
-      <div class="panes">
+      <div class="panes even">
         {directions.map((direction) => (
           <OneWay key={direction.from} direction={direction} />
         ))}

@@ -6,11 +6,11 @@
 import { onWire, type RoomChoice } from '../../model/room.ts';
 import { Scroll } from '../../parts/scroll.tsx';
 
-const WIDTH = 640;
-const HEIGHT = 150;
+const WIDTH = 960;
+const HEIGHT = 176;
 const LEFT = 44;
 const TOP = 14;
-const BOTTOM = 34;
+const BOTTOM = 40;
 /** Lengths on either side of the reader's. */
 const AROUND = 24;
 const SHORTEST = 60;
@@ -45,16 +45,16 @@ export function Overhead({ choice, len }: { readonly choice: RoomChoice; readonl
         <text x={LEFT - 6} y={y(least) + 4} class="end">
           {least}
         </text>
-        <text x={LEFT} y={HEIGHT - 18}>
+        <text x={LEFT} y={HEIGHT - 24}>
           {from}
         </text>
-        <text x={WIDTH} y={HEIGHT - 18} class="end">
+        <text x={WIDTH} y={HEIGHT - 24} class="end">
           {lengths.at(-1)}
         </text>
-        <text x={LEFT + (mine + 0.5) * step} y={HEIGHT - 18} class="center">
+        <text x={LEFT + (mine + 0.5) * step} y={HEIGHT - 24} class="center">
           {len}
         </text>
-        <text x={LEFT + (WIDTH - LEFT) / 2} y={HEIGHT - 2} class="center soft">
+        <text x={LEFT + (WIDTH - LEFT) / 2} y={HEIGHT - 6} class="center soft">
           bytes added, by length of the pod's packet
         </text>
       </svg>

@@ -10,7 +10,7 @@
 import { NobleEngine } from '../../../crypto/noble.ts';
 import type { Chapter, ChapterProps } from '../../chapter.ts';
 import type { RotationRun } from '../../model/rotation.ts';
-import { rotationCapture } from '../../model/rotation-capture.ts';
+import { captureName, rotationCapture, rotationForms } from '../../model/rotation-capture.ts';
 import { rotationPresetOf } from '../../model/rotation-place.ts';
 import {
   LENGTH,
@@ -21,10 +21,10 @@ import {
   onGrid,
   ROTATION_PRESETS,
   type RotationPlan,
-  scenarioText,
 } from '../../model/rotation-plan.ts';
 import { CopyAs } from '../../parts/copy-as.tsx';
 import { Download } from '../../parts/download.tsx';
+import { SceneChoice } from '../../parts/scene.tsx';
 import { Lanes, LanesKey, NAMES, STEP } from './lanes.tsx';
 import { usePlan } from './use-plan.ts';
 import { useRun } from './use-run.ts';
@@ -36,10 +36,6 @@ export const ROTATION: Chapter = {
     'Three nodes take a new key into use. Drag when each reads, installs, advertises, sends and forgets, and see exactly which packets a wrong order loses.',
   View,
 };
-
-import { SceneChoice } from '../../parts/scene.tsx';
-
-const FILE = 'lab-rotation.yaml';
 
 function View(props: ChapterProps) {
   const { plan, problem, drag, settle } = usePlan(props);
@@ -112,20 +108,12 @@ function View(props: ChapterProps) {
           <Download
             key={i}
             label={`Download what node-${i + 1} sees`}
-            name={`esplane-rotation-node-${i + 1}.pcapng`}
+            name={captureName(i + 1)}
             type="application/x-pcapng"
             make={() => rotationCapture(plan, `node-${i + 1}`, new NobleEngine())}
           />
         ))}
-        <CopyAs
-          forms={[
-            { label: 'scenario file', text: scenarioText(plan) },
-            {
-              label: 'esplane run',
-              text: `cat > ${FILE} <<'EOF'\n${scenarioText(plan)}EOF\nesplane run ${FILE}\n`,
-            },
-          ]}
-        />
+        <CopyAs forms={rotationForms(plan, run)} />
       </div>
     </>
   );
@@ -233,8 +221,8 @@ function Real() {
         The kubelet brings a changed Secret to a node within about a minute, and the agent looks every five
         seconds. Installing takes from milliseconds to seconds: the more nodes, the longer: a cluster of a
         thousand has about 3240 keys. Old keys are kept for five minutes,{' '}
-        <code>--ipsec-key-rotation-duration</code>, and looked for once a minute. Here a minute is shorter,
-        and nodes look every half second. Everything else is the agent and the data plane that{' '}
+        <code class="whole">--ipsec-key-rotation-duration</code>, and looked for once a minute. Here a minute
+        is shorter, and nodes look every half second. Everything else is the agent and the data plane that{' '}
         <code>esplane run</code> has.
       </p>
       <p>
