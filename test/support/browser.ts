@@ -9,7 +9,7 @@ import { mkdirSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
 import { AxeBuilder } from '@axe-core/playwright';
 import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
-import { afterAll, afterEach, beforeAll, expect, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, it, vi } from 'vitest';
 
 /** The page as `npm run build` leaves it. */
 export const PAGE = new URL('../../dist/web/index.html', import.meta.url);
@@ -68,9 +68,42 @@ export function lab(): OpenLab {
   };
 }
 
+/** Goes to another place of the same page, which stays as it is otherwise. */
+export async function goTo(page: Page, hash: string): Promise<void> {
+  await page.goto(new URL(hash, page.url()).href);
+}
+
+/** The most different readers: at a desk, and with the smallest phone in the dark. */
+const READERS = [
+  ['at a desk', 'desk', {}],
+  ['on a phone, in the dark', 'phone', { viewport: { width: 360, height: 640 }, colorScheme: 'dark' }],
+] as const satisfies readonly (readonly [string, string, LabOptions])[];
+
+/**
+ * Tests that a place can be read by all: axe finds no serious fault, nothing is wider than the screen; and keeps a picture.
+ * @param name of the place, for the picture too
+ * @param ready waits until everything is there
+ */
+export function readableByAll(
+  open: OpenLab,
+  name: string,
+  hash: string,
+  ready: (page: Page) => Promise<unknown>,
+): void {
+  it.each(READERS)(`${name} can be read %s`, async (_, reader, options) => {
+    const page = await open(hash, options);
+    await ready(page);
+    expect(await overflows(page)).toBe(false);
+    expect(await seriousFaults(page)).toEqual([]);
+    await screenshot(page, `${name}-${reader}`);
+  });
+}
+
 /** What axe finds that is serious or worse, a line each. */
 export async function seriousFaults(page: Page): Promise<string[]> {
-  const { violations } = await new AxeBuilder({ page }).analyze();
+  // In this page, which has no frames, and without what axe found to be right: it is quicker so.
+  const axe = new AxeBuilder({ page }).setLegacyMode().options({ resultTypes: ['violations'] });
+  const { violations } = await axe.analyze();
   return violations
     .filter(({ impact }) => impact === 'serious' || impact === 'critical')
     .flatMap(({ id, nodes }) => nodes.map(({ html, failureSummary }) => `${id}: ${html}\n${failureSummary}`));

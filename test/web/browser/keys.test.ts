@@ -2,7 +2,7 @@
  * The chapter about keys, as a person uses it.
  */
 import { expect, it } from 'vitest';
-import { lab, overflows, screenshot, seriousFaults } from '../../support/browser.ts';
+import { lab, readableByAll } from '../../support/browser.ts';
 import { esplane } from '../../support/cli.ts';
 import { CHROMIUM, needs } from '../../support/needs.ts';
 
@@ -77,15 +77,7 @@ needs([CHROMIUM], 'keys', () => {
     expect(code).toBe(0);
   });
 
-  it.each([
-    ['desktop', {}],
-    ['phone', { viewport: { width: 375, height: 700 } }],
-    ['dark', { colorScheme: 'dark' }],
-  ] as const)('can be read by everybody: %s', async (name, options) => {
-    const page = await open('#/keys?stale=1', options);
-    await page.getByRole('heading', { name: 'Keys', exact: true }).waitFor();
-    expect(await overflows(page)).toBe(false);
-    expect(await seriousFaults(page)).toEqual([]);
-    await screenshot(page, `keys-${name}`);
-  });
+  readableByAll(open, 'keys', '#/keys?stale=1', (page) =>
+    page.getByText('Node-1 still derives with the old boot id').waitFor(),
+  );
 });

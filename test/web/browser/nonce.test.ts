@@ -2,7 +2,7 @@
  * The chapter about nonces, as a person uses it.
  */
 import { expect, it } from 'vitest';
-import { lab, overflows, screenshot, seriousFaults } from '../../support/browser.ts';
+import { lab, readableByAll } from '../../support/browser.ts';
 import { esplane } from '../../support/cli.ts';
 import { CHROMIUM, needs } from '../../support/needs.ts';
 
@@ -46,15 +46,7 @@ needs([CHROMIUM], 'never twice', () => {
     expect(code).toBe(0);
   });
 
-  it.each([
-    ['desktop', {}],
-    ['phone', { viewport: { width: 375, height: 700 } }],
-    ['dark', { colorScheme: 'dark' }],
-  ] as const)('can be read by everybody: %s', async (name, options) => {
-    const page = await open('#/nonce', options);
-    await page.getByRole('heading', { name: 'Never twice' }).waitFor();
-    expect(await overflows(page)).toBe(false);
-    expect(await seriousFaults(page)).toEqual([]);
-    await screenshot(page, `nonce-${name}`);
-  });
+  readableByAll(open, 'nonce', '#/nonce', (page) =>
+    page.getByRole('heading', { name: 'Never twice' }).waitFor(),
+  );
 });

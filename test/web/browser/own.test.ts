@@ -6,9 +6,9 @@ import { closeSync, openSync, readFileSync, truncateSync, writeFileSync, writeSy
 import { basename } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Page } from 'playwright-core';
-import { describe, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { toHex } from '../../../src/base/bytes.ts';
-import { lab, overflows, screenshot, seriousFaults } from '../../support/browser.ts';
+import { lab, readableByAll } from '../../support/browser.ts';
 import { tempFolder } from '../../support/cli.ts';
 import { fixedFields, type Line, readLines } from '../../support/decrypt.ts';
 import { xfrmStatOf } from '../../support/diagnose.ts';
@@ -107,7 +107,13 @@ needs([CHROMIUM], "the reader's own captures", () => {
 
   it('are decrypted and diagnosed as the kernel did it, every one', async () => {
     const page = await open('#/own');
-    for (const capture of ownCaptures()) await compare(page, capture);
+    // Once each, by keys where they open all that the kernel opened. Both ways are compared in model/own.test.ts.
+    const once = new Map<string, OwnCapture>();
+    for (const capture of ownCaptures()) {
+      const known = once.get(capture.folder);
+      if (!known || known.expected.endsWith('expected-keys.jsonl')) once.set(capture.folder, capture);
+    }
+    for (const capture of once.values()) await compare(page, capture);
     expect(new URL(page.url()).hash).toBe('#/own');
     expect(await page.evaluate(() => localStorage.length + sessionStorage.length)).toBe(0);
     await expect.poll(() => page.workers()).toEqual([]);
@@ -207,64 +213,76 @@ needs([CHROMIUM], "the reader's own captures", () => {
     await expect.poll(() => page.workers()).toEqual([]);
   });
 
-  describe('bad input', () => {
-    it.each([
-      ['garbage', 'lorem ipsum dolor', /nothing that the lab can read/],
-      ['half a byte', '45000054000', /odd number of hexadecimal digits/],
-      ['a pod', 'kind: Pod\n', /neither a Secret with keys nor CiliumNodes/],
-      ['a damaged key', '3+ rfc4106(gcm(aes)) 00112233 128\n', undefined],
-    ])('pasted: %s', async (_, text, message) => {
-      const page = await open('#/own');
-      if (message === undefined) await choose(page, [WIRE, `${NATIVE}/ciliumnodes.json`]);
-      await paste(page, text);
-      await page
-        .getByRole('alert')
-        .filter({ hasText: message ?? /^pasted-1\.txt:1: / })
-        .waitFor();
-      expect(await page.getByRole('alert').allTextContents()).toHaveLength(1);
-      await worksStill(page);
-    });
-
-    it.each([
+  it('are refused in a sentence where they are no use, and the page goes on', async () => {
+    const page = await open('#/own');
+    const bad: readonly (readonly [string, RegExp, () => Promise<void>])[] = [
+      ['garbage', /nothing that the lab can read/, () => paste(page, 'lorem ipsum dolor')],
+      ['half a byte', /odd number of hexadecimal digits/, () => paste(page, '45000054000')],
+      ['a pod', /neither a Secret with keys nor CiliumNodes/, () => paste(page, 'kind: Pod\n')],
+      [
+        'a damaged key',
+        /^pasted-\d+\.txt:1: /,
+        async () => {
+          await choose(page, [WIRE, `${NATIVE}/ciliumnodes.json`]);
+          await paste(page, '3+ rfc4106(gcm(aes)) 00112233 128\n');
+        },
+      ],
+      [
+        'a key that is none, but bytes',
+        /keys at byte 0: neither pcap nor pcapng/,
+        () =>
+          choose(
+            page,
+            make(
+              'keys',
+              Uint8Array.from({ length: 500 }, (_, i) => i % 7),
+            ),
+          ),
+      ],
       [
         'a file that is no capture',
-        () => [make('x.bin', new Uint8Array(3000).fill(7))],
         /x\.bin at byte 0: neither pcap nor pcapng/,
+        () => choose(page, make('x.bin', new Uint8Array(3000).fill(7))),
       ],
-      ['an empty file', () => [make('empty.pcap', '')], /empty\.pcap: it is empty/],
+      ['an empty file', /empty\.pcap: it is empty/, () => choose(page, make('empty.pcap', ''))],
       [
         'a capture that is cut off',
-        () => [make('cut.pcap', readFileSync(WIRE).subarray(0, 3000)), ...OPENING],
         /cut\.pcap at byte 3000: .*cut off/,
+        () => choose(page, [make('cut.pcap', readFileSync(WIRE).subarray(0, 3000)), ...OPENING]),
       ],
-      ['keys without nodes', () => [WIRE, OPENING[0]!], /keys alone open nothing/],
-    ])('%s', async (_, files, message) => {
-      const page = await open('#/own');
-      await choose(page, files());
+      ['keys without nodes', /keys alone open nothing/, () => choose(page, [WIRE, OPENING[0]!])],
+      [
+        'blank lines without end',
+        /blank\.txt: this is nothing that the lab can read/,
+        () => choose(page, make('blank.txt', `${'\n'.repeat(2_000_000)}x`)),
+      ],
+      [
+        'digits without end',
+        /digits\.txt: more than 262144 bytes/,
+        () => choose(page, make('digits.txt', '0123456789abcdef'.repeat(1_000_000))),
+      ],
+      [
+        '500 MB of nothing',
+        /huge\.pcap at byte 0: neither pcap nor pcapng/,
+        () => {
+          const file = make('huge.pcap', '');
+          truncateSync(file, 500_000_000);
+          return choose(page, file);
+        },
+      ],
+    ];
+    for (const [title, message, give] of bad) {
+      await give();
       await page.getByRole('alert').filter({ hasText: message }).waitFor();
-      expect(await page.getByRole('alert').allTextContents()).toHaveLength(1);
+      expect(await page.getByRole('alert').allTextContents(), title).toHaveLength(1);
       await worksStill(page);
-    });
-
-    it('keys that fit nothing', async () => {
-      const page = await open('#/own');
-      await choose(page, [WIRE, `${CAPTURES}/gcm-256/keys`, OPENING[1]!]);
-      await page.getByText('What you gave opens none of these packets. The first is frame 1').waitFor();
-      expect(await summary(page).getByRole('status').textContent()).toContain(': 0 decrypted');
-      await worksStill(page);
-    });
-
-    it('500 MB of nothing', async () => {
-      const file = make('huge.pcap', '');
-      truncateSync(file, 500_000_000);
-      const page = await open('#/own');
-      await choose(page, file);
-      await page
-        .getByRole('alert')
-        .filter({ hasText: 'huge.pcap at byte 0: neither pcap nor pcapng' })
-        .waitFor();
-      await worksStill(page);
-    });
+      await page.getByRole('button', { name: 'Forget everything' }).click();
+      await summary(page).waitFor({ state: 'detached' });
+    }
+    await choose(page, [WIRE, `${CAPTURES}/gcm-256/keys`, OPENING[1]!]);
+    await page.getByText('What you gave opens none of these packets. The first is frame 1').waitFor();
+    expect(await summary(page).getByRole('status').textContent()).toContain(': 0 decrypted');
+    await worksStill(page);
   });
 
   it('may be large: progress moves, Cancel gives everything back, and what is read is not kept', async () => {
@@ -307,27 +325,12 @@ needs([CHROMIUM], "the reader's own captures", () => {
     await worksStill(page);
   }, 240_000);
 
-  describe.each(['light', 'dark'] as const)('%s', (colorScheme) => {
-    it('can be read by all', async () => {
-      const page = await open('#/own', { colorScheme });
-      expect(await seriousFaults(page)).toEqual([]);
-      await screenshot(page, `own-empty-${colorScheme}`);
-      const folder = `${CAPTURES}/faults-esn`;
-      await choose(page, [`${folder}/wire.pcap`, `${folder}/keys`, `${folder}/ciliumnodes.json`]);
-      await page.getByRole('button', { name: 'Explain frame 1', exact: true }).click();
-      await page.getByRole('region', { name: 'Frame 1' }).waitFor();
-      expect(await seriousFaults(page)).toEqual([]);
-      await screenshot(page, `own-${colorScheme}`);
-    });
-  });
-
-  it('fits a phone', async () => {
-    const page = await open('#/own', { viewport: { width: 375, height: 700 } });
-    await choose(page, [WIRE, ...OPENING]);
+  readableByAll(open, 'own-empty', '#/own', (page) => page.getByLabel(/paste any of it/).waitFor());
+  readableByAll(open, 'own', '#/own', async (page) => {
+    const folder = `${CAPTURES}/faults-esn`;
+    await choose(page, [`${folder}/wire.pcap`, `${folder}/keys`, `${folder}/ciliumnodes.json`]);
     await page.getByRole('button', { name: 'Explain frame 1', exact: true }).click();
     await page.getByRole('region', { name: 'Frame 1' }).waitFor();
-    expect(await overflows(page)).toBe(false);
-    await screenshot(page, 'own-phone');
   });
 });
 

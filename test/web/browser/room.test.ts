@@ -2,7 +2,7 @@
  * The chapter about room, as a person uses it.
  */
 import { expect, it } from 'vitest';
-import { lab, overflows, screenshot, seriousFaults } from '../../support/browser.ts';
+import { lab, readableByAll } from '../../support/browser.ts';
 import { CHROMIUM, needs } from '../../support/needs.ts';
 
 needs([CHROMIUM], 'room in the packet', () => {
@@ -33,15 +33,7 @@ needs([CHROMIUM], 'room in the packet', () => {
     expect(await page.getByText('Cilium does not send packets this way').count()).toBe(1);
   });
 
-  it.each([
-    ['desktop', {}],
-    ['phone', { viewport: { width: 375, height: 700 } }],
-    ['dark', { colorScheme: 'dark' }],
-  ] as const)('can be read by everybody: %s', async (name, options) => {
-    const page = await open('#/room', options);
-    await page.getByRole('heading', { name: 'Room in the packet' }).waitFor();
-    expect(await overflows(page)).toBe(false);
-    expect(await seriousFaults(page)).toEqual([]);
-    await screenshot(page, `room-${name}`);
-  });
+  readableByAll(open, 'room', '#/room', (page) =>
+    page.getByRole('heading', { name: 'Room in the packet' }).waitFor(),
+  );
 });

@@ -4,7 +4,7 @@
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
-import { lab, overflows, seriousFaults } from '../../support/browser.ts';
+import { goTo, lab, overflows, seriousFaults } from '../../support/browser.ts';
 import { CHROMIUM, needs } from '../../support/needs.ts';
 
 const MAIN = fileURLToPath(new URL('../../../dist/cli/main.js', import.meta.url));
@@ -72,7 +72,8 @@ needs([CHROMIUM], 'the lab in a browser', () => {
   });
 
   it('prints what was read, and nothing to press', async () => {
-    const page = await open('#/bytes', { colorScheme: 'dark' });
+    const page = await open('#/bytes');
+    await page.getByRole('button', { name: 'Dark' }).click();
     await page.emulateMedia({ media: 'print' });
     expect(await page.getByRole('navigation', { name: 'Chapters' }).isVisible()).toBe(false);
     expect(await page.getByRole('tree').isVisible()).toBe(true);
@@ -81,9 +82,9 @@ needs([CHROMIUM], 'the lab in a browser', () => {
   });
 
   it('moves nothing where reduced motion is asked for', async () => {
-    const times = async (reducedMotion: 'reduce' | 'no-preference') => {
-      const page = await open('#/bytes', { reducedMotion });
-      return page.evaluate(() =>
+    const page = await open('#/bytes');
+    const times = () =>
+      page.evaluate(() =>
         [...document.querySelectorAll('*')]
           .map((element) => getComputedStyle(element))
           .flatMap(({ transitionDuration, animationName }) => [
@@ -91,9 +92,13 @@ needs([CHROMIUM], 'the lab in a browser', () => {
             ...(animationName === 'none' ? [] : [animationName]),
           ]),
       );
-    };
-    expect(await times('reduce')).toEqual([]);
-    expect(await times('no-preference')).not.toEqual([]);
+    for (const place of ['#/bytes', '#/packet']) {
+      await page.emulateMedia({ reducedMotion: 'no-preference' });
+      await goTo(page, place);
+      expect(await times(), place).not.toEqual([]);
+      await page.emulateMedia({ reducedMotion: 'reduce' });
+      expect(await times(), place).toEqual([]);
+    }
   });
 
   it('may ask nobody for anything', async () => {
