@@ -17,7 +17,7 @@ const KEY = (id, digit) => `${id}+ rfc4106(gcm(aes)) ${digit.repeat(40)} 128`;
 
 export async function agent({ quick, log }) {
   const count = quick ? 100 : NODES;
-  const nodes = parseNodes(JSON.stringify(Array.from({ length: count }, (_, i) => nodeObject(i))), 'nodes');
+  const nodes = parseNodes(JSON.stringify(Array.from({ length: count }, (_, i) => clusterNode(i))), 'nodes');
   const random = counter();
   const clock = new VirtualClock(0);
   const { a } = memoryPair(clock, { name: 'up', mtu: 1500 });
@@ -71,7 +71,8 @@ export async function agent({ quick, log }) {
   return rows;
 }
 
-function nodeObject(i) {
+/** Node `i` of the cluster, as a CiliumNode. */
+export function clusterNode(i) {
   const hex = i.toString(16);
   const [hi, lo] = [i >> 8, i & 0xff];
   return {
@@ -92,7 +93,7 @@ function nodeObject(i) {
 }
 
 /** Chance that repeats itself. */
-function counter() {
+export function counter() {
   let x = 1;
   return () => {
     x = (Math.imul(x, 1_103_515_245) + 12_345) >>> 0;

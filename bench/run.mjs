@@ -9,7 +9,19 @@ import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { machine } from './lib/machine.mjs';
 
-const NAMES = ['wire', 'replay', 'codec', 'agent', 'sim', 'capture', 'diagnose', 'tunnel', 'xfrm', 'steady'];
+const NAMES = [
+  'wire',
+  'replay',
+  'codec',
+  'agent',
+  'sim',
+  'observe',
+  'capture',
+  'diagnose',
+  'tunnel',
+  'xfrm',
+  'steady',
+];
 const USAGE = `usage: npm run bench -- ${NAMES.join('|')}|all … [--json] [--quick] [--save]
 
   --json         one object a line

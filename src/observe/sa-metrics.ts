@@ -20,6 +20,12 @@ const ofWindow =
   (sa) =>
     sa.direction === 'in' && sa.window > 0 ? figure(sa) : undefined;
 
+/** What becomes of packets that come late. */
+const LATE: Readonly<Record<string, Figure>> = {
+  accepted: ofWindow(({ late }) => late),
+  dropped: ofWindow(({ replayWindow }) => replayWindow),
+};
+
 const sequenceOf = ({ seqHi, seqLo }: SaReport) => seqHi * U32 + seqLo;
 
 export const SA_FAMILIES: readonly Family[] = [
@@ -48,18 +54,12 @@ export const SA_FAMILIES: readonly Family[] = [
     type: 'counter',
     help: 'Packets that came after one with a higher number (in): accepted in the replay window, or dropped left of it. With extended numbers those left of it fail their ICV instead.',
     labels: [...SA_LABELS, 'outcome'],
-    samples: ({ stats }) => [
-      ...sampled(
-        stats.sas,
-        ofWindow(({ late }) => late),
-        { outcome: 'accepted' },
+    samples: ({ stats }) =>
+      Object.entries(LATE).flatMap(([outcome, figure]) =>
+        sampled(stats.sas, figure, 'counter').map(
+          ([labels, value]): Sample => [{ ...labels, outcome }, value],
+        ),
       ),
-      ...sampled(
-        stats.sas,
-        ofWindow(({ replayWindow }) => replayWindow),
-        { outcome: 'dropped' },
-      ),
-    ],
   },
   ofSa(
     'replayed_packets_total',
@@ -89,20 +89,48 @@ function ofSa(name: string, type: Family['type'], help: string, figure: Figure):
     type,
     help,
     labels: SA_LABELS,
-    samples: ({ stats }) => sampled(stats.sas, figure, {}),
+    samples: ({ stats }) => sampled(stats.sas, figure, type),
   };
 }
 
-function sampled(sas: readonly SaReport[], figure: Figure, more: Labels): Sample[] {
+function sampled(sas: readonly SaReport[], figure: Figure, type: Family['type']): Sample[] {
   const samples: Sample[] = [];
-  for (const sa of sas) {
-    const value = figure(sa);
-    if (value === undefined) continue;
-    const { peer, direction, src, dst, spi } = sa;
-    samples.push([
-      { peer: peer ?? '', direction: direction ?? '', src, dst, spi: String(spi), ...more },
-      value,
-    ]);
+  for (const { labels, members } of seriesOf(sas)) {
+    let total: number | undefined;
+    for (const sa of members) {
+      const value = figure(sa);
+      if (value === undefined) continue;
+      total = total === undefined ? value : type === 'counter' ? total + value : Math.max(total, value);
+    }
+    if (total !== undefined) samples.push([labels, total]);
   }
   return samples;
+}
+
+/** SAs that share their labels. */
+interface Series {
+  readonly labels: Labels;
+  readonly members: SaReport[];
+}
+
+/** All families of one scrape ask for the series of the same SAs. */
+const SERIES = new WeakMap<readonly SaReport[], readonly Series[]>();
+
+function seriesOf(sas: readonly SaReport[]): readonly Series[] {
+  const known = SERIES.get(sas);
+  if (known) return known;
+  const byName = new Map<string, Series>();
+  for (const sa of sas) {
+    const { peer, direction, src, dst, spi } = sa;
+    const name = `${peer ?? ''}\0${direction ?? ''}\0${src}\0${dst}\0${spi}`;
+    const series = byName.get(name);
+    if (series) series.members.push(sa);
+    else {
+      const labels = { peer: peer ?? '', direction: direction ?? '', src, dst, spi: String(spi) };
+      byName.set(name, { labels, members: [sa] });
+    }
+  }
+  const all = [...byName.values()];
+  SERIES.set(sas, all);
+  return all;
 }
