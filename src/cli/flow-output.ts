@@ -8,6 +8,7 @@ import { compactLine } from '../observe/flow-compact.ts';
 import { FlowReader, type FlowReaderOptions } from '../observe/flow-json.ts';
 import type { FlowBatch } from '../observe/flow-recorder.ts';
 import type { FlowLine, LostLine } from '../observe/hubble.ts';
+import type { FlowsReport } from '../observe/observed.ts';
 import type { FlowsConfig } from './flow-options.ts';
 import { LineFile } from './line-file.ts';
 import { grouped, Output } from './output.ts';
@@ -27,8 +28,9 @@ export class FlowOutput {
   readonly #file: LineFile | undefined;
   readonly #stdout: Output | undefined;
   readonly #warn: ((line: string) => void) | undefined;
-  /** Flows that never reached the file: all of them, and those that no line speaks of yet. */
-  #lost = 0;
+  #written = 0;
+  readonly #lost = { HUBBLE_RING_BUFFER: 0, OBSERVER_EVENTS_QUEUE: 0 };
+  /** Of those that could not be written, the ones that no line speaks of yet. */
   #unsaid = 0;
 
   /** @throws {EsplaneError} `ERR_OUTPUT` when the file cannot be made */
@@ -45,13 +47,18 @@ export class FlowOutput {
     return (batch) => this.#write(reader.read(batch));
   }
 
+  /** What became of flows until now. */
+  report(): FlowsReport {
+    return { written: this.#written, lost: { ...this.#lost } };
+  }
+
   #write(lines: Iterable<FlowLine | LostLine>): void {
     let text = '';
     let flows = 0;
     let last: FlowLine | LostLine | undefined;
     for (const line of lines) {
       if ('flow' in line) flows++;
-      else this.#lost += Number(line.lost_events.num_events_lost);
+      else this.#lost.HUBBLE_RING_BUFFER += Number(line.lost_events.num_events_lost);
       last = line;
       text += `${this.#format(line)}\n`;
       if (text.length < CHUNK) continue;
@@ -66,6 +73,7 @@ export class FlowOutput {
   #put(text: string, flows: number, { node_name, time }: FlowLine | LostLine): void {
     if (!this.#file) {
       this.#stdout!.write(text);
+      this.#written += flows;
       return;
     }
     const unsaid = this.#unsaid;
@@ -80,12 +88,13 @@ export class FlowOutput {
     try {
       this.#file.write(lost ? `${this.#format(lost)}\n${text}` : text);
       this.#unsaid = 0;
+      this.#written += flows;
       if (lost) this.#warn?.(`${this.#file.name}: flows are written again, ${grouped(unsaid)} were not`);
     } catch (error) {
       if (!this.#warn || !(error instanceof EsplaneError)) throw error;
       if (unsaid === 0) this.#warn(`flows are lost: ${error.message}`);
       this.#unsaid += flows;
-      this.#lost += flows;
+      this.#lost.OBSERVER_EVENTS_QUEUE += flows;
     }
   }
 
@@ -98,6 +107,6 @@ export class FlowOutput {
   async finish(): Promise<number> {
     await this.flush();
     this.#file?.close();
-    return this.#lost;
+    return this.#lost.HUBBLE_RING_BUFFER + this.#lost.OBSERVER_EVENTS_QUEUE;
   }
 }

@@ -6,6 +6,7 @@
 import { InputError } from '../base/errors.ts';
 import { DEFAULT_VERSION, formatVersion, parseVersion } from '../cilium/version.ts';
 import type { Observed } from '../observe/observed.ts';
+import type { FlowOutput } from './flow-output.ts';
 import type { MetricsAddress } from './metrics-address.ts';
 import type { NodeConfig } from './node-config.ts';
 import type { RunningNode } from './start-node.ts';
@@ -19,6 +20,7 @@ export class NodeObservers {
   /** To be said once the node runs: one that does not start has one line to say. */
   #warning: string | undefined;
   #node: RunningNode | undefined;
+  #flows: FlowOutput | undefined;
   /** Where to scrape; absent unless asked for. */
   metricsUrl: string | undefined;
   /** Path of the status socket; absent when there is none. */
@@ -54,8 +56,9 @@ export class NodeObservers {
   }
 
   /** From now on there is something to see. */
-  watch(node: RunningNode): void {
+  watch(node: RunningNode, flows?: FlowOutput): void {
     this.#node = node;
+    this.#flows = flows;
     if (this.#warning !== undefined) this.#warn(this.#warning);
   }
 
@@ -106,6 +109,7 @@ export class NodeObservers {
       stats,
       links: { inside: stats.inside, outside: stats.outside },
       ...(stats.agent && { agent: stats.agent }),
+      ...(this.#flows && { flows: this.#flows.report() }),
       program: {
         version: this.#version,
         cipher: this.#node.facts.cipher,

@@ -122,7 +122,7 @@ async function runWith(config: NodeConfig, options: Options, observers: NodeObse
   const { flows } = config;
   const output = flows && new FlowOutput(flows, { append: true, warn });
   const node = await startNode(config, warn, output?.reader({ random: secureBytes }));
-  observers.watch(node);
+  observers.watch(node, output);
   const printer = new StatsPrinter(options.json ?? false, flows?.file !== '-');
   printer.ready(node.facts, observers);
   const every = setInterval(() => {

@@ -151,12 +151,16 @@ export async function runNode(
     let { plan } = loaded;
     let routed = setRoutes(config, tun, [], remotePrefixes(loaded));
     poller = new Poller([...inside.fds, ...outside.fds]);
-    const stats = (): RunningStats => ({
-      ...node.stats(),
-      inside: { ...tun.stats },
-      outside: { ...outside.stats },
-      ...(agent && { agent: agent.report() }),
-    });
+    const stats = (): RunningStats => {
+      tun.look?.();
+      outside.look?.();
+      return {
+        ...node.stats(),
+        inside: { ...tun.stats },
+        outside: { ...outside.stats },
+        ...(agent && { agent: agent.report() }),
+      };
+    };
     const followMtu = () => {
       const room = mtuInside(config, plan, outside.mtu);
       if (typeof config.inside.mtu !== 'number' && room !== tun.mtu) tun.setMtu(room);

@@ -70,12 +70,15 @@ export class StatsPrinter {
       return;
     }
     if (this.#isLive) process.stderr.write('\n');
-    for (const { node, out, in: into } of nodes) {
+    for (const { node, out, in: into, inside, outside } of nodes) {
       this.#print(
         `${node}: ${grouped(out.encrypted)} packets encrypted, ${grouped(into.decrypted)} decrypted, ${grouped(out.clear)} sent in the clear`,
       );
       for (const [reason, count] of Object.entries({ ...out.drops, ...into.drops }))
         this.#print(`  ${grouped(count)} dropped: ${reason}`);
+      for (const [side, { missed }] of Object.entries({ inside, outside }))
+        if (missed > 0)
+          this.#print(`  ${grouped(missed)} dropped by the kernel, not read fast enough: ${side}`);
     }
   }
 }

@@ -53,6 +53,8 @@ export interface DeviceStats {
   failed: number;
   /** Frames received that are not for this link, are cut, or make no sense. */
   ignored: number;
+  /** Packets for this link that the kernel dropped because nobody read fast enough, as of the last {@link DeviceLink.look}. */
+  missed: number;
 }
 
 /** Counters at zero. */
@@ -66,6 +68,7 @@ export function deviceStats(): DeviceStats {
     full: 0,
     failed: 0,
     ignored: 0,
+    missed: 0,
   };
 }
 
@@ -80,6 +83,8 @@ export interface DeviceLink extends Link {
    * @throws {SystemError} when the device is gone for good
    */
   pump(): number;
+  /** Asks the kernel for what it alone has counted. To be called before {@link stats} are reported. */
+  look?(): void;
   /**
    * Takes over the MTU that its interface has now, where nobody chose another. To be called now and then.
    * @returns false while the interface is not there

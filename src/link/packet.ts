@@ -115,6 +115,11 @@ class PacketLink extends SocketLink {
     return true;
   }
 
+  protected override missed(): number {
+    // What has come on top since the last time.
+    return this.stats.missed + Math.max(0, this.native.monitorDropped(this.fd));
+  }
+
   protected override release(): void {
     this.native.packetClose(this.#ring);
   }

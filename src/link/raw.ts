@@ -61,7 +61,7 @@ class RawLink extends SocketLink {
     headerIncluded: boolean,
     coalesceMicros: number,
   ) {
-    super(name, fd, path, capacity);
+    super(name, fd, path, capacity, address.length === 4 ? 'raw' : 'raw6');
     this.#address = address;
     this.#headerIncluded = headerIncluded ? 1 : 0;
     this.#coalesceMicros = coalesceMicros;

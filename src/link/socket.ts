@@ -6,6 +6,7 @@ import { constants } from 'node:os';
 import { InputError } from '../base/errors.ts';
 import { addon } from '../native/addon.ts';
 import { ipJson } from '../native/ip-command.ts';
+import { type ProcNetFile, socketDrops } from '../native/proc-net.ts';
 import { SENT_WORDS } from '../native/socket.ts';
 import { check, SystemError } from '../native/system-error.ts';
 import { type Address, formatAddress, parseAddress } from '../wire/address.ts';
@@ -53,11 +54,14 @@ export abstract class SocketLink implements DeviceLink {
   protected readonly result = new Uint8Array(this.sent.buffer);
   /** Whose MTU is followed; `undefined` where it was chosen. */
   readonly #device: string | undefined;
+  readonly #drops: ProcNetFile | undefined;
   #receiver: Receiver | undefined;
   #isClosed = false;
 
-  protected constructor(name: string, fd: number, { mtu, device }: Path, capacity: number) {
+  /** @param table of `/proc/net` that has the socket, where one says what it dropped */
+  protected constructor(name: string, fd: number, { mtu, device }: Path, capacity: number, table?: string) {
     this.name = name;
+    this.#drops = table === undefined ? undefined : socketDrops(fd, table);
     this.#device = device;
     this.fd = fd;
     this.fds = [fd];
@@ -72,6 +76,10 @@ export abstract class SocketLink implements DeviceLink {
    * @returns packets, or -errno
    */
   protected abstract receiveBatch(): number;
+  /** Packets that the kernel dropped because nobody read. */
+  protected missed(): number {
+    return this.#drops?.look() ?? this.stats.missed;
+  }
   /** Gives everything back to the kernel. */
   protected release(): void {
     this.native.closeFd(this.fd);
@@ -91,6 +99,10 @@ export abstract class SocketLink implements DeviceLink {
 
   receive(handler: Receiver | undefined): void {
     this.#receiver = handler;
+  }
+
+  look(): void {
+    if (!this.#isClosed) this.stats.missed = this.missed();
   }
 
   follow(): boolean {
@@ -120,6 +132,7 @@ export abstract class SocketLink implements DeviceLink {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#receiver = undefined;
+    this.#drops?.close();
     this.release();
   }
 }

@@ -13,6 +13,7 @@ import { constants } from 'node:os';
 import { EsplaneError } from '../base/errors.ts';
 import { addon } from '../native/addon.ts';
 import { ip } from '../native/ip-command.ts';
+import { deviceDrops, type ProcNetFile } from '../native/proc-net.ts';
 import { inNetns } from '../native/system.ts';
 import { check } from '../native/system-error.ts';
 import { TUN_SCRATCH } from '../native/tun.ts';
@@ -139,6 +140,7 @@ class Tun implements TunLink {
   readonly #said: readonly Uint32Array[];
   readonly #written = new Uint32Array(5);
   readonly #result = new Uint8Array(this.#written.buffer);
+  readonly #drops: ProcNetFile;
   #receiver: Receiver | undefined;
   #isClosed = false;
   #turn = 0;
@@ -157,6 +159,7 @@ class Tun implements TunLink {
     this.fds = fds;
     this.offloads = offloads;
     this.#vnet = offloads.length > 0 ? 1 : 0;
+    this.#drops = deviceDrops(name);
     this.#batch = new Batch({ capacity, maxPacket: Math.max(mtu, 2048) });
     this.#scratch = fds.map(() => new Uint8Array(TUN_SCRATCH));
     this.#said = this.#scratch.map(({ buffer }) => new Uint32Array(buffer, 8, 2));
@@ -231,6 +234,10 @@ class Tun implements TunLink {
     return n;
   }
 
+  look(): void {
+    if (!this.#isClosed) this.stats.missed = this.#drops.look() ?? this.stats.missed;
+  }
+
   setMtu(mtu: number): void {
     inNetns(this.netns, () => ip('link', 'set', 'dev', this.name, 'mtu', String(mtu)));
     this.mtu = mtu;
@@ -240,6 +247,7 @@ class Tun implements TunLink {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#receiver = undefined;
+    this.#drops.close();
     for (const fd of this.fds) this.#native.closeFd(fd);
   }
 }

@@ -61,7 +61,7 @@ class UdpLink extends SocketLink {
     port: number,
     segment: boolean,
   ) {
-    super(name, fd, path, capacity);
+    super(name, fd, path, capacity, address.length === 4 ? 'udp' : 'udp6');
     this.#address = address;
     this.#port = port;
     this.#segment = segment ? 1 : 0;

@@ -8,13 +8,14 @@
  */
 import { CILIUM_FAMILIES } from './cilium-metrics.ts';
 import type { Family } from './family.ts';
-import { AGENT_FAMILIES, NODE_FAMILIES, PROGRAM_FAMILIES } from './node-metrics.ts';
+import { AGENT_FAMILIES, FLOW_FAMILIES, NODE_FAMILIES, PROGRAM_FAMILIES } from './node-metrics.ts';
 import { SA_FAMILIES } from './sa-metrics.ts';
 
 export const FAMILIES: readonly Family[] = [
   ...CILIUM_FAMILIES,
   ...SA_FAMILIES,
   ...NODE_FAMILIES,
+  ...FLOW_FAMILIES,
   ...AGENT_FAMILIES,
   ...PROGRAM_FAMILIES,
 ];

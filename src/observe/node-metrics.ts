@@ -64,10 +64,29 @@ export const NODE_FAMILIES: readonly Family[] = [
   })),
   ofLinks(
     'errors_total',
-    'Packets that the links could not carry: too big, met a full queue (full), refused by the kernel (failed), or received and not for it (ignored).',
+    'Packets that the links could not carry: too big, met a full queue (full), refused by the kernel (failed), received and not for it (ignored), or dropped by the kernel because nobody read fast enough (missed; of a TUN device a super-packet counts as one).',
     'error',
-    ({ tooBig, full, failed, ignored }) => ({ too_big: tooBig, full, failed, ignored }),
+    ({ tooBig, full, failed, ignored, missed }) => ({ too_big: tooBig, full, failed, ignored, missed }),
   ),
+];
+
+/** Sources are named as in Hubble's own `hubble_lost_events_total`. */
+export const FLOW_FAMILIES: readonly Family[] = [
+  {
+    name: 'esplane_flows_written_total',
+    type: 'counter',
+    help: 'Flows written.',
+    labels: [],
+    samples: ({ flows }) => flows && single(flows.written),
+  },
+  {
+    name: 'esplane_flows_lost_total',
+    type: 'counter',
+    help: 'Flows lost: nobody printed them fast enough (hubble_ring_buffer), or they could not be written (observer_events_queue).',
+    labels: ['source'],
+    samples: ({ flows }) =>
+      flows && Object.entries(flows.lost).map(([source, lost]) => [{ source: source.toLowerCase() }, lost]),
+  },
 ];
 
 export const AGENT_FAMILIES: readonly Family[] = [

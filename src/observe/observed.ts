@@ -4,6 +4,7 @@
  */
 import type { DeviceStats } from '../link/link.ts';
 import type { NodeStats } from '../node/stats.ts';
+import type { LostLine } from './hubble.ts';
 
 /** A file that an agent reads again and again: keys, or the node list. */
 export interface InputReport {
@@ -32,6 +33,13 @@ export interface AgentReport {
   readonly planFailures: number;
 }
 
+/** What became of the flows that a node's filter wanted. */
+export interface FlowsReport {
+  readonly written: number;
+  /** Lost by where they waited: to be printed (Hubble's `HUBBLE_RING_BUFFER`), to be written (`OBSERVER_EVENTS_QUEUE`). */
+  readonly lost: Readonly<Record<LostLine['lost_events']['source'], number>>;
+}
+
 /** The program that the node runs in. */
 export interface ProgramReport {
   readonly version: string;
@@ -52,5 +60,7 @@ export interface Observed {
   readonly links?: Readonly<Record<'inside' | 'outside', Readonly<DeviceStats>>>;
   /** Absent where SAs come from `ip xfrm` text. */
   readonly agent?: AgentReport;
+  /** Absent where nobody wants flows. */
+  readonly flows?: FlowsReport;
   readonly program?: ProgramReport;
 }

@@ -170,6 +170,10 @@ describe('flows that cannot be printed', () => {
     const file = join(tempFolder(), 'flows');
     const output = new FlowOutput({ ...CONFIG, file }, { append: false });
     output.reader({ random })(recorderOf(12, 10).take()!);
+    expect(output.report()).toEqual({
+      written: 10,
+      lost: { HUBBLE_RING_BUFFER: 2, OBSERVER_EVENTS_QUEUE: 0 },
+    });
     expect(await output.finish()).toBe(2);
     const lines = linesOf(readFileSync(file, 'utf8'));
     expect(lines.length).toBe(11);
@@ -189,6 +193,10 @@ describe('flows that cannot be printed', () => {
     const write = output.reader({ random });
     write(recorderOf(3).take()!);
     write(recorderOf(4).take()!);
+    expect(output.report()).toEqual({
+      written: 0,
+      lost: { HUBBLE_RING_BUFFER: 0, OBSERVER_EVENTS_QUEUE: 7 },
+    });
     expect(warnings).toEqual(['flows are lost: /dev/full: cannot be written: the disk is full']);
     expect(await output.finish()).toBe(7);
   });

@@ -67,6 +67,7 @@ needs([ADDON, ROOT, PROMTOOL, program('ip', 'iproute2')], 'a running node, seen 
       nodes: 'nodes.json',
       'key-rotation-duration': '1h',
       metrics: i === 1 ? '127.0.0.1:0' : '[::1]:0',
+      ...(i === 1 && { flows: '/dev/full' }),
       ...more,
     };
     writeFileSync(file, JSON.stringify(config));
@@ -228,6 +229,26 @@ ping.wait(); tap.send(frame)`;
     writeFileSync(join(folder, 'nodes.json'), '[');
     await until('esplane_input_good', { input: 'nodes' }, 0);
   }, 60_000);
+
+  it('counts what is lost before anybody sees it: packets that were not read, flows that could not be written', async () => {
+    const [one] = nodes as [NodeProcess];
+    ping(3);
+    one.process.kill('SIGSTOP');
+    const flood =
+      'import socket\ns = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\nfor i in range(4000): s.sendto(b"x", ("10.244.2.1", 9))';
+    net.run('a', 'python3', '-c', flood);
+    one.process.kill('SIGCONT');
+    await one.until(({ inside }) => inside.missed > 0);
+    const { value } = (await scrape(one)).metrics;
+    const [link] = JSON.parse(net.run('a', 'ip', '-s', '-j', 'link', 'show', 'esp0')) as [
+      { stats64: { tx: { dropped: number } } },
+    ];
+    const { dropped } = link.stats64.tx;
+    expect(one.stats!.inside.missed).toBe(dropped);
+    expect(value('esplane_link_errors_total', { link: 'inside', error: 'missed' })).toBe(dropped);
+    expect(value('esplane_flows_written_total')).toBe(0);
+    expect(value('esplane_flows_lost_total', { source: 'observer_events_queue' })).toBeGreaterThan(0);
+  }, 30_000);
 
   it('answers what a browser asks, and refuses the rest', async () => {
     const { metrics } = nodes[1]!.ready!;

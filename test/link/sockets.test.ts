@@ -101,6 +101,38 @@ needs([ADDON, ROOT, program('ip', 'iproute2')], 'outside links', () => {
       expect(await count()).toBe(3);
     });
 
+    it.each([
+      ['raw', openRaw],
+      ['udp', openUdp],
+      ['packet', openPacket],
+    ] as const)('%s counts what the kernel dropped because nobody read', (name, make) => {
+      const protocol = name === 'udp' ? 17 : 50;
+      const sender = keep(
+        (name === 'udp' ? openUdp : openRaw)({ netns: net.a, address: here, segment: false }),
+      );
+      const reader = keep(make({ netns: net.b, address: there }));
+      // Others of its kind, whose drops are their own.
+      const other = keep(make({ netns: net.a, address: here, ...(make === openUdp && { port: 4501 }) }));
+      const batch = batchOf(Array.from({ length: 128 }, () => espTo(version, { len: 1400, protocol })));
+      let sent = sender.send(batch);
+      reader.look?.();
+      expect(reader.stats.missed).toBe(0);
+      for (let i = 0; i < 400 && reader.stats.missed === 0; i++) {
+        for (let k = 0; k < 10; k++) sent += sender.send(batch);
+        reader.look?.();
+      }
+      const { missed } = reader.stats;
+      expect(missed).toBeGreaterThan(0);
+      settle(reader);
+      reader.look?.();
+      other.look?.();
+      expect([reader.stats.missed, other.stats.missed]).toEqual([missed, 0]);
+      expect(reader.stats.received + missed).toBeLessThanOrEqual(sent);
+      reader.close();
+      reader.look?.();
+      expect(reader.stats.missed).toBe(missed);
+    });
+
     it('raw lets the kernel make the header when it is told to', () => {
       const a = keep(openRaw({ netns: net.a, address: here, headerIncluded: false }));
       const b = keep(openRaw({ netns: net.b, address: there }));

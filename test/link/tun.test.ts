@@ -69,6 +69,28 @@ needs([ADDON, ROOT, program('ip', 'iproute2')], 'TUN', () => {
     }
   }
 
+  it('counts what the kernel dropped because nobody read', () => {
+    const link = tun({ name: 'est0', netns: net.a, addresses: ['10.98.0.1/24'] });
+    const other = tun({ name: 'est0', netns: net.b, addresses: ['10.98.0.1/24'] });
+    link.look?.();
+    expect(link.stats.missed).toBe(0);
+    const flood =
+      'import socket\ns = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\nfor i in range(3000): s.sendto(b"x", ("10.98.0.2", 77))';
+    net.run('a', PYTHON, '-c', flood);
+    link.look?.();
+    other.look?.();
+    const [{ stats64 }] = JSON.parse(net.run('a', 'ip', '-s', '-j', 'link', 'show', 'est0')) as [
+      { stats64: { tx: { dropped: number } } },
+    ];
+    expect(link.stats.missed).toBe(stats64.tx.dropped);
+    expect(link.stats.missed).toBeGreaterThan(500);
+    expect(other.stats.missed).toBe(0);
+    while (link.pump() > 0);
+    expect(link.stats.received + link.stats.missed).toBeGreaterThanOrEqual(3000);
+    link.close();
+    link.look?.();
+  });
+
   describe.each([
     ['IPv4', '10.98.0.1', '10.98.0.2', '24'],
     ['IPv6', 'fd98::1', 'fd98::2', '64'],

@@ -144,6 +144,7 @@ describe('the text of a scrape', () => {
       nodes: { good: false, lastGood: 1_600_000_000_000, failures: 2 },
       planFailures: 0,
     },
+    flows: { written: 5, lost: { HUBBLE_RING_BUFFER: 6, OBSERVER_EVENTS_QUEUE: 8 } },
     program: {
       version: '0.1.0',
       cipher: 'noble',
@@ -162,6 +163,7 @@ describe('the text of a scrape', () => {
     full: 0,
     failed: 0,
     ignored: 0,
+    missed: 7,
   };
 
   it('has the agent, the links and the program where they are', async () => {
@@ -173,6 +175,10 @@ describe('the text of a scrape', () => {
     expect(value('esplane_key_rotation_in_progress')).toBe(1);
     expect(value('esplane_key_id', { use: 'sending' })).toBe(3);
     expect(value('esplane_link_errors_total', { link: 'outside', error: 'too_big' })).toBe(9);
+    expect(value('esplane_link_errors_total', { link: 'inside', error: 'missed' })).toBe(7);
+    expect(value('esplane_flows_written_total')).toBe(5);
+    expect(value('esplane_flows_lost_total', { source: 'hubble_ring_buffer' })).toBe(6);
+    expect(value('esplane_flows_lost_total', { source: 'observer_events_queue' })).toBe(8);
     expect(value('esplane_build_info', { version: '0.1.0', cipher: 'noble', runtime: 'node v20' })).toBe(1);
     expect(value('process_cpu_seconds_total')).toBe(2.5);
   });
@@ -181,7 +187,7 @@ describe('the text of a scrape', () => {
     const { families } = await scrape({ stats: idle() });
     expect(
       [...families.keys()].filter((name) =>
-        /^process|^esplane_(key|input|peers|plan|link|build)_/.test(name),
+        /^process|^esplane_(key|input|peers|plan|link|build|flows)_/.test(name),
       ),
     ).toEqual([]);
   });
@@ -193,6 +199,8 @@ describe('the text of a scrape', () => {
       expect(help, name).toMatch(/\.$/);
       expect(name.endsWith('_total'), name).toBe(type === 'counter');
       expect(name).toMatch(/^(cilium|esplane|process)_[a-z_]+$/);
+      const known = FAMILIES.find((family) => family.name === name)!.labels;
+      for (const { labels } of samples) expect(Object.keys(labels).sort(), name).toEqual([...known].sort());
       const series = samples.map(({ labels }) => JSON.stringify(labels));
       expect(new Set(series).size, name).toBe(series.length);
       for (const { labels } of samples)
