@@ -114,7 +114,7 @@ function wireLine({ wire, totals }: ScenarioReport, { bold, yellow }: Paint): st
       [wire.full, 'in a full queue'],
       [wire.cut, 'cut off by the partition'],
       [wire.tooLong, 'too long for a router on the way'],
-      [wire.down, 'at a node that was off'],
+      [wire.down, 'at a node that was off or not there'],
       [wire.injected, 'from an attacker'],
       [wire.stuck, 'with nowhere to go'],
       [totals.resent, 'TCP segments sent again'],

@@ -372,6 +372,8 @@ export class CaptureDecryptor implements FrameSink {
     const candidates = this.#options.sas.find(src, dst, spi).map((config) => ({ ...config, src }));
     const first = candidates[0];
     if (!first) return undefined;
+    // Packets of the stream that came when there was no SA wait in the batch, and must not find this one.
+    this.flush();
     const stream: Stream = {
       candidates,
       src: formatAddress(src),

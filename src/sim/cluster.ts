@@ -15,6 +15,7 @@ import { type Clock, VirtualClock } from '../base/clock.ts';
 import { mixSeed, type RandomBytes, seededBytes, xorshift32 } from '../base/rng.ts';
 import type { CaptureInterface } from '../capture/frame.ts';
 import type { AgentEvent } from '../cilium/agent.ts';
+import type { IpcacheEntry } from '../cilium/ipcache.ts';
 import { generateKey, rotateKey } from '../cilium/key-line.ts';
 import { parseKeys } from '../cilium/keys.ts';
 import { podMtu } from '../cilium/mtu.ts';
@@ -37,10 +38,11 @@ import { LINK_RAW } from '../wire/link-type.ts';
 import { Flows, planFlows } from './flows.ts';
 import { Host } from './host.ts';
 import { Ledger } from './ledger.ts';
-import { Member } from './member.ts';
+import { Member, type Secret } from './member.ts';
 import { PeerDrops } from './peer-drops.ts';
-import type { Delays, Scenario } from './scenario.ts';
+import type { Delays, Scenario, ScenarioNode } from './scenario.ts';
 import { happen } from './scenario-events.ts';
+import { latecomers } from './scenario-presence.ts';
 import { type ShapedLink, shape } from './shape.ts';
 import { Underlay } from './underlay.ts';
 import type { Watcher } from './watcher.ts';
@@ -131,6 +133,11 @@ export class Cluster {
   readonly #owners = new RouteTable();
   readonly #hosts = new Map<string, Host>();
   readonly #recorders = new Map<string, NodeRecorder>();
+  /** Pods that wait for an event to start them. */
+  readonly #waiting: Set<string>;
+  /** Pods that have been announced, with what was said of them. */
+  readonly #announced = new Map<string, IpcacheEntry>();
+  #secret: Secret;
   readonly #watcher: Watcher;
   #isRunning = false;
 
@@ -150,6 +157,11 @@ export class Cluster {
     }
     const { id, algorithm } = scenario.key;
     this.keyLines.push(this.keyLine(generateKey({ id, algorithm, random: this.keyRandom })));
+    this.#secret = { text: `${this.keyLines[0]}\n`, revision: 0 };
+    this.#waiting = new Set(
+      scenario.events.flatMap((event) => (event.kind === 'startPod' ? event.names : [])),
+    );
+    const late = latecomers(scenario.events);
     this.members = scenario.nodes.map(
       (spec, i) =>
         new Member({
@@ -159,6 +171,7 @@ export class Cluster {
           engine,
           random: seededBytes(mixSeed(seed, STREAM.NODES + i)),
           random32: xorshift32(mixSeed(seed, STREAM.NODE_IDS + i)),
+          isThere: !late.has(spec.name),
           onEvent: (member, event) => this.#agentEvent(member, event),
           onFlush: (member, sas) => this.#recorders.get(member.name)?.sas([], sas),
         }),
@@ -252,9 +265,11 @@ export class Cluster {
 
   /** Gives the Secret to every node that has keys, at different times. */
   spreadKeys(text: string): void {
+    const secret = { text, revision: this.#secret.revision + 1 };
+    this.#secret = secret;
     for (const member of this.members) {
-      const { hasKey, secret = this.scenario.secret } = member.spec;
-      if (hasKey) this.clock.after(this.#delay(secret), () => member.takeKeys(text));
+      const { hasKey, secret: delays = this.scenario.secret } = member.spec;
+      if (hasKey) this.clock.after(this.#delay(delays), () => member.takeSecret(secret));
     }
   }
 
@@ -263,11 +278,46 @@ export class Cluster {
     const now = this.clock.now();
     const i = this.members.indexOf(from);
     this.members.forEach((to, k) => {
-      if (!this.#knows(k, i) || from.hiddenFrom.has(to.name)) return;
+      if (!to.isThere || !this.#knows(k, i) || from.hiddenFrom.has(to.name)) return;
       const at = Math.max(now + this.#delay(this.scenario.news), to.newsAt.get(from.name) ?? 0);
       to.newsAt.set(from.name, at);
-      this.clock.after(at - now, () => tell(to));
+      const { life } = to;
+      this.clock.after(at - now, () => void (to.life === life && tell(to)));
     });
+  }
+
+  /** Has a node join: its agent reads what the API server says, and the others hear of it and of its pods. */
+  join(member: Member): void {
+    const { name, spec } = member;
+    const k = this.members.indexOf(member);
+    const others = this.members.filter((from, i) => from.isThere && !from.isDeleted && this.#knows(k, i));
+    for (const from of others) from.hiddenFrom.delete(name);
+    const known = new Set(others.map((from) => from.name));
+    const entries = [...this.#announced].filter(([, { node }]) => known.has(node));
+    member.join({
+      nodes: others.map(({ agent }) => agent.node),
+      entries,
+      ...(spec.hasKey && { secret: this.#secret }),
+    });
+    // With a key it tells them when its agent advertises that.
+    if (!spec.hasKey) this.spread(member, (to) => to.hear(member.agent.node));
+    for (const pod of podsOf(spec)) {
+      this.#hosts.get(pod)!.isOn = true;
+      if (!this.scenario.podRangesKnown && !this.#waiting.has(pod)) this.announce(pod);
+    }
+  }
+
+  /** Has a node leave: it is off, and its pods with it, and the others hear that they are gone. */
+  leave(member: Member): void {
+    member.leave();
+    this.spread(member, (to) => to.forget(member.name));
+    for (const pod of podsOf(member.spec)) {
+      this.#hosts.get(pod)!.stop();
+      const entry = this.#announced.get(pod);
+      if (!entry) continue;
+      this.#announced.delete(pod);
+      this.spread(member, (to) => to.forgetPod(entry, pod));
+    }
   }
 
   /** Has the others hear of a pod. */
@@ -279,26 +329,28 @@ export class Cluster {
       identity: identityOf(this.scenario, pod),
       node: from.name,
     };
+    this.#waiting.delete(pod);
+    this.#announced.set(pod, entry);
     if (this.#isRunning) this.spread(from, (to) => to.hearPod(entry, pod));
-    else this.members.forEach((to, k) => void (this.#knows(k, node) && to.hearPod(entry, pod)));
+    else this.members.forEach((to, k) => void (to.isThere && this.#knows(k, node) && to.hearPod(entry, pod)));
   }
 
   /** Keys come, and everybody hears of everybody at once. */
   #comeUp(): void {
     for (const member of this.members) {
-      if (member.spec.hasKey) member.keysText = `${this.keyLines[0]}\n`;
+      if (!member.isThere) continue;
+      if (member.spec.hasKey) member.keysText = this.#secret.text;
       member.start();
     }
     this.clock.run(EPOCH - KEYS_READY);
     this.members.forEach((from, i) => {
+      if (!from.isThere) return;
       const { node } = from.agent;
-      this.members.forEach((to, k) => void (this.#knows(k, i) && to.hear(node)));
+      this.members.forEach((to, k) => void (to.isThere && this.#knows(k, i) && to.hear(node)));
     });
     if (this.scenario.podRangesKnown) return;
-    const later = new Set(
-      this.scenario.events.flatMap(({ kind, names }) => (kind === 'startPod' ? names : [])),
-    );
-    for (const pod of this.scenario.pods.keys()) if (!later.has(pod)) this.announce(pod);
+    for (const [pod, { node }] of this.scenario.pods)
+      if (this.members[node]!.isThere && !this.#waiting.has(pod)) this.announce(pod);
   }
 
   #observer(): PeerDrops {
@@ -368,7 +420,9 @@ export class Cluster {
       const { a, b } = memoryPair(clock, { name, mtu, delay: POD_DELAY });
       this.#memory.push(a, b);
       member.node.addPod(name, [address], member.gate(a), identityOf(scenario, name));
-      this.#hosts.set(name, new Host({ name, addresses: [address], link: b, clock, ledger, way }));
+      const host = new Host({ name, addresses: [address], link: b, clock, ledger, way });
+      host.isOn = member.isThere;
+      this.#hosts.set(name, host);
     }
   }
 
@@ -443,6 +497,11 @@ export class Cluster {
 /** The identity that a pod of a scenario is known by. */
 export function identityOf({ pods }: Scenario, pod: string): number {
   return FIRST_IDENTITY + [...pods.keys()].indexOf(pod);
+}
+
+/** The names of a node's pods. */
+function podsOf({ name, pods }: ScenarioNode): string[] {
+  return Array.from({ length: pods }, (_, i) => `${name}/pod-${i + 1}`);
 }
 
 /** 0 to 1, without 1. */

@@ -98,7 +98,7 @@ export class Flows {
     }
     this.#flows.forEach((flow, id) => {
       const { spec, offset } = flow.plan;
-      this.#at(spec.start + offset, () => this.#send(flow, id, 0));
+      this.#at(spec.start + offset, () => this.#next(flow, id, 0));
     });
   }
 
@@ -124,10 +124,17 @@ export class Flows {
     this.#clock.after(this.#start + ms - this.#clock.now(), task);
   }
 
-  /** Sends packet `n` of a flow, and sees to the next one. */
-  #send(flow: Running, id: number, n: number): void {
-    const { spec, from, to, offset } = flow.plan;
+  /** Sends packet `n` of a flow, unless the pod is not there, and sees to the next one. */
+  #next(flow: Running, id: number, n: number): void {
+    const { spec, from, offset } = flow.plan;
     const host = this.#hosts.get(from.name)!;
+    if (host.isOn) this.#send(flow, id, n, host);
+    const next = spec.start + offset + (n + 1) * spec.every;
+    if (next < spec.stop) this.#at(next, () => this.#next(flow, id, n + 1));
+  }
+
+  #send(flow: Running, id: number, n: number, host: Host): void {
+    const { spec, from, to } = flow.plan;
     flow.sent++;
     if (spec.kind !== 'tcp') this.#watcher.sent?.(id, n, this.#clock.now() - this.#start);
     const between: Flow = {
@@ -143,8 +150,6 @@ export class Flows {
       const { src, dst } = between;
       host.send(icmp.echoPacket({ src, dst, reply: false, id: FIRST_PORT + id, seq: n & 0xffff, data }));
     } else this.#converse(flow, between, data);
-    const next = spec.start + offset + (n + 1) * spec.every;
-    if (next < spec.stop) this.#at(next, () => this.#send(flow, id, n + 1));
   }
 
   #converse(flow: Running, between: Flow, answer: Uint8Array): void {

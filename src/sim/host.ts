@@ -38,6 +38,8 @@ export interface HostOptions {
 export class Host {
   readonly name: string;
   readonly addresses: readonly Address[];
+  /** While it is off it sends nothing. */
+  isOn = true;
   /** Packets that the link did not take. */
   refused = 0;
   /** Sees everything that arrives, after it was compared. */
@@ -46,7 +48,7 @@ export class Host {
   readonly #clock: Clock;
   readonly #ledger: Ledger;
   readonly #way: HostOptions['way'];
-  readonly #conversations: TcpEnd[] = [];
+  #conversations: TcpEnd[] = [];
 
   constructor({ name, addresses, link, clock, ledger, way }: HostOptions) {
     this.name = name;
@@ -67,9 +69,15 @@ export class Host {
     return address;
   }
 
+  /** It is gone, and what it was in the middle of is forgotten. */
+  stop(): void {
+    this.isOn = false;
+    this.#conversations = [];
+  }
+
   /** Sends whole IP packets, in one batch. */
   send(...packets: readonly Uint8Array[]): void {
-    if (packets.length === 0) return;
+    if (packets.length === 0 || !this.isOn) return;
     const longest = packets.reduce((most, { length }) => Math.max(most, length), 0);
     const batch = new Batch({ capacity: packets.length, maxPacket: longest });
     for (const packet of packets) {
@@ -82,9 +90,10 @@ export class Host {
 
   /** Takes part in a TCP conversation, which the client's end opens. */
   join(end: TcpEnd, opens: boolean): void {
-    this.#conversations.push(end);
+    const conversations = this.#conversations;
+    conversations.push(end);
     if (opens) this.send(...end.open());
-    this.#watch(end, 0);
+    this.#watch(end, 0, conversations);
   }
 
   #take(packet: Uint8Array): void {
@@ -113,12 +122,12 @@ export class Host {
     return this.#conversations.find((end) => end.isFor(packet))?.take(packet) ?? [];
   }
 
-  /** Sends again what was not acknowledged in time. */
-  #watch(end: TcpEnd, tries: number): void {
+  /** Sends again what was not acknowledged in time, for as long as its conversations are those of now. */
+  #watch(end: TcpEnd, tries: number, conversations: readonly TcpEnd[]): void {
     this.#clock.after(RESEND_AFTER, () => {
-      if (end.isDone || tries >= MOST_RESENDS) return;
+      if (end.isDone || tries >= MOST_RESENDS || conversations !== this.#conversations) return;
       this.send(...end.resend());
-      this.#watch(end, tries + 1);
+      this.#watch(end, tries + 1, conversations);
     });
   }
 }

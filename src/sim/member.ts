@@ -28,21 +28,44 @@ export interface MemberOptions {
   readonly random: RandomBytes;
   /** For node ids. */
   readonly random32: Random32;
+  /** Whether it is part of the cluster from the start. */
+  readonly isThere: boolean;
   readonly onEvent: (member: Member, event: AgentEvent) => void;
   /** Its SAs are gone, all of them. */
   readonly onFlush: (member: Member, sas: readonly SaConfig[]) => void;
 }
 
+/** Keys as the API server has them. */
+export interface Secret {
+  readonly text: string;
+  /** How often it was changed. */
+  readonly revision: number;
+}
+
+/** What an agent reads from the API server when its node joins. */
+export interface ApiState {
+  /** The others. */
+  readonly nodes: readonly CiliumNode[];
+  /** Their pods, by name. */
+  readonly entries: readonly (readonly [string, IpcacheEntry])[];
+  /** Absent for a node that has none. */
+  readonly secret?: Secret;
+}
+
 export class Member {
   readonly spec: ScenarioNode;
   agent: Agent;
-  isUp = true;
+  /** Part of the cluster: not before it has joined, nor after it has left. Its machine is off then. */
+  isThere: boolean;
+  isUp: boolean;
   /** Its CiliumNode is deleted: nobody hears of it any more. */
   isDeleted = false;
   /** Frames that met a machine that was off. */
   down = 0;
   /** What the Secret says here; absent, the node has none. */
   keysText: string | undefined;
+  /** Another number after each joining and leaving: news on its way to who was here before is void. */
+  life = 0;
   /** Nodes that hear nothing of this one any more. */
   readonly hiddenFrom = new Set<string>();
   /** When the last news of another node is due here, by its name. */
@@ -51,6 +74,8 @@ export class Member {
   readonly #options: MemberOptions;
   readonly #known = new Map<string, CiliumNode>();
   readonly #entries = new Map<string, IpcacheEntry>();
+  /** Of the Secret that was read last. */
+  #revision = -1;
   #bootId = '';
   #node: Node | undefined;
   #isStale = false;
@@ -59,6 +84,8 @@ export class Member {
   constructor(options: MemberOptions) {
     this.#options = options;
     this.spec = options.spec;
+    this.isThere = options.isThere;
+    this.isUp = options.isThere;
     this.keysText = undefined;
     this.#newBootId();
     this.agent = this.#makeAgent();
@@ -79,7 +106,8 @@ export class Member {
    * @param outside a link of {@link gate}, or one around it
    */
   build(outside: Link, capacity: number, observer: NodeObserver): void {
-    const { clock, engine, random } = this.#options;
+    const { clock, engine, random, scenario } = this.#options;
+    const { strict } = scenario;
     this.#node = new Node({
       name: this.name,
       plan: this.agent.plan,
@@ -89,6 +117,7 @@ export class Member {
       random,
       capacity,
       observer,
+      ...(strict && { strict }),
     });
     this.#isStale = false;
   }
@@ -123,9 +152,11 @@ export class Member {
     this.#node.applyPlan(this.agent.plan);
   }
 
-  /** The Secret says something else now. */
-  takeKeys(text: string): void {
+  /** The Secret says something else now. What is older than what it said before comes too late. */
+  takeSecret({ text, revision }: Secret): void {
+    if (revision <= this.#revision) return;
     this.keysText = text;
+    this.#revision = revision;
     if (this.isUp) this.agent.loadKeys(text, 'keys', this.#now());
     this.#wake();
   }
@@ -148,6 +179,37 @@ export class Member {
     if (this.isUp) this.agent.setIp(entry, this.#now());
   }
 
+  /** A pod of another node is gone. */
+  forgetPod({ prefix }: IpcacheEntry, key: string): void {
+    this.#entries.delete(key);
+    if (this.isUp) this.agent.removeIp(prefix, this.#now());
+  }
+
+  /** The machine joins the cluster with a new boot id, and its agent reads what the API server says. */
+  join({ nodes, entries, secret }: ApiState): void {
+    this.isThere = true;
+    this.isDeleted = false;
+    this.life++;
+    this.hiddenFrom.clear();
+    this.newsAt.clear();
+    this.#known.clear();
+    this.#entries.clear();
+    for (const node of nodes) this.#known.set(node.name, node);
+    for (const [key, entry] of entries) this.#entries.set(key, entry);
+    if (secret) {
+      this.keysText = secret.text;
+      this.#revision = secret.revision;
+    }
+    this.boot();
+  }
+
+  /** The machine goes off, and for good, unless it joins again. */
+  leave(): void {
+    this.isThere = false;
+    this.life++;
+    this.halt();
+  }
+
   /** The machine goes off. */
   halt(): void {
     this.isUp = false;
@@ -164,7 +226,8 @@ export class Member {
   restartAgent(): void {
     const { engine, onFlush } = this.#options;
     const { sad } = this.node;
-    onFlush(this, this.agent.plan.sas);
+    const { sas } = this.agent.plan;
+    if (sas.length > 0) onFlush(this, sas);
     sad.sas.forEach((sa, index) => {
       if (!sa) return;
       sad.remove(index);

@@ -3,11 +3,13 @@
  * one figure for the whole node.
  * @module
  */
-import { dropRow } from '../ipsec/drop.ts';
-import { addressLen, srcAt } from '../node/ip.ts';
+import { dropCode, dropRow } from '../ipsec/drop.ts';
+import { addressLen, dstAt, srcAt } from '../node/ip.ts';
 import type { Node, NodeObserver } from '../node/node.ts';
 import type { Batch } from '../wire/packet.ts';
 import type { DropEvent } from './watcher.ts';
+
+const UNENCRYPTED = dropCode('unencrypted');
 
 /** Drops of one kind at one node. */
 export interface PeerDrop {
@@ -53,8 +55,15 @@ export class PeerDrops implements NodeObserver {
     for (let i = 0; i < batch.count; i++)
       if (batch.verdict[i] !== 0) {
         const peer = interceptor.peer[i];
-        this.#count(name, peer?.name, 'out', batch.verdict[i]!, peer?.keyId ?? 0);
+        const to = peer?.name ?? (batch.verdict[i] === UNENCRYPTED ? this.#receiver(batch, i) : undefined);
+        this.#count(name, to, 'out', batch.verdict[i]!, peer?.keyId ?? 0);
       }
+  }
+
+  /** Whose address packet `i` goes to, also where the node that drops it does not know. */
+  #receiver({ slab, offset }: Batch, i: number): string | undefined {
+    const at = offset[i]!;
+    return this.#ownerOf(slab, dstAt(slab, at), addressLen(slab, at));
   }
 
   admitted(_: Node, batch: Batch): void {

@@ -17,6 +17,22 @@ const HAPPENINGS: Readonly<Record<EventKind, (cluster: Cluster, event: ScenarioE
     cluster.spreadKeys(`${line}\n`);
   },
 
+  join(cluster, { names }) {
+    for (const name of names) {
+      const member = cluster.byName.get(name)!;
+      const again = member.life > 0 || member.isDeleted ? ' again, with a new boot id' : '';
+      cluster.note(name, `node ${name} joins the cluster${again}`);
+      cluster.join(member);
+    }
+  },
+
+  leave(cluster, { names }) {
+    for (const name of names) {
+      cluster.note(name, `node ${name} leaves the cluster, and its pods with it`);
+      cluster.leave(cluster.byName.get(name)!);
+    }
+  },
+
   reboot(cluster, { names, duration }) {
     for (const name of names) {
       const member = cluster.byName.get(name)!;

@@ -4,7 +4,7 @@
  */
 import { z } from 'zod';
 import { isKeyRecipe, KEY_RECIPES, type KeyRecipe } from '../cilium/key-line.ts';
-import { parsePrefix } from '../wire/address.ts';
+import { type Prefix, parsePrefix } from '../wire/address.ts';
 import type { YamlPath, YamlText } from './scenario-yaml.ts';
 
 /** A value that is read by hand. The text says what was expected, as in "Give …". */
@@ -33,16 +33,21 @@ const UNITS = { us: 0.001, ms: 1, s: 1000, m: 60_000 } as const;
 
 const LONGEST = 7 * 24 * 60 * UNITS.m;
 
+/** What YAML takes for a number or a text, as text: a list of one would look the same. */
+function scalar(input: unknown): string {
+  return typeof input === 'string' || typeof input === 'number' ? String(input) : '';
+}
+
 /** ms. */
 const time = value('a time, such as 250ms, 2s or 5m, of 7 days at most', (input) => {
-  const [, number, unit] = /^(\d+(?:\.\d+)?)(us|ms|s|m)$/.exec(String(input)) ?? [];
+  const [, number, unit] = /^(\d+(?:\.\d+)?)(us|ms|s|m)$/.exec(scalar(input)) ?? [];
   if (number === undefined) return input === 0 ? 0 : undefined;
   const ms = Number(number) * UNITS[unit as keyof typeof UNITS];
   return ms <= LONGEST ? ms : undefined;
 });
 
 const chance = value('a chance, such as 1% or 0.01', (input) => {
-  const [, number, percent] = /^(\d+(?:\.\d+)?)(%?)$/.exec(String(input)) ?? [];
+  const [, number, percent] = /^(\d+(?:\.\d+)?)(%?)$/.exec(scalar(input)) ?? [];
   const result = number === undefined ? Number.NaN : Number(number) / (percent ? 100 : 1);
   return result <= 1 ? result : undefined;
 });
@@ -51,14 +56,20 @@ const RATES = { 'kbit/s': 1e3, 'Mbit/s': 1e6, 'Gbit/s': 1e9 } as const;
 
 /** Bits a second. */
 const rate = value('a rate, such as 100 Mbit/s', (input) => {
-  const [, number, unit] = /^(\d+(?:\.\d+)?) ?([kMG]bit\/s)$/.exec(String(input)) ?? [];
+  const [, number, unit] = /^(\d+(?:\.\d+)?) ?([kMG]bit\/s)$/.exec(scalar(input)) ?? [];
   const result = Number(number) * (RATES[unit as keyof typeof RATES] ?? 0);
   return result > 0 ? result : undefined;
 });
 
-const prefix = value('a range of addresses, such as 10.0.0.0/8', (input) =>
-  typeof input === 'string' ? parsePrefix(input) : undefined,
-);
+const prefix = value('the first address of a range, and its length, such as 10.0.0.0/8', (input) => {
+  const range = typeof input === 'string' ? parsePrefix(input) : undefined;
+  return range && isFirst(range) ? range : undefined;
+});
+
+/** Are all bits beyond the length 0? */
+function isFirst({ address, bits }: Prefix): boolean {
+  return address.every((byte, i) => (byte & (0xff >>> Math.min(8, Math.max(0, bits - 8 * i)))) === 0);
+}
 
 const text = value('a text', (input) => (typeof input === 'string' ? input.trim() : undefined));
 const flag = value('true or false', (input) => (typeof input === 'boolean' ? input : undefined));
@@ -69,9 +80,10 @@ const podName = value('a pod, such as node-1/pod-1', (input) =>
   typeof input === 'string' && /^[\w.-]+\/pod-[1-9]\d*$/.test(input) ? input : undefined,
 );
 /** One name or several. */
-const names = value('a node, or a list of nodes', (input) => {
+const names = value('a node, or a list of nodes, each once', (input) => {
   const list = Array.isArray(input) ? input : [input];
-  return list.length > 0 && list.every((one) => typeof one === 'string') ? (list as string[]) : undefined;
+  const isFit = list.every((one) => typeof one === 'string') && new Set(list).size === list.length;
+  return isFit && list.length > 0 ? (list as string[]) : undefined;
 });
 const recipe = value(`one of ${KEY_RECIPES.join(', ')}`, (input): KeyRecipe | undefined =>
   typeof input === 'string' && isKeyRecipe(input) ? input : undefined,
@@ -127,6 +139,8 @@ const TRAFFIC = z.strictObject({
 const HAPPENINGS = {
   rotate: bare.optional(),
   reboot: name.optional(),
+  join: names.optional(),
+  leave: names.optional(),
   deleteNode: name.optional(),
   partition: names.optional(),
   staleBootId: name.optional(),
@@ -163,6 +177,7 @@ const SCENARIO = z.strictObject({
   rotation: z.strictObject(ROTATION).optional(),
   ipcache: oneOf('pod-ranges', 'pods').optional(),
   peers: oneOf('all', 'traffic').optional(),
+  strict: prefix.optional(),
   addresses: z.strictObject({ nodes: prefix.optional(), pods: prefix.optional() }).optional(),
   nodes: whole(1, 5000).or(z.array(NODE).min(1)),
   pods: whole(0, 200).optional(),

@@ -20,10 +20,10 @@ import { KEY_ROTATION_DURATION, type RotationOptions } from '../cilium/rotation.
 import { type CiliumVersion, DEFAULT_VERSION, isAtLeast, parseVersion } from '../cilium/version.ts';
 import type { Impairments } from '../link/impair.ts';
 import { type Address, formatPrefix, inPrefix, type Prefix, parsePrefix } from '../wire/address.ts';
+import { overBy, readEvents } from './event-reader.ts';
 import {
   checkScenario,
-  EVENT_KINDS,
-  type RawEvent,
+  type EVENT_KINDS,
   type RawLink,
   type RawNode,
   type RawRotation,
@@ -108,6 +108,8 @@ export interface Scenario {
   readonly mode: 'native' | 'tunnel';
   readonly family: 4 | 6;
   readonly key: { readonly id: number; readonly algorithm: KeyRecipe; readonly perTunnel: boolean };
+  /** Strict mode of every node: what would leave in the clear between two of these addresses is dropped. */
+  readonly strict?: Prefix;
   /** Whether the pod ranges of nodes are known before their pods are. */
   readonly podRangesKnown: boolean;
   /** Whether nodes know only those nodes that they have traffic with: for clusters too large to hold every SA. */
@@ -165,6 +167,7 @@ export function parseScenario(text: string, source: string): Scenario {
     mode: raw.mode ?? 'native',
     family,
     key: { id: raw.key?.id ?? 3, algorithm: raw.key?.algorithm ?? 'gcm-aes', perTunnel },
+    ...(raw.strict && { strict: readStrict(raw.strict, raw, yaml) }),
     podRangesKnown: raw.ipcache !== 'pods',
     peersByTraffic: raw.peers === 'traffic',
     nodes,
@@ -172,7 +175,7 @@ export function parseScenario(text: string, source: string): Scenario {
     news: readDelays(raw.news, ['news'], yaml) ?? NO_DELAY,
     secret: readDelays(raw.secret ?? raw.news, [raw.secret ? 'secret' : 'news'], yaml) ?? NO_DELAY,
     traffic: readTraffic(raw, pods, yaml),
-    events: readEvents(raw, nodes, pods, yaml),
+    events: readEvents(raw, { nodes, pods }, yaml),
   };
 }
 
@@ -197,25 +200,48 @@ function readDelays(
   return { min, max };
 }
 
-/** What a node says about rotation, and else what the file says. */
+/** Refuses what could not be done, or would be passed over. */
+function checkRotation(rotation: RawRotation | undefined, at: YamlPath, yaml: YamlText): void {
+  if (rotation?.look === 0)
+    throw yaml.fail([...at, 'look'], 'no time between two looks', 'Give more than 0.');
+  for (const key of ['order', 'installTime'] as const)
+    if (rotation?.steps && rotation[key] !== undefined)
+      throw yaml.fail([...at, key], `steps stand in place of ${key}`, 'Leave one of them out.');
+}
+
+/** What a node says about rotation, and else what the file says: its own order is not passed over for steps of the file. */
 function readRotation(all: RawRotation | undefined, own: RawRotation | undefined): RotationRules {
-  const {
-    keep = KEY_ROTATION_DURATION,
-    look,
-    ...rest
-  } = defined({ ...defined(all ?? {}), ...defined(own ?? {}) });
+  const file = defined(all ?? {});
+  if (own?.order !== undefined || own?.installTime !== undefined) delete file.steps;
+  const { keep = KEY_ROTATION_DURATION, look, ...rest } = defined({ ...file, ...defined(own ?? {}) });
   return { ...rest, keyRotationDuration: keep, ...(look !== undefined && { reclaimInterval: look }) };
+}
+
+/** The range that nodes or pods have their addresses from. */
+function rangeOf(key: 'nodes' | 'pods', raw: RawScenario, yaml: YamlText): Prefix {
+  const family = raw.family ?? 4;
+  const standard = DEFAULTS[family][key];
+  const prefix = raw.addresses?.[key] ?? parsePrefix(standard)!;
+  if (prefix.address.length * 8 === (family === 4 ? 32 : 128)) return prefix;
+  throw yaml.fail(['addresses', key], `no IPv${family} range`, `Give one, such as ${standard}.`);
+}
+
+function readStrict(strict: Prefix, raw: RawScenario, yaml: YamlText): Prefix {
+  if (strict.address.length !== 4 || raw.family === 6)
+    throw yaml.fail(['strict'], 'strict mode is for IPv4 only', 'Leave it out, or give a range of IPv4.');
+  const pods = rangeOf('pods', raw, yaml);
+  if (overlap(strict, pods)) return strict;
+  throw yaml.fail(
+    ['strict'],
+    `no pod has an address in ${formatPrefix(strict)}`,
+    `Give a range that shares addresses with those of the pods, ${formatPrefix(pods)}.`,
+  );
 }
 
 function readNodes(raw: RawScenario, family: 4 | 6, yaml: YamlText): ScenarioNode[] {
   const defaults = DEFAULTS[family];
-  const range = (key: 'nodes' | 'pods'): Prefix => {
-    const prefix = raw.addresses?.[key] ?? parsePrefix(defaults[key])!;
-    if (prefix.address.length * 8 === (family === 4 ? 32 : 128)) return prefix;
-    throw yaml.fail(['addresses', key], `no IPv${family} range`, `Give one, such as ${defaults[key]}.`);
-  };
-  const nodeRange = range('nodes');
-  const podRanges = range('pods');
+  const nodeRange = rangeOf('nodes', raw, yaml);
+  const podRanges = rangeOf('pods', raw, yaml);
   if (overlap(nodeRange, podRanges)) {
     throw yaml.fail(
       ['addresses', raw.addresses?.pods ? 'pods' : 'nodes'],
@@ -223,6 +249,7 @@ function readNodes(raw: RawScenario, family: 4 | 6, yaml: YamlText): ScenarioNod
       'Give two ranges that share no address.',
     );
   }
+  checkRotation(raw.rotation, ['rotation'], yaml);
   const list: RawNode[] = Array.isArray(raw.nodes)
     ? raw.nodes
     : Array.from({ length: raw.nodes }, (_, i) => ({ name: `node-${i + 1}` }));
@@ -233,10 +260,17 @@ function readNodes(raw: RawScenario, family: 4 | 6, yaml: YamlText): ScenarioNod
     if (names.has(node.name))
       throw yaml.fail([...at, 'name'], `two nodes are called ${node.name}`, 'Give each a name of its own.');
     names.add(node.name);
+    checkRotation(node.rotation, [...at, 'rotation'], yaml);
     const podRange = node.podRange ?? nth(podRanges, podBits, i + 1, podBits);
     const nodeAddress = nth(nodeRange, nodeRange.address.length * 8, i + 1);
     if (podRange.address.length !== nodeAddress.length)
       throw yaml.fail([...at, 'podRange'], `no IPv${family} range`, `Give one within ${defaults.pods}.`);
+    if (node.podRange && (podRange.bits < podRanges.bits || !inPrefix(podRanges, podRange.address)))
+      throw yaml.fail(
+        [...at, 'podRange'],
+        `${formatPrefix(podRange)} is not within the addresses of pods, ${formatPrefix(podRanges)}`,
+        'Give a range within them, or another as addresses.pods.',
+      );
     if (!inPrefix(nodeRange, nodeAddress) || (!node.podRange && !inPrefix(podRanges, podRange.address)))
       throw yaml.fail(
         ['addresses'],
@@ -261,13 +295,6 @@ function readNodes(raw: RawScenario, family: 4 | 6, yaml: YamlText): ScenarioNod
   });
   nodes.forEach((node, i) => {
     if (!list[i]?.podRange) return;
-    if (overlap(node.podRange, nodeRange)) {
-      throw yaml.fail(
-        ['nodes', i, 'podRange'],
-        `${formatPrefix(node.podRange)} overlaps with the addresses of the nodes, ${formatPrefix(nodeRange)}`,
-        'Give a range of its own.',
-      );
-    }
     const twin = nodes.find((other) => other !== node && overlap(other.podRange, node.podRange));
     if (twin) {
       throw yaml.fail(
@@ -323,92 +350,15 @@ function readTraffic(raw: RawScenario, pods: Scenario['pods'], yaml: YamlText): 
     }
     if (from !== undefined && from === to)
       throw yaml.fail([...at, 'to'], 'a pod does not send to itself', 'Name another pod.');
+    for (const [key, time] of [
+      ['start', start],
+      ['stop', stop],
+    ] as const)
+      if (time > raw.duration) throw overBy([...at, key], yaml);
     if (stop < start) throw yaml.fail([...at, 'stop'], 'it stops before it starts', 'Give a later time.');
     if (flow.every === 0) throw yaml.fail([...at, 'every'], 'no time between packets', 'Give more than 0.');
-    return { ...TRAFFIC_DEFAULTS[kind], ...defined(flow), start, stop: Math.min(stop, raw.duration) };
+    return { ...TRAFFIC_DEFAULTS[kind], ...defined(flow), start, stop };
   });
-}
-
-/** What belongs to which events, beside `at`. */
-const EXTRAS: Readonly<Record<'for' | 'count' | 'sent' | 'peers', readonly EventKind[]>> = {
-  for: ['reboot', 'partition'],
-  count: ['replay'],
-  sent: ['ageSas'],
-  peers: ['staleBootId', 'ageSas'],
-};
-
-function readEvents(
-  raw: RawScenario,
-  nodes: readonly ScenarioNode[],
-  pods: Scenario['pods'],
-  yaml: YamlText,
-): ScenarioEvent[] {
-  const known = new Set(nodes.map(({ name }) => name));
-  let before = 0;
-  return (raw.events ?? []).map((event, i): ScenarioEvent => {
-    const at = ['events', i] as const;
-    const kinds = EVENT_KINDS.filter((kind) => event[kind] !== undefined);
-    const [kind] = kinds;
-    if (!kind || kinds.length > 1) {
-      const problem = kind ? `an event is one thing, not ${kinds.join(' and ')}` : 'the event is none';
-      throw yaml.fail(at, problem, `Give one of ${EVENT_KINDS.join(', ')}.`);
-    }
-    for (const [extra, kinds] of Object.entries(EXTRAS)) {
-      if (event[extra as keyof typeof EXTRAS] !== undefined && !kinds.includes(kind))
-        throw yaml.fail(
-          [...at, extra],
-          `${extra} says nothing about ${kind}`,
-          `It goes with ${kinds.join(', ')}.`,
-        );
-    }
-    if (event.at < before)
-      throw yaml.fail(
-        [...at, 'at'],
-        'the time is in the past: an event before it is later',
-        'Give events in order.',
-      );
-    if (event.at > raw.duration)
-      throw yaml.fail(
-        [...at, 'at'],
-        'the run is over by then',
-        'Give an earlier time, or a longer duration.',
-      );
-    before = event.at;
-    const names = kind === 'rotate' ? [] : [event[kind] as string | string[]].flat();
-    const check = (list: readonly string[], key: string) => {
-      for (const name of list) {
-        if (kind === 'startPod' && key === kind ? pods.has(name) : known.has(name)) continue;
-        throw yaml.fail(
-          [...at, key],
-          kind === 'startPod' ? `there is no pod ${name}` : `there is no node ${name}`,
-          kind === 'startPod' ? 'Name a pod of a node.' : `Name one of ${someOf([...known])}.`,
-        );
-      }
-    };
-    check(names, kind);
-    const peers = event.peers ?? nodes.map(({ name }) => name).filter((name) => !names.includes(name));
-    check(event.peers ?? [], 'peers');
-    if (kind === 'partition' && peers.length === 0)
-      throw yaml.fail([...at, kind], 'nobody is on the other side', 'Leave a node out.');
-    return {
-      at: event.at,
-      line: yaml.lineOf(at),
-      kind,
-      names,
-      peers,
-      duration: event.for ?? (kind === 'reboot' ? 0 : Number.POSITIVE_INFINITY),
-      count: countOf(event, kind),
-    };
-  });
-}
-
-function countOf(event: RawEvent, kind: EventKind): number {
-  if (kind === 'replay') return event.count ?? 10;
-  return kind === 'ageSas' ? (event.sent ?? 0xffff_ff00) : 0;
-}
-
-function someOf(names: readonly string[]): string {
-  return names.length > 8 ? `${names.slice(0, 3).join(', ')} … ${names.at(-1)}` : names.join(', ');
 }
 
 function defined<T extends object>(object: T): { [K in keyof T]: Exclude<T[K], undefined> } {

@@ -33,6 +33,10 @@ const TROUBLE: Readonly<Record<string, readonly (readonly [node: string, code: s
     ['node-1', 'unknown-key'],
     ['node-2', 'wrong-key'],
   ],
+  'node-joins': [
+    ['node-1', 'clear-traffic'],
+    ['node-1', 'sa-gone'],
+  ],
   'node-removed': [
     ['node-1', 'clear-traffic'],
     ['node-1', 'sa-gone'],

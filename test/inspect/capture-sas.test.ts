@@ -71,6 +71,13 @@ it('opens packets with the SAs that there are when they come', () => {
   ).toEqual(['ok', 'bad-icv', 'bad-icv', 'ok', 'bad-icv', 'no-state']);
 });
 
+it('opens no packet with an SA that came after it', () => {
+  const [send, sendNew] = [senderOf(one), senderOf(two)];
+  expect(
+    read(send(), send(), secrets([one]), send(), secrets([], [one]), sendNew(), secrets([two]), sendNew()),
+  ).toEqual(['no-state', 'no-state', 'ok', 'no-state', 'ok']);
+});
+
 it('begins a window anew for an SA that is made anew, and for no other', () => {
   const other = saConfig({ spi: 4 });
   const [send, sendOther] = [senderOf(one), senderOf(other)];

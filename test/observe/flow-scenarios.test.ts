@@ -74,8 +74,9 @@ describe.each(EXAMPLES)('flows of examples/%s.yaml', (name) => {
     expect(drops).toEqual(
       Object.fromEntries(
         report.drops.map(({ node, peer, direction, reason, counter, count }) => {
-          // The simulator knows who sends what a node knows nobody for.
-          const known = reason === 'no-node-id' ? undefined : (peer ?? undefined);
+          // The simulator knows who sends and gets what a node knows nobody for.
+          const isUnknown = reason === 'no-node-id' || reason === 'unencrypted';
+          const known = isUnknown ? undefined : (peer ?? undefined);
           return [[node, known, direction === 'in' ? 'INGRESS' : 'EGRESS', reason, counter].join(' '), count];
         }),
       ),

@@ -59,8 +59,49 @@ nodes:
     expect(secret).toEqual({ min: 0, max: 1000 });
   });
 
+  it('has no steps of the file where a node says its own order', () => {
+    const { nodes } = parse(`duration: 5s
+rotation: { steps: { install: 3s, advertise: 1s, send: 2s } }
+nodes:
+  - name: a
+  - name: b
+    rotation: { order: install-first }
+`);
+    expect(nodes.map(({ rotation }) => rotation.steps)).toEqual([
+      { install: 3000, advertise: 1000, send: 2000 },
+      undefined,
+    ]);
+  });
+
   it('keeps a key for five minutes unless told otherwise', () => {
     expect(parse(BASE).nodes[0]!.rotation).toEqual({ keyRotationDuration: 300_000 });
+  });
+});
+
+describe('events of nodes that come and go', () => {
+  it('are about those that are there: others are on the other side of nothing, and no peers', () => {
+    const { events, strict } = parse(`${BASE}strict: 10.0.0.0/16
+events:
+  - { at: 1s, staleBootId: node-1 }
+  - { at: 2s, join: node-3 }
+  - { at: 2s, partition: [node-3], for: 1s }
+  - { at: 3s, reboot: node-3, for: 500ms }
+  - { at: 3200ms, replay: node-3 }
+  - { at: 4s, deleteNode: node-3 }
+  - { at: 4s, join: node-3 }
+  - { at: 5s, leave: [node-2, node-3] }
+`);
+    expect(events.map(({ kind, names, peers }) => [kind, names.join(), peers.join()])).toEqual([
+      ['staleBootId', 'node-1', 'node-2'],
+      ['join', 'node-3', 'node-1,node-2'],
+      ['partition', 'node-3', 'node-1,node-2'],
+      ['reboot', 'node-3', 'node-1,node-2'],
+      ['replay', 'node-3', 'node-1,node-2'],
+      ['deleteNode', 'node-3', 'node-1,node-2'],
+      ['join', 'node-3', 'node-1,node-2'],
+      ['leave', 'node-2,node-3', 'node-1'],
+    ]);
+    expect(formatPrefix(strict!)).toBe('10.0.0.0/16');
   });
 });
 
@@ -219,6 +260,132 @@ describe('a scenario file that cannot be used', () => {
       'nodes that are a word',
       'duration: 1s\nnodes: many\n',
       /^s\.yaml:2: nodes is not what it should be\. Give a whole number from 1 to 5000/,
+    ],
+    [
+      'a pod range outside the addresses of pods',
+      'duration: 1s\nnodes:\n  - name: a\n    podRange: 172.16.1.0/24\n',
+      /^s\.yaml:4: 172\.16\.1\.0\/24 is not within the addresses of pods, 10\.0\.0\.0\/8\. Give a range within them, /,
+    ],
+    [
+      'a pod range that holds all addresses of pods, and more',
+      'duration: 1s\naddresses: { pods: 10.1.0.0/16 }\nnodes:\n  - name: a\n    podRange: 10.0.0.0/8\n',
+      /^s\.yaml:5: 10\.0\.0\.0\/8 is not within the addresses of pods, 10\.1\.0\.0\/16\./,
+    ],
+    [
+      'a pod range among the addresses of nodes',
+      'duration: 1s\nnodes:\n  - name: a\n    podRange: 192.168.1.0/24\n',
+      /^s\.yaml:4: 192\.168\.1\.0\/24 is not within the addresses of pods/,
+    ],
+    [
+      'pods of two nodes with one address',
+      'duration: 1s\nnodes:\n  - { name: a, podRange: 10.0.2.0/24 }\n  - { name: b }\n',
+      /^s\.yaml:3: 10\.0\.2\.0\/24 overlaps with 10\.0\.2\.0\/24 of b\./,
+    ],
+    [
+      'a range that does not begin where it says',
+      `${BASE}addresses:\n  pods: 10.0.0.7/8\n`,
+      /^s\.yaml:4: addresses\.pods is not what it should be\. Give the first address of a range, and its length/,
+    ],
+    ['a negative loss', `${BASE}link:\n  loss: -1%\n`, /^s\.yaml:4: link\.loss is not .*Give a chance/],
+    ['a negative number', `${BASE}link:\n  loss: -0.5\n`, /^s\.yaml:4: link\.loss is not .*Give a chance/],
+    ['more than always', `${BASE}link:\n  loss: 1.5\n`, /^s\.yaml:4: link\.loss is not .*Give a chance/],
+    ['a list of one chance', `${BASE}link:\n  loss: [1%]\n`, /^s\.yaml:4: link\.loss is not .*Give a chance/],
+    ['a list of one time', 'duration: [1s]\nnodes: 3\n', /^s\.yaml:1: duration is not .*Give a time/],
+    ['no time between looks', `${BASE}rotation:\n  look: 0s\n`, /^s\.yaml:4: no time between two looks\./],
+    [
+      'steps and an order',
+      `${BASE}rotation:\n  steps: { install: 0, advertise: 0, send: 0 }\n  order: install-first\n`,
+      /^s\.yaml:5: steps stand in place of order\. Leave one of them out\.$/,
+    ],
+    [
+      'traffic that starts after the end',
+      `${BASE}traffic:\n  - kind: udp\n    pairs: 1\n    start: 6s\n`,
+      /^s\.yaml:6: the run is over by then\./,
+    ],
+    [
+      'traffic that stops after the end',
+      `${BASE}traffic:\n  - kind: udp\n    pairs: 1\n    stop: 5001ms\n`,
+      /^s\.yaml:6: the run is over by then\. Give an earlier time, or a longer duration\.$/,
+    ],
+    [
+      'strict mode of IPv6',
+      `${BASE}family: 6\nstrict: fd00::/16\n`,
+      /^s\.yaml:4: strict mode is for IPv4 only\. Leave it out, or give a range of IPv4\.$/,
+    ],
+    [
+      'strict mode of IPv4 among IPv6',
+      `${BASE}family: 6\nstrict: 10.0.0.0/8\n`,
+      /^s\.yaml:4: strict mode is/,
+    ],
+    [
+      'strict mode of nobody',
+      `${BASE}strict: 172.16.0.0/12\n`,
+      /^s\.yaml:3: no pod has an address in 172\.16\.0\.0\/12\. Give a range that .* of the pods, 10\.0\.0\.0\/8\.$/,
+    ],
+    [
+      'strict mode that is a word',
+      `${BASE}strict: yes\n`,
+      /^s\.yaml:3: strict is not what it should be\. Give the first address of a range/,
+    ],
+    [
+      'an event for a node that joins later',
+      `${BASE}events:\n  - { at: 1s, reboot: node-3 }\n  - { at: 2s, join: node-3 }\n`,
+      /^s\.yaml:4: node node-3 is not there yet: it joins later\. Give a time when it is there, or have it join before\.$/,
+    ],
+    [
+      'an event for a node that has left',
+      `${BASE}events:\n  - { at: 1500ms, leave: node-3 }\n  - at: 2s\n    partition: [node-1, node-3]\n`,
+      /^s\.yaml:6: node node-3 is not there: it left at 1\.5s\./,
+    ],
+    [
+      'an event for a node that was deleted',
+      `${BASE}events:\n  - { at: 500ms, deleteNode: node-3 }\n  - { at: 2s, restartAgent: node-3 }\n`,
+      /^s\.yaml:5: node node-3 is not there: it was deleted at 500ms\./,
+    ],
+    [
+      'a node that is deleted twice',
+      `${BASE}events:\n  - { at: 1s, deleteNode: node-3 }\n  - { at: 2s, deleteNode: node-3 }\n`,
+      /^s\.yaml:5: node node-3 is not there: it was deleted at 1s\./,
+    ],
+    [
+      'peers that joined nothing yet',
+      `${BASE}events:\n  - at: 1s\n    ageSas: node-1\n    peers: [node-3]\n  - { at: 2s, join: node-3 }\n`,
+      /^s\.yaml:6: node node-3 is not there yet/,
+    ],
+    [
+      'peers that are the node itself',
+      `${BASE}events:\n  - at: 1s\n    staleBootId: node-1\n    peers: [node-2, node-1]\n`,
+      /^s\.yaml:6: node-1 is no peer of its own\. Name other nodes\.$/,
+    ],
+    [
+      'a pod of a node that joins later',
+      `${BASE}events:\n  - { at: 1s, startPod: node-3/pod-1 }\n  - { at: 2s, join: node-3 }\n`,
+      /^s\.yaml:4: node node-3 is not there yet/,
+    ],
+    [
+      'a pod that starts twice',
+      `${BASE}events:\n  - { at: 1s, startPod: node-3/pod-1 }\n  - { at: 2s, startPod: node-3/pod-1 }\n`,
+      /^s\.yaml:5: pod node-3\/pod-1 is there already\. Start each pod once\.$/,
+    ],
+    [
+      'a node that joins twice',
+      `${BASE}events:\n  - { at: 1s, join: [node-2, node-3] }\n  - { at: 2s, join: node-3 }\n`,
+      /^s\.yaml:5: node node-3 is there already\. Have it leave, or be deleted, before it joins again\.$/,
+    ],
+    [
+      'a node that joins and is named twice',
+      `${BASE}events:\n  - { at: 1s, join: [node-3, node-3] }\n`,
+      /^s\.yaml:4: events\.0\.join is not .* Give a node, or a list of nodes, each once\.$/,
+    ],
+    [
+      'a node that is off',
+      `${BASE}events:\n  - { at: 1s, reboot: node-3, for: 2s }\n  - { at: 2s, restartAgent: node-3 }\n`,
+      /^s\.yaml:5: node node-3 is off until 3s\. Give a later time\.$/,
+    ],
+    [
+      'a deleted node that joins while it is off',
+      `${BASE}events:\n  - { at: 1s, reboot: node-3, for: 3s }\n  - { at: 2s, deleteNode: node-3 }\n  - { at: 3s, join: node-3 }\n`,
+      /^s\.yaml:6: node node-3 is off until 4s\./,
     ],
   ])('%s: file, line and what was expected', (_, text, message) => {
     expect(() => parse(text)).toThrow(message);
