@@ -43,23 +43,24 @@ int fail(int fd) {
   return -error;
 }
 
-// udpOpen(address, port, mark, gro): a bound socket that does not block. `address` has 4 or 16 bytes.
+// udpOpen(address, port, mark, gro, noDf): a bound socket that does not block. `address` has 4 or 16 bytes.
 napi_value udp_open(napi_env env, napi_callback_info info) {
-  size_t argc = 4;
-  napi_value argv[4];
+  size_t argc = 5;
+  napi_value argv[5];
   napi_get_cb_info(env, info, &argc, argv, nullptr, nullptr);
   const Bytes address = bytes_of(env, argv[0]);
   const int mark = i32_of(env, argv[2]);
+  const int discover = i32_of(env, argv[4]) != 0 ? IP_PMTUDISC_DONT : IP_PMTUDISC_WANT;
   if (address.len != 4 && address.len != 16) return number(env, -EINVAL);
   const bool v6 = address.len == 16;
   const int fd = socket(v6 ? AF_INET6 : AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0) return number(env, -errno);
   make_room(fd);
   bool good = mark == 0 || set(fd, SOL_SOCKET, SO_MARK, mark);
-  // DF on what fits, as Linux sets it on ESP that carries packets with DF; longer datagrams are cut.
+  // DF on what fits, as Linux sets it on ESP that carries packets with DF, or never; longer datagrams are cut.
   good = good && (v6 ? set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1) && set(fd, IPPROTO_IPV6, IPV6_RECVTCLASS, 1) &&
                            set(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_WANT)
-                     : set(fd, IPPROTO_IP, IP_RECVTOS, 1) && set(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_WANT));
+                     : set(fd, IPPROTO_IP, IP_RECVTOS, 1) && set(fd, IPPROTO_IP, IP_MTU_DISCOVER, discover));
   good = good && (i32_of(env, argv[3]) == 0 || set(fd, SOL_UDP, UDP_GRO, 1));
   if (!good) return number(env, fail(fd));
   sockaddr_in6 to;

@@ -1,5 +1,5 @@
-// ESP in UDP (RFC 3948): a batch leaves in few system calls (UDP_SEGMENT) and comes in as few (UDP_GRO). The kernel
-// makes and takes the IP and UDP headers; what JavaScript sees has them.
+// ESP (RFC 3948) or VXLAN in UDP: a batch leaves in few system calls (UDP_SEGMENT) and comes in as few (UDP_GRO). The
+// kernel makes and takes the IP and UDP headers; what JavaScript sees has them.
 #include <fcntl.h>
 #include <napi.h>
 #include <netinet/udp.h>
@@ -219,11 +219,12 @@ ssize_t receive(int fd, const Batch& batch, uint32_t first, uint32_t most, uint3
   return n;
 }
 
-// udpReceive(fd, slab, tables, headroom, address, port, scratch): reads until nothing waits or the batch is well
-// filled. `address` and `port` are our own. Returns how many packets are in the batch, or -errno without any.
+// udpReceive(fd, slab, tables, headroom, address, port, scratch, all): reads until nothing waits or the batch is well
+// filled. `address` and `port` are our own. Without `all` keepalives and IKE are ignored. Returns how many packets
+// are in the batch, or -errno without any.
 napi_value udp_receive(napi_env env, napi_callback_info info) {
-  size_t argc = 7;
-  napi_value argv[7];
+  size_t argc = 8;
+  napi_value argv[8];
   napi_get_cb_info(env, info, &argc, argv, nullptr, nullptr);
   const int fd = i32_of(env, argv[0]);
   Batch batch = batch_of(env, argv[1], argv[2]);
@@ -231,6 +232,7 @@ napi_value udp_receive(napi_env env, napi_callback_info info) {
   const Bytes address = bytes_of(env, argv[4]);
   const uint32_t port = u32_of(env, argv[5]);
   const Bytes scratch = bytes_of(env, argv[6]);
+  const bool all = i32_of(env, argv[7]) != 0;
   const bool v6 = address.len == 16;
   const uint32_t head = (v6 ? 40 : 20) + kUdpHeader;
   if (batch.capacity == 0 || scratch.len < kScratchHead + 2 * kRoom || headroom < head || (!v6 && address.len != 4))
@@ -243,7 +245,8 @@ napi_value udp_receive(napi_env env, napi_callback_info info) {
   r->ignored = r->bytes = 0;
   uint32_t count = 0;
   const auto in_slot = [&](uint32_t i) { return batch.slab + i * slot + headroom; };
-  // Makes the `n` bytes of ESP that lie in slot `count` a packet.
+  const auto is_wanted = [&](const uint8_t* p, size_t len) { return all || is_esp(p, len); };
+  // Makes the `n` bytes of payload that lie in slot `count` a packet.
   const auto add_packet = [&](uint32_t n) {
     const size_t at = count * slot + headroom - head;
     uint8_t* p = batch.slab + at;
@@ -277,13 +280,13 @@ napi_value udp_receive(napi_env env, napi_callback_info info) {
       const uint32_t len = static_cast<uint32_t>(n);
       if (r->size < len) r->expected = r->size;
       if (in_slots == len && (r->size == expected || (r->size == len && len <= expected))) {
-        // As expected: every datagram lies in a slot of its own. What is no ESP is stepped over, so the slots behind
-        // it move up by one.
+        // As expected: every datagram lies in a slot of its own. What is not wanted is stepped over, so the slots
+        // behind it move up by one.
         const uint32_t first = count;
         for (uint32_t done = 0, k = 0; done < len; k++) {
           const uint32_t size = len - done < r->size ? len - done : r->size;
           done += size;
-          if (!is_esp(in_slot(first + k), size)) {
+          if (!is_wanted(in_slot(first + k), size)) {
             r->ignored++;
             continue;
           }
@@ -306,7 +309,7 @@ napi_value udp_receive(napi_env env, napi_callback_info info) {
       const uint32_t n = r->len - r->done < r->size ? r->len - r->done : r->size;
       const uint8_t* payload = data + r->done;
       r->done += n;
-      if (!is_esp(payload, n) || headroom + n > slot) {
+      if (!is_wanted(payload, n) || headroom + n > slot) {
         r->ignored++;
         continue;
       }

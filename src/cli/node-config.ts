@@ -4,7 +4,7 @@
  * ```yaml
  * name: node-1
  * netns: n1                      # where it lives; left out, here
- * inside: { device: esp0, mtu: auto, addresses: [10.244.1.1/24] }   # auto, cilium, fit or bytes
+ * inside: { device: esp0, mtu: auto, addresses: [10.244.1.1/24], identity: 41234 }   # mtu: auto, cilium, fit or bytes
  * outside: { link: udp, address: 192.168.0.1 }   # port: 4500, or 8472 where VXLAN carries ESP
  * keys: [keys]                   # Cilium's keys and nodes, files beside this one …
  * nodes: [nodes.json]            # … both watched
@@ -24,6 +24,7 @@ import { parseDocument } from 'yaml';
 import { z } from 'zod';
 import { InputError } from '../base/errors.ts';
 import { parseDuration } from '../cilium/config.ts';
+import { IDENTITY, MAX_IDENTITY } from '../cilium/ipcache.ts';
 import { parsePrefix } from '../wire/address.ts';
 import { ENGINE_NAMES, type EngineName } from './engine.ts';
 import { readText } from './files.ts';
@@ -59,6 +60,13 @@ const SCHEMA = z.strictObject({
       offload: z.boolean().default(true),
       queues: z.number().int().min(1).max(16).default(1),
       routes: z.boolean().default(true),
+      // Nobody else's packets may say that they are of a host: peers drop them.
+      identity: z
+        .number()
+        .int()
+        .min(IDENTITY.HOST + 1)
+        .max(MAX_IDENTITY)
+        .default(IDENTITY.UNMANAGED),
     })
     .prefault({}),
   outside: z.strictObject({

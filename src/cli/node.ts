@@ -27,6 +27,7 @@ const EXAMPLE = `
 Example: node-1.yaml
   name: node-1
   inside: { device: esp0, addresses: [10.244.1.1/24] }    # mtu: cilium (1423 of 1500), fit, or bytes
+                                                           # identity: 41234, the VNI of its pods in an overlay
   outside: { link: udp, address: 192.168.0.1 }
   keys: [keys]                 # Cilium's keys and CiliumNodes, both watched; or, instead of both,
   nodes: [nodes.json]          # xfrm: { state: [n1.state], policy: [n1.policy] } and pods: [10.244.1.0/24]

@@ -116,7 +116,7 @@ export async function runNode(
     isEnough: () => now() > warm,
   });
   const port = outsidePort(config, loaded.plan);
-  const outside = openOutside(config, port);
+  const outside = openOutside(config, loaded.plan, port);
   let inside: TunLink | undefined;
   let poller: Poller | undefined;
   try {
@@ -146,7 +146,7 @@ export async function runNode(
       ...(strict && { strict: strict.cidr, strictAllowsNodes: strict.allowRemoteNodes }),
       ...(flows && { observer: flows.observer }),
     });
-    node.addInside(inside.name, loaded.pods, inside);
+    node.addInside(inside.name, loaded.pods, inside, config.inside.identity);
     const tun = inside;
     let { plan } = loaded;
     let routed = setRoutes(config, tun, [], remotePrefixes(loaded));
@@ -296,7 +296,7 @@ class FlowSource {
   }
 }
 
-function openOutside({ netns, outside }: NodeConfig, port: number): DeviceLink {
+function openOutside({ netns, outside }: NodeConfig, { overlay }: AgentPlan, port: number): DeviceLink {
   const { address, mark, mtu } = outside;
   const common = {
     address,
@@ -305,7 +305,8 @@ function openOutside({ netns, outside }: NodeConfig, port: number): DeviceLink {
     ...(netns !== undefined && { netns }),
     ...(mtu !== 'auto' && { mtu }),
   };
-  if (outside.link === 'udp') return openUdp({ ...common, port });
+  if (outside.link === 'udp')
+    return openUdp({ ...common, port, carries: overlay === 'esp-in-vxlan' ? 'vxlan' : 'esp' });
   if (outside.link === 'raw') return openRaw(common);
   return openPacket({ ...common, ...(outside.device !== undefined && { device: outside.device }) });
 }

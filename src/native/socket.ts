@@ -6,8 +6,12 @@
  * @module
  */
 export interface SocketFunctions {
-  /** @param address 4 or 16 bytes @param gro 1 lets the kernel merge datagrams on receipt */
-  udpOpen(address: Uint8Array, port: number, mark: number, gro: number): number;
+  /**
+   * @param address 4 or 16 bytes
+   * @param gro 1 lets the kernel merge datagrams on receipt
+   * @param noDf 0 sets IPv4's DF on what fits
+   */
+  udpOpen(address: Uint8Array, port: number, mark: number, gro: number, noDf: number): number;
   udpSend(
     fd: number,
     slab: Uint8Array,
@@ -18,7 +22,10 @@ export interface SocketFunctions {
     segment: number,
     result: Uint8Array,
   ): number;
-  /** @param scratch {@link UDP_SCRATCH} bytes, zero at first; its words 4 and 5 are datagrams ignored, and bytes read */
+  /**
+   * @param scratch {@link UDP_SCRATCH} bytes, zero at first; its words 4 and 5 are datagrams ignored, and bytes read
+   * @param all 0 ignores keepalives and IKE
+   */
   udpReceive(
     fd: number,
     slab: Uint8Array,
@@ -27,6 +34,7 @@ export interface SocketFunctions {
     address: Uint8Array,
     port: number,
     scratch: Uint8Array,
+    all: number,
   ): number;
   rawOpen(address: Uint8Array, mark: number, headerIncluded: number): number;
   rawSend(

@@ -15,6 +15,7 @@ describe('parseNodeConfig', () => {
     expect(config.keys).toEqual(['/etc/esplane/keys']);
     expect(config.outside).toMatchObject({ mtu: 'auto', mark: 0 });
     expect(config.inside).toMatchObject({ device: 'esp%d', offload: true, queues: 1, routes: true });
+    expect(config.inside.identity, 'unmanaged').toBe(3);
     expect(config.crypto).toBe('auto');
     expect(config).toMatchObject({ watch: true, order: 'install-first' });
   });
@@ -36,6 +37,9 @@ describe('parseNodeConfig', () => {
     [GOOD.replace('192.168.0.1', '192.168.0.1, port: 70000'), /outside\.port/],
     [`${GOOD}inside: { addresses: [10.0.0.1.2/24] }`, /inside\.addresses\.0: is no prefix/],
     [`${GOOD}inside: { mtu: 12 }`, /inside\.mtu/],
+    // Host: what peers drop. And more than a VNI holds.
+    [`${GOOD}inside: { identity: 1 }`, /inside\.identity/],
+    [`${GOOD}inside: { identity: 16777216 }`, /inside\.identity/],
     [`${GOOD}colour: red`, /colour/],
     [`${GOOD}crypto: rot13`, /crypto/],
     [`${GOOD}key-rotation-duration: soon`, /key-rotation-duration: is no duration/],

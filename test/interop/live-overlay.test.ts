@@ -1,22 +1,30 @@
 /**
  * Two running `esplane node`s and full-size packets between their pods, by every way that Cilium has: native routing, VXLAN
  * in ESP, ESP in VXLAN. What the TUN devices take is what Cilium gives pods; TCP uses all of it, and every byte arrives.
+ * Of ESP in VXLAN also what tcpdump sees between them, and what becomes of datagrams that are no VXLAN.
  */
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, it } from 'vitest';
+import { toHex } from '../../src/base/bytes.ts';
+import { esplane } from '../support/cli.ts';
 import { ADDON, needs, program, ROOT } from '../support/needs.ts';
 import { makeNamespaces, type Namespaces } from '../support/netns.ts';
 import { NodeProcess } from '../support/node-process.ts';
+import { address, ipv4Packet } from '../support/sa.ts';
+import { dissect } from '../support/tshark.ts';
 
 const PYTHON = '/usr/bin/python3';
 const TCP_PEER = fileURLToPath(new URL('./tcp-peer.py', import.meta.url));
 const KEY = `3+ rfc4106(gcm(aes)) ${'0123456789abcdef'.repeat(2)}a1b2c3d4 128\n`;
 const BYTES = 2_000_000;
 const PORT = 5003;
+/** Of the pods of node-1 and node-2. */
+const IDENTITIES = [41_234, 52_345] as const;
 
 interface Way {
   readonly link: 'raw' | 'udp' | 'packet';
@@ -28,7 +36,8 @@ interface Way {
   readonly mtu: number;
 }
 
-needs([ADDON, ROOT, program('ip', 'iproute2')], 'full-size packets on real links', () => {
+const NEEDS = [ADDON, ROOT, ...['tcpdump', 'tshark'].map((name) => program(name, name))];
+needs([...NEEDS, program('ip', 'iproute2')], 'full-size packets on real links', () => {
   let net: Namespaces;
   let folder: string;
   const nodes: NodeProcess[] = [];
@@ -44,7 +53,7 @@ needs([ADDON, ROOT, program('ip', 'iproute2')], 'full-size packets on real links
 
   const outer = (i: number, family: 4 | 6) => (family === 4 ? `10.99.0.${i}` : `fd99::${i}`);
 
-  async function start({ link, mode, cilium, family }: Way, more: object = {}) {
+  async function start({ link, mode, cilium, family }: Way, more: (i: 1 | 2) => object = () => ({})) {
     const items = [1, 2].map((i) => ({
       apiVersion: 'cilium.io/v2',
       kind: 'CiliumNode',
@@ -66,7 +75,7 @@ needs([ADDON, ROOT, program('ip', 'iproute2')], 'full-size packets on real links
     }));
     writeFileSync(join(folder, 'keys'), KEY);
     writeFileSync(join(folder, 'nodes.json'), JSON.stringify({ apiVersion: 'v1', kind: 'List', items }));
-    for (const i of [1, 2]) {
+    for (const i of [1, 2] as const) {
       const file = join(folder, `${i}.yaml`);
       const addresses = [`10.244.${i}.1/24`, ...(mode === 'eni' ? [] : [`fd00:10:244:${i}::1/64`])];
       writeFileSync(
@@ -74,7 +83,7 @@ needs([ADDON, ROOT, program('ip', 'iproute2')], 'full-size packets on real links
         JSON.stringify({
           name: `node-${i}`,
           netns: i === 1 ? net.a : net.b,
-          inside: { device: 'esp0', addresses, ...more },
+          inside: { device: 'esp0', addresses, ...more(i) },
           outside: { link, address: outer(i, family) },
           keys: 'keys',
           nodes: 'nodes.json',
@@ -158,7 +167,7 @@ needs([ADDON, ROOT, program('ip', 'iproute2')], 'full-size packets on real links
   ] as [string, Way][])(
     'tells pods that send more how long packets may be: %s',
     async (_, way) => {
-      const [one, two] = await start(way, { mtu: 1500 });
+      const [one, two] = await start(way, () => ({ mtu: 1500 }));
       expect(() => whole(1500)).toThrow();
       // The kernel has learned it from "fragmentation needed" and "packet too big".
       expect(net.run('a', 'ip', 'route', 'get', '10.244.2.1')).toContain(`mtu ${way.mtu}`);
@@ -172,4 +181,89 @@ needs([ADDON, ROOT, program('ip', 'iproute2')], 'full-size packets on real links
     },
     60_000,
   );
+
+  const OLD: Way = { cilium: '1.17', family: 4, link: 'udp', mode: 'tunnel', mtu: 1373 };
+
+  it('ESP in VXLAN shows the identities of the senders, and ESP; and the keys open all of it', async () => {
+    // The kernel would hand whole runs of datagrams over, and tcpdump would see each as one.
+    for (const where of ['a', 'b'] as const) net.run(where, 'ip', 'link', 'set', 'v', 'gso_max_segs', '1');
+    const file = join(folder, 'wire.pcap');
+    const tcpdump = spawn('ip', [
+      ...['netns', 'exec', net.b, 'tcpdump', '-i', 'v', '-w', file],
+      // A ring of slots of this length, so that none is lost.
+      ...['--immediate-mode', '-U', '-s', '2000', '-B', '32768', 'udp port 8472'],
+    ]);
+    const ended = once(tcpdump, 'close');
+    await once(tcpdump.stderr, 'data');
+    try {
+      const [one, two] = await start(OLD, (i) => ({ identity: IDENTITIES[i - 1] }));
+      whole(OLD.mtu);
+      whole(OLD.mtu, 'fd00:10:244:2::1');
+      await transfer('10.244.2.1');
+      const ends = [await one.stop(), await two.stop()];
+      const sent = ends.map(({ out }) => out.encrypted);
+      const decrypted = () => {
+        const cluster = ['--keys', join(folder, 'keys'), '--nodes', join(folder, 'nodes.json')];
+        const { stdout } = esplane(['decrypt', file, '--json', ...cluster, '--cilium', OLD.cilium]);
+        return stdout
+          .trim()
+          .split('\n')
+          .map((line) => JSON.parse(line) as Record<'src' | 'verdict' | 'carrier' | 'overlay', unknown>);
+      };
+      // tcpdump writes what it has seen a moment later.
+      await expect.poll(() => decrypted().length, { timeout: 10_000 }).toBe(sent[0]! + sent[1]!);
+      tcpdump.kill('SIGINT');
+      await ended;
+      for (const { src, verdict, carrier, overlay } of decrypted()) {
+        const node = ['10.244.1.254', 'fd00:10:244:1::fe'].includes(String(src)) ? 0 : 1;
+        expect([verdict, carrier, overlay]).toEqual(['ok', { vni: IDENTITIES[node] }, null]);
+      }
+      /** What tshark says of each frame: of the first header of a kind, or of the last. */
+      const fields = (which: 'f' | 'l', ...names: string[]) =>
+        dissect(file, '', names, ['-d', 'udp.port==8472,vxlan', '-E', `occurrence=${which}`]).rows;
+      const outside = fields('f', 'ip.src', 'udp.dstport', 'vxlan.vni', 'esp.spi', 'ip.flags.df');
+      expect(outside).toHaveLength(sent[0]! + sent[1]!);
+      // Older releases say 0, newer ones False.
+      expect(new Set(outside.map((row) => row.join(' ').replace('False', '0')))).toEqual(
+        new Set([1, 2].map((i) => `10.99.0.${i} 8472 ${IDENTITIES[i - 1]} 0x00000003 0`)),
+      );
+      const inside = fields('l', 'eth.dst', 'frame.len');
+      expect(new Set(inside.map(([to]) => to))).toEqual(new Set(['02:00:0a:63:00:01', '02:00:0a:63:00:02']));
+      expect(Math.max(...inside.map(([, len]) => Number(len)))).toBeLessThanOrEqual(1514);
+    } finally {
+      tcpdump.kill('SIGKILL');
+    }
+  }, 30_000);
+
+  it('counts datagrams on the port that are no VXLAN, and what no peer may send', async () => {
+    const [one, two] = await start(OLD);
+    const frame = (type: string) => `020000000002020000000001${type}`;
+    const espFrom = (src: string) =>
+      frame('0800') +
+      toHex(ipv4Packet(60, { protocol: 50, src: address(src), dst: address('10.244.2.254') }));
+    const bad = [
+      'ff', // a keepalive of NAT, to a port with ESP
+      `${'00'.repeat(8)}${espFrom('10.244.1.254')}`, // IKE, to such a port: no flag
+      '0800000000a1',
+      `0c0000000000a100${espFrom('10.244.1.254')}`,
+      `080000000000a100${frame('0806')}${'00'.repeat(28)}`,
+    ];
+    const SEND = `import socket, sys
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+for text in sys.argv[1:]: s.sendto(bytes.fromhex(text), ("10.99.0.2", 8472))`;
+    const asHost = `0800000000000100${espFrom('10.244.1.254')}`;
+    const ofNobody = `080000000000a100${espFrom('10.244.9.254')}`;
+    net.run('a', PYTHON, '-c', SEND, ...bad, asHost, ofNobody);
+    whole(OLD.mtu);
+    await one.stop();
+    const { in: into, peerDrops, outside } = await two.stop();
+    expect(into.drops).toEqual({ 'bad-vxlan': bad.length, 'invalid-identity': 1, 'no-node-id': 1 });
+    expect(outside.ignored).toBe(0);
+    // Node-1 by the address of the datagram, or of what is in it; the other by nobody's.
+    expect(peerDrops.map(({ peer, reason, count }) => [peer, reason, count])).toEqual([
+      ['node-1', 'invalid-identity', 1],
+      ['node-1', 'bad-vxlan', bad.length],
+      [null, 'no-node-id', 1],
+    ]);
+  }, 30_000);
 });

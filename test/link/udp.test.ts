@@ -14,8 +14,8 @@ const HEADERS = ipv4.HEADER_LEN + udp.HEADER_LEN;
 const SRC = parseAddress('127.0.0.1')!;
 const DST = parseAddress('127.0.0.2')!;
 
-/** ESP in UDP whose payload is random, but for an SPI that is not zero. */
-function datagram(payload: number, seed: number): Uint8Array {
+/** A datagram whose payload is random, but for its first byte, so that the SPI is not zero. */
+function datagram(payload: number, seed: number, port = 4500): Uint8Array {
   const b = new Uint8Array(HEADERS + payload);
   seededBytes(seed)(b);
   const head = {
@@ -27,7 +27,7 @@ function datagram(payload: number, seed: number): Uint8Array {
     fragmentOffset: 0,
   };
   ipv4.emit({ ...head, ttl: 64, protocol: udp.PROTOCOL, src: SRC, dst: DST, options: new Uint8Array(0) }, b);
-  udp.emit({ srcPort: 4500, dstPort: 4500, length: b.length - 20, checksum: 0 }, b, 20);
+  udp.emit({ srcPort: port, dstPort: port, length: b.length - 20, checksum: 0 }, b, 20);
   b[HEADERS] = 1;
   return b;
 }
@@ -81,5 +81,48 @@ needs([ADDON, ROOT], 'a UDP link that is given runs of datagrams', () => {
     carry([...Array.from({ length: 44 }, () => 1400), 77]);
     carry([...Array.from({ length: 44 }, () => 1400), 77]);
     carry([1400, 1400, 1400, 60, 60, 60, 1400, 1400, 8, 8, 9, 9]);
+  });
+});
+
+needs([ADDON, ROOT], 'a UDP link', () => {
+  // A byte is a keepalive of NAT, and IKE begins with zeros (RFC 3948 §2.2, §2.3); VXLAN has neither.
+  it.each([
+    ['esp', { received: 2, ignored: 4 }],
+    ['vxlan', { received: 6, ignored: 0 }],
+  ] as const)('that carries %s hands on what can be it', (carries, want) => {
+    const port = 8472;
+    const [a, b] = ['127.0.0.1', '127.0.0.2'].map((address) =>
+      openUdp({ address, mtu: 1500, carries, port }),
+    ) as [DeviceLink, DeviceLink];
+    try {
+      const got: Uint8Array[] = [];
+      b.receive((batch) => {
+        for (let i = 0; i < batch.count; i++) got.push(batch.copy(i).subarray(HEADERS));
+      });
+      const sent = [100, 1, 7, 60, 60, 100].map((size, k) => datagram(size, k + 1, port));
+      // Side by side in one run, too.
+      for (const packet of sent.slice(3, 5)) packet.fill(0, HEADERS, HEADERS + 4);
+      const batch = new Batch({ capacity: 8 });
+      for (const packet of sent) batch.push(packet);
+      expect(a.send(batch)).toBe(sent.length);
+      while (b.pump() > 0);
+      expect(b.stats).toMatchObject(want);
+      const payloads = sent.map((packet) => packet.subarray(HEADERS));
+      expect(got).toEqual(carries === 'esp' ? [payloads[0], payloads[5]] : payloads);
+    } finally {
+      a.close();
+      b.close();
+    }
+  });
+
+  it('says who may have its port', () => {
+    const first = openUdp({ address: '127.0.0.1', mtu: 1500, port: 8472 });
+    try {
+      expect(() => openUdp({ address: '127.0.0.1', mtu: 1500, port: 8472 })).toThrow(
+        /^bind udp 127\.0\.0\.1:8472: EADDRINUSE\. .*vxlan device/,
+      );
+    } finally {
+      first.close();
+    }
   });
 });
