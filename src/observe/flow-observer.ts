@@ -61,6 +61,7 @@ export class FlowObserver implements NodeObserver {
   leaving(node: Node, batch: Batch): void {
     const { decision, pod, peer } = node.interceptor;
     const { view, bytes } = this.#out;
+    const { dropsOnly } = this.#recorder;
     for (let i = 0; i < batch.count; i++) {
       if (decision[i] === UNDECIDED) continue;
       const rowAt = i * ROW;
@@ -71,7 +72,10 @@ export class FlowObserver implements NodeObserver {
         const sa = node.sad.sas[batch.sa[i]!];
         if (sa) view.setUint32(rowAt + AT.SPI, sa.config.spi);
         this.#drop(this.#out, i, verdict);
-      } else if (verdict === TAKEN && pod[i]! >= 0) {
+        continue;
+      }
+      if (dropsOnly) continue;
+      if (verdict === TAKEN && pod[i]! >= 0) {
         this.#track(this.#out, rowAt, DIRECTION.INGRESS);
         this.#recorder.add(this.#out, i, POINT.TO_ENDPOINT);
       } else if (verdict === PASS) this.#leave(node, batch, i);
@@ -105,6 +109,7 @@ export class FlowObserver implements NodeObserver {
   decrypted(node: Node, batch: Batch): void {
     const { inbound, decapsulator } = node;
     const { view, bytes } = this.#in;
+    const { dropsOnly } = this.#recorder;
     for (let i = 0; i < batch.count; i++) {
       const kind = inbound.arrived[i];
       if (kind === ARRIVED.GONE || kind === ARRIVED.FRAGMENT) continue;
@@ -116,7 +121,10 @@ export class FlowObserver implements NodeObserver {
       if (dropRow(verdict)) {
         bytes[rowAt + AT.DIRECTION] = DIRECTION.INGRESS;
         this.#drop(this.#in, i, verdict);
-      } else if (verdict === TAKEN && inbound.pod[i]! >= 0) {
+        continue;
+      }
+      if (dropsOnly) continue;
+      if (verdict === TAKEN && inbound.pod[i]! >= 0) {
         const identity = inbound.identity[i]!;
         if (identity !== 0) view.setUint32(rowAt + AT.SRC_IDENTITY, identity);
         this.#track(this.#in, rowAt, DIRECTION.INGRESS);
@@ -126,6 +134,7 @@ export class FlowObserver implements NodeObserver {
   }
 
   answered(node: Node, batch: Batch): void {
+    if (this.#recorder.dropsOnly) return;
     for (let i = 0; i < batch.count; i++) {
       this.#describe(node, this.#out, batch, i);
       this.#track(this.#out, i * ROW, DIRECTION.INGRESS);

@@ -38,6 +38,8 @@ export interface FlowBatch {
 export class FlowRecorder {
   readonly clock: Pick<Clock, 'now'>;
   readonly all: boolean;
+  /** Nobody wants what goes its way: it need not be looked at. */
+  readonly dropsOnly: boolean;
   readonly connections: Connections;
   readonly #rows: FlowRows;
   readonly #filter: FlowFilter | undefined;
@@ -56,6 +58,7 @@ export class FlowRecorder {
   }: FlowRecorderOptions) {
     this.clock = clock;
     this.all = all;
+    this.dropsOnly = filter?.verdict === 'DROPPED';
     this.connections = new Connections(connections);
     this.#rows = new FlowRows(capacity);
     this.#filter = filter;

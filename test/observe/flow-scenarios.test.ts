@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { seededBytes } from '../../src/base/rng.ts';
 import { NodeEngine } from '../../src/crypto/node.ts';
 import { compactLine } from '../../src/observe/flow-compact.ts';
+import type { FlowFilter } from '../../src/observe/flow-filter.ts';
 import { FlowReader } from '../../src/observe/flow-json.ts';
 import { FlowObserver } from '../../src/observe/flow-observer.ts';
 import { FlowRecorder } from '../../src/observe/flow-recorder.ts';
@@ -19,7 +20,7 @@ const EXAMPLES = readdirSync('examples')
   .map((name) => name.replace('.yaml', ''))
   .filter((name) => !LARGE.includes(name));
 
-function run(text: string, all = false) {
+function run(text: string, filter: FlowFilter = {}) {
   const lines: FlowLine[] = [];
   const scenario = parseScenario(text, 'scenario');
   const reader = new FlowReader({ random: seededBytes(1) });
@@ -32,7 +33,7 @@ function run(text: string, all = false) {
     scenario,
     engine: new NodeEngine(),
     observe: (clock, capacity) => {
-      recorder ??= new FlowRecorder({ clock, all, onFull: drain, capacity: 100 });
+      recorder ??= new FlowRecorder({ clock, filter, onFull: drain, capacity: 100 });
       return new FlowObserver(recorder, capacity);
     },
   });
@@ -40,6 +41,18 @@ function run(text: string, all = false) {
   drain();
   return { lines, report: reportOf(cluster) };
 }
+
+it.each(['replay', 'sequence-exhausted'])(
+  'drops alone, when nobody wants the rest: examples/%s.yaml',
+  (name) => {
+    const text = readFileSync(`examples/${name}.yaml`, 'utf8');
+    const flowsOf = (filter: FlowFilter) =>
+      run(text, filter).lines.map(({ flow }) => ({ ...flow, uuid: undefined }));
+    const drops = flowsOf({}).filter(({ verdict }) => verdict === 'DROPPED');
+    expect(drops.length).toBeGreaterThan(0);
+    expect(flowsOf({ verdict: 'DROPPED' })).toEqual(drops);
+  },
+);
 
 describe.each(EXAMPLES)('flows of examples/%s.yaml', (name) => {
   const { lines, report } = run(readFileSync(`examples/${name}.yaml`, 'utf8'));
