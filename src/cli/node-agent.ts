@@ -28,8 +28,8 @@ const LEAST_RECLAIM_INTERVAL = 1000;
 export interface DataPlane {
   /** @throws {EsplaneError} when it cannot hold it; it then holds what it held */
   apply(plan: AgentPlan): void;
-  /** Packets that SAs with this address at one end have carried so far. */
-  carried(address: string): number;
+  /** Packets that SAs have carried so far, by the address at either end; what has carried none may be absent. */
+  carried(): ReadonlyMap<string, number>;
 }
 
 export class NodeAgent {
@@ -45,6 +45,8 @@ export class NodeAgent {
   #mode: RoutingMode | undefined;
   #keyTexts: readonly string[] = [];
   #nodeTexts: readonly string[] = [];
+  /** What was read last from each file of nodes: of a large cluster, most files stay. */
+  readonly #read = new Map<string, { readonly text: string; readonly nodes: readonly CiliumNode[] }>();
   #published = '';
   #changed = false;
   #failed: string | undefined;
@@ -163,8 +165,9 @@ export class NodeAgent {
   /** Looks which peers have traffic, and lets those go that the list lacks and that have become quiet. */
   lookAtTraffic(now: number): void {
     const before = this.#carried;
+    const carried = this.#plane?.carried();
     this.#carried = new Map(
-      this.agent.peers().map(({ name }): [string, number] => [name, this.#carriedBy(name)]),
+      this.agent.peers().map(({ name }): [string, number] => [name, this.#carriedBy(name, carried)]),
     );
     this.#busy = new Set(
       [...this.#carried].flatMap(([name, count]) => (count !== (before.get(name) ?? 0) ? [name] : [])),
@@ -211,7 +214,12 @@ export class NodeAgent {
 
   #takeNodes(nodes: readonly CiliumNode[], now: number): boolean {
     try {
-      this.agent.setNodes(nodes, now, { inUse: (name) => this.#inUse(name) });
+      let carried: ReadonlyMap<string, number> | undefined;
+      const inUse = (name: string) => {
+        carried ??= this.#plane?.carried();
+        return this.#busy.has(name) || this.#carriedBy(name, carried) !== (this.#carried.get(name) ?? 0);
+      };
+      this.agent.setNodes(nodes, now, { inUse });
       this.#nodes = nodes;
       this.#checkPeers();
       return true;
@@ -242,13 +250,9 @@ export class NodeAgent {
     this.#incomplete = problem;
   }
 
-  #inUse(name: string): boolean {
-    return this.#busy.has(name) || this.#carriedBy(name) !== (this.#carried.get(name) ?? 0);
-  }
-
-  #carriedBy(name: string): number {
+  #carriedBy(name: string, carried: ReadonlyMap<string, number> | undefined): number {
     const addresses = this.#addresses.get(name) ?? [];
-    return addresses.reduce((sum, address) => sum + (this.#plane?.carried(address) ?? 0), 0);
+    return addresses.reduce((sum, address) => sum + (carried?.get(address) ?? 0), 0);
   }
 
   #heard({ kind, text }: AgentEvent): void {
@@ -303,11 +307,14 @@ export class NodeAgent {
 
   #parseNodes(texts: readonly string[]): CiliumNode[] {
     const { name, nodes: files } = this.#config;
-    const all = texts.flatMap((text, i) => parseNodes(text, files[i]!));
+    const all = texts.flatMap((text, i) => this.#readNodes(text, files[i]!));
     const source = files.join(', ');
-    const twice = all.find((node, i) => all.findIndex((other) => other.name === node.name) !== i);
-    if (twice)
-      throw new InputError({ source }, `two nodes have the name ${twice.name}`, 'Give every node once.');
+    const names = new Set<string>();
+    for (const node of all) {
+      if (names.has(node.name))
+        throw new InputError({ source }, `two nodes have the name ${node.name}`, 'Give every node once.');
+      names.add(node.name);
+    }
     checkAddresses(all);
     const me = all.find((node) => node.name === name);
     if (!me) throw new InputError({ source }, `no node is called ${name}`, 'Set name: to that of this node.');
@@ -336,6 +343,14 @@ export class NodeAgent {
         node.name,
         [...node.ciliumAddresses, ...node.nodeAddresses].map((address) => formatAddress(address)),
       );
+    return nodes;
+  }
+
+  #readNodes(text: string, file: string): readonly CiliumNode[] {
+    const known = this.#read.get(file);
+    if (known?.text === text) return known.nodes;
+    const nodes = parseNodes(text, file);
+    this.#read.set(file, { text, nodes });
     return nodes;
   }
 

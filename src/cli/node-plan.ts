@@ -6,6 +6,7 @@ import { InputError } from '../base/errors.ts';
 import type { AgentPlan } from '../cilium/agent-plan.ts';
 import { parseXfrmPolicy, type XfrmPolicy } from '../inspect/xfrm-policy.ts';
 import { parseXfrmState } from '../inspect/xfrm-state.ts';
+import type { SaConfig } from '../ipsec/sa-config.ts';
 import type { Policy } from '../ipsec/spd.ts';
 import { staticPlan } from '../node/static-plan.ts';
 import { isAny, type Prefix, parseAddress, parsePrefix } from '../wire/address.ts';
@@ -50,10 +51,23 @@ export function completePlan(config: NodeConfig, plan: AgentPlan, cidrs: readonl
       ...plan,
       ...(encapsulates &&
         plan.mtuReserve !== undefined && { mtuReserve: plan.mtuReserve + udpReserve(config) }),
-      sas: plan.sas.map((sa) => (encapsulates ? { encap: { sport: port, dport: port }, ...sa } : sa)),
+      sas: encapsulates ? plan.sas.map((sa) => encapsulated(sa, port)) : plan.sas,
     },
     pods: pods.length > 0 ? pods : cidrs,
   };
+}
+
+const made = new WeakMap<SaConfig, SaConfig>();
+
+/** The same SA with UDP encapsulation: the same object each time, which tells the data plane that nothing changed. */
+function encapsulated(sa: SaConfig, port: number): SaConfig {
+  if (sa.encap) return sa;
+  let one = made.get(sa);
+  if (one?.encap?.sport !== port) {
+    one = { ...sa, encap: { sport: port, dport: port } };
+    made.set(sa, one);
+  }
+  return one;
 }
 
 /** What Cilium keeps back is enough for UDP too over IPv4, where ESP takes 20 bytes less than it reckons with. */

@@ -15,9 +15,13 @@ interface RawNode {
 
 /** Finds a node's object among the texts of a list. They have been parsed before. */
 export function findRawNode(texts: readonly string[], name: string): RawNode | undefined {
-  return texts
-    .flatMap((text) => parseManifest(text, name) as RawNode[])
-    .find((object) => object.metadata?.name === name);
+  for (const text of texts) {
+    if (!text.includes(name)) continue;
+    const objects = parseManifest(text, name) as RawNode[];
+    const found = objects.find((object) => object.metadata?.name === name);
+    if (found) return found;
+  }
+  return undefined;
 }
 
 /**

@@ -188,7 +188,7 @@ export async function runNode(
     };
     agent?.start({
       apply: (next) => apply(completePlan(config, next, agent.pods)),
-      carried: (address) => carriedBy(node, address),
+      carried: () => carriedBy(node),
     });
     talk.ready(
       {
@@ -334,15 +334,17 @@ function roomFor({ sas, mtuReserve = 0 }: AgentPlan, outsideMtu: number, isCiliu
   return room;
 }
 
-/** Packets of the SAs that begin or end at an address. */
-function carriedBy({ sad }: Node, address: string): number {
-  let packets = 0;
+/** Packets of the SAs that begin or end at an address, by its text. */
+function carriedBy({ sad }: Node): Map<string, number> {
+  const carried = new Map<string, number>();
   for (const sa of sad.sas) {
-    if (!sa) continue;
-    const { src, dst } = sa.config;
-    if (formatAddress(src) === address || formatAddress(dst) === address) packets += sa.life.packets;
+    if (!sa || sa.life.packets === 0) continue;
+    for (const end of [sa.config.src, sa.config.dst]) {
+      const address = formatAddress(end);
+      carried.set(address, (carried.get(address) ?? 0) + sa.life.packets);
+    }
   }
-  return packets;
+  return carried;
 }
 
 /** The least that a TUN interface takes; below IPv6's least it would lose its IPv6 addresses. */

@@ -37,7 +37,6 @@ export function replaceSas(
   const wanted = assign(sad, configs);
   const made: SecurityAssociation[] = [];
   try {
-    const trial = new Sad(sad.match);
     for (const one of wanted) {
       const old = one.index === undefined ? undefined : sad.sas[one.index];
       if (old && isUnchanged(old.config, one.config)) one.sa = old;
@@ -46,7 +45,11 @@ export function replaceSas(
         made.push(one.sa);
         one.sa.pathMtu = pathMtu;
       }
-      trial.add(one.sa);
+    }
+    // What was there goes together already, and so does a part of it.
+    if (made.length > 0) {
+      const trial = new Sad(sad.match);
+      for (const { sa } of wanted) trial.add(sa!);
     }
   } catch (error) {
     for (const { key } of made) engine.removeKey(key);
@@ -70,11 +73,17 @@ export function replaceSas(
 
 /** Finds for every configuration the SA that it goes on with. */
 function assign(sad: Sad, configs: readonly SaConfig[]): Wanted[] {
-  const places = new Map<string, number>();
+  // An agent's plan has the same objects for SAs that stay, and of a large cluster nearly all do.
+  const known = new Map<SaConfig, number>();
   sad.sas.forEach((sa, index) => {
-    if (sa) places.set(placeOf(sa.config), index);
+    if (sa) known.set(sa.config, index);
   });
+  const stays = new Set(configs.filter((config) => known.has(config)));
+  const places = new Map<string, number>();
+  for (const [config, index] of known) if (!stays.has(config)) places.set(placeOf(config), index);
   return configs.map((config) => {
+    // Named twice, it is a second SA, which the trial finds.
+    if (stays.delete(config)) return { config, index: known.get(config), sa: undefined };
     const place = placeOf(config);
     let index = places.get(place);
     if (index !== undefined && !isSameStream(sad.sas[index]!.config, config)) index = undefined;
@@ -98,6 +107,7 @@ function isSameStream(a: SaConfig, b: SaConfig): boolean {
 
 /** Of two SAs of one stream: is the rest the same too? Where they come from does not matter. */
 function isUnchanged(a: SaConfig, b: SaConfig): boolean {
+  if (a === b) return true;
   return (
     a.mode === b.mode &&
     a.reqid === b.reqid &&

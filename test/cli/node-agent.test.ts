@@ -2,6 +2,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
+import type { AgentPlan } from '../../src/cilium/agent-plan.ts';
 import { NodeAgent } from '../../src/cli/node-agent.ts';
 import { parseNodeConfig } from '../../src/cli/node-config.ts';
 import { formatPrefix } from '../../src/wire/address.ts';
@@ -35,7 +36,7 @@ it('tells the peers of a key only after the data plane holds it', () => {
   const steps: [number[], number][] = [];
   agent.start({
     apply: ({ sas }) => steps.push([[...new Set(sas.map(({ spi }) => spi))], key()]),
-    carried: () => 0,
+    carried: () => new Map(),
   });
   expect(key()).toBe(3);
   write('keys', `4+ ${GCM}\n`);
@@ -50,7 +51,7 @@ it('tells the peers of a key only after the data plane holds it', () => {
 it('keeps a peer that has traffic and is in the list no more, until it is quiet', () => {
   const agent = make();
   let packets = 0;
-  agent.start({ apply: () => {}, carried: () => packets });
+  agent.start({ apply: () => {}, carried: () => new Map([['192.168.7.2', packets]]) });
   agent.lookAtTraffic(0);
   packets = 7;
   write('nodes.json', JSON.stringify([nodeObject(1)]));
@@ -61,6 +62,31 @@ it('keeps a peer that has traffic and is in the list no more, until it is quiet'
   agent.lookAtTraffic(10_000);
   expect(agent.agent.peers()).toEqual([]);
   expect(said.filter((line) => line.includes('node-2 is not in the list any more'))).toHaveLength(1);
+});
+
+it('asks the data plane once for all peers, and reads a file of nodes again only when it is another', () => {
+  write('other.json', JSON.stringify(Array.from({ length: 50 }, (_, i) => nodeObject(i + 10))));
+  const agent = make({ nodes: ['nodes.json', 'other.json'] });
+  const asked: number[] = [];
+  const plans: AgentPlan[] = [];
+  agent.start({
+    apply: (plan) => plans.push(plan),
+    carried: () => {
+      asked.push(1);
+      return new Map();
+    },
+  });
+  agent.lookAtTraffic(0);
+  expect(asked).toHaveLength(1);
+  const before = agent.plan;
+  write('nodes.json', JSON.stringify([nodeObject(1)]));
+  agent.reload(1000);
+  expect(asked).toHaveLength(2);
+  expect(plans).toHaveLength(1);
+  // What stays is the same object: the data plane sees at once that nothing of it changed.
+  const had = new Set(before.sas);
+  expect(plans[0]!.sas.every((sa) => had.has(sa))).toBe(true);
+  expect(plans[0]!.sas.length).toBeLessThan(before.sas.length);
 });
 
 it.each([
@@ -115,7 +141,7 @@ it('takes pods of a cloud from the pools of the nodes, and follows them', () => 
   const list = (...nodes: object[]) => write('nodes.json', JSON.stringify(nodes));
   list(pooled(1, '10.0.7.10'), pooled(2, '10.0.7.11'));
   const agent = make();
-  agent.start({ apply: () => {}, carried: () => 0 });
+  agent.start({ apply: () => {}, carried: () => new Map() });
   const remote = () =>
     agent.plan.routes.flatMap(({ prefix, route }) => (route.kind === 'remote' ? [formatPrefix(prefix)] : []));
   expect(agent.agent.context.mode).toBe('eni');
