@@ -10,7 +10,7 @@
  */
 import { useMemo, useRef } from 'preact/hooks';
 import type { Chapter, ChapterProps } from '../../chapter.ts';
-import { saForms, withSecrets } from '../../model/copy-forms.ts';
+import { withSecrets } from '../../model/copy-forms.ts';
 import { runWindow, SIZES, type WindowRun } from '../../model/window.ts';
 import {
   addAction,
@@ -19,7 +19,7 @@ import {
   packetsOf,
   type WindowAction,
 } from '../../model/window-actions.ts';
-import { arrivedFrames } from '../../model/window-capture.ts';
+import { arrivedFrames, windowForms } from '../../model/window-capture.ts';
 import { rangesOf } from '../../model/window-grid.ts';
 import { type LogEntry, logOf } from '../../model/window-log.ts';
 import {
@@ -227,12 +227,7 @@ function View({ route, go }: ChapterProps) {
           type="application/x-pcapng"
           make={() => withSecrets(arrivedFrames(run), [run.config])}
         />
-        <CopyAs
-          forms={[
-            { label: 'esplane', text: `esplane decrypt ${FILE}\nesplane diagnose ${FILE}\n` },
-            ...saForms([run.config], FILE, 'esp'),
-          ]}
-        />
+        <CopyAs forms={windowForms(run, FILE)} />
       </div>
     </>
   );
