@@ -12,7 +12,7 @@ import type { Evidence } from '../inspect/diagnose/evidence.ts';
 import { type ReadEvidence, readEvidence } from '../inspect/diagnose/evidence-texts.ts';
 import { parseXfrmStat } from '../inspect/xfrm-stat.ts';
 import { readText } from './files.ts';
-import { loadKeys, loadNodes, readTexts, type SaOptions } from './sa-options.ts';
+import { loadKeys, readNodes, readTexts, type SaOptions } from './sa-options.ts';
 
 export interface EvidenceOptions extends SaOptions {
   readonly xfrmStat: readonly string[];
@@ -34,7 +34,8 @@ export async function loadEvidence(options: EvidenceOptions, own: CaptureSas): P
       xfrmState: readTexts(options.xfrmState),
       espSa: readTexts(options.espSa),
       xfrmPolicy: readTexts(options.xfrmPolicy),
-      cluster: { keys: await loadKeys(options), nodes: await loadNodes(options) },
+      // Where a capture brings its SAs along, nodes say whose addresses are pods'.
+      cluster: { keys: await loadKeys(options), nodes: await readNodes(options.nodes) },
       version: options.cilium,
       udpPort: options.udpPort,
     },

@@ -10,7 +10,7 @@ import { EsplaneError, InputError } from '../base/errors.ts';
 import { seededBytes } from '../base/rng.ts';
 import { SECRETS_TYPE_ESP } from '../capture/pcapng.ts';
 import { PcapngWriter } from '../capture/pcapng-writer.ts';
-import { writeDsbCsv, writeGone } from '../inspect/dsb-csv.ts';
+import { NEW_LINE, writeDsbCsv, writeGone, writeNodes } from '../inspect/dsb-csv.ts';
 import type { PodName } from '../observe/flow-json.ts';
 import { FlowObserver } from '../observe/flow-observer.ts';
 import { type FlowBatch, FlowRecorder } from '../observe/flow-recorder.ts';
@@ -25,12 +25,11 @@ import { FlowOutput } from './flow-output.ts';
 import { Output, Progress } from './output.ts';
 import { paintFor } from './paint.ts';
 import { scenarioText } from './scenario-text.ts';
-import { onSignals } from './signals.ts';
+import { EXIT_INTERRUPTED, onSignals } from './signals.ts';
 
 /** ms of a run between which progress is shown and Ctrl-C is heard: a first guess, and what each should take here. */
 const FIRST_SLICE = 10;
 const SLICE_TAKES = 50;
-const EXIT_INTERRUPTED = 130;
 
 export interface ScenarioOptions {
   readonly seed?: number;
@@ -192,10 +191,16 @@ class RunFolder {
       interface: (description) => writer.interface(description),
       comment: (text) => writer.comment(text),
       frame: (b, at, end, meta) => writer.frame(b, at, end, meta),
-      sas: (added, gone) => {
-        const text = writeGone(gone) + writeDsbCsv(added, { showKeys: true });
+      sas: (added, gone, nodes) => {
+        const text =
+          (nodes ? writeNodes(nodes) : added.length > 0 ? NEW_LINE : '') +
+          writeGone(gone) +
+          writeDsbCsv(added, { showKeys: true });
         // Also a node without keys says so, or its file would seem to lack them.
-        writer.secrets(SECRETS_TYPE_ESP, new TextEncoder().encode(text === '' ? '# no SAs\n' : text));
+        writer.secrets(
+          SECRETS_TYPE_ESP,
+          new TextEncoder().encode(added.length + gone.length === 0 ? `${text}# no SAs\n` : text),
+        );
       },
     };
   }

@@ -65,13 +65,13 @@ export function addVersionOption(command: Command): Command {
  * @throws {InputError} when an input cannot be used, or none is given
  */
 export async function loadSas(options: SaOptions): Promise<Sas> {
-  if (!namesSas(options)) throw noSas();
+  if (!namesSas(options) && options.nodes.length === 0) throw noSas();
   return loadNamedSas(options);
 }
 
-/** Do the options name any source of SAs? */
-export function namesSas({ keys, nodes, xfrmState, espSa }: SaOptions): boolean {
-  return [keys, nodes, xfrmState, espSa].some((files) => files.length > 0);
+/** Do the options name any source of SAs? Nodes alone are none. */
+export function namesSas({ keys, xfrmState, espSa }: SaOptions): boolean {
+  return [keys, xfrmState, espSa].some((files) => files.length > 0);
 }
 
 /** What to say when there are no SAs to work with. */
@@ -123,18 +123,26 @@ export async function loadKeys({ keys, nodes, cilium }: SaOptions): Promise<Cili
 }
 
 /**
- * The nodes of each file.
+ * The nodes of each file, which keys go with.
  * @throws {InputError} when a file cannot be used, or there are nodes and no keys
  */
-export async function loadNodes({ keys, nodes }: SaOptions): Promise<CiliumNode[][]> {
-  if (nodes.length === 0) return [];
-  if (keys.length === 0) {
+async function loadNodes({ keys, nodes }: SaOptions): Promise<CiliumNode[][]> {
+  if (nodes.length > 0 && keys.length === 0) {
     throw new InputError(
       { source: '--nodes' },
       'nodes alone are no SAs',
       'Give --keys too: kubectl -n kube-system get secret cilium-ipsec-keys -o yaml.',
     );
   }
+  return readNodes(nodes);
+}
+
+/**
+ * The nodes of each file, which may be there without keys.
+ * @throws {InputError} when a file cannot be used
+ */
+export async function readNodes(nodes: readonly string[]): Promise<CiliumNode[][]> {
+  if (nodes.length === 0) return [];
   const { parseNodes } = await import('../cilium/nodes.ts');
   return nodes.map((file) => parseNodes(readText(file), file));
 }

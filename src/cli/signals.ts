@@ -8,7 +8,7 @@ interface Handlers {
 }
 
 /** Exit status of a program that Ctrl-C ended. */
-const EXIT_INTERRUPTED = 130;
+export const EXIT_INTERRUPTED = 130;
 
 /**
  * Installs the handlers.

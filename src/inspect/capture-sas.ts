@@ -1,17 +1,25 @@
 /**
  * The SAs that a capture brings along in its decryption secrets blocks, as they are at the place that was read: blocks add
- * SAs and take others away, as in the node that wrote them.
+ * SAs and take others away, as in the node that wrote them. They may name nodes, too.
  * @module
  */
 import type { SaConfig, SaPlace } from '../ipsec/sa-config.ts';
 import { type Address, formatAddress } from '../wire/address.ts';
-import { parseDsbCsv, parseGone } from './dsb-csv.ts';
+import { type NamedNode, parseDsbCsv, parseGone, parseNodeLines, saysNew } from './dsb-csv.ts';
 import { SaList, type SaSource } from './sa-source.ts';
 
 export class CaptureSas implements SaSource {
   readonly #now = new SaList();
   readonly #former = new SaList();
+  readonly #new = new WeakSet<SaConfig>();
   readonly #ends = new Set<string>();
+  readonly #nodes = new Map<string, NamedNode>();
+  readonly #nodeAt = new Map<string, NamedNode>();
+
+  /** The nodes that it names. */
+  get nodes(): Iterable<NamedNode> {
+    return this.#nodes.values();
+  }
 
   /**
    * Takes the secrets of a block.
@@ -23,9 +31,15 @@ export class CaptureSas implements SaSource {
     const text = new TextDecoder().decode(secrets);
     const gone = parseGone(text, source);
     const sas = parseDsbCsv(text, source);
+    const nodes = parseNodeLines(text, source);
     for (const place of gone) this.#former.add(this.#now.remove(place));
     this.#now.add(sas);
+    if (saysNew(text)) for (const sa of sas) this.#new.add(sa);
     for (const { src, dst } of sas) this.#ends.add(formatAddress(src)).add(formatAddress(dst));
+    for (const node of nodes) {
+      this.#nodes.set(node.name, node);
+      for (const address of node.addresses) this.#nodeAt.set(formatAddress(address), node);
+    }
     return gone;
   }
 
@@ -33,13 +47,23 @@ export class CaptureSas implements SaSource {
     return this.#now.find(src, dst, spi);
   }
 
+  /** Does the capture say of one of its SAs that it had just been made? */
+  isNew(sa: SaConfig): boolean {
+    return this.#new.has(sa);
+  }
+
   /** SAs that were there before. */
   former(src: Address, dst: Address, spi: number): readonly SaConfig[] {
     return this.#former.find(src, dst, spi);
   }
 
-  /** Is this address an end of an SA that is or was there? */
+  /** Is this address that of a node, or an end of an SA that is or was there? */
   knows(address: string): boolean {
-    return this.#ends.has(address);
+    return this.#ends.has(address) || this.#nodeAt.has(address);
+  }
+
+  /** The node that it says has an address. */
+  nodeOf(address: string): NamedNode | undefined {
+    return this.#nodeAt.get(address);
   }
 }

@@ -12,15 +12,42 @@
  * # gone: "IPv4","10.0.1.1","10.0.2.1","0x00000003"
  * "IPv4","10.0.1.1","10.0.2.1","0x00000003","AES-GCM with 16 octet ICV [RFC4106]","0x41…04","NULL","","64-bit","0"
  * ```
+ *
+ * `# new` says that the SAs of the block were made just then: nothing was sent under them before.
+ *
+ * Another says which nodes there are: name, addresses, and the ranges of their pods. With it a capture tells pods from
+ * other hosts:
+ *
+ * ```text
+ * # CiliumNode: "node-1","10.0.1.1 192.168.0.1","10.0.1.0/24"
+ * ```
  * @module
  */
 import { InputError } from '../base/errors.ts';
+import type { CiliumNode } from '../cilium/nodes.ts';
 import type { SaConfig, SaPlace } from '../ipsec/sa-config.ts';
+import {
+  type Address,
+  formatAddress,
+  formatPrefix,
+  type Prefix,
+  parseAddress,
+  parsePrefix,
+} from '../wire/address.ts';
 import { joinFields, parseEspSa, splitFields } from './esp-sa.ts';
 import type { ShowKeys } from './show-keys.ts';
 import { COLUMNS, placesFromWireshark, placeToWireshark, toWireshark } from './wireshark-sa.ts';
 
 const GONE = /^#\s*gone:\s*(.*)$/;
+const NODE = /^#\s*CiliumNode:\s*(.*)$/;
+
+/** A node as a capture names it. */
+export interface NamedNode {
+  readonly name: string;
+  /** Ends of tunnels; none is a pod's. */
+  readonly addresses: readonly Address[];
+  readonly podCidrs: readonly Prefix[];
+}
 
 /**
  * Writes the lines of a block.
@@ -74,4 +101,52 @@ export function parseGone(text: string, source: string): SaPlace[] {
       'Write # gone: "Protocol","Src IP","Dest IP","SPI".',
     );
   });
+}
+
+/** The line that says that the SAs of a block are new. */
+export const NEW_LINE = '# new\n';
+
+/** Does a block say that its SAs are new? */
+export function saysNew(text: string): boolean {
+  return /^[ \t]*#[ \t]*new[ \t]*\r?$/m.test(text);
+}
+
+/** Writes the lines that name nodes. */
+export function writeNodes(nodes: readonly CiliumNode[]): string {
+  return nodes
+    .map(({ name, ciliumAddresses, nodeAddresses, podCidrs }) => {
+      const addresses = [...ciliumAddresses, ...nodeAddresses].map((address) => formatAddress(address));
+      const fields = [name, addresses.join(' '), podCidrs.map(formatPrefix).join(' ')];
+      return `# CiliumNode: ${joinFields(fields)}\n`;
+    })
+    .join('');
+}
+
+/**
+ * Reads which nodes a block names.
+ * @throws {InputError} when such a line cannot be used
+ */
+export function parseNodeLines(text: string, source: string): NamedNode[] {
+  return text.split('\n').flatMap((line, i) => {
+    const fields = NODE.exec(line.trim())?.[1];
+    if (fields === undefined) return [];
+    const [name, own, ranges, more] = splitFields(fields) ?? [];
+    const addresses = words(own).map(parseAddress);
+    const podCidrs = words(ranges).map(parsePrefix);
+    const isUsable = name && ranges !== undefined && more === undefined && addresses.length > 0;
+    if (isUsable && isWhole(addresses) && isWhole(podCidrs)) return [{ name, addresses, podCidrs }];
+    throw new InputError(
+      { source, line: i + 1 },
+      'it is not said which node, and where its pods are',
+      'Write # CiliumNode: "Name","Address Address","Pod range Pod range".',
+    );
+  });
+}
+
+function words(text = ''): string[] {
+  return text.split(' ').filter((word) => word !== '');
+}
+
+function isWhole<T>(list: (T | undefined)[]): list is T[] {
+  return list.every((one) => one !== undefined);
 }

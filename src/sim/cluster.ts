@@ -67,8 +67,8 @@ const STREAM = { KEYS: 0, NEWS: 1, FLOWS: 2, NODES: 1000, NODE_IDS: 10_000, LINE
 export interface NodeRecorder extends Recorder {
   interface(description: CaptureInterface): number;
   comment(text: string): void;
-  /** SAs that the node has from now on, in place of others. */
-  sas(added: readonly SaConfig[], gone: readonly SaConfig[]): void;
+  /** SAs that the node has from now on, in place of others; and, at first, the nodes that it has to do with. */
+  sas(added: readonly SaConfig[], gone: readonly SaConfig[], nodes?: readonly CiliumNode[]): void;
 }
 
 export interface ClusterOptions {
@@ -397,7 +397,12 @@ export class Cluster {
         name: 'eth0',
         description: `device of ${name}`,
       });
-      recorder.sas(member.agent.plan.sas, []);
+      const known = this.members.filter((_, k) => k === i || this.#knows(i, k));
+      recorder.sas(
+        member.agent.plan.sas,
+        [],
+        known.map(({ agent }) => agent.node),
+      );
       outside = capture(outside, this.clock, recorder, { interfaceId });
     }
     const drops = this.observers[i]!;

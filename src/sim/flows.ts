@@ -5,6 +5,9 @@
 import { putU32, u32 } from '../base/bytes.ts';
 import type { VirtualClock } from '../base/clock.ts';
 import * as icmp from '../wire/icmp.ts';
+import * as ipv4 from '../wire/ipv4.ts';
+import * as ipv6 from '../wire/ipv6.ts';
+import * as tcp from '../wire/tcp.ts';
 import * as udp from '../wire/udp.ts';
 import type { Host } from './host.ts';
 import { MOST_FLOWS, type ScenarioPod, type TrafficSpec } from './scenario.ts';
@@ -158,11 +161,21 @@ export class Flows {
     const there = { ...between, srcPort, dstPort: PORT_HTTP };
     const request = text(200);
     const first = 1000;
-    const client = new TcpEnd({ flow: there, first, role: 'client', say: request, expect: answer });
-    const server = new TcpEnd({ flow: reverse(there), first, role: 'server', say: answer, expect: request });
+    const [caller, called] = [this.#hosts.get(flow.plan.from.name)!, this.#hosts.get(flow.plan.to.name)!];
+    const headers = (there.src.length === 4 ? ipv4.HEADER_LEN : ipv6.HEADER_LEN) + tcp.HEADER_LEN;
+    const segment = Math.min(caller.mtu, called.mtu) - headers;
+    const both = { first, segment };
+    const client = new TcpEnd({ ...both, flow: there, role: 'client', say: request, expect: answer });
+    const server = new TcpEnd({
+      ...both,
+      flow: reverse(there),
+      role: 'server',
+      say: answer,
+      expect: request,
+    });
     flow.conversations.push(client);
-    this.#hosts.get(flow.plan.to.name)!.join(server, false);
-    this.#hosts.get(flow.plan.from.name)!.join(client, true);
+    called.join(server, false);
+    caller.join(client, true);
   }
 
   /** A packet came to a pod: of which flow? */

@@ -62,6 +62,11 @@ export class Host {
     });
   }
 
+  /** The longest packet that its link takes, in bytes. */
+  get mtu(): number {
+    return this.#link.mtu;
+  }
+
   /** Its address in a family. */
   address(family: 4 | 6): Address {
     const address = this.addresses.find(({ length }) => length === (family === 4 ? 4 : 16));

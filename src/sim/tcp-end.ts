@@ -11,7 +11,7 @@ import * as ipv6 from '../wire/ipv6.ts';
 import * as tcp from '../wire/tcp.ts';
 import { type Flow, reverse, tcpPacket } from './traffic.ts';
 
-/** Bytes of data in one segment. */
+/** Bytes of data in one segment, unless told otherwise. */
 const SEGMENT = 1000;
 
 interface Unacknowledged {
@@ -30,6 +30,8 @@ export interface TcpEndOptions {
   readonly say: Uint8Array;
   /** What it waits for before it goes on. */
   readonly expect: Uint8Array;
+  /** Most bytes of data in one segment. */
+  readonly segment?: number;
 }
 
 export class TcpEnd {
@@ -39,6 +41,7 @@ export class TcpEnd {
   readonly #isClient: boolean;
   readonly #say: Uint8Array;
   readonly #expect: Uint8Array;
+  readonly #segment: number;
   /** What has come so far. */
   readonly #heard: Uint8Array;
   #heardLen = 0;
@@ -51,12 +54,13 @@ export class TcpEnd {
   #peerHasClosed = false;
   #waiting: Unacknowledged[] = [];
 
-  constructor({ flow, first, role, say, expect }: TcpEndOptions) {
+  constructor({ flow, first, role, say, expect, segment = SEGMENT }: TcpEndOptions) {
     this.flow = flow;
     this.#next = first >>> 0;
     this.#isClient = role === 'client';
     this.#say = say;
     this.#expect = expect;
+    this.#segment = segment;
     this.#heard = new Uint8Array(expect.length);
   }
 
@@ -136,8 +140,8 @@ export class TcpEnd {
   #speak(): Uint8Array[] {
     this.#hasSpoken = true;
     const packets: Uint8Array[] = [];
-    for (let at = 0; at < this.#say.length; at += SEGMENT) {
-      packets.push(this.#send(tcp.ACK | tcp.PSH, this.#say.subarray(at, at + SEGMENT)));
+    for (let at = 0; at < this.#say.length; at += this.#segment) {
+      packets.push(this.#send(tcp.ACK | tcp.PSH, this.#say.subarray(at, at + this.#segment)));
     }
     return packets;
   }

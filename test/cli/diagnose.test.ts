@@ -79,6 +79,18 @@ describe('esplane diagnose', () => {
     expect(findings[1]!.summary).toMatch(/node-2: XfrmInStateProtoError rose by 9 .* explains 8 of it/);
   });
 
+  it('takes nodes without keys for a capture that brings its SAs along', () => {
+    const folder = tempFolder();
+    const own = `${folder}/own.pcapng`;
+    const args = ['one-way.pcap', '--keys', 'keys', '--nodes', 'nodes.json', '-w', own, '--wire'];
+    expect(esplane(['decrypt', ...args, '--with-secrets'], undefined, HERE).code).toBe(0);
+    const { receivers } = JSON.parse(run(own, '--nodes', 'nodes.json', '--json').stdout) as Diagnosis;
+    expect(receivers.map(({ node }) => node)).toEqual(['node-2']);
+    expect(run('one-way.pcap', '--nodes', 'nodes.json').stderr).toContain(
+      'no security associations are given',
+    );
+  });
+
   it('says what cannot be used', () => {
     expect(run('stale-boot-id.pcap')).toMatchObject({ code: 2 });
     expect(run('stale-boot-id.pcap').stderr).toContain('no security associations are given');

@@ -1,10 +1,19 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { InputError } from '../../src/base/errors.ts';
-import { parseDsbCsv, parseGone, writeDsbCsv, writeGone } from '../../src/inspect/dsb-csv.ts';
+import {
+  parseDsbCsv,
+  parseGone,
+  parseNodeLines,
+  saysNew,
+  writeDsbCsv,
+  writeGone,
+  writeNodes,
+} from '../../src/inspect/dsb-csv.ts';
 import { parseEspSa } from '../../src/inspect/esp-sa.ts';
 import type { SaConfig } from '../../src/ipsec/sa-config.ts';
 import { anySa, EVERY_SUITE, KEY_MARK } from '../support/arbitrary-sa.ts';
+import { nodeObject, nodesFrom } from '../support/cilium-cluster.ts';
 
 const RUNS = Number(process.env['ESPLANE_FUZZ_RUNS'] ?? 500);
 const HEADER =
@@ -35,6 +44,51 @@ describe('pcapng secrets of type ESPS', () => {
     const notes: string[] = [];
     expect(writeDsbCsv([{ ...sa, keys: gmac }], { showKeys: true }, (line) => notes.push(line))).toBe('');
     expect(notes).toEqual(['x:1: Wireshark has no AES-GMAC']);
+  });
+
+  it('name nodes, in comments', () => {
+    const nodes = nodesFrom(
+      nodeObject(1, { ipam: { podCIDRs: ['10.244.1.0/24', 'fd00::/64'] } }),
+      nodeObject(2),
+    );
+    const text = writeNodes(nodes);
+    expect(text).toBe(
+      '# CiliumNode: "node-1","10.244.1.1 fd00:10:244:1::1 192.168.7.1 fd07::1","10.244.1.0/24 fd00::/64"\n' +
+        '# CiliumNode: "node-2","10.244.2.1 fd00:10:244:2::1 192.168.7.2 fd07::2",""\n',
+    );
+    expect(parseNodeLines(`${LINE}\n${text}# CiliumNodes\n`, 'x')).toEqual(
+      nodes.map(({ name, ciliumAddresses, nodeAddresses, podCidrs }) => ({
+        name,
+        addresses: [...ciliumAddresses, ...nodeAddresses],
+        podCidrs,
+      })),
+    );
+    expect(parseDsbCsv(`${text}${LINE}`, 'f')).toMatchObject([{ origin: 'f:3' }]);
+  });
+
+  it.each([
+    '# CiliumNode: ',
+    '# CiliumNode: "node-1","10.0.1.1"',
+    '# CiliumNode: "","10.0.1.1",""',
+    '# CiliumNode: "node-1","",""',
+    '# CiliumNode: "node-1","10.0.1","10.0.1.0/24"',
+    '# CiliumNode: "node-1","10.0.1.1","10.0.1.0/33"',
+    '# CiliumNode: "node-1","10.0.1.1","10.0.1.0/24","more"',
+    '# CiliumNode: "node-1,10.0.1.1,10.0.1.0/24',
+  ])('say where a node is not named: %s', (line) => {
+    expect(() => parseNodeLines(`\n${line}`, 'f')).toThrow(
+      /^f:2: it is not said which node, and where its pods are\. Write # CiliumNode: "Name"/,
+    );
+  });
+
+  it.each([
+    ['# new\n', true],
+    [`${LINE}\n #\tnew \r\n`, true],
+    ['# news\n', false],
+    ['# brand new\n', false],
+    ['', false],
+  ])('say that SAs are new: %j', (text, isNew) => {
+    expect(saysNew(text)).toBe(isNew);
   });
 
   it('say which SAs are gone, in comments', () => {

@@ -8,9 +8,15 @@ import { captureReader } from '../../src/capture/reader.ts';
 import { type EvidenceOptions, loadEvidence } from '../../src/cli/evidence-options.ts';
 import { NodeEngine } from '../../src/crypto/node.ts';
 import { CaptureSas } from '../../src/inspect/capture-sas.ts';
+import type { StatText } from '../../src/inspect/diagnose/case.ts';
 import { Diagnoser } from '../../src/inspect/diagnose/diagnoser.ts';
+import { Evidence, type EvidenceOptions as Known } from '../../src/inspect/diagnose/evidence.ts';
 import type { Diagnosis, Finding } from '../../src/inspect/diagnose/finding.ts';
+import type { SaConfig } from '../../src/ipsec/sa-config.ts';
+import { TunnelEnd } from '../../src/ipsec/tunnel-end.ts';
+import { LINK_RAW } from '../../src/wire/link-type.ts';
 import { saOptions } from './decrypt.ts';
+import { ipv4Packet, RANDOM } from './sa.ts';
 
 /** Diagnoses a capture's bytes. */
 export async function diagnoseBytes(bytes: Uint8Array, given: Partial<EvidenceOptions>): Promise<Diagnosis> {
@@ -37,6 +43,59 @@ export async function diagnoseBytes(bytes: Uint8Array, given: Partial<EvidenceOp
 /** Diagnoses a capture file. */
 export function diagnoseFile(file: string, given: Partial<EvidenceOptions>): Promise<Diagnosis> {
   return diagnoseBytes(readFileSync(file), given);
+}
+
+/** What a capture holds, in order: a raw IP packet, or the text of a secrets block. */
+export type Step = Uint8Array | { readonly secrets: string };
+
+/** Diagnoses packets, `seconds` apart. */
+export function diagnosePackets(
+  steps: readonly Step[],
+  known: Known,
+  { seconds = 1, stats = [] }: { seconds?: number; stats?: readonly StatText[] } = {},
+): Diagnosis {
+  const own = new CaptureSas();
+  const diagnoser = new Diagnoser({
+    source: 'test.pcap',
+    evidence: new Evidence({ own, ...known }),
+    engine: new NodeEngine(),
+    random: seededBytes(1),
+    stats,
+  });
+  let number = 0;
+  for (const step of steps) {
+    if ('secrets' in step) {
+      diagnoser.forget(own.read(new TextEncoder().encode(step.secrets), 'test.pcap'));
+      continue;
+    }
+    const time = 1_700_000_000 + number * seconds;
+    diagnoser.frame(step, 0, step.length, {
+      number: ++number,
+      seconds: Math.floor(time),
+      nanoseconds: Math.round((time % 1) * 1e9),
+      hasTime: true,
+      interfaceId: 0,
+      linkType: LINK_RAW,
+      originalLength: step.length,
+      byte: 0,
+    });
+  }
+  return diagnoser.finish();
+}
+
+/** Seals packets, counting on from `hi`, `lo`. */
+export function sender(config: SaConfig, lo = 0, given: { hi?: number; ivSalt?: Uint8Array } = {}) {
+  const { hi = 0, ivSalt } = given;
+  const end = new TunnelEnd(config, new NodeEngine(), {
+    ...RANDOM,
+    startAfter: { hi, lo },
+    ...(ivSalt && { ivSalt }),
+  });
+  return (inner = ipv4Packet(100)) => {
+    const outcome = end.encapsulate(inner);
+    if (outcome.verdict !== 'ok') throw new Error(outcome.reason);
+    return outcome.packet.slice();
+  };
 }
 
 /** The codes that were found: sorted, each once. */

@@ -183,6 +183,8 @@ export class Diagnoser implements FrameSink {
     if (stream.ok++ === 0) {
       stream.firstOkFrame = frame;
       if (stream.resolution.candidates.length === 0) this.#resolve(stream);
+      const before = this.#evidence.isMadeUnderWay(stream.resolution) && this.#predecessor(stream);
+      if (before) stream.beginAnew(before.lastTime);
     }
     if (!stream.winner && stream.resolution.candidates.length > 1) {
       stream.winner = this.#causes.opener(stream, packet, seqHi);
@@ -264,6 +266,13 @@ export class Diagnoser implements FrameSink {
     return stream;
   }
 
+  /** What the sender used for this receiver until it came to this stream. */
+  #predecessor({ src, dst, spi }: Stream): Stream | undefined {
+    return this.streams.findLast(
+      (one) => one.ok > 0 && one.src === src && one.dst === dst && one.spi !== spi,
+    );
+  }
+
   /** The SA came after the first packets did. */
   #resolve(stream: Stream): void {
     stream.resolution = this.#evidence.resolve(stream.src, stream.dst, stream.spi);
@@ -314,7 +323,7 @@ export class Diagnoser implements FrameSink {
       const name = evidence.nameOf(address);
       let receiver = byNode.get(name);
       if (!receiver) {
-        receiver = { address, node: evidence.nodeOf(address)?.name ?? null, counters: new Map() };
+        receiver = { address, node: evidence.nodeNameOf(address) ?? null, counters: new Map() };
         byNode.set(name, receiver);
       }
       return receiver.counters;

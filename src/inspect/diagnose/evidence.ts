@@ -11,7 +11,7 @@ import type { CiliumKey } from '../../cilium/keys.ts';
 import type { CiliumNode } from '../../cilium/nodes.ts';
 import type { ClusterPlan } from '../../cilium/plan.ts';
 import type { SaConfig } from '../../ipsec/sa-config.ts';
-import { type Address, formatAddress, isAny, parseAddress } from '../../wire/address.ts';
+import { type Address, formatAddress, inPrefix, isAny, parseAddress } from '../../wire/address.ts';
 import type { CaptureSas } from '../capture-sas.ts';
 import { planSource, type SaSource } from '../sa-source.ts';
 import type { XfrmPolicy } from '../xfrm-policy.ts';
@@ -110,14 +110,29 @@ export class Evidence implements SaSource {
     }
   }
 
-  /** The node that has an address. */
+  /** The node that has an address, with all that its keys are made of. */
   nodeOf(address: string): CiliumNode | undefined {
     return this.#nodeOf.get(address);
   }
 
+  /** The name of the node that has an address. */
+  nodeNameOf(address: string): string | undefined {
+    return this.#nodeOf.get(address)?.name ?? this.#options.own?.nodeOf(address)?.name;
+  }
+
   /** What to call the node at an address. */
   nameOf(address: string): string {
-    return this.#nodeOf.get(address)?.name ?? address;
+    return this.nodeNameOf(address) ?? address;
+  }
+
+  /** An address of the node whose range has a pod, by the lists of nodes. */
+  nodeOfPod(pod: Address): string | undefined {
+    const has = ({ podCidrs }: Pick<CiliumNode, 'podCidrs'>) =>
+      podCidrs.some((range) => inPrefix(range, pod));
+    const node = this.cluster.nodes.find(has);
+    if (node) return formatAddress((node.ciliumAddresses[0] ?? node.nodeAddresses[0])!);
+    for (const one of this.#options.own?.nodes ?? []) if (has(one)) return formatAddress(one.addresses[0]!);
+    return undefined;
   }
 
   /** Do both addresses belong to one node, as far as is known? */
@@ -138,6 +153,12 @@ export class Evidence implements SaSource {
     const resolution = this.#resolve(src, dst, spi);
     this.#known.set(key, resolution);
     return resolution;
+  }
+
+  /** Does the capture say that it was made while packets came, where none had been: so that its numbers begin with 1? */
+  isMadeUnderWay({ candidates, former }: Resolution): boolean {
+    const [sa] = candidates;
+    return candidates.length === 1 && former.length === 0 && this.#options.own?.isNew(sa!) === true;
   }
 
   /** The capture has taken SAs away: what was worked out may be out of date. */

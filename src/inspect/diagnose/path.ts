@@ -4,6 +4,9 @@
  *
  * A hole shows inside the tunnel: echo requests that are answered, and not; TCP segments that are acknowledged, and sent
  * again and again. What is short passes, what is long does not.
+ *
+ * Behind the hole long packets are not there to be seen. There it shows in what TCP lacks: a short segment comes, its
+ * receiver says that what is before it has not come, and that stays so, while ESP numbers go missing.
  * @module
  */
 import { u16, u32 } from '../../base/bytes.ts';
@@ -16,6 +19,11 @@ import type { Stream } from './stream.ts';
 import { Tally } from './tally.ts';
 
 const SLOTS = 1 << 12;
+/** Where a segment comes so often, those that are missing before it were sent as often. */
+const ROUNDS = 3;
+/** The same is shown by so many seconds in which so many ESP numbers go missing: Linux sends again four times in them. */
+const LONG = 3;
+const LOST = 3;
 
 /** A message of a router that a packet was too long. */
 export interface TooBig {
@@ -33,6 +41,10 @@ export class Lengths {
   answered = 0;
   /** Frames of what was not answered, or was sent again, by length. */
   readonly stuck = new Map<number, Tally>();
+  /** Segments that came, and before which bytes are missing for good. */
+  readonly behind = new Tally();
+  /** Most bytes that are missing before one of them, and how long the packet around ESP would be that had them all. */
+  gap = { bytes: 0, length: 0 };
 
   /** Packets longer than any that was answered, and never answered themselves. */
   hole(): { shortest: number; tally: Tally } | undefined {
@@ -54,9 +66,15 @@ interface Waiting {
   length: number;
   frame: number;
   stream: Stream;
-  /** TCP: acknowledged from this number on. */
+  /** TCP: its first number, and the one from which on it is acknowledged. */
+  from: number;
   upTo: number;
   sent: number;
+  /** TCP: bytes before it that its receiver still waits for. */
+  lacks: number;
+  /** When it came, in seconds since 1970, and how many ESP numbers were missing by then. */
+  since: number;
+  missing: number;
 }
 
 export class PathWatch {
@@ -141,14 +159,16 @@ export class PathWatch {
     for (const one of this.#waiting) {
       if (!one) continue;
       const isRequest = one.sent === 0;
-      if (isRequest ? one.frame < lastFrame : one.sent > 1) this.#stick(one);
+      // What its receiver speaks of, and what is before it not: it came, and the others were lost before this place.
+      if (one.lacks > 0 && one.stream.missing > 0) this.#lack(one);
+      else if (isRequest ? one.frame < lastFrame : one.sent > 1) this.#stick(one);
     }
     this.#waiting.fill(undefined);
   }
 
   #echo(packet: InnerPacket, stream: Stream, length: number, frame: number): void {
     const key = fingerprint(packet.b, packet.payloadAt + 4, packet.payloadAt + 8, packet.pair());
-    const before = this.#put({ key, length, frame, stream, upTo: 0, sent: 0 });
+    const before = this.#wait(key, length, frame, stream);
     if (before && before.sent === 0 && before.key !== key) this.#stick(before);
   }
 
@@ -167,34 +187,48 @@ export class PathWatch {
     const mine = Math.imul(packet.pair() ^ ports, 0x9e37_79b1) >>> 0;
     if (tcp.flags(b, payloadAt) & tcp.ACK) {
       const sent = this.#waiting[backward % SLOTS];
-      if (sent?.key === backward && sent.sent > 0 && ((tcp.ack(b, payloadAt) - sent.upTo) | 0) >= 0) {
-        this.#answer(sent);
-        this.#waiting[backward % SLOTS] = undefined;
+      if (sent?.key === backward && sent.sent > 0) {
+        const next = tcp.ack(b, payloadAt);
+        if (((next - sent.upTo) | 0) >= 0) {
+          this.#answer(sent);
+          this.#waiting[backward % SLOTS] = undefined;
+        } else sent.lacks = Math.max(0, (sent.from - next) | 0);
       }
     }
     const dataLen = end - payloadAt - tcp.headerLen(b, payloadAt);
     if (dataLen <= 0) return;
-    const upTo = (tcp.seq(b, payloadAt) + dataLen) >>> 0;
+    const from = tcp.seq(b, payloadAt);
+    const upTo = (from + dataLen) >>> 0;
     const one = this.#waiting[mine % SLOTS];
     if (one?.key === mine && one.sent > 0) {
       // The same segment again; a longer one that is still under way takes its place.
       if (one.upTo === upTo && one.length === length) {
         one.sent++;
         one.frame = frame;
-      } else if (length > one.length) this.#put({ key: mine, length, frame, stream, upTo, sent: 1 });
-    } else this.#put({ key: mine, length, frame, stream, upTo, sent: 1 });
+      } else if (length > one.length) this.#wait(mine, length, frame, stream, from, upTo);
+    } else this.#wait(mine, length, frame, stream, from, upTo);
   }
 
-  #put(one: Waiting): Waiting | undefined {
-    const at = one.key % SLOTS;
-    const before = this.#waiting[at];
-    this.#waiting[at] = one;
+  /** @returns what had its place. */
+  #wait(key: number, length: number, frame: number, stream: Stream, from = 0, upTo = 0): Waiting | undefined {
+    const before = this.#waiting[key % SLOTS];
+    const { lastTime: since, missing } = stream;
+    const sent = from === upTo ? 0 : 1;
+    this.#waiting[key % SLOTS] = { key, length, frame, stream, from, upTo, sent, lacks: 0, since, missing };
     return before;
   }
 
   #answer({ stream, length }: Waiting): void {
     const lengths = this.of(stream);
     lengths.answered = Math.max(lengths.answered, length);
+  }
+
+  #lack({ stream, length, frame, from, upTo, sent, lacks, since, missing }: Waiting): void {
+    const isLong = stream.lastTime - since >= LONG && stream.missing - missing >= LOST;
+    if (sent < ROUNDS && !isLong) return;
+    const lengths = this.of(stream);
+    lengths.behind.add(frame);
+    if (lacks > lengths.gap.bytes) lengths.gap = { bytes: lacks, length: length - (upTo - from) + lacks };
   }
 
   #stick({ stream, length, frame, sent }: Waiting): void {

@@ -75,13 +75,22 @@ export class SeenIvs {
   }
 }
 
-/** FNV-1a over the 32-bit words of `b[at..end)`, going on from `h`. Bytes that make no word are left out. */
+/**
+ * MurmurHash3 (32 bits, by Austin Appleby) over the 32-bit words of `b[at..end)`, going on from `h`. Bytes that make no
+ * word are left out. Packets of a flow differ in a number and in the checksum that follows from it: a weaker hash takes
+ * some of them for each other.
+ */
 export function fingerprint(b: Uint8Array, at: number, end: number, h = 0x811c_9dc5 | 0): number {
   for (let i = at; i + 4 <= end; i += 4) {
-    h = Math.imul(h ^ (b[i]! | (b[i + 1]! << 8) | (b[i + 2]! << 16) | (b[i + 3]! << 24)), 0x0100_0193);
-    h ^= h >>> 15;
+    let word = b[i]! | (b[i + 1]! << 8) | (b[i + 2]! << 16) | (b[i + 3]! << 24);
+    word = Math.imul(word, 0xcc9e_2d51);
+    word = Math.imul((word << 15) | (word >>> 17), 0x1b87_3593);
+    h ^= word;
+    h = (Math.imul((h << 13) | (h >>> 19), 5) + 0xe654_6b64) | 0;
   }
-  return h >>> 0;
+  h = Math.imul(h ^ (h >>> 16), 0x85eb_ca6b);
+  h = Math.imul(h ^ (h >>> 13), 0xc2b2_ae35);
+  return (h ^ (h >>> 16)) >>> 0;
 }
 
 /** Numbers that follow each other get slots that do, too: a stream alone uses the whole table. */

@@ -107,10 +107,15 @@ export class Stream {
   /** Largest IP packet around ESP, in bytes. */
   largest = 0;
 
+  /** The most numbers that are missing in a row. */
+  readonly widest = { count: 0, from: 0, to: 0, frame: 0, seconds: 0 };
+
   #base = -1;
   #lowest = { n: Number.POSITIVE_INFINITY, hi: 0, lo: 0 };
   #highest = { n: -1, hi: 0, lo: 0 };
   #arrived = 0;
+  /** Of the packet before, in seconds since 1970. */
+  #lastTime = 0;
   #unread: { lowest: number; highest: number; distinct: number } | undefined;
 
   constructor(id: number, src: string, dst: string, spi: number, resolution: Resolution) {
@@ -157,21 +162,44 @@ export class Stream {
     return this.causes.get(cause)?.count ?? 0;
   }
 
+  /**
+   * Its SA was made under way, and its sender had another one until then: number 1 must come by.
+   * @param time when that other one was last used, in seconds since 1970
+   */
+  beginAnew(time: number): void {
+    this.#base = 1;
+    this.#arrived = this.#unread?.distinct ?? 0;
+    this.#lastTime = time;
+  }
+
   /** Takes the number of an accepted packet. @param isNew false for one that was accepted before (no window) */
   accept(hi: number, lo: number, isNew: boolean): void {
     const n = hi * U32 + lo;
+    const { widest } = this;
     if (this.#base < 0) this.#base = n;
+    const first = this.#highest.n < 0 ? this.#base : this.#highest.n + 1;
+    if (n - first > widest.count) {
+      const seconds = this.lastTime - this.#lastTime;
+      Object.assign(widest, { count: n - first, from: first, to: n, frame: this.lastFrame, seconds });
+    }
+    this.#lastTime = this.lastTime;
     if (n < this.#lowest.n) this.#lowest = { n, hi, lo };
     if (n > this.#highest.n) this.#highest = { n, hi, lo };
     else if (isNew) this.reordered++;
-    if (isNew && n >= this.#base) this.#arrived++;
+    this.#arrive(n, isNew);
+  }
+
+  #arrive(n: number, isNew: boolean): void {
+    if (!isNew || n < this.#base) return;
+    this.#arrived++;
+    if (n >= this.widest.from && n < this.widest.to) this.widest.count--;
   }
 
   /** Takes the number of an authentic packet that came too late. @returns how far below the highest it was */
   arriveLate(hi: number, lo: number): number {
     const n = hi * U32 + lo;
     if (n < this.#lowest.n) this.#lowest = { n, hi, lo };
-    if (this.#base >= 0 && n >= this.#base) this.#arrived++;
+    if (this.#base >= 0) this.#arrive(n, true);
     return this.#highest.n - n;
   }
 

@@ -75,7 +75,7 @@ export const FINDINGS = [
     means: 'Sender and receiver hold different keys for this tunnel.',
     proof: "The packets fail with the receiver's key and open with another one at hand.",
     remedy:
-      'Give --old-nodes and --old-keys (what kubectl printed earlier) to name the cause. A key rotation brings both ends together again.',
+      'Give the earlier keys and nodes too, before the current ones (--keys OLD --keys NEW), to name the cause. A key rotation brings both ends together again.',
   },
   {
     code: 'unknown-key',
@@ -84,7 +84,7 @@ export const FINDINGS = [
       'No packet of this stream opens with any key at hand: a key of another cluster, or one that is not given here.',
     proof: 'The keys at hand were tried with all boot ids, ids, addresses and with and without ESN.',
     remedy:
-      'Give the text of `ip -s xfrm state` of the sending node, or the keys and nodes of the time of the capture (--old-keys, --old-nodes).',
+      'Give the text of `ip -s xfrm state` of the sending node, or the keys and nodes of the time of the capture (--keys OLD --keys NEW, --nodes OLD --nodes NEW).',
   },
   {
     code: 'esn-differs',
@@ -97,9 +97,9 @@ export const FINDINGS = [
   {
     code: 'sa-gone',
     severity: 'error',
-    means: 'The receiver has no SA for packets that the sender is right to send.',
+    means: 'The receiver has no SA for packets that the sender is right to send: no more, or not yet.',
     proof:
-      "The text of the receiver's kernel does not have it; the sender's, or keys and nodes, do. Or the capture itself says when it went.",
+      "The text of the receiver's kernel does not have it; the sender's, or keys and nodes, do. Or the capture itself says when it went, or came.",
     remedy:
       'Restart the agent of the receiving node, which installs the SA again. `cilium-dbg encrypt flush` and a deleted CiliumNode are known to remove it.',
   },
@@ -135,7 +135,7 @@ export const FINDINGS = [
     severity: 'error',
     means: 'Long packets vanish on the way, short ones pass.',
     proof:
-      'Inside the tunnel short requests and segments are answered; all longer ones are not, or are sent again and again.',
+      'Inside the tunnel short requests and segments are answered; all longer ones are not, or are sent again and again. Behind the hole: TCP inside keeps waiting for bytes before a short segment that came, numbers go missing, and no long packet comes.',
     remedy:
       'Find the link with the smaller MTU (`tracepath`), and give Cilium that MTU; let ICMP "fragmentation needed" through to the nodes.',
   },

@@ -1,61 +1,18 @@
 import { describe, expect, it } from 'vitest';
-import { seededBytes } from '../../../src/base/rng.ts';
-import type { FrameInfo } from '../../../src/capture/frame.ts';
-import { NodeEngine } from '../../../src/crypto/node.ts';
 import type { StatText } from '../../../src/inspect/diagnose/case.ts';
-import { Diagnoser } from '../../../src/inspect/diagnose/diagnoser.ts';
-import { Evidence, type EvidenceOptions } from '../../../src/inspect/diagnose/evidence.ts';
-import type { Diagnosis, Finding } from '../../../src/inspect/diagnose/finding.ts';
+import type { EvidenceOptions } from '../../../src/inspect/diagnose/evidence.ts';
+import type { Finding } from '../../../src/inspect/diagnose/finding.ts';
 import { parseXfrmPolicy } from '../../../src/inspect/xfrm-policy.ts';
 import type { KeylessSa } from '../../../src/inspect/xfrm-state.ts';
 import type { SaConfig } from '../../../src/ipsec/sa-config.ts';
-import { TunnelEnd } from '../../../src/ipsec/tunnel-end.ts';
-import { LINK_RAW } from '../../../src/wire/link-type.ts';
-import { codesOf } from '../../support/diagnose.ts';
-import { address, ipv4Packet, RANDOM, SUITES, saConfig } from '../../support/sa.ts';
+import { codesOf, diagnosePackets, sender } from '../../support/diagnose.ts';
+import { address, ipv4Packet, SUITES, saConfig } from '../../support/sa.ts';
 
-function diagnose(
+const diagnose = (
   frames: readonly Uint8Array[],
   evidence: EvidenceOptions,
   stats: readonly StatText[] = [],
-): Diagnosis {
-  const diagnoser = new Diagnoser({
-    source: 'test.pcap',
-    evidence: new Evidence(evidence),
-    engine: new NodeEngine(),
-    random: seededBytes(1),
-    stats,
-  });
-  frames.forEach((bytes, i) => {
-    const info: FrameInfo = {
-      number: i + 1,
-      seconds: 1_700_000_000 + i,
-      nanoseconds: 0,
-      hasTime: true,
-      interfaceId: 0,
-      linkType: LINK_RAW,
-      originalLength: bytes.length,
-      byte: 0,
-    };
-    diagnoser.frame(bytes, 0, bytes.length, info);
-  });
-  return diagnoser.finish();
-}
-
-/** Seals packets, counting on from `hi`, `lo`. */
-function sender(config: SaConfig, lo = 0, given: { hi?: number; ivSalt?: Uint8Array } = {}) {
-  const { hi = 0, ivSalt } = given;
-  const end = new TunnelEnd(config, new NodeEngine(), {
-    ...RANDOM,
-    startAfter: { hi, lo },
-    ...(ivSalt && { ivSalt }),
-  });
-  return (inner = ipv4Packet(100)) => {
-    const outcome = end.encapsulate(inner);
-    if (outcome.verdict !== 'ok') throw new Error(outcome.reason);
-    return outcome.packet.slice();
-  };
-}
+) => diagnosePackets(frames, evidence, { stats });
 
 function many<T>(n: number, make: () => T): T[] {
   return Array.from({ length: n }, make);

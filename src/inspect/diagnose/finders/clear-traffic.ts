@@ -49,11 +49,7 @@ export function* clearTraffic(c: Case): Generator<Finding> {
 /** The node behind which a pod is: by the pod ranges of the nodes, or by what ESP carried. */
 function nodeBehind({ clear, evidence }: Case, pod: string): string | undefined {
   if (evidence.knows(pod)) return undefined; // an address of a node, not of a pod
-  const address = parseAddress(pod)!;
-  const node = evidence.cluster.nodes.find(({ podCidrs }) =>
-    podCidrs.some((range) => inPrefix(range, address)),
-  );
-  return node ? formatAddress((node.ciliumAddresses[0] ?? node.nodeAddresses[0])!) : clear.behind.get(pod);
+  return evidence.nodeOfPod(parseAddress(pod)!) ?? clear.behind.get(pod);
 }
 
 /** An outbound policy that asks for ESP for this flow. */

@@ -11,6 +11,8 @@ import { isReset, sideBySide } from './senders.ts';
 const U32 = 2 ** 32;
 /** From here on an SA without ESN should have been renewed: seven eighths. */
 const NEAR_END = 0xe000_0000;
+/** More packets in a second than any link carries: 400 Gbit/s of the shortest are 595 million. */
+const MOST_A_SECOND = 1e9;
 /** Linux has no wider window (`XFRMA_REPLAY_ESN_MAX`). */
 const MAX_WINDOW = 4096;
 
@@ -46,8 +48,8 @@ export function* numbers({ streams, evidence }: Case): Generator<Finding> {
     if (stream.missing > 0 && !isReset(stream)) {
       yield finding(
         'missing-numbers',
-        `${where}: ${count(stream.missing, 'number')} between the first and the highest never came by (${count(stream.packets, 'packet')} did).`,
-        [],
+        `${where}: ${count(stream.missing, 'number')} between the first and the highest never came by (${count(stream.packets, 'packet')} did).${inARow(stream)}`,
+        isInARow(stream) ? [stream.widest.frame] : [],
       );
     }
     if (isNearEnd(stream)) {
@@ -72,6 +74,19 @@ export function* numbers({ streams, evidence }: Case): Generator<Finding> {
   }
 }
 
+/** Is most of what is missing one gap, as when a path is dead for a while? */
+function isInARow({ widest, missing }: Stream): boolean {
+  return widest.count > 1 && widest.count * 2 > missing;
+}
+
+function inARow(stream: Stream): string {
+  if (!isInARow(stream)) return '';
+  const { count: n, frame, seconds } = stream.widest;
+  const after = seconds > 0 ? `, which came ${seconds.toFixed(3)} s after the one before it` : '';
+  const jump = n > seconds * MOST_A_SECOND ? ' No link carries so many in between: the counter jumped.' : '';
+  return ` Of them ${grouped(n)} are in a row, right before frame ${frame}${after}.${jump}`;
+}
+
 function isNearEnd({ resolution, highest }: Stream): boolean {
   const { candidates } = resolution;
   return candidates.length > 0 && candidates.every((config) => !config.esn) && highest >= NEAR_END;
@@ -85,6 +100,7 @@ function windowFor(numbers: number): number {
 }
 
 function timeLeft({ firstTime, lastTime, highest, base }: Stream, left: number): string {
+  if (left <= 0) return ': they are used up, and its sender drops all that follows (XfrmOutStateSeqError)';
   const seconds = lastTime - firstTime;
   if (seconds <= 0 || highest <= base) return '';
   const hours = left / ((highest - base) / seconds) / 3600;

@@ -11,6 +11,14 @@ const FEWEST = 2;
 
 export function* path({ path: watch, evidence, clear, incomplete }: Case): Generator<Finding> {
   for (const [stream, lengths] of watch.lengths) {
+    const { gap, behind } = lengths;
+    if (gap.length > stream.largest) {
+      yield finding(
+        'mtu-hole',
+        `${streamName(stream, evidence)}: TCP inside still waits for ${count(gap.bytes, 'byte')} before ${count(behind.count, 'segment')} that came, though the sender sends again. ${count(stream.missing, 'number')} of this stream never came by, and no packet that did is longer than ${stream.largest} bytes. The path takes short ones only.`,
+        behind.frames,
+      );
+    }
     const hole = lengths.hole();
     if (!hole || lengths.answered === 0 || hole.tally.count < FEWEST) continue;
     yield finding(

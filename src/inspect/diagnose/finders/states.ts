@@ -10,6 +10,10 @@ import type { Finding } from '../finding.ts';
 import type { Stream } from '../stream.ts';
 import { framesOf } from '../tally.ts';
 
+/** An SA that came too late needs nobody to bring it back. */
+const LATE =
+  'Nothing, where the receiver had yet to hear of a node that joined. Where this lasts for minutes, look at why its agent hears late (API server, kvstore).';
+
 export function* states({ streams, evidence }: Case): Generator<Finding> {
   /** SPIs that are no key ids, by their ends: many of them are one trouble. */
   const strange = new Map<string, Stream[]>();
@@ -51,6 +55,13 @@ export function* states({ streams, evidence }: Case): Generator<Finding> {
         'sa-gone',
         `${what} ${sender} sends with ${id}, for which ${receiver} had an SA and then removed it.`,
         frames,
+      );
+    } else if (!isMissing && stream.ok > 0) {
+      yield finding(
+        'sa-gone',
+        `${what} ${sender} sent with ${id} before ${receiver} had an SA for it, which it had by frame ${stream.firstOkFrame}.`,
+        frames,
+        { remedy: LATE },
       );
     } else {
       const others = here.length > 0 ? `; of this tunnel there is ${list(here)}` : '';
