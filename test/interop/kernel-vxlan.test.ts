@@ -26,10 +26,10 @@ import { UML_NEEDS } from '../support/uml.ts';
 
 const PYTHON = '/usr/bin/python3';
 const TCP_PEER = fileURLToPath(new URL('./tcp-peer.py', import.meta.url));
-const TCP_BYTES = 1_000_000;
+const TCP_BYTES = 500_000;
 const TCP_PORT = 5001;
-const KEY = `3+ rfc4106(gcm(aes)) ${'0123456789abcdef'.repeat(2)}a1b2c3d4 128\n`;
 const KEY_ID = 3;
+const KEY = `rfc4106(gcm(aes)) ${'0123456789abcdef'.repeat(2)}a1b2c3d4 128\n`;
 /** What the guest calls node-1. */
 const NODE_ID = 0x3cb2;
 /** Of our pods, and of the guest's. */
@@ -40,6 +40,14 @@ const POD_MTU = 1373;
 const VXLAN_MAC = '02:00:c0:00:02:02';
 const [HERE, THERE] = ['10.244.1.1', '10.244.2.20'];
 const [HERE_V6, THERE_V6] = ['fd00:10:244:1::1', 'fd00:10:244:2::20'];
+/** Pods of both nodes, the headers of a ping between them, and the ends of their ESP. */
+const V4 = { here: HERE, there: THERE, headers: 28, ends: ['10.244.1.254', '10.244.2.254'] } as const;
+const V6 = {
+  here: HERE_V6,
+  there: THERE_V6,
+  headers: 48,
+  ends: ['fd00:10:244:1::fe', 'fd00:10:244:2::fe'],
+} as const;
 
 const NEEDS = [ADDON, ROOT, ...UML_NEEDS, program('tc', 'iproute2'), program('tcpdump', 'tcpdump')];
 needs([...NEEDS, program('python3', 'python3')], 'ESP in VXLAN against the kernel', () => {
@@ -50,7 +58,6 @@ needs([...NEEDS, program('python3', 'python3')], 'ESP in VXLAN against the kerne
   beforeAll(async () => {
     guest = await LiveGuest.boot(120_000, ['sch_ingress', 'cls_u32', 'cls_matchall', 'act_skbedit']);
     copyFileSync(TCP_PEER, join(guest.folder, 'tcp-peer.py'));
-    writeFileSync(join(folder, 'keys'), KEY);
     writeFileSync(
       join(folder, 'nodes.json'),
       JSON.stringify(
@@ -71,11 +78,6 @@ needs([...NEEDS, program('python3', 'python3')], 'ESP in VXLAN against the kerne
         })),
       ),
     );
-    const { code, stdout, stderr } = esplane([
-      ...['sas', ...clusterFiles, '--node', 'node-2', '--node-id', `node-1=${NODE_ID}`],
-      ...['--mode', 'tunnel', '--cilium', '1.17', '--format', 'ip-xfrm', '--policies', '--show-keys'],
-    ]);
-    expect([code, stderr]).toEqual([0, '']);
     // Cilium's device takes any VNI, and sends with that of the packet.
     const toNode1 = `encap ip id ${IDENTITIES[1]} src 192.0.2.2 dst 192.0.2.1 dev vx`;
     const onEsp = `action skbedit mark ${decryptMark(NODE_ID).value}`;
@@ -100,7 +102,6 @@ needs([...NEEDS, program('python3', 'python3')], 'ESP in VXLAN against the kerne
        ip -n pod addr add ${THERE}/24 dev eth0; ip -n pod addr add ${THERE_V6}/64 dev eth0 nodad
        ip -n pod link set eth0 mtu ${POD_MTU} up; ip -n pod link set lo up
        ip -n pod route add default via 10.244.2.1; ip -n pod -6 route add default via fd00:10:244:2::1
-       ${stdout}
        ip netns exec pod ${PYTHON} tcp-peer.py serve ${TCP_PORT} 1000 > /dev/null 2>&1 &`,
     );
   }, 60_000);
@@ -121,89 +122,95 @@ needs([...NEEDS, program('python3', 'python3')], 'ESP in VXLAN against the kerne
     );
   }
 
-  it('carries pings and TCP both ways, at full size, and both sides count the same', async () => {
-    const before = await xfrmStat();
-    const file = join(folder, 'wire.pcap');
-    const tcpdump = spawn('ip', [
-      ...['netns', 'exec', guest.netns, 'tcpdump', '-i', guest.tap, '-w', file],
-      ...['--immediate-mode', '-U', '-s', '2000', '-B', '32768', 'udp port 8472'],
+  /** Writes the keys file, and has the guest hold what Cilium's agent would install there. */
+  async function plan(cilium: string, key: string): Promise<void> {
+    writeFileSync(join(folder, 'keys'), key);
+    const { code, stdout, stderr } = esplane([
+      ...['sas', ...clusterFiles, '--node', 'node-2', '--node-id', `node-1=${NODE_ID}`],
+      ...['--mode', 'tunnel', '--cilium', cilium, '--format', 'ip-xfrm', '--policies', '--show-keys'],
     ]);
-    await once(tcpdump.stderr, 'data');
-    const server = spawn(
-      'ip',
-      ['netns', 'exec', guest.netns, PYTHON, TCP_PEER, 'serve', String(TCP_PORT), '1000'],
-      { stdio: 'ignore' },
-    );
-    let node: NodeProcess | undefined;
-    try {
-      writeFileSync(
-        join(folder, 'node.yaml'),
-        JSON.stringify({
-          name: 'node-1',
-          netns: guest.netns,
-          inside: {
-            device: 'esp0',
-            addresses: [`${HERE}/24`, `${HERE_V6}/64`],
-            identity: IDENTITIES[0],
-          },
-          outside: { link: 'udp', address: '192.0.2.1' },
-          keys: 'keys',
-          nodes: 'nodes.json',
-          mode: 'tunnel',
-          cilium: '1.17',
-          strict: '10.244.0.0/16',
-        }),
-      );
-      node = await NodeProcess.start(join(folder, 'node.yaml'));
-      for (const [to, headers] of [
-        [THERE, 28],
-        [THERE_V6, 48],
-      ] as const) {
-        for (const len of [headers, headers + 1, 500, POD_MTU])
-          guest.host('ping', '-c', '1', '-W', '5', '-M', 'do', '-s', String(len - headers), to);
-        guest.host(PYTHON, TCP_PEER, 'send', to, String(TCP_PORT), String(TCP_BYTES));
-      }
-      for (const [to, headers] of [
-        [HERE, 28],
-        [HERE_V6, 48],
-      ] as const)
-        await guest.run(
-          `for len in 0 1 500 ${POD_MTU - headers}; do
-             ip netns exec pod ping -c 1 -W 5 -M do -s $len ${to} || exit 1
-           done
-           ip netns exec pod ${PYTHON} tcp-peer.py send ${to} ${TCP_PORT} ${TCP_BYTES}`,
-          30_000,
-        );
-      const { out, in: into, xfrm } = await node.stop();
-      const counted = await kernelPackets();
-      expect([out.drops, into.drops, xfrm, into.clear]).toEqual([{}, {}, {}, 0]);
-      expect(out.encrypted).toBeGreaterThan((2 * TCP_BYTES) / POD_MTU);
-      expect(counted['10.244.2.254']! + counted['fd00:10:244:2::fe']!, 'what we sent').toBe(out.encrypted);
-      expect(counted['10.244.1.254']! + counted['fd00:10:244:1::fe']!, 'what the kernel sent').toBe(
-        into.decrypted,
-      );
-      expect(await xfrmStat(), 'no error').toBe(before);
+    expect([code, stderr]).toEqual([0, '']);
+    await guest.run(`set -e\nip xfrm state flush; ip xfrm policy flush\n${stdout}`);
+  }
 
-      const { stdout } = esplane(['decrypt', file, '--json', ...clusterFiles, '--cilium', '1.17']);
-      const seen = stdout
-        .trim()
-        .split('\n')
-        .map((line) => JSON.parse(line) as Record<'src' | 'verdict' | 'carrier', unknown>);
-      expect(seen.length).toBeGreaterThan(100);
-      const kinds = seen.map(({ src, verdict, carrier }) => `${src} ${verdict} ${JSON.stringify(carrier)}`);
-      expect(new Set(kinds)).toEqual(
-        new Set(
-          [1, 2].flatMap((i) =>
-            [`10.244.${i}.254`, `fd00:10:244:${i}::fe`].map(
-              (src) => `${src} ok {"vni":${IDENTITIES[i - 1]}}`,
-            ),
-          ),
-        ),
+  it.each([
+    ['1.17', `${KEY_ID}+ ${KEY}`, [V4, V6]],
+    // One key for all nodes, without ESN and window.
+    ['1.16', `${KEY_ID} ${KEY}`, [V4]],
+  ] as const)(
+    'carries pings and TCP both ways, at full size, and both sides count the same: %s',
+    async (cilium, key, families) => {
+      await plan(cilium, key);
+      const before = await xfrmStat();
+      const file = join(folder, 'wire.pcap');
+      const tcpdump = spawn('ip', [
+        ...['netns', 'exec', guest.netns, 'tcpdump', '-i', guest.tap, '-w', file],
+        ...['--immediate-mode', '-U', '-s', '2000', '-B', '32768', 'udp port 8472'],
+      ]);
+      await once(tcpdump.stderr, 'data');
+      const server = spawn(
+        'ip',
+        ['netns', 'exec', guest.netns, PYTHON, TCP_PEER, 'serve', String(TCP_PORT), '1000'],
+        { stdio: 'ignore' },
       );
-    } finally {
-      tcpdump.kill('SIGKILL');
-      server.kill('SIGKILL');
-      node?.process.kill('SIGKILL');
-    }
-  }, 60_000);
+      let node: NodeProcess | undefined;
+      try {
+        writeFileSync(
+          join(folder, 'node.yaml'),
+          JSON.stringify({
+            name: 'node-1',
+            netns: guest.netns,
+            inside: {
+              device: 'esp0',
+              addresses: [`${HERE}/24`, `${HERE_V6}/64`],
+              identity: IDENTITIES[0],
+            },
+            outside: { link: 'udp', address: '192.0.2.1' },
+            keys: 'keys',
+            nodes: 'nodes.json',
+            mode: 'tunnel',
+            cilium,
+            strict: '10.244.0.0/16',
+          }),
+        );
+        node = await NodeProcess.start(join(folder, 'node.yaml'));
+        for (const { here, there, headers } of families) {
+          for (const len of [0, 1, POD_MTU - headers])
+            guest.host('ping', '-c', '1', '-W', '5', '-M', 'do', '-s', String(len), there);
+          guest.host(PYTHON, TCP_PEER, 'send', there, String(TCP_PORT), String(TCP_BYTES));
+          await guest.run(
+            `for len in 0 1 ${POD_MTU - headers}; do
+               ip netns exec pod ping -c 1 -W 5 -M do -s $len ${here} || exit 1
+             done
+             ip netns exec pod ${PYTHON} tcp-peer.py send ${here} ${TCP_PORT} ${TCP_BYTES}`,
+            30_000,
+          );
+        }
+        const { out, in: into, xfrm } = await node.stop();
+        const counted = await kernelPackets();
+        expect([out.drops, into.drops, xfrm, into.clear]).toEqual([{}, {}, {}, 0]);
+        expect(out.encrypted).toBeGreaterThan((families.length * TCP_BYTES) / POD_MTU);
+        const carried = (i: 0 | 1) => counted[V4.ends[i]]! + counted[V6.ends[i]]!;
+        expect(carried(1), 'what we sent').toBe(out.encrypted);
+        expect(carried(0), 'what the kernel sent').toBe(into.decrypted);
+        expect(await xfrmStat(), 'no error').toBe(before);
+
+        const { stdout } = esplane(['decrypt', file, '--json', ...clusterFiles, '--cilium', cilium]);
+        const seen = stdout
+          .trim()
+          .split('\n')
+          .map((line) => JSON.parse(line) as Record<'src' | 'verdict' | 'carrier', unknown>);
+        expect(seen.length).toBeGreaterThan(100);
+        const kinds = seen.map(({ src, verdict, carrier }) => `${src} ${verdict} ${JSON.stringify(carrier)}`);
+        expect(new Set(kinds)).toEqual(
+          new Set(families.flatMap(({ ends }) => ends.map((src, i) => `${src} ok {"vni":${IDENTITIES[i]}}`))),
+        );
+      } finally {
+        tcpdump.kill('SIGKILL');
+        server.kill('SIGKILL');
+        node?.process.kill('SIGKILL');
+      }
+    },
+    60_000,
+  );
 });
