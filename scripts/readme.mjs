@@ -9,6 +9,9 @@ const root = new URL('../', import.meta.url);
 const native = 'pcaps/linux-6.1/native-v4';
 const faults = 'pcaps/linux-6.1/faults-esn';
 
+/** Columns of a command that still fit a page. */
+const MOST_COLUMNS = 110;
+
 const MAIN = new URL('dist/cli/main.js', root).pathname;
 
 function run(args, lines, folder = '') {
@@ -20,7 +23,18 @@ function run(args, lines, folder = '') {
   if (status !== 0) throw new Error(`esplane ${args.join(' ')} ended with ${status}: ${stderr.trim()}`);
   const text = lines(stdout.trimEnd().split('\n'), stderr.trimEnd().split('\n'));
   const cd = folder === '' ? '' : `    $ cd ${folder}\n`;
-  return `${cd}    $ npx esplane ${args.join(' ')}\n${text.map((line) => `    ${line}`.trimEnd()).join('\n')}`;
+  return `${cd}    $ ${folded(['npx', 'esplane', ...args])}\n${text.map((line) => `    ${line}`.trimEnd()).join('\n')}`;
+}
+
+/** A command in lines that fit a page, options with their values. */
+function folded(words) {
+  const lines = [''];
+  for (const part of words.join(' ').split(/ (?=--)/)) {
+    const line = `${lines.at(-1)} ${part}`.trimStart();
+    if (line.length > MOST_COLUMNS && lines.at(-1) !== '') lines.push(part);
+    else lines[lines.length - 1] = line;
+  }
+  return lines.join(' \\\n        ');
 }
 
 const sources = (folder) => ['--keys', `${folder}/keys`, '--nodes', `${folder}/ciliumnodes.json`];

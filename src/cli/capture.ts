@@ -24,7 +24,7 @@ import { loadEvidence } from './evidence-options.ts';
 import { explainText } from './explain-text.ts';
 import { interfaceSource, type LiveSource, stdinSource } from './live-source.ts';
 import { grouped, LiveLine, Output, say } from './output.ts';
-import { addWriteOptions, openPacketFile, type WriteOptions } from './packet-file.ts';
+import { addWriteOptions, checkStdout, openPacketFile, type WriteOptions } from './packet-file.ts';
 import { paintFor } from './paint.ts';
 import { addSaOptions, loadNamedSas, namesSas, noSas, type SaOptions } from './sa-options.ts';
 import { onSignals } from './signals.ts';
@@ -84,6 +84,7 @@ Exit status: 0 ended by Ctrl-C, -c or the end of the stream; 2 unusable input, n
 
 async function capture(stream: string | undefined, options: CaptureOptions): Promise<void> {
   checkSource(stream, options);
+  checkStdout(options, ['json', 'explain', 'diagnose']);
   const own = new CaptureSas();
   const random = secureBytes;
   const [engine, evidence, sas] = [
@@ -100,6 +101,8 @@ async function capture(stream: string | undefined, options: CaptureOptions): Pro
   const out = new Output();
   const live = new LiveLine();
   const overlays = new OverlayFinder();
+  /** Standard output may be for the file. */
+  const isQuiet = options.quiet === true || options.write === '-';
   let hasSas = namesSas(options);
   let isLost = false;
   let shown = 0;
@@ -118,14 +121,14 @@ async function capture(stream: string | undefined, options: CaptureOptions): Pro
       if (!hasSas) isLost = true;
       else {
         if (options.json) putDecryptJson(out.text, record, overlays);
-        else if (!options.quiet) putEspLine(out.text, record);
+        else if (!isQuiet) putEspLine(out.text, record);
         file?.add(record);
       }
     },
     onOther: (b, at, end, info) => {
       if (!options.all || options.json) return;
       shown++;
-      if (!options.quiet) putClearLine(out, b, at, end, info);
+      if (!isQuiet) putClearLine(out, b, at, end, info);
     },
   });
   const explainer = options.explain ? new Explainer({ ...base, sas: source }) : undefined;
@@ -177,7 +180,17 @@ async function capture(stream: string | undefined, options: CaptureOptions): Pro
   const { totals } = decryptor;
   let lost = 0;
   let before = 0;
+  let failure: unknown;
   const tick = () => {
+    try {
+      look();
+    } catch (error) {
+      // As where packets come in: a file that takes no more ends it in order.
+      failure ??= error;
+      from.stop();
+    }
+  };
+  const look = () => {
     lost += from.dropped();
     file?.flush();
     tellFindings();
@@ -196,7 +209,6 @@ async function capture(stream: string | undefined, options: CaptureOptions): Pro
       from.stop();
     },
   });
-  let failure: unknown;
   let every: NodeJS.Timeout | undefined;
   try {
     file = openPacketFile(options);
@@ -209,13 +221,13 @@ async function capture(stream: string | undefined, options: CaptureOptions): Pro
       await out.flush();
       if (isFull()) break;
     }
-    if (!isStopped && !isFull()) {
+    if (!isStopped && failure === undefined && !isFull()) {
       reader.end();
       if (!hasSas) throw noSas();
     }
   } catch (error) {
     if (!(error instanceof EsplaneError)) throw error;
-    failure = error;
+    failure ??= error;
   } finally {
     clearInterval(every);
     lost += from.dropped();

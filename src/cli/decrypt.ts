@@ -2,8 +2,9 @@
  * `esplane decrypt`: clear packets out of a capture of ESP.
  * @module
  */
+import { existsSync, realpathSync, statSync } from 'node:fs';
 import type { Command } from 'commander';
-import { EsplaneError } from '../base/errors.ts';
+import { EsplaneError, InputError } from '../base/errors.ts';
 import { secureBytes } from '../base/rng.ts';
 import { SECRETS_TYPE_ESP } from '../capture/pcapng.ts';
 import { captureReader } from '../capture/reader.ts';
@@ -17,7 +18,7 @@ import { addEngineOption, type EngineName, makeEngine } from './engine.ts';
 import { putEspLine } from './esp-line.ts';
 import { readChunks, sizeOf } from './files.ts';
 import { grouped, Output, Progress, say } from './output.ts';
-import { addWriteOptions, openPacketFile, type WriteOptions } from './packet-file.ts';
+import { addWriteOptions, checkStdout, openPacketFile, type WriteOptions } from './packet-file.ts';
 import { addSaOptions, loadNamedSas, namesSas, noSas, type SaOptions } from './sa-options.ts';
 
 /** What shells expect of a program that Ctrl-C ended. */
@@ -57,6 +58,8 @@ Exit status: 0 the capture was read to its end (packets may have been dropped), 
 }
 
 async function decrypt(capture: string, options: DecryptCommandOptions): Promise<void> {
+  checkStdout(options, ['json']);
+  checkIsAnother(capture, options.write);
   const sas = await loadNamedSas(options);
   for (const warning of sas.warnings) say(`warning: ${warning}`);
   const out = new Output();
@@ -147,4 +150,11 @@ async function decrypt(capture: string, options: DecryptCommandOptions): Promise
   if (failure !== undefined) throw failure;
   say('esplane: interrupted');
   process.exitCode = EXIT_INTERRUPTED;
+}
+
+/** @throws {InputError} when the clear packets would take the capture's place */
+function checkIsAnother(capture: string, write: string | undefined): void {
+  if (write === undefined || !existsSync(capture) || !existsSync(write)) return;
+  if (realpathSync(capture) === realpathSync(write) && statSync(write).isFile())
+    throw new InputError({ source: write }, 'is the capture itself', 'Give -w another name.');
 }

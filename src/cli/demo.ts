@@ -5,7 +5,7 @@
  */
 import { relative } from 'node:path';
 import { type Command, InvalidArgumentError } from 'commander';
-import { EsplaneError } from '../base/errors.ts';
+import { EsplaneError, InputError } from '../base/errors.ts';
 import { SECRETS_TYPE_ESP } from '../capture/pcapng.ts';
 import { PcapngWriter } from '../capture/pcapng-writer.ts';
 import { ClusterPlan } from '../cilium/plan.ts';
@@ -15,8 +15,8 @@ import { type DemoResult, runDemo } from '../sim/demo.ts';
 import { demoCluster } from '../sim/demo-cluster.ts';
 import { demoText } from './demo-text.ts';
 import { addEngineOption, type EngineName, makeEngine } from './engine.ts';
-import { OutputFile } from './files.ts';
 import { Output } from './output.ts';
+import { OutputFile } from './output-file.ts';
 import { paintFor } from './paint.ts';
 
 /** Where the run is written unless told otherwise. */
@@ -64,6 +64,8 @@ Exit status: 0 everything was as it must be, 1 something was not, 2 unusable inp
 }
 
 async function demo(options: DemoCommandOptions): Promise<void> {
+  if (options.write === '-')
+    throw new InputError({ source: '-w -' }, 'standard output is for the report', 'Give -w a file.');
   const file = options.write === false ? undefined : new RunFile(options.write);
   const result = await runOnce(options, file?.writer);
   file?.finish();
@@ -119,7 +121,7 @@ function openFile(name: string): OutputFile {
     return new OutputFile(name);
   } catch (error) {
     if (!(error instanceof EsplaneError)) throw error;
-    throw new EsplaneError(error.code, `${error.message}. Give --write another place, or --no-write.`, {
+    throw new EsplaneError(error.code, `${error.message} The demo needs none: --no-write.`, {
       cause: error,
     });
   }

@@ -58,7 +58,7 @@ const PROGRAMS = [
 export function doctorCommand(program: Command): void {
   program
     .command('doctor')
-    .description('what this host allows, and what to install or run for the rest')
+    .description('Say what this host allows, and what to install or run for the rest.')
     .option('--json', 'one JSON object a line')
     .addHelpText('after', EXAMPLE)
     .action(({ json }: { json?: boolean }) => {

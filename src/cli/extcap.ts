@@ -5,7 +5,7 @@
  */
 import { closeSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { type Command, InvalidArgumentError } from 'commander';
-import { EsplaneError, InputError } from '../base/errors.ts';
+import { InputError } from '../base/errors.ts';
 import { secureBytes } from '../base/rng.ts';
 import { SECRETS_TYPE_ESP } from '../capture/pcapng.ts';
 import { PcapngWriter } from '../capture/pcapng-writer.ts';
@@ -14,7 +14,6 @@ import { ClusterPlan } from '../cilium/plan.ts';
 import { CaptureSas } from '../inspect/capture-sas.ts';
 import { putClear } from '../inspect/clear-packets.ts';
 import { CaptureDecryptor } from '../inspect/decrypt.ts';
-
 import { writeDsbCsv } from '../inspect/dsb-csv.ts';
 import { joinSources } from '../inspect/sa-source.ts';
 import { runDemo } from '../sim/demo.ts';
@@ -24,7 +23,8 @@ import { PASS } from '../wire/packet.ts';
 import { addEngineOption, type EngineName, makeEngine } from './engine.ts';
 import { readChunks } from './files.ts';
 import { interfaceSource } from './live-source.ts';
-import { say } from './output.ts';
+import { print, say } from './output.ts';
+import { outputError } from './output-file.ts';
 import { addSaOptions, loadNamedSas, namesSas, noSas, type SaOptions } from './sa-options.ts';
 import { onSignals } from './signals.ts';
 
@@ -132,9 +132,9 @@ Exit status: 0 done, 2 unusable input.`,
 }
 
 async function extcap(options: ExtcapOptions): Promise<void> {
-  const print = (lines: readonly string[]) => process.stdout.write(lines.map((line) => `${line}\n`).join(''));
+  const list = (lines: readonly string[]) => print(lines.map((line) => `${line}\n`).join(''));
   if (options.extcapInterfaces) {
-    print([
+    list([
       `extcap {version=${ownVersion()}}{display=esplane}{help=https://www.npmjs.com/package/esplane}`,
       ...Object.entries(INTERFACES).map(
         ([value, { display }]) => `interface {value=${value}}{display=${display}}`,
@@ -144,7 +144,7 @@ async function extcap(options: ExtcapOptions): Promise<void> {
   }
   const name = options.extcapInterface;
   if (name === undefined) {
-    if (options.extcapVersion !== undefined) print([`extcap {version=${ownVersion()}}{display=esplane}`]);
+    if (options.extcapVersion !== undefined) list([`extcap {version=${ownVersion()}}{display=esplane}`]);
     else
       throw new InputError(
         { source: 'extcap' },
@@ -162,8 +162,8 @@ async function extcap(options: ExtcapOptions): Promise<void> {
       `Known are ${known}.`,
     );
   }
-  if (options.extcapDlts) print([`dlt {number=${LINK_RAW}}{name=RAW}{display=Decrypted IP packets}`]);
-  else if (options.extcapConfig) print(chosen.args.map((arg, i) => `arg {number=${i}}${arg}`));
+  if (options.extcapDlts) list([`dlt {number=${LINK_RAW}}{name=RAW}{display=Decrypted IP packets}`]);
+  else if (options.extcapConfig) list(chosen.args.map((arg, i) => `arg {number=${i}}${arg}`));
   else if (options.capture && options.fifo !== undefined) await captureInto(options.fifo, name, options);
   else
     throw new InputError(
@@ -185,7 +185,7 @@ async function captureInto(fifo: string, name: string, options: ExtcapOptions): 
     source.stop?.();
   };
   const writer = new PcapngWriter((bytes) => {
-    if (!isOver && !writeAll(fd, bytes)) stop();
+    if (!isOver && !writeAll(fd, bytes, fifo)) stop();
   });
   const interfaceId = writer.interface({ linkType: LINK_RAW, snapLength: 0, name });
   const own = new CaptureSas();
@@ -248,19 +248,18 @@ function openFifo(fifo: string): number {
   try {
     return openSync(fifo, 'w', 0o600);
   } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code ?? String(error);
-    throw new EsplaneError('ERR_OUTPUT', `${fifo}: cannot be written: ${code}`, { cause: error });
+    throw outputError(fifo, error);
   }
 }
 
-/** @returns false when nobody reads any more */
-function writeAll(fd: number, bytes: Uint8Array): boolean {
+/** @returns false when nobody reads any more @throws {EsplaneError} `ERR_OUTPUT` when it takes no more */
+function writeAll(fd: number, bytes: Uint8Array, fifo: string): boolean {
   try {
     for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at);
     return true;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'EPIPE') return false;
-    throw error;
+    throw outputError(fifo, error);
   }
 }
 

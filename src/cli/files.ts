@@ -1,19 +1,8 @@
 /**
- * Files as the command line names them: `-` is standard input, and what goes wrong is one clear line.
+ * Files that commands read, as the command line names them: `-` is standard input, and what goes wrong is one clear line.
  * @module
  */
-import {
-  closeSync,
-  createReadStream,
-  fstatSync,
-  openSync,
-  readFileSync,
-  readSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeSync,
-} from 'node:fs';
+import { closeSync, createReadStream, fstatSync, openSync, readSync, statSync } from 'node:fs';
 import { setImmediate } from 'node:timers/promises';
 import { EsplaneError, InputError } from '../base/errors.ts';
 
@@ -26,6 +15,11 @@ const CHUNK = 128 << 10;
 const CHUNKS_A_TURN = 16;
 /** A text with keys, nodes or states is never this long: somebody named the wrong file. */
 const MAX_TEXT = 256 << 20;
+/** ms until standard input is asked again. */
+const WAIT = 10;
+
+/** Is standard input read already? It can be only once. */
+let isStdinTaken = false;
 
 /**
  * Reads a whole text.
@@ -33,18 +27,53 @@ const MAX_TEXT = 256 << 20;
  */
 export function readText(file: string): string {
   try {
+    if (file === '-') takeStdin();
     const fd = file === '-' ? 0 : openSync(file, 'r');
     try {
-      if (fstatSync(fd).size > MAX_TEXT) {
-        throw new InputError({ source: file }, 'more than 256 MiB', 'Name a text file.');
-      }
-      return readFileSync(fd, 'utf8');
+      return new TextDecoder().decode(readAll(fd, file));
     } finally {
       if (fd !== 0) closeSync(fd);
     }
   } catch (error) {
     throw readError(file, error);
   }
+}
+
+/** Of devices and pipes nobody knows how much will come, so that is looked at on the way. */
+function readAll(fd: number, source: string): Uint8Array {
+  const { size } = fstatSync(fd);
+  let bytes = new Uint8Array(Math.min(size, MAX_TEXT) + CHUNK);
+  let length = 0;
+  for (;;) {
+    if (Math.max(size, length) > MAX_TEXT)
+      throw new InputError({ source }, 'more than 256 MiB', 'Name a text file.');
+    const read = readSome(fd, bytes, length);
+    if (read === 0) return bytes.subarray(0, length);
+    length += read;
+    if (length < bytes.length) continue;
+    const larger = new Uint8Array(2 * length);
+    larger.set(bytes);
+    bytes = larger;
+  }
+}
+
+/** @returns how many bytes came, 0 at the end */
+function readSome(fd: number, bytes: Uint8Array, at: number): number {
+  for (;;) {
+    try {
+      return readSync(fd, bytes, at, bytes.length - at, null);
+    } catch (error) {
+      // A terminal or pipe that another program has made non-blocking, and nothing is there yet.
+      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, WAIT);
+    }
+  }
+}
+
+function takeStdin(): void {
+  if (isStdinTaken)
+    throw new InputError({ source: '-' }, 'standard input is named twice', 'Give files for all but one.');
+  isStdinTaken = true;
 }
 
 /**
@@ -54,8 +83,10 @@ export function readText(file: string): string {
  */
 export async function* readChunks(file: string): AsyncGenerator<Uint8Array> {
   try {
-    if (file === '-') yield* process.stdin as AsyncIterable<Uint8Array>;
-    else if (statSync(file).isFile()) yield* readWhole(file);
+    if (file === '-') {
+      takeStdin();
+      yield* process.stdin as AsyncIterable<Uint8Array>;
+    } else if (statSync(file).isFile()) yield* readWhole(file);
     else yield* createReadStream(file) as AsyncIterable<Uint8Array>;
   } catch (error) {
     throw readError(file, error);
@@ -85,58 +116,11 @@ async function* readWhole(file: string): AsyncGenerator<Uint8Array> {
 export function sizeOf(file: string): number | undefined {
   if (file === '-') return undefined;
   try {
-    const fd = openSync(file, 'r');
-    const { size } = fstatSync(fd);
-    closeSync(fd);
+    // Not by opening it: a FIFO's writer would then take its reader for gone.
+    const { size } = statSync(file);
     return size > 0 ? size : undefined;
   } catch {
     return undefined; // the reader will say why
-  }
-}
-
-/**
- * An output file that bears its name only when it is whole: until {@link OutputFile.finish} it is called
- * `NAME.partial`, and stays so when the work stops early.
- */
-export class OutputFile {
-  readonly name: string;
-  readonly partialName: string;
-  readonly #fd: number;
-
-  /** @throws {EsplaneError} `ERR_OUTPUT` when the file cannot be made */
-  constructor(name: string) {
-    this.name = name;
-    this.partialName = `${name}.partial`;
-    try {
-      // Clear packets and secrets are nobody else's business.
-      this.#fd = openSync(this.partialName, 'w', 0o600);
-    } catch (error) {
-      throw outputError(this.partialName, error);
-    }
-  }
-
-  write(bytes: Uint8Array): void {
-    try {
-      for (let at = 0; at < bytes.length; ) at += writeSync(this.#fd, bytes, at);
-    } catch (error) {
-      throw outputError(this.partialName, error);
-    }
-  }
-
-  /** Removes the file: nothing in it is worth keeping. */
-  discard(): void {
-    closeSync(this.#fd);
-    rmSync(this.partialName, { force: true });
-  }
-
-  /** Gives the file its name. */
-  finish(): void {
-    closeSync(this.#fd);
-    try {
-      renameSync(this.partialName, this.name);
-    } catch (error) {
-      throw outputError(this.name, error);
-    }
   }
 }
 
@@ -155,11 +139,4 @@ function readError(file: string, error: unknown): Error {
   return new InputError({ source: file }, `cannot be read (${code ?? String(error)})`, 'Check the file.', {
     cause: error,
   });
-}
-
-/** What to say when a file cannot be written. */
-export function outputError(file: string, error: unknown): EsplaneError {
-  const code = (error as NodeJS.ErrnoException).code ?? String(error);
-  const why = code === 'ENOENT' ? 'its folder does not exist' : code === 'ENOSPC' ? 'the disk is full' : code;
-  return new EsplaneError('ERR_OUTPUT', `${file}: cannot be written: ${why}`, { cause: error });
 }

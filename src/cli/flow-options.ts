@@ -27,7 +27,13 @@ const OBJECT = z.strictObject({
 });
 
 /** The key `flows` of a configuration: a file's name, or more. */
-export const FLOWS_SCHEMA = z.union([z.string().transform((file) => OBJECT.parse({ file })), OBJECT]);
+export const FLOWS_SCHEMA = z.union([
+  z
+    .string()
+    .min(1)
+    .transform((file) => OBJECT.parse({ file })),
+  OBJECT,
+]);
 
 /** Plain data: it goes to a worker. */
 export type FlowsConfig = z.output<typeof OBJECT>;

@@ -16,13 +16,23 @@ import { findKeysText, readKeys, type SecretName, writeSecret } from '../cilium/
 import type { CiliumVersion } from '../cilium/version.ts';
 import { type Address, formatAddress, parseAddress } from '../wire/address.ts';
 import { readText } from './files.ts';
+import { print, printLine } from './output.ts';
 import { addVersionOption } from './sa-options.ts';
 
 type Format = 'line' | 'yaml' | 'json';
 
 /** Adds the command and its three parts. */
 export function keysCommand(program: Command): void {
-  const keys = program.command('keys').description("Make, rotate and derive keys for Cilium's IPsec.");
+  const keys = program
+    .command('keys')
+    .description("Make, rotate and derive keys for Cilium's IPsec.")
+    .addHelpText(
+      'after',
+      `
+Examples:
+  esplane keys generate --format yaml | kubectl apply -f -
+  esplane keys derive --keys keys --nodes nodes.json --src 10.244.1.1 --dst 10.244.2.1`,
+    );
 
   addFormat(keys.command('generate'), 'line')
     .description('Make a new key.')
@@ -91,7 +101,7 @@ function generate(options: {
   json?: boolean;
 }): void {
   const { algorithm, bits, id, format, json } = options;
-  print(generateKey({ algorithm, bits, id, random: secureBytes }), json ? 'json' : format);
+  printKey(generateKey({ algorithm, bits, id, random: secureBytes }), json ? 'json' : format);
 }
 
 function rotate(file: string, options: { format?: Format; json?: boolean; cilium: CiliumVersion }): void {
@@ -99,12 +109,12 @@ function rotate(file: string, options: { format?: Format; json?: boolean; cilium
   const found = findKeysText(text, file);
   const line = rotateKey(parseKeys(found.text, found.source, options.cilium), secureBytes);
   const inputFormat = found.secret ? (text.trimStart().startsWith('{') ? 'json' : 'yaml') : 'line';
-  print(line, options.json ? 'json' : (options.format ?? inputFormat), found.secret);
+  printKey(line, options.json ? 'json' : (options.format ?? inputFormat), found.secret);
 }
 
-function print(line: string, format: Format, secret?: SecretName): void {
+function printKey(line: string, format: Format, secret?: SecretName): void {
   const text = `${line.trimEnd()}\n`;
-  process.stdout.write(format === 'line' ? text : writeSecret(text, secret, format));
+  print(format === 'line' ? text : writeSecret(text, secret, format));
 }
 
 interface DeriveOptions {
@@ -149,7 +159,7 @@ function derive(options: DeriveOptions): void {
   };
   if (options.json) {
     const { name } = derived.suite;
-    console.log(
+    printLine(
       JSON.stringify({
         keyId: key.id,
         src: formatAddress(src),
@@ -158,7 +168,7 @@ function derive(options: DeriveOptions): void {
         ...parts,
       }),
     );
-  } else console.log([parts.authKey, parts.key].filter((part) => part !== undefined).join(' '));
+  } else printLine([parts.authKey, parts.key].filter((part) => part !== undefined).join(' '));
 }
 
 function pickKey(keys: readonly CiliumKey[], { keys: source, keyId }: DeriveOptions): CiliumKey {

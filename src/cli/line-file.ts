@@ -3,7 +3,7 @@
  * @module
  */
 import { closeSync, fstatSync, ftruncateSync, openSync, writeSync } from 'node:fs';
-import { outputError } from './files.ts';
+import { outputError } from './output-file.ts';
 
 export class LineFile {
   readonly name: string;

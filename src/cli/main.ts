@@ -7,6 +7,7 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { EsplaneError } from '../base/errors.ts';
+import { guardStreams, say, stdoutFailed } from './output.ts';
 
 const EXIT_INPUT = 2;
 
@@ -38,12 +39,13 @@ async function makeProgram(wanted: string | undefined): Promise<Command> {
     .version(version)
     .showHelpAfterError('(esplane COMMAND --help shows how)')
     .exitOverride();
-  const one = wanted === undefined ? undefined : COMMANDS[wanted];
+  const one = wanted !== undefined && Object.hasOwn(COMMANDS, wanted) ? COMMANDS[wanted] : undefined;
   for (const load of one ? [one] : Object.values(COMMANDS)) (await load())(program);
   return program;
 }
 
 async function main(): Promise<void> {
+  guardStreams();
   try {
     const program = await makeProgram(process.argv[2]);
     await program.parseAsync();
@@ -52,8 +54,11 @@ async function main(): Promise<void> {
       // Commander has said what is wrong; --help and --version come this way too, with 0.
       process.exitCode = error.exitCode === 0 ? 0 : EXIT_INPUT;
     } else if (error instanceof EsplaneError) {
-      process.stderr.write(`esplane: ${error.message}\n`);
+      say(`esplane: ${error.message}`);
       process.exitCode = EXIT_INPUT;
+    } else if ((error as NodeJS.ErrnoException).syscall === 'write') {
+      // Help that a full disk did not take. All else catches this where it happens.
+      stdoutFailed(error);
     } else throw error;
   }
 }

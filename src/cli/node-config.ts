@@ -20,11 +20,10 @@
  * @module
  */
 import { dirname, resolve } from 'node:path';
-import { parseDocument } from 'yaml';
 import { z } from 'zod';
-import { InputError } from '../base/errors.ts';
 import { parseDuration } from '../cilium/config.ts';
 import { IDENTITY, MAX_IDENTITY } from '../cilium/ipcache.ts';
+import { YamlText } from '../sim/scenario-yaml.ts';
 import { parsePrefix } from '../wire/address.ts';
 import { ENGINE_NAMES, type EngineName } from './engine.ts';
 import { readText } from './files.ts';
@@ -116,44 +115,45 @@ export function readNodeConfig(file: string): NodeConfig {
 
 /** @param source the file's name, for errors; files that it names are beside it */
 export function parseNodeConfig(text: string, source: string): NodeConfig {
-  const document = parseDocument(text);
-  const [broken] = document.errors;
-  if (broken) {
-    const line = broken.linePos?.[0].line;
-    throw new InputError(
-      { source, ...(line !== undefined && { line }) },
-      `no YAML: ${broken.message.split('\n')[0]}`,
-      'esplane node --help shows an example.',
-    );
-  }
-  const parsed = SCHEMA.safeParse(document.toJS());
+  const yaml = new YamlText(text, source);
+  const parsed = SCHEMA.safeParse(yaml.value);
   if (!parsed.success) {
     const [issue] = parsed.error.issues;
-    const path = issue!.path.map(String).join('.');
-    throw new InputError(
-      { source },
-      `${path === '' ? 'the file' : path}: ${issue!.message}`,
+    const path = issue!.path.filter((step) => typeof step !== 'symbol');
+    const at = issue!.code === 'unrecognized_keys' ? [...path, issue!.keys[0]!] : path;
+    throw yaml.fail(
+      at,
+      `${path.length === 0 ? 'the file' : path.join('.')}: ${issue!.message}`,
       'esplane node --help shows an example.',
     );
   }
   const config = parsed.data;
   const fromFile = config.xfrm !== undefined;
   const fromCluster = config.keys.length > 0 || config.nodes.length > 0;
-  const wrong = (problem: string, remedy: string) => new InputError({ source }, problem, remedy);
   if (fromFile === fromCluster)
-    throw wrong(
+    throw yaml.fail(
+      fromFile ? ['xfrm'] : [],
       'SAs come from keys and nodes, or from xfrm',
       'Give keys and nodes, or xfrm with state and policy.',
     );
   if (fromCluster && (config.keys.length === 0 || config.nodes.length === 0))
-    throw wrong('keys and nodes belong together', 'Give both.');
+    throw yaml.fail(
+      [config.keys.length > 0 ? 'keys' : 'nodes'],
+      'keys and nodes belong together',
+      'Give both.',
+    );
   if (fromFile && config.pods.length === 0)
-    throw wrong('with xfrm nobody says which pods are here', 'Give pods: a list of prefixes.');
+    throw yaml.fail(['xfrm'], 'with xfrm nobody says which pods are here', 'Give pods: a list of prefixes.');
   const idle = OF_AGENT.find((key) => fromFile && config[key] !== undefined);
   if (idle !== undefined)
-    throw wrong(`${idle}: is for keys and nodes, and there is xfrm`, 'Leave it out, or give keys and nodes.');
+    throw yaml.fail(
+      [idle],
+      `${idle}: is for keys and nodes, and there is xfrm`,
+      'Leave it out, or give keys and nodes.',
+    );
   if (fromFile && config.inside.mtu === 'cilium')
-    throw wrong(
+    throw yaml.fail(
+      ['inside', 'mtu'],
       'inside.mtu: cilium goes by the keys file, and there is xfrm',
       'Write fit or a number, or give keys and nodes.',
     );

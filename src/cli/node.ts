@@ -17,9 +17,9 @@ import { NodeAgent, watchedFiles } from './node-agent.ts';
 import { type NodeConfig, readNodeConfig } from './node-config.ts';
 import { NodeObservers } from './node-observers.ts';
 import { completePlan, loadStaticPlan } from './node-plan.ts';
-import { grouped, printLine } from './output.ts';
+import { grouped, printLine, say } from './output.ts';
 import { onSignals } from './signals.ts';
-import { startNode } from './start-node.ts';
+import { type RunningNode, startNode } from './start-node.ts';
 import { StatsPrinter } from './stats-line.ts';
 import { watchFiles } from './watch-files.ts';
 
@@ -74,7 +74,7 @@ interface Options extends FlowOptions {
 export function nodeCommand(program: Command): void {
   const command = program
     .command('node')
-    .description('run one node on this host: TUN inside; UDP, raw or packet sockets outside')
+    .description('Run one node on this host: TUN inside; UDP, raw or packet sockets outside.')
     .requiredOption('--config <file>', 'the node as YAML, - for standard input')
     .option('--crypto <engine>', `cipher backend: ${ENGINE_NAMES.join(', ')}`, engineArgument)
     .option('--key-rotation-duration <duration>', 'how long an old key stays (default 5m)', durationArgument)
@@ -122,16 +122,40 @@ async function run(options: Options, command: Command): Promise<void> {
 async function runWith(config: NodeConfig, options: Options, observers: NodeObservers): Promise<void> {
   const { flows } = config;
   const output = flows && new FlowOutput(flows, { append: true, warn });
-  const node = await startNode(config, warn, output?.reader({ random: secureBytes }));
-  observers.watch(node, output);
-  const printer = new StatsPrinter(options.json ?? false, flows?.file !== '-');
+  // From now on, not only once it runs: whoever ends it while it starts must not leave its socket behind.
+  let node: RunningNode | undefined;
+  let isStopping = false;
+  const forget = onSignals({
+    stop: () => {
+      isStopping = true;
+      node?.stop();
+    },
+    reload: () => node?.reload(),
+  });
+  try {
+    node = await startNode(config, warn, output?.reader({ random: secureBytes }));
+    observers.watch(node, output);
+    if (isStopping) node.stop();
+    await follow(node, config, options, { observers, output });
+  } finally {
+    forget();
+  }
+}
+
+/** Tells what a node does, and the node what its files do, until it ends. */
+async function follow(
+  node: RunningNode,
+  config: NodeConfig,
+  { json = false, stats, duration }: Options,
+  { observers, output }: { readonly observers: NodeObservers; readonly output: FlowOutput | undefined },
+): Promise<void> {
+  const printer = new StatsPrinter(json, config.flows?.file !== '-');
   printer.ready(node.facts, observers);
   const every = setInterval(() => {
-    const stats = node.stats();
-    if (stats) printer.stats([stats]);
-  }, options.stats * 1000);
-  const limit = options.duration ? setTimeout(() => node.stop(), options.duration * 1000) : undefined;
-  const forget = onSignals({ stop: () => node.stop(), reload: () => node.reload() });
+    const now = node.stats();
+    if (now) printer.stats([now]);
+  }, stats * 1000);
+  const limit = duration ? setTimeout(() => node.stop(), duration * 1000) : undefined;
   const files = watchedFiles(config);
   const unwatch = watchFiles(files, () => node.changed());
   // What changed since the node read them was not seen.
@@ -144,12 +168,11 @@ async function runWith(config: NodeConfig, options: Options, observers: NodeObse
   } finally {
     clearInterval(every);
     clearTimeout(limit);
-    forget();
     unwatch();
   }
 }
 
-const warn = (line: string) => void process.stderr.write(`esplane: ${line}\n`);
+const warn = (line: string) => say(`esplane: ${line}`);
 
 function check(config: NodeConfig, json: boolean): void {
   const agent = config.xfrm ? undefined : new NodeAgent(config, warn, systemClock.now());

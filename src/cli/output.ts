@@ -5,6 +5,7 @@
  */
 
 import { TextBuffer } from '../base/text-buffer.ts';
+import { outputError } from './output-file.ts';
 
 /** Bytes that are worth a write. */
 const FLUSH_AT = 1 << 16;
@@ -21,10 +22,6 @@ export class Output {
 
   constructor(stream: NodeJS.WriteStream = process.stdout) {
     this.#stream = stream;
-    stream.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code === 'EPIPE') process.exit(0);
-      throw error;
-    });
   }
 
   /** Adds text; it reaches the stream soon, and at the latest at {@link flush}. */
@@ -41,31 +38,73 @@ export class Output {
   /** Sends what is pending and waits until the stream takes more. */
   async flush(): Promise<void> {
     this.#send();
-    if (this.#full) {
-      await new Promise<void>((resolve) => this.#stream.once('drain', resolve));
-      this.#full = false;
-    }
+    if (!this.#full) return;
+    // Of a stream that nobody reads any more nothing is to be waited for.
+    if (!this.#stream.destroyed)
+      await new Promise<void>((resolve) => {
+        this.#stream.once('drain', resolve).once('close', resolve);
+      });
+    this.#full = false;
   }
 
   #send(): void {
     const { length } = this.text;
     if (length === 0) return;
     const bytes = this.text.swap(this.#free.pop() ?? new Uint8Array(CAPACITY));
-    const taken = this.#stream.write(bytes.subarray(0, length), () => {
-      this.#free.push(bytes);
-    });
+    const taken = attempt(() =>
+      this.#stream.write(bytes.subarray(0, length), () => {
+        this.#free.push(bytes);
+      }),
+    );
     if (!taken) this.#full = true;
   }
 }
 
+/** Standard output took no more: a closed pipe is "enough", anything else an error. Ends the program. */
+export function stdoutFailed(error: unknown): never {
+  if ((error as NodeJS.ErrnoException).code === 'EPIPE') process.exit(0);
+  say(`esplane: ${outputError('standard output', error).message}`);
+  process.exit(2);
+}
+
+/** Takes care of streams that fail. To be called before anything is written. */
+export function guardStreams(): void {
+  process.stdout.on('error', stdoutFailed);
+  // What is said to people is lost then; the work goes on.
+  process.stderr.on('error', () => {});
+}
+
+/** Writes text to standard output at once. */
+export function print(text: string): void {
+  attempt(() => process.stdout.write(text));
+}
+
 /** Writes one line of a result to standard output at once, for commands that run on. */
 export function printLine(text: string): void {
-  process.stdout.write(`${text}\n`);
+  print(`${text}\n`);
 }
 
 /** Says something to the person at the terminal: standard error, one line. */
 export function say(text: string): void {
-  process.stderr.write(`${text}\n`);
+  show(`${text}\n`);
+}
+
+/** Writes to standard error, as far as that takes it. */
+function show(text: string): void {
+  try {
+    process.stderr.write(text);
+  } catch {
+    // As in guardStreams.
+  }
+}
+
+/** Where standard output is a file, a failure is thrown, and does not come as an event. */
+function attempt<T>(write: () => T): T {
+  try {
+    return write();
+  } catch (error) {
+    return stdoutFailed(error);
+  }
 }
 
 /** A line on the terminal that says how far a long task is. Silent where standard error is no terminal. */
@@ -86,12 +125,12 @@ export class Progress {
     if (!this.#shown || now - this.#startedAt < 1000 || now - this.#lastAt < 200) return;
     this.#lastAt = now;
     this.#isOn = true;
-    process.stderr.write(`\r\x1b[K${this.#what}: ${state}`);
+    show(`\r\x1b[K${this.#what}: ${state}`);
   }
 
   /** Removes the line. */
   done(): void {
-    if (this.#isOn) process.stderr.write('\r\x1b[K');
+    if (this.#isOn) show('\r\x1b[K');
     this.#isOn = false;
   }
 }
@@ -104,12 +143,12 @@ export class LiveLine {
   show(state: string): void {
     if (!this.#shown) return;
     this.#isOn = true;
-    process.stderr.write(`\r\x1b[K${state}`);
+    show(`\r\x1b[K${state}`);
   }
 
   /** Makes room for what else is to be written. */
   hide(): void {
-    if (this.#isOn) process.stderr.write('\r\x1b[K');
+    if (this.#isOn) show('\r\x1b[K');
     this.#isOn = false;
   }
 }

@@ -12,8 +12,8 @@ import type { Admission, EspRecord } from '../inspect/decrypt.ts';
 import { WirePackets } from '../inspect/wire-packets.ts';
 import type { SaPlace } from '../ipsec/sa-config.ts';
 import { PASS } from '../wire/packet.ts';
-import { OutputFile } from './files.ts';
 import { say } from './output.ts';
+import { OutputFile } from './output-file.ts';
 
 export interface WriteOptions {
   readonly write?: string;
@@ -24,12 +24,36 @@ export interface WriteOptions {
 /** Adds `-w`, `--wire` and `--with-secrets` to a command. */
 export function addWriteOptions(command: Command): Command {
   return command
-    .option('-w, --write <out.pcapng>', 'write the clear packets, with their times and a comment each')
+    .option(
+      '-w, --write <out.pcapng>',
+      'write the clear packets, with their times and a comment each; - is standard output',
+    )
     .option('--wire', 'with -w: write the frames as they came instead, dropped ones with the reason')
     .option(
       '--with-secrets',
       'with --wire: and the KEYS that open them, as a decryption secrets block; Wireshark 4.6 and esplane need no more',
     );
+}
+
+/**
+ * Standard output is for one thing.
+ * @param others options that would write to it too
+ * @throws {InputError} when `-w -` and one of them are given
+ */
+export function checkStdout<T extends string>(
+  options: WriteOptions & { readonly [name in T]?: unknown },
+  others: readonly T[],
+): void {
+  if (options.write !== '-') return;
+  const other = others.find((name) => options[name] === true);
+  if (other !== undefined)
+    throw new InputError(
+      { source: '-w -' },
+      `and --${other} would both write to standard output`,
+      'Give -w a file.',
+    );
+  if (process.stdout.isTTY)
+    throw new InputError({ source: '-w -' }, 'a terminal cannot show a capture', 'Pipe it into a program.');
 }
 
 /**
@@ -88,7 +112,7 @@ export abstract class PacketFile {
 
   /**
    * Ends the file where the work ended.
-   * @returns the name it is kept under, or `undefined` when nothing was in it
+   * @returns the name it is kept under, or `undefined` when nothing was in it, or nothing is kept
    */
   stopEarly(): string | undefined {
     if (this.packets === 0) {
@@ -96,7 +120,8 @@ export abstract class PacketFile {
       return undefined;
     }
     this.writer.flush();
-    return this.#file.partialName;
+    const { name, partialName } = this.#file;
+    return partialName === name ? undefined : partialName;
   }
 }
 

@@ -6,7 +6,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import type { Clock } from '../base/clock.ts';
-import { EsplaneError, InputError } from '../base/errors.ts';
+import { InputError } from '../base/errors.ts';
 import { seededBytes } from '../base/rng.ts';
 import { SECRETS_TYPE_ESP } from '../capture/pcapng.ts';
 import { PcapngWriter } from '../capture/pcapng-writer.ts';
@@ -19,10 +19,11 @@ import { reportOf } from '../sim/report.ts';
 import { parseScenario, type Scenario } from '../sim/scenario.ts';
 import { formatAddress } from '../wire/address.ts';
 import { type EngineName, makeEngine } from './engine.ts';
-import { OutputFile, readText } from './files.ts';
+import { readText } from './files.ts';
 import { type FlowsConfig, filterOf } from './flow-options.ts';
 import { FlowOutput } from './flow-output.ts';
-import { Output, Progress } from './output.ts';
+import { Output, Progress, say } from './output.ts';
+import { OutputFile, outputError } from './output-file.ts';
 import { paintFor } from './paint.ts';
 import { scenarioText } from './scenario-text.ts';
 import { EXIT_INTERRUPTED, onSignals } from './signals.ts';
@@ -84,7 +85,7 @@ export async function runScenario(file: string, options: ScenarioOptions): Promi
     if (isStopped) {
       const until = `${(cluster.now / 1000).toFixed(1)} s of ${cluster.end / 1000} s`;
       const left = folder ? `; ${files(folder.count)} in ${options.write} up to there` : '';
-      process.stderr.write(`esplane: interrupted at ${until}${left}\n`);
+      say(`esplane: interrupted at ${until}${left}`);
       process.exitCode = EXIT_INTERRUPTED;
       return;
     }
@@ -94,7 +95,7 @@ export async function runScenario(file: string, options: ScenarioOptions): Promi
     const out = new Output(stream);
     out.write(options.json ? `${JSON.stringify(report)}\n` : scenarioText(report, paintFor(stream)));
     await out.flush();
-    if (folder) process.stderr.write(`wrote ${files(folder.count)} into ${options.write}\n`);
+    if (folder) say(`wrote ${files(folder.count)} into ${options.write}`);
     // A run whose books do not add up is a fault of this program.
     if (!report.accounted) process.exitCode = 1;
   } catch (error) {
@@ -171,10 +172,7 @@ class RunFolder {
     try {
       mkdirSync(folder, { recursive: true, mode: 0o700 });
     } catch (error) {
-      const code = (error as NodeJS.ErrnoException).code;
-      throw new EsplaneError('ERR_OUTPUT', `${folder}: no such folder can be made: ${code}`, {
-        cause: error,
-      });
+      throw outputError(folder, error);
     }
   }
 

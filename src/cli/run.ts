@@ -14,7 +14,7 @@ import { addEngineOption, type EngineName } from './engine.ts';
 import { addFlowOptions, checkStreams, type FlowOptions, flowsOf } from './flow-options.ts';
 import { secondsArgument } from './node.ts';
 import { type NodeConfig, parseNodeConfig } from './node-config.ts';
-import { printLine } from './output.ts';
+import { printLine, say } from './output.ts';
 import { makeRunFolder, removeRunFolders } from './run-folder.ts';
 import { onSignals } from './signals.ts';
 import { type RunningNode, startNode } from './start-node.ts';
@@ -56,7 +56,7 @@ export function runCommand(program: Command): void {
   const command = program
     .command('run')
     .argument('[scenario]', 'a scenario file')
-    .description('run a cluster from a scenario file, or two nodes on this host')
+    .description('Run a cluster from a scenario file in virtual time, or two nodes on this host.')
     .option('--seed <number>', "in place of the scenario's own: for keys, boot ids, IVs and all chance", seed)
     .option('-w, --write <folder>', 'write one pcapng a node into this folder, with its keys')
     .option(
@@ -76,9 +76,17 @@ export function runCommand(program: Command): void {
   addFlowOptions(addEngineOption(command)).addHelpText('after', EXAMPLE).action(run);
 }
 
-async function run(scenario: string | undefined, options: Options): Promise<void> {
+/** Options that say nothing about the other kind of run. */
+const OF_TUN = ['link', 'duration'] as const;
+const OF_SCENARIO = ['seed', 'write', 'only'] as const;
+
+async function run(scenario: string | undefined, options: Options, command: Command): Promise<void> {
   if (options.tun && scenario !== undefined)
     throw new InputError({ source: 'run' }, 'a scenario, and --tun', 'Give one of them.');
+  const [idle, owner] = options.tun ? [OF_SCENARIO, 'a scenario'] : [OF_TUN, '--tun'];
+  for (const name of idle)
+    if (command.getOptionValueSource(name) === 'cli')
+      throw new InputError({ source: `--${name}` }, `is for ${owner}`, 'Leave it out.');
   const flows = flowsOf(options);
   if (options.tun && flows)
     throw new InputError({ source: '--flows' }, 'is for a scenario', 'Use esplane node --flows.');
@@ -102,7 +110,7 @@ function seed(text: string): number {
 
 async function runTun(options: Options): Promise<void> {
   for (const name of [...removeLeftovers(), ...removeRunFolders(tmpdir())])
-    process.stderr.write(`removed ${name}, which a killed run had left\n`);
+    say(`removed ${name}, which a killed run had left`);
   const folder = makeRunFolder(tmpdir(), process.pid);
   let network: TunNetwork | undefined;
   const clean = () => {
@@ -110,8 +118,8 @@ async function runTun(options: Options): Promise<void> {
     try {
       network?.remove();
     } catch (error) {
-      process.stderr.write(
-        `${(error as Error).message}\nRemove them by hand: ip netns delete ${network?.netns.join('; ip netns delete ')}\n`,
+      say(
+        `${(error as Error).message}\nRemove them by hand: ip netns delete ${network?.netns.join('; ip netns delete ')}`,
       );
       process.exitCode = 2;
     }
@@ -135,7 +143,7 @@ async function runTun(options: Options): Promise<void> {
     const configs = writeCluster(folder, network, options);
     const printer = new StatsPrinter(options.json ?? false);
     for (const config of configs) {
-      const node = await startNode(config, (line) => process.stderr.write(`esplane: ${line}\n`));
+      const node = await startNode(config, (line) => say(`esplane: ${line}`));
       nodes.push(node);
       printer.ready(node.facts);
     }

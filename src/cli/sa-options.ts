@@ -9,6 +9,7 @@ import type { CiliumNode } from '../cilium/nodes.ts';
 import { type CiliumVersion, DEFAULT_VERSION, formatVersion, parseVersion } from '../cilium/version.ts';
 import { type NamedText, readSas, type Sas } from '../inspect/sa-texts.ts';
 import { readText } from './files.ts';
+import { say } from './output.ts';
 
 /** What commander collects. */
 export interface SaOptions {
@@ -101,7 +102,13 @@ export async function loadNamedSas(options: SaOptions): Promise<Sas> {
 
 /** The files' texts. */
 export function readTexts(files: readonly string[]): NamedText[] {
-  return files.map((source) => ({ source, text: readText(source) }));
+  return files.map((source) => {
+    const text = readText(source);
+    // What `ip xfrm` leaves behind that was not allowed to look.
+    if (text.trim() === '')
+      say(`warning: ${source} is empty: the node has none, or ip xfrm did not run as root`);
+    return { source, text };
+  });
 }
 
 /**

@@ -4,10 +4,15 @@
  */
 interface Handlers {
   readonly stop: () => void;
+  /** What SIGHUP asks for. Without it the terminal that closes ends the command, as it ends any other. */
   readonly reload?: () => void;
 }
 
+<<<<<<< HEAD
 /** Exit status of a program that Ctrl-C ended. */
+=======
+/** Exit status of a program that Ctrl-C ended, as shells expect it. */
+>>>>>>> 865d915 (cli: take what cannot be read or written in one line: full disks, devices, FIFOs, closed pipes, standard input named twice; -w - and lines of node configurations)
 export const EXIT_INTERRUPTED = 130;
 
 /**
@@ -21,7 +26,7 @@ export function onSignals({ stop, reload }: Handlers): () => void {
     asked = true;
     stop();
   };
-  const again = () => reload?.();
+  const again = reload ?? end;
   process.on('SIGINT', end);
   process.on('SIGTERM', end);
   process.on('SIGHUP', again);

@@ -2,13 +2,14 @@
  * Prints what running nodes report: JSON lines, or a live line on a terminal and a table at the end.
  * @module
  */
-import { grouped, printLine, say } from './output.ts';
+import { grouped, LiveLine, printLine, say } from './output.ts';
 import type { ReadyFacts, RunningStats } from './running-node.ts';
 
 export class StatsPrinter {
   readonly #json: boolean;
   readonly #print: (line: string) => void;
   #before: { at: number; packets: number; bytes: number } | undefined;
+  readonly #live = new LiveLine();
   #isLive = false;
 
   /**
@@ -18,8 +19,6 @@ export class StatsPrinter {
   constructor(json: boolean, takesStdout = true) {
     this.#json = json;
     this.#print = takesStdout ? printLine : say;
-    // Nobody reads any more: end, which also removes what was made.
-    process.stdout.on('error', () => process.exit(0));
   }
 
   /** @param seen where metrics and status are to be had */
@@ -33,10 +32,10 @@ export class StatsPrinter {
       return;
     }
     const { name, inside, insideMtu, outside, outsideMtu, cipher } = facts;
-    process.stderr.write(
-      `${name}: running, inside ${inside} (MTU ${insideMtu}), outside ${outside} (MTU ${outsideMtu}), cipher ${cipher}\n`,
+    say(
+      `${name}: running, inside ${inside} (MTU ${insideMtu}), outside ${outside} (MTU ${outsideMtu}), cipher ${cipher}`,
     );
-    if (metricsUrl !== undefined) process.stderr.write(`${name}: metrics on ${metricsUrl}\n`);
+    if (metricsUrl !== undefined) say(`${name}: metrics on ${metricsUrl}`);
   }
 
   /** Reports at intervals. */
@@ -57,9 +56,7 @@ export class StatsPrinter {
       ({ node, out, in: into }) =>
         `${node} out ${grouped(out.encrypted)} in ${grouped(into.decrypted)} drops ${grouped(dropsOf(out.drops) + dropsOf(into.drops))}`,
     );
-    process.stderr.write(
-      `\r\x1b[K${parts.join(' | ')} | ${grouped(rate)} packets/s, ${mbit.toFixed(1)} Mbit/s`,
-    );
+    this.#live.show(`${parts.join(' | ')} | ${grouped(rate)} packets/s, ${mbit.toFixed(1)} Mbit/s`);
     this.#isLive = true;
   }
 
@@ -69,7 +66,7 @@ export class StatsPrinter {
       for (const stats of nodes) printLine(JSON.stringify({ event: 'stopped', stats }));
       return;
     }
-    if (this.#isLive) process.stderr.write('\n');
+    if (this.#isLive) say('');
     for (const { node, out, in: into, inside, outside } of nodes) {
       this.#print(
         `${node}: ${grouped(out.encrypted)} packets encrypted, ${grouped(into.decrypted)} decrypted, ${grouped(out.clear)} sent in the clear`,

@@ -81,6 +81,7 @@ export async function openStatusSocket(path: string, pages: Pages): Promise<Http
       `is longer than the ${MAX_PATH} bytes that a socket's path may have`,
       'Set status-socket to a shorter one.',
     );
+  const remove = () => rmSync(path, { force: true });
   try {
     mkdirSync(dirname(path), { recursive: true });
     await removeStale(path);
@@ -93,7 +94,15 @@ export async function openStatusSocket(path: string, pages: Pages): Promise<Http
       process.umask(before);
     }
     chmodSync(path, 0o600);
-    return server;
+    // Which closing it does; the end of the program alone, at the second Ctrl-C say, does not.
+    process.once('exit', remove);
+    return {
+      ...server,
+      close: async () => {
+        await server.close();
+        process.off('exit', remove);
+      },
+    };
   } catch (error) {
     if (error instanceof InputError) throw error;
     throw new InputError(

@@ -6,6 +6,7 @@ import type { Command } from 'commander';
 import { InputError } from '../base/errors.ts';
 import { type CiliumVersion, parseVersion } from '../cilium/version.ts';
 import { encryptionStatus, statusJson, statusText } from '../observe/status.ts';
+import { print } from './output.ts';
 import { askStatus, nodeOf, runningSockets, socketFolder, socketOf } from './status-socket.ts';
 
 const EXAMPLE = `
@@ -32,7 +33,7 @@ interface Options {
 export function statusCommand(program: Command): void {
   program
     .command('status')
-    .description('what cilium-dbg encrypt status prints, of a running node')
+    .description('Print what cilium-dbg encrypt status prints, of a running node.')
     .argument('[node]', 'name of a node, or path of its socket; left out, the only one that runs')
     .option('--json', 'JSON, as cilium-dbg encrypt status -o json')
     .option('--cilium <version>', 'whose output; left out, that of the node', (text) => parseVersion(text))
@@ -44,7 +45,7 @@ async function run(node: string | undefined, options: Options): Promise<void> {
   const path = node === undefined ? await onlySocket() : node.includes('/') ? node : socketOf(node);
   const { stats, interfaces, cilium } = await askStatus(path);
   const status = encryptionStatus(stats, interfaces, options.cilium ?? parseVersion(cilium, path));
-  process.stdout.write(options.json ? statusJson(status) : statusText(status));
+  print(options.json ? statusJson(status) : statusText(status));
 }
 
 async function onlySocket(): Promise<string> {

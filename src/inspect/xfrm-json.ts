@@ -198,7 +198,7 @@ export function parseXfrm(text: string, source: string, showKeys = false): XfrmJ
     } else if (words[0] === 'SAD' || words[0] === 'SPD') {
       close();
       readCounts(line, counts);
-    } else if (event !== undefined || (words[0] === 'src' && words[2] === 'dst')) {
+    } else if (event !== undefined || (words[0] === 'src' && words[2] === 'dst' && words.length >= 4)) {
       // `src A dst B reqid …` below `Async event` belongs to it.
       if (entry?.event === 'async' && event === undefined) {
         entry.lines.push(line);

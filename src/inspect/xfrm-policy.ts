@@ -54,14 +54,18 @@ const AS_PRINTED = 'Give the whole text of `ip xfrm policy`, as it was printed.'
 /**
  * Reads every policy of a text, in order.
  * @param source file name, for {@link XfrmPolicy.origin} and errors
- * @throws {InputError} when a policy cannot be read
+ * @throws {InputError} when a policy cannot be read, or the text is another one
  */
 export function parseXfrmPolicy(text: string, source: string): XfrmPolicy[] {
   const found: Draft[] = [];
   let policy: Draft | undefined;
+  let first: number | undefined;
+  let isXfrm = false;
   for (const line of xfrmLines(text)) {
     const { words } = line;
+    first ??= line.number;
     if (words[0] === 'src' && words[2] === 'dst') {
+      isXfrm = true;
       // A state begins like a policy, but with addresses.
       policy = words[1]!.includes('/') ? begin(line, source) : undefined;
       if (policy) found.push(policy);
@@ -71,6 +75,8 @@ export function parseXfrmPolicy(text: string, source: string): XfrmPolicy[] {
       else readLine(policy, line, source);
     }
   }
+  if (first !== undefined && !isXfrm)
+    throw unreadable(source, first, 'no line `src PREFIX dst PREFIX`', AS_PRINTED);
   return found.map((draft) => finish(draft, source));
 }
 

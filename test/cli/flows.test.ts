@@ -197,7 +197,9 @@ describe('flows that cannot be printed', () => {
       written: 0,
       lost: { HUBBLE_RING_BUFFER: 0, OBSERVER_EVENTS_QUEUE: 7 },
     });
-    expect(warnings).toEqual(['flows are lost: /dev/full: cannot be written: the disk is full']);
+    expect(warnings).toEqual([
+      'flows are lost: /dev/full: cannot be written: the disk is full. Make room, or name another place.',
+    ]);
     expect(await output.finish()).toBe(7);
   });
 

@@ -31,20 +31,24 @@ describe('parseNodeConfig', () => {
   });
 
   it.each([
-    ['name: [', /node.yaml:\d+: no YAML/],
-    ['just text', /node.yaml: the file/],
-    [GOOD.replace('udp', 'tcp'), /outside\.link/],
+    ['name: [', /node.yaml:1: not YAML/],
+    ['just text', /node.yaml:1: the file/],
+    ['', /node.yaml:1: the file/],
+    [`${GOOD}name: node-2`, /node.yaml:6: not YAML: Map keys must be unique/],
+    [`a: &a [x,x]\nb: &b [${'*a,'.repeat(99)}]\nc: [${'*b,'.repeat(99)}]`, /node.yaml:2: \*a stands for/],
+    [GOOD.replace('udp', 'tcp'), /node.yaml:3: outside\.link/],
     [GOOD.replace('192.168.0.1', '192.168.0.1, port: 70000'), /outside\.port/],
     [`${GOOD}inside: { addresses: [10.0.0.1.2/24] }`, /inside\.addresses\.0: is no prefix/],
     [`${GOOD}inside: { mtu: 12 }`, /inside\.mtu/],
     // Host: what peers drop. And more than a VNI holds.
     [`${GOOD}inside: { identity: 1 }`, /inside\.identity/],
     [`${GOOD}inside: { identity: 16777216 }`, /inside\.identity/],
-    [`${GOOD}colour: red`, /colour/],
+    [`${GOOD}colour: red`, /node.yaml:6: .*colour/],
+    [`${GOOD}flows: ''`, /node.yaml:6: flows/],
     [`${GOOD}crypto: rot13`, /crypto/],
     [`${GOOD}key-rotation-duration: soon`, /key-rotation-duration: is no duration/],
     [`${GOOD}strict: fd00::/8`, /strict: is not IPv4/],
-    [`${GOOD}order: none`, /order/],
+    [`${GOOD}order: none`, /node.yaml:6: order/],
     [
       'name: a\noutside: { link: raw, address: 1.2.3.4 }\nxfrm: { state: a, policy: b }\npods: [10.0.0.0/8]\npublish: x',
       /publish: is for keys and nodes/,

@@ -229,6 +229,7 @@ needs([shared('captures')], 'texts of a Linux kernel', () => {
 describe('bad input', () => {
   it('of no kind is an error', () => {
     expect(() => parseXfrm('hello\nworld', 'x')).toThrow(InputError);
+    expect(() => parseXfrm('src 10.0.0.1 dst\n\tproto esp\n', 'x')).toThrow(/^x:1: neither/);
     expect(parseXfrm('', 'x').states).toEqual([]); // a kernel without states prints nothing
   });
 

@@ -101,6 +101,7 @@ describe('parseXfrmPolicy', () => {
   });
 
   it.each([
+    ['another text', 'hello\nworld\n', /^p:1: no line `src PREFIX dst PREFIX`/],
     [
       'a bad prefix',
       PLAIN.replace('10.20.0.0/16', '10.20.0.0/33'),

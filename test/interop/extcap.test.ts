@@ -51,7 +51,7 @@ describe('esplane extcap', () => {
     ],
     [
       ['extcap', '--extcap-interface', 'esplane-demo', '--capture', '--fifo', '/nowhere/x'],
-      /cannot be written: ENOENT/,
+      /cannot be written: its folder does not exist/,
     ],
   ] as const)('%j: 2, and one line', (args, why) => {
     const { code, stderr } = esplane(args);

@@ -1,0 +1,121 @@
+import { spawn, spawnSync } from 'node:child_process';
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { OutputFile } from '../../src/cli/output-file.ts';
+import { esplane, tempFolder } from '../support/cli.ts';
+import { needs, program, ROOT } from '../support/needs.ts';
+
+const TEXT = new TextEncoder().encode('whole');
+
+describe('OutputFile', () => {
+  const folder = tempFolder();
+  let n = 0;
+  /** A folder of its own. */
+  const place = (): string => {
+    const path = join(folder, String(n++));
+    mkdirSync(path);
+    return path;
+  };
+
+  it('has its name when it is whole, and another until then', () => {
+    const name = join(place(), 'out');
+    const file = new OutputFile(name);
+    file.write(TEXT);
+    expect(existsSync(name)).toBe(false);
+    expect(readFileSync(file.partialName, 'utf8')).toBe('whole');
+    file.finish();
+    expect(readFileSync(name, 'utf8')).toBe('whole');
+    expect(statSync(name).mode & 0o777).toBe(0o600);
+    expect(existsSync(file.partialName)).toBe(false);
+  });
+
+  it('hides what it writes also where others could read an older part', () => {
+    const name = join(place(), 'out');
+    writeFileSync(`${name}.partial`, 'older', { mode: 0o644 });
+    const file = new OutputFile(name);
+    expect(statSync(file.partialName).mode & 0o777).toBe(0o600);
+    file.discard();
+  });
+
+  it('leaves nothing when it is discarded, and stays when it was whole', () => {
+    const at = place();
+    new OutputFile(join(at, 'gone')).discard();
+    const file = new OutputFile(join(at, 'out'));
+    file.finish();
+    file.discard();
+    expect(readdirSync(at)).toEqual(['out']);
+  });
+
+  it('writes through a link', () => {
+    const at = place();
+    writeFileSync(join(at, 'real'), 'before');
+    symlinkSync('real', join(at, 'link'));
+    const file = new OutputFile(join(at, 'link'));
+    file.write(TEXT);
+    file.finish();
+    expect(readlinkSync(join(at, 'link'))).toBe('real');
+    expect(readFileSync(join(at, 'real'), 'utf8')).toBe('whole');
+  });
+
+  it.each([
+    ['a folder', (at: string) => at, /: it is a folder\. Name a file\./],
+    ['a folder that is not there', (at: string) => join(at, 'no', 'out'), /its folder does not exist/],
+    ['no name', () => '', /^'': cannot be written: no file can be called that/],
+  ])('refuses %s before there is any work', (_, name, why) => {
+    const at = place();
+    expect(() => new OutputFile(name(at))).toThrow(why);
+    expect(readdirSync(at)).toEqual([]);
+  });
+
+  it('writes into a FIFO', async () => {
+    const name = join(place(), 'fifo');
+    spawnSync('mkfifo', [name]);
+    const reader = spawn('cat', [name]);
+    let read = '';
+    reader.stdout.on('data', (bytes) => {
+      read += bytes;
+    });
+    const file = new OutputFile(name);
+    file.write(TEXT);
+    file.finish();
+    await new Promise((resolve) => reader.once('close', resolve));
+    expect(read).toBe('whole');
+    expect(lstatSync(name).isFIFO()).toBe(true);
+  });
+});
+
+needs([ROOT, program('mknod', 'coreutils')], 'OutputFile on a device', () => {
+  const folder = tempFolder();
+
+  // As root a file put in the place of /dev/null would stay there for everybody.
+  it('writes to a device and leaves it one', () => {
+    const device = join(folder, 'null');
+    spawnSync('mknod', [device, 'c', '1', '3']);
+    const file = new OutputFile(device);
+    file.write(TEXT);
+    file.finish();
+    expect(lstatSync(device).isCharacterDevice()).toBe(true);
+    expect(readdirSync(folder)).toEqual(['null']);
+  });
+
+  it('says in one line that a device is full', () => {
+    const device = join(folder, 'full');
+    spawnSync('mknod', [device, 'c', '1', '7']);
+    const { code, stderr } = esplane(['demo', '-w', device]);
+    expect(stderr).toBe(
+      `esplane: ${device}: cannot be written: the disk is full. Make room, or name another place.\n`,
+    );
+    expect(code).toBe(2);
+  });
+});
