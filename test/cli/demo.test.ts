@@ -134,7 +134,7 @@ describe('esplane demo', () => {
   it('says what to do when it cannot write', () => {
     const refused = esplane(['demo', '-w', 'no/such/folder.pcapng'], undefined, folder);
     expect(refused.code).toBe(2);
-    expect(refused.stderr).toMatch(/^esplane: no\/such\/folder\.pcapng\.partial: .*--no-write\.\n$/);
+    expect(refused.stderr).toMatch(/^esplane: no\/such\/folder\.pcapng: .*--no-write\.\n$/);
   });
 });
 
