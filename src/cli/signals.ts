@@ -8,11 +8,7 @@ interface Handlers {
   readonly reload?: () => void;
 }
 
-<<<<<<< HEAD
-/** Exit status of a program that Ctrl-C ended. */
-=======
 /** Exit status of a program that Ctrl-C ended, as shells expect it. */
->>>>>>> 865d915 (cli: take what cannot be read or written in one line: full disks, devices, FIFOs, closed pipes, standard input named twice; -w - and lines of node configurations)
 export const EXIT_INTERRUPTED = 130;
 
 /**
