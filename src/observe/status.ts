@@ -4,6 +4,8 @@
  * As there, `Max Seq. Number` is the low word of the highest `oseq` of the states with reqid 1, whatever the high half is,
  * and its denominator is 2^32-1 up to 1.18 and 2^64-1 from 1.19 on. Errors come in the kernel's order; in Cilium they
  * come in no order at all.
+ *
+ * Cilium's other modes (Disabled, Wireguard, Ztunnel) cannot be: where IPsec is off, or not alone, a node does not start.
  * @module
  */
 import { type CiliumVersion, isAtLeast } from '../cilium/version.ts';
