@@ -164,6 +164,10 @@ needs([CHROMIUM], "the reader's own captures", () => {
     const number = await button.textContent();
     await button.click();
     await page.getByRole('region', { name: `Frame ${number}` }).waitFor();
+    // On paper there is nothing to press, but frames keep their numbers.
+    await page.emulateMedia({ media: 'print' });
+    expect(await button.isVisible()).toBe(true);
+    expect(await page.getByRole('button', { name: 'Forget everything' }).isVisible()).toBe(false);
   });
 
   it('give the clear packets back, and the command', async () => {

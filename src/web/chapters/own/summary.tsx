@@ -28,7 +28,7 @@ export function Summary({ name, result, first }: SummaryProps) {
         </p>
       ))}
       {drops.length > 0 && (
-        <div class="own-scroll" role="region" aria-label="Drops by reason" tabIndex={0}>
+        <div class="own-scroll losses" role="region" aria-label="Drops by reason" tabIndex={0}>
           <table>
             <thead>
               <tr>
