@@ -26,17 +26,15 @@ export function u32(b: Uint8Array, at: number): number {
   return ((b[at]! << 24) | (b[at + 1]! << 16) | (b[at + 2]! << 8) | b[at + 3]!) >>> 0;
 }
 
+/** The same as a signed number: for words that are only compared or hashed, because it never leaves 32 bits. */
+export function i32(b: Uint8Array, at: number): number {
+  return (b[at]! << 24) | (b[at + 1]! << 16) | (b[at + 2]! << 8) | b[at + 3]!;
+}
+
 /** Writes the low 16 bits of `v`, network order. */
 export function putU16(b: Uint8Array, at: number, v: number): void {
   b[at] = v >>> 8;
   b[at + 1] = v;
-}
-
-/** Writes the low 24 bits of `v`, network order. */
-export function putU24(b: Uint8Array, at: number, v: number): void {
-  b[at] = v >>> 16;
-  b[at + 1] = v >>> 8;
-  b[at + 2] = v;
 }
 
 /** Writes the low 32 bits of `v`, network order. */

@@ -4,10 +4,10 @@
  */
 import { existsSync, realpathSync, statSync } from 'node:fs';
 import type { Command } from 'commander';
-import { EsplaneError, InputError } from '../base/errors.ts';
+import { InputError } from '../base/errors.ts';
 import { secureBytes } from '../base/rng.ts';
+import type { FrameSink } from '../capture/frame.ts';
 import { SECRETS_TYPE_ESP } from '../capture/pcapng.ts';
-import { captureReader } from '../capture/reader.ts';
 import { CaptureSas } from '../inspect/capture-sas.ts';
 import { CaptureDecryptor } from '../inspect/decrypt.ts';
 import { putDecryptJson } from '../inspect/decrypt-json.ts';
@@ -16,13 +16,11 @@ import { joinSources } from '../inspect/sa-source.ts';
 import { decryptSummary } from './decrypt-summary.ts';
 import { addEngineOption, type EngineName, makeEngine } from './engine.ts';
 import { putEspLine } from './esp-line.ts';
-import { readChunks, sizeOf } from './files.ts';
-import { grouped, Output, Progress, say } from './output.ts';
+import { Output, say } from './output.ts';
 import { addWriteOptions, checkStdout, openPacketFile, type WriteOptions } from './packet-file.ts';
+import { readCapture } from './read-capture.ts';
 import { addSaOptions, loadNamedSas, namesSas, noSas, type SaOptions } from './sa-options.ts';
-
-/** What shells expect of a program that Ctrl-C ended. */
-const EXIT_INTERRUPTED = 130;
+import { EXIT_INTERRUPTED } from './signals.ts';
 
 interface DecryptCommandOptions extends SaOptions, WriteOptions {
   readonly json?: boolean;
@@ -88,7 +86,7 @@ async function decrypt(capture: string, options: DecryptCommandOptions): Promise
       file?.add(record);
     },
   });
-  const reader = captureReader(capture, {
+  const sink: FrameSink = {
     frame: (b, at, end, info) => {
       decryptor.frame(b, at, end, info);
       if (isLost) throw noSas();
@@ -109,38 +107,22 @@ async function decrypt(capture: string, options: DecryptCommandOptions): Promise
       file?.forget(gone);
       hasSas = true;
     },
-  });
-  const size = sizeOf(capture);
-  const progress = new Progress('decrypt');
-  let bytes = 0;
-  let interrupted = false;
-  process.once('SIGINT', () => {
-    interrupted = true;
-  });
-  let failure: unknown;
-  try {
-    for await (const chunk of readChunks(capture)) {
-      reader.feed(chunk);
-      await out.flush();
-      bytes += chunk.length;
-      const share = size ? `${Math.floor((100 * bytes) / size)} %, ` : '';
-      progress.update(`${share}${grouped(decryptor.totals.frames)} frames`);
-      if (interrupted) break;
-    }
-    if (!interrupted) {
-      reader.end();
+  };
+  const { failure, isInterrupted } = await readCapture({
+    command: 'decrypt',
+    capture,
+    sink,
+    frames: () => decryptor.totals.frames,
+    afterChunk: () => out.flush(),
+    atEnd: () => {
       if (isLost || !hasSas) throw noSas();
-    }
-  } catch (error) {
-    if (!(error instanceof EsplaneError)) throw error;
-    failure = error;
-  }
+    },
+  });
   // What could be read is worth having, even when the rest could not.
   decryptor.flush();
   await out.flush();
-  progress.done();
   if (decryptor.totals.frames > 0 && !isLost) say(decryptSummary(capture, decryptor));
-  if (failure === undefined && !interrupted) {
+  if (failure === undefined && !isInterrupted) {
     if (decryptor.totals.frames === 0) say('warning: the capture holds no frames');
     file?.finish();
     return;

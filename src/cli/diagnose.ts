@@ -3,22 +3,20 @@
  * @module
  */
 import { type Command, Option } from 'commander';
-import { EsplaneError } from '../base/errors.ts';
 import { secureBytes } from '../base/rng.ts';
+import type { FrameSink } from '../capture/frame.ts';
 import { SECRETS_TYPE_ESP } from '../capture/pcapng.ts';
-import { captureReader } from '../capture/reader.ts';
 import { CaptureSas } from '../inspect/capture-sas.ts';
 import { Diagnoser } from '../inspect/diagnose/diagnoser.ts';
 import { diagnosisText } from './diagnose-text.ts';
 import { addEngineOption, type EngineName, makeEngine } from './engine.ts';
 import { type EvidenceOptions, loadEvidence } from './evidence-options.ts';
-import { readChunks, sizeOf } from './files.ts';
-import { grouped, Output, Progress, say } from './output.ts';
+import { Output, say } from './output.ts';
 import { paintFor } from './paint.ts';
+import { readCapture } from './read-capture.ts';
 import { addSaOptions, namesSas, noSas } from './sa-options.ts';
+import { EXIT_INTERRUPTED } from './signals.ts';
 
-/** What shells expect of a program that Ctrl-C ended. */
-const EXIT_INTERRUPTED = 130;
 /** Columns of a page that goes to no terminal, and the most that are easy to read. */
 const USUAL_WIDTH = 100;
 
@@ -82,7 +80,7 @@ async function diagnose(capture: string, options: DiagnoseOptions): Promise<void
   });
   const { totals } = diagnoser.decryptor;
   let hasSas = namesSas(options);
-  const reader = captureReader(capture, {
+  const sink: FrameSink = {
     frame: (b, at, end, info) => {
       diagnoser.frame(b, at, end, info);
       // Frames without ESP may come before the capture's own secrets.
@@ -93,32 +91,16 @@ async function diagnose(capture: string, options: DiagnoseOptions): Promise<void
       diagnoser.forget(own.read(data, `${capture} (secrets)`));
       hasSas = true;
     },
-  });
-  const size = sizeOf(capture);
-  const progress = new Progress('diagnose');
-  let bytes = 0;
-  let interrupted = false;
-  process.once('SIGINT', () => {
-    interrupted = true;
-  });
-  let failure: unknown;
-  try {
-    for await (const chunk of readChunks(capture)) {
-      reader.feed(chunk);
-      bytes += chunk.length;
-      const share = size ? `${Math.floor((100 * bytes) / size)} %, ` : '';
-      progress.update(`${share}${grouped(totals.frames)} frames`);
-      if (interrupted) break;
-    }
-    if (!interrupted) {
-      reader.end();
+  };
+  const { failure, isInterrupted } = await readCapture({
+    command: 'diagnose',
+    capture,
+    sink,
+    frames: () => totals.frames,
+    atEnd: () => {
       if (!hasSas) throw noSas();
-    }
-  } catch (error) {
-    if (!(error instanceof EsplaneError)) throw error;
-    failure = error;
-  }
-  progress.done();
+    },
+  });
   // What could be read is worth having, even when the rest could not.
   if (failure === undefined || totals.frames > 0) {
     const diagnosis = diagnoser.finish();
@@ -133,7 +115,7 @@ async function diagnose(capture: string, options: DiagnoseOptions): Promise<void
   }
   if (totals.frames === 0 && failure === undefined) say('warning: the capture holds no frames');
   if (failure !== undefined) throw failure;
-  if (interrupted) {
+  if (isInterrupted) {
     say('esplane: interrupted: this is what the capture shows up to here');
     process.exitCode = EXIT_INTERRUPTED;
   }

@@ -6,7 +6,7 @@
  * outer source address. A capture has no marks, so there the source itself decides (RFC 4301 §4.1 allows it).
  * @module
  */
-import { toHex } from '../base/bytes.ts';
+import { i32, toHex } from '../base/bytes.ts';
 import { EsplaneError } from '../base/errors.ts';
 import { formatAddress, isAny } from '../wire/address.ts';
 import type { SecurityAssociation } from './sa.ts';
@@ -130,8 +130,8 @@ export class Sad {
     mark: number,
   ): number {
     if (addressLen !== 4) return this.#search(slab, srcAt, dstAt, addressLen, spi, mark);
-    const src = word(slab, srcAt);
-    const dst = word(slab, dstAt);
+    const src = i32(slab, srcAt);
+    const dst = i32(slab, dstAt);
     const isLast =
       spi === this.#lastSpi && dst === this.#lastDst && src === this.#lastSrc && mark === this.#lastMark;
     if (isLast && this.#lastIndex >= 0) return this.#lastIndex;
@@ -253,11 +253,6 @@ export class Sad {
 const ANY4 = new Uint8Array(4);
 const ANY6 = new Uint8Array(16);
 
-/** 32 bits as a signed integer. */
-function word(b: Uint8Array, at: number): number {
-  return (b[at]! << 24) | (b[at + 1]! << 16) | (b[at + 2]! << 8) | b[at + 3]!;
-}
-
 /** Adds what counts of a mark to a hash: with Cilium it tells the peers apart that send to one address. */
 function addMark(key: number, mark: number): number {
   const h = Math.imul(key ^ mark, 0x85eb_ca6b);
@@ -272,7 +267,7 @@ function placeOf({ config: { dst, spi } }: SecurityAssociation): string {
 /** Spreads SPI and address over 32 bits (FNV-1a over words). */
 function hash(spi: number, b: Uint8Array, at: number, len: number): number {
   let h = (0x811c_9dc5 ^ spi) | 0;
-  for (let i = 0; i < len; i += 4) h = Math.imul(h ^ word(b, at + i), 0x0100_0193);
+  for (let i = 0; i < len; i += 4) h = Math.imul(h ^ i32(b, at + i), 0x0100_0193);
   return h ^ (h >>> 15);
 }
 

@@ -5,6 +5,7 @@
  * It holds for one batch only. Tables change between batches, never during one, so nothing has to be told of it.
  * @module
  */
+import { i32 } from '../base/bytes.ts';
 import * as ipv4 from '../wire/ipv4.ts';
 import * as ipv6 from '../wire/ipv6.ts';
 
@@ -32,11 +33,10 @@ export class FlowMemo {
     const words = this.#words;
     const first = slot * WORDS;
     if (isV4) {
-      const same =
-        words[first] === word(b, at + ipv4.SRC_AT) && words[first + 1] === word(b, at + ipv4.DST_AT);
+      const same = words[first] === i32(b, at + ipv4.SRC_AT) && words[first + 1] === i32(b, at + ipv4.DST_AT);
       return same ? slot : -1;
     }
-    for (let k = 0; k < WORDS; k++) if (words[first + k] !== word(b, at + ipv6.SRC_AT + 4 * k)) return -1;
+    for (let k = 0; k < WORDS; k++) if (words[first + k] !== i32(b, at + ipv6.SRC_AT + 4 * k)) return -1;
     return slot;
   }
 
@@ -46,25 +46,20 @@ export class FlowMemo {
     const slot = isV4 ? slotV4(b, at) : slotV6(b, at);
     const from = at + (isV4 ? ipv4.SRC_AT : ipv6.SRC_AT);
     const count = isV4 ? 2 : WORDS;
-    for (let k = 0; k < count; k++) this.#words[slot * WORDS + k] = word(b, from + 4 * k);
+    for (let k = 0; k < count; k++) this.#words[slot * WORDS + k] = i32(b, from + 4 * k);
     this.#tags[slot] = this.#batch + (isV4 ? 1 : 0);
     return slot;
   }
 }
 
-/** Four bytes as a signed word: compared, never shown. */
-function word(b: Uint8Array, at: number): number {
-  return (b[at]! << 24) | (b[at + 1]! << 16) | (b[at + 2]! << 8) | b[at + 3]!;
-}
-
 function slotV4(b: Uint8Array, at: number): number {
-  return spread(word(b, at + ipv4.SRC_AT), word(b, at + ipv4.DST_AT));
+  return spread(i32(b, at + ipv4.SRC_AT), i32(b, at + ipv4.DST_AT));
 }
 
 /** By the last halves of the addresses: the first are those of their networks. */
 function slotV6(b: Uint8Array, at: number): number {
-  const src = word(b, at + ipv6.SRC_AT + 8) ^ word(b, at + ipv6.SRC_AT + 12);
-  return spread(src, word(b, at + ipv6.DST_AT + 8) ^ word(b, at + ipv6.DST_AT + 12));
+  const src = i32(b, at + ipv6.SRC_AT + 8) ^ i32(b, at + ipv6.SRC_AT + 12);
+  return spread(src, i32(b, at + ipv6.DST_AT + 8) ^ i32(b, at + ipv6.DST_AT + 12));
 }
 
 function spread(a: number, b: number): number {

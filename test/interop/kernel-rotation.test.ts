@@ -27,6 +27,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import { effectiveKeyId } from '../../src/cilium/effective-key.ts';
 import { decryptMark, encryptMark } from '../../src/cilium/mark.ts';
+import { wiredNode } from '../support/cilium-cluster.ts';
 import { esplane } from '../support/cli.ts';
 import { LiveGuest } from '../support/live-guest.ts';
 import { ADDON, needs, program, ROOT } from '../support/needs.ts';
@@ -113,21 +114,7 @@ needs(NEEDS, 'rotation against the kernel', () => {
     renameSync(`${path}.new`, path);
   }
 
-  const cilium = (i: number, key: number) =>
-    JSON.stringify({
-      apiVersion: 'cilium.io/v2',
-      kind: 'CiliumNode',
-      metadata: { name: `node-${i}` },
-      spec: {
-        addresses: [
-          { type: 'InternalIP', ip: `192.0.2.${i}` },
-          { type: 'CiliumInternalIP', ip: `10.244.${i}.254` },
-        ],
-        bootid: `3f2a6c1e-8d4b-4e57-9a30-5b7c9d1e2f4${i}`,
-        encryption: { key },
-        ipam: { podCIDRs: [`10.244.${i}.0/24`] },
-      },
-    });
+  const cilium = (i: number, key: number) => JSON.stringify(wiredNode(i, { key, address: `192.0.2.${i}` }));
   const published = (i: number) =>
     JSON.parse(readFileSync(join(folder, `node-${i}.json`), 'utf8')).spec.encryption.key as number;
 

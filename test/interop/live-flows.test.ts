@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { FlowLine } from '../../src/observe/hubble.ts';
+import { wiredNode } from '../support/cilium-cluster.ts';
 import { asHubble } from '../support/hubble.ts';
 import { ADDON, needs, program, ROOT } from '../support/needs.ts';
 import { makeNamespaces, type Namespaces } from '../support/netns.ts';
@@ -28,23 +29,8 @@ needs([ADDON, ROOT, program('ip', 'iproute2')], 'flows of real packets', () => {
     rmSync(folder, { recursive: true, force: true });
   });
 
-  const cilium = (i: number) => ({
-    apiVersion: 'cilium.io/v2',
-    kind: 'CiliumNode',
-    metadata: { name: `node-${i}` },
-    spec: {
-      addresses: [
-        { type: 'InternalIP', ip: `10.99.0.${i}` },
-        { type: 'CiliumInternalIP', ip: `10.244.${i}.254` },
-      ],
-      bootid: `3f2a6c1e-8d4b-4e57-9a30-5b7c9d1e2f4${i}`,
-      encryption: { key: 3 },
-      ipam: { podCIDRs: [`10.244.${i}.0/24`] },
-    },
-  });
-
   async function start(more: (i: number) => object, key = (_: number) => KEY): Promise<void> {
-    writeFileSync(join(folder, 'nodes.json'), JSON.stringify([cilium(1), cilium(2)]));
+    writeFileSync(join(folder, 'nodes.json'), JSON.stringify([wiredNode(1), wiredNode(2)]));
     for (const i of [1, 2]) {
       writeFileSync(join(folder, `keys-${i}`), key(i));
       const config = {

@@ -10,6 +10,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { XFRM_COUNTERS } from '../../src/observe/xfrm-counters.ts';
+import { wiredNode } from '../support/cilium-cluster.ts';
 import { esplane } from '../support/cli.ts';
 import { ADDON, needs, PROMTOOL, program, ROOT } from '../support/needs.ts';
 import { makeNamespaces, type Namespaces } from '../support/netns.ts';
@@ -30,7 +31,7 @@ needs([ADDON, ROOT, PROMTOOL, program('ip', 'iproute2')], 'a running node, seen 
     process.env['ESPLANE_RUN_DIR'] = folder;
     nodes = [];
     writeFileSync(join(folder, 'keys'), GCM(3));
-    writeFileSync(join(folder, 'nodes.json'), JSON.stringify([cilium(1), cilium(2)]));
+    writeFileSync(join(folder, 'nodes.json'), JSON.stringify([wiredNode(1), wiredNode(2)]));
     for (const i of [1, 2]) nodes.push(await start(i));
   });
   afterEach(() => {
@@ -39,21 +40,6 @@ needs([ADDON, ROOT, PROMTOOL, program('ip', 'iproute2')], 'a running node, seen 
     rmSync(folder, { recursive: true, force: true });
     if (runDir === undefined) delete process.env['ESPLANE_RUN_DIR'];
     else process.env['ESPLANE_RUN_DIR'] = runDir;
-  });
-
-  const cilium = (i: number) => ({
-    apiVersion: 'cilium.io/v2',
-    kind: 'CiliumNode',
-    metadata: { name: `node-${i}` },
-    spec: {
-      addresses: [
-        { type: 'InternalIP', ip: `10.99.0.${i}` },
-        { type: 'CiliumInternalIP', ip: `10.244.${i}.254` },
-      ],
-      bootid: `3f2a6c1e-8d4b-4e57-9a30-5b7c9d1e2f4${i}`,
-      encryption: { key: 3 },
-      ipam: { podCIDRs: [`10.244.${i}.0/24`] },
-    },
   });
 
   function configure(i: number, more: object = {}): string {

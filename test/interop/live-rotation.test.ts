@@ -17,6 +17,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
+import { wiredNode } from '../support/cilium-cluster.ts';
 import { ADDON, needs, program, ROOT } from '../support/needs.ts';
 import { makeNamespaces, must, type Namespaces } from '../support/netns.ts';
 import { NodeProcess } from '../support/node-process.ts';
@@ -64,21 +65,8 @@ needs([ADDON, ROOT, program('ip', 'iproute2'), program('iperf3', 'iperf3')], 'ro
     rmSync(folder, { recursive: true, force: true });
   });
 
-  const cilium = (i: number, key: number, address = `10.99.0.${i}`) =>
-    JSON.stringify({
-      apiVersion: 'cilium.io/v2',
-      kind: 'CiliumNode',
-      metadata: { name: `node-${i}` },
-      spec: {
-        addresses: [
-          { type: 'InternalIP', ip: address },
-          { type: 'CiliumInternalIP', ip: `10.244.${i}.254` },
-        ],
-        bootid: `3f2a6c1e-8d4b-4e57-9a30-5b7c9d1e2f4${i}`,
-        encryption: { key },
-        ipam: { podCIDRs: [`10.244.${i}.0/24`] },
-      },
-    });
+  const cilium = (i: number, key: number, address?: string) =>
+    JSON.stringify(wiredNode(i, { key, ...(address && { address }) }));
 
   /** Puts a key into the volume of node `i`, as kubelet does: a new folder, and one rename. */
   function setKeys(i: number, text: string): void {

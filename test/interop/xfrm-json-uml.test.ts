@@ -21,6 +21,19 @@ src 10.1.0.0/16 dst 10.30.0.0/16
 		proto ah reqid 2 mode transport
 `;
 
+/** How the state of an SA without limits that has carried nothing goes on. */
+const UNLIMITED = `	lifetime config:
+	  limit: soft (INF)(bytes), hard (INF)(bytes)
+	  limit: soft (INF)(packets), hard (INF)(packets)
+	  expire add: soft 0(sec), hard 0(sec)
+	  expire use: soft 0(sec), hard 0(sec)
+	lifetime current:
+	  0(bytes), 0(packets)
+	  add 2026-11-23 00:52:36 use -
+	stats:
+	  replay-window 0 replay 0 failed 0
+`;
+
 /** States of everything that commands can say, as Linux 6.1 prints them. */
 const ODD_STATES = `src 10.0.0.1 dst 10.0.0.2
 	proto esp spi 0x00000901 reqid 1(0x00000001) mode tunnel
@@ -46,49 +59,19 @@ src 10.0.0.1 dst 10.0.0.2
 	enc cbc(aes) 0x${'c2'.repeat(16)} (128 bits)
 	encap type espinudp sport 4500 dport 4501 addr 10.9.9.9
 	anti-replay context: seq 0x5, oseq 0x0, bitmap 0x00000000
-	lifetime config:
-	  limit: soft (INF)(bytes), hard (INF)(bytes)
-	  limit: soft (INF)(packets), hard (INF)(packets)
-	  expire add: soft 0(sec), hard 0(sec)
-	  expire use: soft 0(sec), hard 0(sec)
-	lifetime current:
-	  0(bytes), 0(packets)
-	  add 2026-11-23 00:52:36 use -
-	stats:
-	  replay-window 0 replay 0 failed 0
-	sel src 10.1.0.0/16 dst 10.2.0.0/16 proto tcp sport 80 dport 443 uid 0
+${UNLIMITED}	sel src 10.1.0.0/16 dst 10.2.0.0/16 proto tcp sport 80 dport 443 uid 0
 src fd00::1 dst fd00::2
 	proto ah spi 0x00000903 reqid 3(0x00000003) mode tunnel
 	replay-window 0 seq 0x00000000 flag af-unspec (0x00100000)
 	mark 0x3e00/0xff00 output-mark 0xe00/0xf00
 	auth-trunc hmac(sha1) 0x${'d3'.repeat(20)} (160 bits) 96
 	anti-replay context: seq 0x0, oseq 0x0, bitmap 0x00000000
-	lifetime config:
-	  limit: soft (INF)(bytes), hard (INF)(bytes)
-	  limit: soft (INF)(packets), hard (INF)(packets)
-	  expire add: soft 0(sec), hard 0(sec)
-	  expire use: soft 0(sec), hard 0(sec)
-	lifetime current:
-	  0(bytes), 0(packets)
-	  add 2026-11-23 00:52:36 use -
-	stats:
-	  replay-window 0 replay 0 failed 0
-src 10.0.0.1 dst 10.0.0.2
+${UNLIMITED}src 10.0.0.1 dst 10.0.0.2
 	proto comp spi 0x00000904 reqid 4(0x00000004) mode transport
 	replay-window 0 seq 0x00000000 flag  (0x00000000)
 	comp deflate 
 	anti-replay context: seq 0x0, oseq 0x0, bitmap 0x00000000
-	lifetime config:
-	  limit: soft (INF)(bytes), hard (INF)(bytes)
-	  limit: soft (INF)(packets), hard (INF)(packets)
-	  expire add: soft 0(sec), hard 0(sec)
-	  expire use: soft 0(sec), hard 0(sec)
-	lifetime current:
-	  0(bytes), 0(packets)
-	  add 2026-11-23 00:52:36 use -
-	stats:
-	  replay-window 0 replay 0 failed 0
-	sel src 0.0.0.0/0 dst 0.0.0.0/0 uid 0
+${UNLIMITED}	sel src 0.0.0.0/0 dst 0.0.0.0/0 uid 0
 `;
 
 /** What stays when states are set up again: not times, what was used, indices and what has been seen. */

@@ -32,6 +32,18 @@ export function nodeObject(i: number, spec: Record<string, unknown> = {}) {
   };
 }
 
+/** Node `i` as it stands in the list of a running node: on a wire between the nodes, and with pods. */
+export function wiredNode(i: number, { address = `10.99.0.${i}`, key = 3 } = {}) {
+  return nodeObject(i, {
+    addresses: [
+      { type: 'InternalIP', ip: address },
+      { type: 'CiliumInternalIP', ip: `10.244.${i}.254` },
+    ],
+    encryption: { key },
+    ipam: { podCIDRs: [`10.244.${i}.0/24`] },
+  });
+}
+
 export function nodesFrom(...objects: readonly object[]): CiliumNode[] {
   return parseNodes(JSON.stringify(objects), 'nodes.json');
 }

@@ -1,0 +1,61 @@
+/**
+ * Reads a capture file to its end, with progress on a terminal. Ctrl-C ends it early, and so does what is wrong in the
+ * file: in both cases what was read up to there is worth having.
+ * @module
+ */
+import { EsplaneError } from '../base/errors.ts';
+import type { FrameSink } from '../capture/frame.ts';
+import { captureReader } from '../capture/reader.ts';
+import { readChunks, sizeOf } from './files.ts';
+import { grouped, Progress } from './output.ts';
+
+export interface ReadOptions {
+  /** The command, for the line that shows progress. */
+  readonly command: string;
+  readonly capture: string;
+  readonly sink: FrameSink;
+  /** Frames so far. */
+  readonly frames: () => number;
+  /** After each piece of the file. */
+  readonly afterChunk?: () => Promise<void>;
+  /** At the end of the file. May throw an {@link EsplaneError}, which then is the failure. */
+  readonly atEnd: () => void;
+}
+
+export interface ReadEnd {
+  /** What was wrong. */
+  readonly failure: EsplaneError | undefined;
+  readonly isInterrupted: boolean;
+}
+
+/** Reads a file, and says how that ended. Errors that are no {@link EsplaneError} are thrown. */
+export async function readCapture(options: ReadOptions): Promise<ReadEnd> {
+  const { command, capture, sink, frames, afterChunk, atEnd } = options;
+  const reader = captureReader(capture, sink);
+  const size = sizeOf(capture);
+  const progress = new Progress(command);
+  let bytes = 0;
+  let isInterrupted = false;
+  const interrupt = () => {
+    isInterrupted = true;
+  };
+  process.once('SIGINT', interrupt);
+  try {
+    for await (const chunk of readChunks(capture)) {
+      reader.feed(chunk);
+      await afterChunk?.();
+      bytes += chunk.length;
+      const share = size ? `${Math.floor((100 * bytes) / size)} %, ` : '';
+      progress.update(`${share}${grouped(frames())} frames`);
+      if (isInterrupted) return { failure: undefined, isInterrupted };
+    }
+    reader.end();
+    atEnd();
+    return { failure: undefined, isInterrupted };
+  } catch (error) {
+    if (!(error instanceof EsplaneError)) throw error;
+    return { failure: error, isInterrupted };
+  } finally {
+    progress.done();
+  }
+}
