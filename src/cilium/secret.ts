@@ -21,8 +21,8 @@ import { describeObject, looksLikeManifest, parseManifest } from './manifest.ts'
 import type { CiliumVersion } from './version.ts';
 
 /** Name that Cilium's Helm chart expects. */
-export const SECRET_NAME = 'cilium-ipsec-keys';
-export const SECRET_NAMESPACE = 'kube-system';
+const SECRET_NAME = 'cilium-ipsec-keys';
+const SECRET_NAMESPACE = 'kube-system';
 
 const GET_SECRET = `Use the output of kubectl -n ${SECRET_NAMESPACE} get secret ${SECRET_NAME} -o yaml.`;
 

@@ -105,7 +105,7 @@ function streamTable(streams: readonly StreamReport[], paint: Paint): string[] {
 }
 
 /** Breaks a sentence into indented lines. A word that is longer than a line stays whole. */
-export function wrap(text: string, width: number): string[] {
+function wrap(text: string, width: number): string[] {
   const lines: string[] = [];
   let line = INDENT;
   for (const word of text.split(' ')) {

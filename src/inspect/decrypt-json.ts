@@ -55,11 +55,6 @@ export function putDecryptJson(out: TextBuffer, r: EspRecord, overlays: OverlayF
   }
 }
 
-/** {@link putDecryptJson} as a string. */
-export function decryptJson(r: EspRecord, overlays: OverlayFinder): string {
-  return textOf((out) => putDecryptJson(out, r, overlays));
-}
-
 /** Writes seconds with six decimals, or nine where the capture is finer than microseconds. */
 export function putTime(out: TextBuffer, seconds: number, nanoseconds: number): void {
   if (seconds < 0) out.text(String(seconds));

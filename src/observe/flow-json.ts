@@ -222,7 +222,7 @@ function tcpFlags(bits: number, ns: number): FlowTcpFlags {
 }
 
 /** `google.protobuf.Timestamp`: 0, 3 or 6 digits after the second. */
-export function timeText(ms: number): string {
+function timeText(ms: number): string {
   const us = Math.round(ms * 1000);
   const seconds = Math.floor(us / 1e6);
   const rest = us - seconds * 1e6;

@@ -99,7 +99,7 @@ export function mark(view: DataView, rowAt: number, bits: number): void {
 }
 
 /** Is it an echo request or reply? */
-export function isEcho(protocol: number, type: number): boolean {
+function isEcho(protocol: number, type: number): boolean {
   return protocol === icmp.PROTOCOL ? type === 8 || type === 0 : type === 128 || type === 129;
 }
 

@@ -12,7 +12,7 @@ import * as udp from '../wire/udp.ts';
 
 const NOTHING = new Uint8Array(0);
 /** What every system sends with. */
-export const TTL = 64;
+const TTL = 64;
 
 /** From where to where; both of one family. */
 export interface Flow {

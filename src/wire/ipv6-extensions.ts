@@ -29,8 +29,6 @@ export const HOP_BY_HOP = 0;
 export const ROUTING = 43;
 export const FRAGMENT = 44;
 export const AUTHENTICATION = 51;
-/** Says that nothing follows; in ESP it marks a dummy packet. */
-export const NO_NEXT_HEADER = 59;
 export const DESTINATION = 60;
 export const MOBILITY = 135;
 export const HIP = 139;

@@ -4,7 +4,7 @@ import { InputError } from '../../src/base/errors.ts';
 import type { FrameInfo } from '../../src/capture/frame.ts';
 import { NodeEngine } from '../../src/crypto/node.ts';
 import { CaptureDecryptor } from '../../src/inspect/decrypt.ts';
-import { decryptJson, seqText, timeText } from '../../src/inspect/decrypt-json.ts';
+import { seqText, timeText } from '../../src/inspect/decrypt-json.ts';
 import { OverlayFinder } from '../../src/inspect/overlay.ts';
 import { joinSources, SaList } from '../../src/inspect/sa-source.ts';
 import type { SaConfig } from '../../src/ipsec/sa-config.ts';
@@ -12,7 +12,7 @@ import { TunnelEnd } from '../../src/ipsec/tunnel-end.ts';
 import * as ipv4 from '../../src/wire/ipv4.ts';
 import * as link from '../../src/wire/link-type.ts';
 import * as udp from '../../src/wire/udp.ts';
-import type { Line } from '../support/decrypt.ts';
+import { type Line, lineOf } from '../support/decrypt.ts';
 import { address, ipv4Packet, ipv6Packet, RANDOM, SUITES, saConfig } from '../support/sa.ts';
 
 interface Frame {
@@ -30,7 +30,7 @@ function decrypt(frames: readonly Frame[], sas: readonly SaConfig[], udpPorts: r
     engine: new NodeEngine(),
     random: RANDOM.random,
     udpPorts,
-    onPacket: (record) => lines.push(JSON.parse(decryptJson(record, overlays)) as Line),
+    onPacket: (record) => lines.push(lineOf(record, overlays)),
   });
   frames.forEach(({ bytes, linkType = link.LINK_RAW }, i) => {
     const info: FrameInfo = {

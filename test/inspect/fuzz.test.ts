@@ -3,13 +3,13 @@ import { expect, it } from 'vitest';
 import { hex } from '../../src/base/bytes.ts';
 import { NodeEngine } from '../../src/crypto/node.ts';
 import { CaptureDecryptor } from '../../src/inspect/decrypt.ts';
-import { decryptJson } from '../../src/inspect/decrypt-json.ts';
 import { OverlayFinder } from '../../src/inspect/overlay.ts';
 import { packetLine } from '../../src/inspect/packet-line.ts';
 import { SaList } from '../../src/inspect/sa-source.ts';
 import { EspPlace } from '../../src/ipsec/esp-place.ts';
 import { TunnelEnd } from '../../src/ipsec/tunnel-end.ts';
 import { LINK_ETHERNET, LINK_LINUX_SLL, LINK_LINUX_SLL2, LINK_RAW } from '../../src/wire/link-type.ts';
+import { lineOf } from '../support/decrypt.ts';
 import { address, ipv4Packet, ipv6Packet, RANDOM, SUITES, saConfig } from '../support/sa.ts';
 
 const RUNS = Number(process.env['ESPLANE_FUZZ_RUNS'] ?? 1000);
@@ -72,10 +72,7 @@ it('any frames through decrypt: a verdict for each ESP packet, and lines that ar
           engine: new NodeEngine(),
           random: RANDOM.random,
           onPacket: (record) => {
-            const line = JSON.parse(decryptJson(record, overlays)) as {
-              verdict: string;
-              inner: string | null;
-            };
+            const line = lineOf(record, overlays);
             expect(line.inner === null).toBe(line.verdict === 'drop');
             listed++;
           },

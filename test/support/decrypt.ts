@@ -4,13 +4,14 @@
  */
 import { readFileSync } from 'node:fs';
 import { seededBytes } from '../../src/base/rng.ts';
+import { textOf } from '../../src/base/text-buffer.ts';
 import { captureReader } from '../../src/capture/reader.ts';
 import { DEFAULT_VERSION } from '../../src/cilium/version.ts';
 import { loadSas, type SaOptions } from '../../src/cli/sa-options.ts';
 import type { Engine } from '../../src/crypto/engine.ts';
 import { CaptureSas } from '../../src/inspect/capture-sas.ts';
-import { CaptureDecryptor, type DecryptTotals } from '../../src/inspect/decrypt.ts';
-import { decryptJson } from '../../src/inspect/decrypt-json.ts';
+import { CaptureDecryptor, type DecryptTotals, type EspRecord } from '../../src/inspect/decrypt.ts';
+import { putDecryptJson } from '../../src/inspect/decrypt-json.ts';
 import { OverlayFinder } from '../../src/inspect/overlay.ts';
 import { joinSources, SaList } from '../../src/inspect/sa-source.ts';
 
@@ -28,6 +29,11 @@ export interface Line {
   inner: string | null;
   overlay: { vni: number; frame: string } | null;
   carrier: { vni: number } | null;
+}
+
+/** A record as its line says it. */
+export function lineOf(record: EspRecord, overlays: OverlayFinder): Line {
+  return JSON.parse(textOf((out) => putDecryptJson(out, record, overlays))) as Line;
 }
 
 /** SA options of the command line, with the defaults filled in. */
@@ -58,7 +64,7 @@ export async function decryptBytes(
     random: seededBytes(1),
     udpPorts: sas.udpPorts,
     inPlace: chunk !== undefined,
-    onPacket: (record) => lines.push(JSON.parse(decryptJson(record, overlays)) as Line),
+    onPacket: (record) => lines.push(lineOf(record, overlays)),
   });
   const reader = captureReader('test', {
     frame: (b, at, end, info) => decryptor.frame(b, at, end, info),
