@@ -172,7 +172,9 @@ class RunFolder {
     try {
       mkdirSync(folder, { recursive: true, mode: 0o700 });
     } catch (error) {
-      throw outputError(folder, error);
+      // Node's word for a file system that takes no new folders, too.
+      const { code } = error as NodeJS.ErrnoException;
+      throw outputError(folder, code === 'ENOENT' ? { code: 'no folder can be made there' } : error);
     }
   }
 

@@ -114,6 +114,22 @@ needs([ADDON, ROOT, program('ip', 'iproute2')], 'esplane node', () => {
     }
   }, 30_000);
 
+  it('ends when nobody reads what it says, and leaves neither socket nor device', async () => {
+    const net = makeNamespaces();
+    try {
+      const node = await NodeProcess.start(config(net.a));
+      const socket = node.ready!.statusSocket!;
+      expect(existsSync(socket)).toBe(true);
+      const closed = once(node.process, 'close');
+      node.process.stdout!.destroy();
+      expect((await closed)[0]).toBe(0);
+      expect(existsSync(socket)).toBe(false);
+      expect(net.run('a', 'ip', '-o', 'link')).not.toContain('esp0');
+    } finally {
+      net.remove();
+    }
+  }, 30_000);
+
   it('ends with one line when its interface is deleted under it', async () => {
     const net = makeNamespaces();
     try {
