@@ -20,7 +20,7 @@ import { Output, say } from './output.ts';
 import { addWriteOptions, checkStdout, openPacketFile, type WriteOptions } from './packet-file.ts';
 import { readCapture } from './read-capture.ts';
 import { addSaOptions, loadNamedSas, namesSas, noSas, type SaOptions } from './sa-options.ts';
-import { EXIT_INTERRUPTED } from './signals.ts';
+import { EXIT_INTERRUPTED, Interrupt } from './signals.ts';
 
 interface DecryptCommandOptions extends SaOptions, WriteOptions {
   readonly json?: boolean;
@@ -61,6 +61,7 @@ async function decrypt(capture: string, options: DecryptCommandOptions): Promise
   const sas = await loadNamedSas(options);
   for (const warning of sas.warnings) say(`warning: ${warning}`);
   const out = new Output();
+  const interrupt = new Interrupt();
   const file = openPacketFile(options);
   const overlays = new OverlayFinder();
   const own = new CaptureSas();
@@ -112,6 +113,7 @@ async function decrypt(capture: string, options: DecryptCommandOptions): Promise
     command: 'decrypt',
     capture,
     sink,
+    interrupt,
     frames: () => decryptor.totals.frames,
     afterChunk: () => out.flush(),
     atEnd: () => {
@@ -131,7 +133,8 @@ async function decrypt(capture: string, options: DecryptCommandOptions): Promise
   if (left !== undefined) say(`What was read before that is in ${left}.`);
   if (failure !== undefined) throw failure;
   say('esplane: interrupted');
-  process.exitCode = EXIT_INTERRUPTED;
+  // At once: a capture that nobody writes any more is still waited for.
+  process.exit(EXIT_INTERRUPTED);
 }
 
 /** @throws {InputError} when the clear packets would take the capture's place */

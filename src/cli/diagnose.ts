@@ -15,7 +15,7 @@ import { Output, say } from './output.ts';
 import { paintFor } from './paint.ts';
 import { readCapture } from './read-capture.ts';
 import { addSaOptions, namesSas, noSas } from './sa-options.ts';
-import { EXIT_INTERRUPTED } from './signals.ts';
+import { EXIT_INTERRUPTED, Interrupt } from './signals.ts';
 
 /** Columns of a page that goes to no terminal, and the most that are easy to read. */
 const USUAL_WIDTH = 100;
@@ -67,6 +67,7 @@ Exit status: 0 the capture was read to its end (whatever was found), 2 unusable 
 }
 
 async function diagnose(capture: string, options: DiagnoseOptions): Promise<void> {
+  const interrupt = new Interrupt();
   const own = new CaptureSas();
   const { evidence, stats, udpPorts, warnings } = await loadEvidence(options, own);
   for (const warning of warnings) say(`warning: ${warning}`);
@@ -96,6 +97,7 @@ async function diagnose(capture: string, options: DiagnoseOptions): Promise<void
     command: 'diagnose',
     capture,
     sink,
+    interrupt,
     frames: () => totals.frames,
     atEnd: () => {
       if (!hasSas) throw noSas();
@@ -117,6 +119,6 @@ async function diagnose(capture: string, options: DiagnoseOptions): Promise<void
   if (failure !== undefined) throw failure;
   if (isInterrupted) {
     say('esplane: interrupted: this is what the capture shows up to here');
-    process.exitCode = EXIT_INTERRUPTED;
+    process.exit(EXIT_INTERRUPTED);
   }
 }

@@ -8,12 +8,15 @@ import type { FrameSink } from '../capture/frame.ts';
 import { captureReader } from '../capture/reader.ts';
 import { readChunks, sizeOf } from './files.ts';
 import { grouped, Progress } from './output.ts';
+import type { Interrupt } from './signals.ts';
 
 export interface ReadOptions {
   /** The command, for the line that shows progress. */
   readonly command: string;
   readonly capture: string;
   readonly sink: FrameSink;
+  /** Made before the work began, so that Ctrl-C while it is prepared counts too. */
+  readonly interrupt: Interrupt;
   /** Frames so far. */
   readonly frames: () => number;
   /** After each piece of the file. */
@@ -30,31 +33,27 @@ export interface ReadEnd {
 
 /** Reads a file, and says how that ended. Errors that are no {@link EsplaneError} are thrown. */
 export async function readCapture(options: ReadOptions): Promise<ReadEnd> {
-  const { command, capture, sink, frames, afterChunk, atEnd } = options;
+  const { command, capture, sink, frames, interrupt, afterChunk, atEnd } = options;
   const reader = captureReader(capture, sink);
   const size = sizeOf(capture);
   const progress = new Progress(command);
   let bytes = 0;
-  let isInterrupted = false;
-  const interrupt = () => {
-    isInterrupted = true;
-  };
-  process.once('SIGINT', interrupt);
   try {
-    for await (const chunk of readChunks(capture)) {
+    for await (const chunk of interrupt.until(readChunks(capture))) {
       reader.feed(chunk);
       await afterChunk?.();
       bytes += chunk.length;
       const share = size ? `${Math.floor((100 * bytes) / size)} %, ` : '';
       progress.update(`${share}${grouped(frames())} frames`);
-      if (isInterrupted) return { failure: undefined, isInterrupted };
     }
-    reader.end();
-    atEnd();
-    return { failure: undefined, isInterrupted };
+    if (!interrupt.isAsked) {
+      reader.end();
+      atEnd();
+    }
+    return { failure: undefined, isInterrupted: interrupt.isAsked };
   } catch (error) {
     if (!(error instanceof EsplaneError)) throw error;
-    return { failure: error, isInterrupted };
+    return { failure: error, isInterrupted: interrupt.isAsked };
   } finally {
     progress.done();
   }

@@ -32,3 +32,34 @@ export function onSignals({ stop, reload }: Handlers): () => void {
     process.off('SIGHUP', again);
   };
 }
+
+/** Ctrl-C while a capture is read: what was read until then is worth having. A second one ends at once. */
+export class Interrupt {
+  isAsked = false;
+  #wake: ((nothing: undefined) => void) | undefined;
+
+  constructor() {
+    process.once('SIGINT', () => {
+      this.isAsked = true;
+      this.#wake?.(undefined);
+    });
+  }
+
+  /** What `source` yields until Ctrl-C, also where it waits for more. */
+  async *until<T>(source: AsyncIterable<T>): AsyncGenerator<T> {
+    const items = source[Symbol.asyncIterator]();
+    try {
+      while (!this.isAsked) {
+        const next = await new Promise<IteratorResult<T> | undefined>((resolve, reject) => {
+          this.#wake = resolve;
+          items.next().then(resolve, reject);
+        });
+        if (next === undefined || next.done) return;
+        yield next.value;
+      }
+    } finally {
+      // One that still waits would not answer.
+      if (!this.isAsked) await items.return?.();
+    }
+  }
+}

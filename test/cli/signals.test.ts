@@ -1,7 +1,47 @@
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
-import { MAIN } from '../support/cli.ts';
+import { MAIN, tempFolder } from '../support/cli.ts';
+
+const PCAPS = fileURLToPath(new URL('../../pcaps/linux-6.1/faults-esn', import.meta.url));
+const SAS = ['--keys', `${PCAPS}/keys`, '--nodes', `${PCAPS}/ciliumnodes.json`];
+
+describe('Ctrl-C', () => {
+  const folder = tempFolder();
+
+  it('ends decrypt while its capture waits for more, with what came', async () => {
+    const child = spawn(process.execPath, [MAIN, 'decrypt', '-', ...SAS]);
+    let lines = 0;
+    let said = '';
+    child.stderr.on('data', (bytes) => {
+      said += bytes;
+    });
+    child.stdout.on('data', (bytes) => {
+      lines += String(bytes).split('\n').length - 1;
+      if (lines === 85) child.kill('SIGINT');
+    });
+    child.stdin.write(readFileSync(`${PCAPS}/wire.pcap`));
+    const [code] = await once(child, 'close');
+    expect(said).toMatch(/85 frames, 85 ESP packets: 54 decrypted, 31 dropped/);
+    expect(said).toMatch(/^esplane: interrupted$/m);
+    expect(code).toBe(130);
+  });
+
+  it('ends decrypt before anybody writes to its FIFO, and leaves no file', async () => {
+    const fifo = join(folder, 'fifo');
+    const out = join(folder, 'out.pcapng');
+    spawnSync('mkfifo', [fifo]);
+    const child = spawn(process.execPath, [MAIN, 'decrypt', fifo, ...SAS, '-w', out], { stdio: 'ignore' });
+    while (!existsSync(`${out}.partial`)) await new Promise((resolve) => setTimeout(resolve, 20));
+    child.kill('SIGINT');
+    const [code] = await once(child, 'close');
+    expect(code).toBe(130);
+    expect(existsSync(`${out}.partial`)).toBe(false);
+  });
+});
 
 describe('SIGHUP', () => {
   it('ends what has nothing to read again', async () => {
