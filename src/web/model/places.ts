@@ -89,24 +89,6 @@ export function clearBytes(packet: Packet): Uint8Array {
   return bytes;
 }
 
-/** A run of bytes that ESP does the same for. */
-export interface Run {
-  readonly at: number;
-  readonly end: number;
-}
-
-/** Runs of bytes whose protection is one of these. */
-export function runsOf(protection: readonly Protection[], ...wanted: readonly Protection[]): Run[] {
-  const runs: { at: number; end: number }[] = [];
-  for (const [at, kind] of protection.entries()) {
-    if (!wanted.includes(kind)) continue;
-    const last = runs.at(-1);
-    if (last?.end === at) last.end++;
-    else runs.push({ at, end: at + 1 });
-  }
-  return runs;
-}
-
 /** Two digits. */
 export function byteText(b: Uint8Array, at: number): string {
   return toHex(b, at, at + 1);

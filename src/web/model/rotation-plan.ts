@@ -114,11 +114,6 @@ export function onGrid(time: number, most: number): number {
   return Math.min(most, Math.max(0, Math.round(time / GRID) * GRID));
 }
 
-/** Installs before it says so and before it sends: what Cilium does from March 2026 on. */
-export function isRightOrder({ install, advertise, send }: NodePlan): boolean {
-  return install <= advertise && install <= send;
-}
-
 /** The scenario file. Its first second is that of the change of the Secret. */
 export function scenarioText({ nodes, news }: RotationPlan): string {
   const names = nodes.map((_, i) => `node-${i + 1}`);
