@@ -2,7 +2,8 @@
  * Files that commands read, as the command line names them: `-` is standard input, and what goes wrong is one clear line.
  * @module
  */
-import { closeSync, createReadStream, fstatSync, openSync, readSync, statSync } from 'node:fs';
+import { closeSync, constants, createReadStream, fstatSync, openSync, readSync, statSync } from 'node:fs';
+import { Socket } from 'node:net';
 import { setImmediate } from 'node:timers/promises';
 import { EsplaneError, InputError } from '../base/errors.ts';
 
@@ -77,6 +78,15 @@ function takeStdin(): void {
 }
 
 /**
+ * Opens a FIFO as a pipe of the event loop, which waits for a writer and for its bytes. A file stream would have a thread
+ * wait in the kernel, and a process does not end before its threads do, Ctrl-C or not.
+ */
+function openFifo(file: string): Socket {
+  const fd = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK);
+  return new Socket({ fd, readable: true, writable: false });
+}
+
+/**
  * Streams a file's bytes. A chunk is the caller's, to be read and overwritten, until the next one is asked for: its
  * memory is then used again.
  * @throws {InputError} when it cannot be read
@@ -86,8 +96,11 @@ export async function* readChunks(file: string): AsyncGenerator<Uint8Array> {
     if (file === '-') {
       takeStdin();
       yield* process.stdin as AsyncIterable<Uint8Array>;
-    } else if (statSync(file).isFile()) yield* readWhole(file);
-    else yield* createReadStream(file) as AsyncIterable<Uint8Array>;
+      return;
+    }
+    const kind = statSync(file);
+    if (kind.isFile()) yield* readWhole(file);
+    else yield* (kind.isFIFO() ? openFifo(file) : createReadStream(file)) as AsyncIterable<Uint8Array>;
   } catch (error) {
     throw readError(file, error);
   }

@@ -1,6 +1,7 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
+import { open, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
@@ -31,16 +32,43 @@ describe('Ctrl-C', () => {
   });
 
   it('ends decrypt before anybody writes to its FIFO, and leaves no file', async () => {
-    const fifo = join(folder, 'fifo');
-    const out = join(folder, 'out.pcapng');
-    spawnSync('mkfifo', [fifo]);
-    const child = spawn(process.execPath, [MAIN, 'decrypt', fifo, ...SAS, '-w', out], { stdio: 'ignore' });
+    const { child, out } = startOnFifo('early');
     while (!existsSync(`${out}.partial`)) await new Promise((resolve) => setTimeout(resolve, 20));
     child.kill('SIGINT');
     const [code] = await once(child, 'close');
     expect(code).toBe(130);
     expect(existsSync(`${out}.partial`)).toBe(false);
   });
+
+  it('ends decrypt while the writer of its FIFO is silent', async () => {
+    const { child, fifo, out } = startOnFifo('silent');
+    // Open on this side means open on the other.
+    const writer = await open(fifo, 'w');
+    try {
+      child.kill('SIGINT');
+      const [code] = await once(child, 'close');
+      expect(code).toBe(130);
+      expect(existsSync(`${out}.partial`)).toBe(false);
+    } finally {
+      await writer.close();
+    }
+  });
+
+  it('reads a FIFO to the end of what its writers write', async () => {
+    const { child, fifo, out } = startOnFifo('whole');
+    const ended = once(child, 'close');
+    await writeFile(fifo, readFileSync(`${PCAPS}/wire.pcap`));
+    expect((await ended)[0]).toBe(0);
+    expect(existsSync(out)).toBe(true);
+  });
+
+  function startOnFifo(name: string) {
+    const fifo = join(folder, name);
+    const out = join(folder, `${name}.pcapng`);
+    spawnSync('mkfifo', [fifo]);
+    const child = spawn(process.execPath, [MAIN, 'decrypt', fifo, ...SAS, '-w', out], { stdio: 'ignore' });
+    return { child, fifo, out };
+  }
 });
 
 describe('SIGHUP', () => {
