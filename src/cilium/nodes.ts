@@ -59,13 +59,22 @@ export function parseNodes(text: string, source: string): CiliumNode[] {
   const objects = parseManifest(text, source);
   if (objects.length === 0) throw new InputError({ source }, 'no CiliumNode in it', GET_NODES);
   const nodes = objects.map((object) => readNode(object, source));
+  checkNames(nodes, source);
+  checkAddresses(nodes);
+  return nodes;
+}
+
+/**
+ * Checks that every name belongs to one node.
+ * @param source of the whole list, for errors
+ * @throws {InputError} that names the node
+ */
+export function checkNames(nodes: readonly CiliumNode[], source: string): void {
   const names = new Set<string>();
   for (const { name } of nodes) {
     if (names.has(name)) throw new InputError({ source }, `two nodes have the name ${name}`, ONCE);
     names.add(name);
   }
-  checkAddresses(nodes);
-  return nodes;
 }
 
 /**

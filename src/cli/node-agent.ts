@@ -8,7 +8,7 @@ import { Agent, type AgentEvent } from '../cilium/agent.ts';
 import type { AgentPlan } from '../cilium/agent-plan.ts';
 import { type CiliumConfig, parseCiliumConfig, type StrictMode } from '../cilium/config.ts';
 import { type CiliumKey, mergeKeys } from '../cilium/keys.ts';
-import { type CiliumNode, checkAddresses, parseNodes } from '../cilium/nodes.ts';
+import { type CiliumNode, checkAddresses, checkNames, parseNodes } from '../cilium/nodes.ts';
 import { KEY_ROTATION_DURATION, RECLAIM_INTERVAL } from '../cilium/rotation.ts';
 import { readKeys } from '../cilium/secret.ts';
 import { checkBootIds, type RoutingMode, tunnelEnds } from '../cilium/tunnel.ts';
@@ -309,12 +309,7 @@ export class NodeAgent {
     const { name, nodes: files } = this.#config;
     const all = texts.flatMap((text, i) => this.#readNodes(text, files[i]!));
     const source = files.join(', ');
-    const names = new Set<string>();
-    for (const node of all) {
-      if (names.has(node.name))
-        throw new InputError({ source }, `two nodes have the name ${node.name}`, 'Give every node once.');
-      names.add(node.name);
-    }
+    checkNames(all, source);
     checkAddresses(all);
     const me = all.find((node) => node.name === name);
     if (!me) throw new InputError({ source }, `no node is called ${name}`, 'Set name: to that of this node.');
