@@ -40,7 +40,7 @@ import { Host } from './host.ts';
 import { Ledger } from './ledger.ts';
 import { Member, type Secret } from './member.ts';
 import { PeerDrops } from './peer-drops.ts';
-import type { Delays, Scenario, ScenarioNode } from './scenario.ts';
+import type { Delays, Scenario } from './scenario.ts';
 import { happen } from './scenario-events.ts';
 import { latecomers } from './scenario-presence.ts';
 import { type ShapedLink, shape } from './shape.ts';
@@ -301,7 +301,7 @@ export class Cluster {
     });
     // With a key it tells them when its agent advertises that.
     if (!spec.hasKey) this.spread(member, (to) => to.hear(member.agent.node));
-    for (const pod of podsOf(spec)) {
+    for (const pod of this.#podsOf(member)) {
       this.#hosts.get(pod)!.isOn = true;
       if (!this.scenario.podRangesKnown && !this.#waiting.has(pod)) this.announce(pod);
     }
@@ -311,13 +311,19 @@ export class Cluster {
   leave(member: Member): void {
     member.leave();
     this.spread(member, (to) => to.forget(member.name));
-    for (const pod of podsOf(member.spec)) {
+    for (const pod of this.#podsOf(member)) {
       this.#hosts.get(pod)!.stop();
       const entry = this.#announced.get(pod);
       if (!entry) continue;
       this.#announced.delete(pod);
       this.spread(member, (to) => to.forgetPod(entry, pod));
     }
+  }
+
+  /** The names of a node's pods. */
+  #podsOf(member: Member): string[] {
+    const i = this.members.indexOf(member);
+    return [...this.scenario.pods].flatMap(([name, { node }]) => (node === i ? [name] : []));
   }
 
   /** Has the others hear of a pod. */
@@ -502,11 +508,6 @@ export class Cluster {
 /** The identity that a pod of a scenario is known by. */
 export function identityOf({ pods }: Scenario, pod: string): number {
   return FIRST_IDENTITY + [...pods.keys()].indexOf(pod);
-}
-
-/** The names of a node's pods. */
-function podsOf({ name, pods }: ScenarioNode): string[] {
-  return Array.from({ length: pods }, (_, i) => `${name}/pod-${i + 1}`);
 }
 
 /** 0 to 1, without 1. */
