@@ -122,6 +122,57 @@ describe('what Linux would count', () => {
     expect(receiver.sa.life.packets).toBe(1);
   });
 
+  /** An inner IPv4 packet of `len` bytes whose header says that header and packet are this long. */
+  const inner4 = (len: number, says: { header?: number; total?: number }) => {
+    const b = ipv4Packet(Math.max(len, 20)).slice(0, len);
+    if (says.header !== undefined) b[0] = 0x40 | (says.header / 4);
+    if (says.total !== undefined) putU16(b, 2, says.total);
+    return textOf(b, 4);
+  };
+  /** An inner IPv6 packet of `len` bytes whose header says that so many bytes follow it. */
+  const inner6 = (len: number, payload: number) => {
+    const b = ipv6Packet(Math.max(len, 40)).slice(0, len);
+    putU16(b, 4, payload);
+    return textOf(b, 41);
+  };
+
+  it.each([
+    { name: '19 bytes of IPv4', text: inner4(19, {}), reason: 'inner-short' },
+    { name: 'a header alone', text: inner4(20, {}), len: 20 },
+    {
+      name: 'a header that says it is longer than the payload',
+      text: inner4(20, { header: 24 }),
+      reason: 'inner-header',
+    },
+    { name: 'a header of options that fills the payload', text: inner4(24, { header: 24 }), len: 24 },
+    { name: 'a total length below the header', text: inner4(40, { total: 19 }), reason: 'inner-header' },
+    {
+      name: 'a total length below a header with options',
+      text: inner4(40, { header: 24, total: 23 }),
+      reason: 'inner-header',
+    },
+    { name: 'a total length of the header alone', text: inner4(40, { header: 24, total: 24 }), len: 24 },
+    {
+      name: 'a total length of one byte more than there is',
+      text: inner4(40, { total: 41 }),
+      reason: 'inner-truncated',
+    },
+    { name: 'a total length of all there is', text: inner4(40, { total: 40 }), len: 40 },
+    { name: 'IPv6 where IPv4 is announced', text: textOf(ipv6Packet(64), 4), reason: 'inner-header' },
+    { name: '39 bytes of IPv6', text: inner6(39, 0), reason: 'inner-short' },
+    { name: 'an IPv6 header alone', text: inner6(40, 0), len: 40 },
+    {
+      name: 'an IPv6 payload of one byte more than there is',
+      text: inner6(60, 21),
+      reason: 'inner-truncated',
+    },
+    { name: 'an IPv6 payload of all there is', text: inner6(60, 20), len: 60 },
+  ])('lengths inside, to the byte: $name', ({ text, reason, len }) => {
+    const outcome = receiverOf(config).decapsulate(forge.packet(9, text));
+    if (reason !== undefined) expect(outcome).toMatchObject({ verdict: 'drop', reason });
+    else expect(outcome.verdict === 'ok' && outcome.packet.length).toBe(len);
+  });
+
   it('the next header decides the IP version, and a selector for all of the other one covers it', () => {
     const any4 = { address: address('0.0.0.0'), bits: 0 };
     const packet = forge.packet(9, textOf(ipv6Packet(64), 41));
@@ -163,6 +214,14 @@ describe('what Linux would count', () => {
   it('plain ESP for an SA that expects UDP', () => {
     const receiver = receiverOf({ ...config, encap: { sport: 4500, dport: 4500 } });
     expect(receiver.decapsulate(forge.good(1))).toMatchObject({
+      reason: 'encap-mismatch',
+      counter: 'XfrmInStateMismatch',
+    });
+  });
+
+  it('ESP in UDP for an SA that expects none', () => {
+    const inUdp = new AnyForge(config).packet(1n, textOf(ipv4Packet(64), 4), { inUdp: true });
+    expect(receiverOf(config).decapsulate(inUdp)).toMatchObject({
       reason: 'encap-mismatch',
       counter: 'XfrmInStateMismatch',
     });
