@@ -11,6 +11,10 @@ import { type Prefix, parseAddress, parsePrefix, singlePrefix } from '../wire/ad
 
 const FORMATS = ['json', 'compact'] as const;
 const VERDICTS = ['FORWARDED', 'DROPPED'] as const;
+/** Renamed files that stay, as Hubble's exporter has it. */
+export const BACKUPS = 5;
+const megabytes = z.number().positive().max(1e6);
+const backups = z.int().min(0).max(1000);
 const prefixes = z
   .union([z.string().transform((one) => [one]), z.array(z.string())])
   .refine((list) => list.every((one) => toPrefix(one)), 'is no address or prefix like 10.244.1.0/24')
@@ -24,6 +28,12 @@ const OBJECT = z.strictObject({
   verdict: z.enum(VERDICTS).optional(),
   'from-ip': prefixes,
   'to-ip': prefixes,
+  mode: z
+    .string()
+    .regex(/^0?[0-7]{3}$/, 'is not a mode in octal, such as "0640"')
+    .optional(),
+  'max-size-mb': megabytes.optional(),
+  'max-backups': backups.optional(),
 });
 
 /** The key `flows` of a configuration: a file's name, or more. */
@@ -43,6 +53,8 @@ export interface FlowOptions {
   readonly flows?: string;
   readonly flowsFormat?: (typeof FORMATS)[number];
   readonly flowsAll?: boolean;
+  readonly flowsMaxSizeMb?: number;
+  readonly flowsMaxBackups?: number;
   readonly encrypted?: boolean;
   readonly unencrypted?: boolean;
   readonly verdict?: (typeof VERDICTS)[number];
@@ -56,6 +68,16 @@ export function addFlowOptions(command: Command): Command {
     .option('--flows <file>', 'write flows as Hubble prints them, one a line; - for standard output')
     .addOption(new Option('--flows-format <format>', 'of flows (default json)').choices(FORMATS))
     .option('--flows-all', 'also where packets come from: from-endpoint, from-network, from-overlay')
+    .option(
+      '--flows-max-size-mb <number>',
+      'rename the file of flows to FILE.1 when it would grow beyond this many megabytes',
+      numberArgument(megabytes),
+    )
+    .option(
+      '--flows-max-backups <number>',
+      `renamed files that are kept (default ${BACKUPS})`,
+      numberArgument(backups),
+    )
     .option('--encrypted', 'only flows of packets that are encrypted')
     .option('--unencrypted', 'only flows of packets that are not')
     .addOption(new Option('--verdict <verdict>', 'only flows with this verdict').choices(VERDICTS))
@@ -70,10 +92,11 @@ export function addFlowOptions(command: Command): Command {
  */
 export function flowsOf(options: FlowOptions, configured?: FlowsConfig): FlowsConfig | undefined {
   const { flows, flowsFormat, flowsAll, encrypted, unencrypted, verdict, fromIp, toIp } = options;
+  const { flowsMaxSizeMb, flowsMaxBackups } = options;
   if (encrypted && unencrypted)
     throw new InputError(
-      { source: '--unencrypted' },
-      'and --encrypted: no flow is both',
+      { source: '--encrypted and --unencrypted' },
+      'are mutually exclusive',
       'Give one of them.',
     );
   const isEncrypted = encrypted ? true : unencrypted ? false : undefined;
@@ -81,6 +104,8 @@ export function flowsOf(options: FlowOptions, configured?: FlowsConfig): FlowsCo
   const named = {
     '--flows-format': flowsFormat,
     '--flows-all': flowsAll,
+    '--flows-max-size-mb': flowsMaxSizeMb,
+    '--flows-max-backups': flowsMaxBackups,
     '--encrypted': encrypted,
     '--unencrypted': unencrypted,
     '--verdict': verdict,
@@ -95,6 +120,14 @@ export function flowsOf(options: FlowOptions, configured?: FlowsConfig): FlowsCo
   }
   const encryption = isEncrypted ?? configured?.encrypted;
   const wanted = verdict ?? configured?.verdict;
+  const maxSize = flowsMaxSizeMb ?? configured?.['max-size-mb'];
+  const kept = flowsMaxBackups ?? configured?.['max-backups'];
+  if (flowsMaxBackups !== undefined && maxSize === undefined)
+    throw new InputError(
+      { source: '--flows-max-backups' },
+      'needs a size at which files are renamed',
+      'Give --flows-max-size-mb.',
+    );
   return {
     file,
     format: flowsFormat ?? configured?.format ?? 'json',
@@ -103,6 +136,9 @@ export function flowsOf(options: FlowOptions, configured?: FlowsConfig): FlowsCo
     ...(wanted && { verdict: wanted }),
     'from-ip': fromIp ?? configured?.['from-ip'] ?? [],
     'to-ip': toIp ?? configured?.['to-ip'] ?? [],
+    ...(configured?.mode !== undefined && { mode: configured.mode }),
+    ...(maxSize !== undefined && { 'max-size-mb': maxSize }),
+    ...(kept !== undefined && { 'max-backups': kept }),
   };
 }
 
@@ -123,6 +159,15 @@ export function filterOf({ encrypted, verdict, ...flows }: FlowsConfig): FlowFil
     ...(verdict && { verdict }),
     from: flows['from-ip'].flatMap((text) => toPrefix(text) ?? []),
     to: flows['to-ip'].flatMap((text) => toPrefix(text) ?? []),
+  };
+}
+
+/** Reads a number that a schema takes. */
+function numberArgument(schema: z.ZodNumber): (text: string) => number {
+  return (text) => {
+    const { data, error } = schema.safeParse(text.trim() === '' ? Number.NaN : Number(text));
+    if (error) throw new InvalidArgumentError(`${error.issues[0]!.message}.`);
+    return data;
   };
 }
 

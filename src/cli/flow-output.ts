@@ -9,8 +9,8 @@ import { FlowReader, type FlowReaderOptions } from '../observe/flow-json.ts';
 import type { FlowBatch } from '../observe/flow-recorder.ts';
 import type { FlowLine, LostLine } from '../observe/hubble.ts';
 import type { FlowsReport } from '../observe/observed.ts';
-import type { FlowsConfig } from './flow-options.ts';
-import { LineFile } from './line-file.ts';
+import { BACKUPS, type FlowsConfig } from './flow-options.ts';
+import { LineFile, type LineFileOptions } from './line-file.ts';
 import { grouped, Output } from './output.ts';
 
 /** Characters that are worth a write. */
@@ -34,9 +34,10 @@ export class FlowOutput {
   #unsaid = 0;
 
   /** @throws {EsplaneError} `ERR_OUTPUT` when the file cannot be made */
-  constructor({ file, format }: FlowsConfig, { append, warn }: FlowOutputOptions) {
+  constructor(config: FlowsConfig, { append, warn }: FlowOutputOptions) {
+    const { file, format } = config;
     this.#format = format === 'json' ? JSON.stringify : compactLine;
-    this.#file = file === '-' ? undefined : new LineFile(file, append);
+    this.#file = file === '-' ? undefined : new LineFile(file, { append, ...lineFileOptions(config) });
     this.#stdout = file === '-' ? new Output() : undefined;
     this.#warn = warn;
   }
@@ -45,6 +46,16 @@ export class FlowOutput {
   reader(options: FlowReaderOptions): (batch: FlowBatch) => void {
     const reader = new FlowReader(options);
     return (batch) => this.#write(reader.read(batch));
+  }
+
+  /** Opens the file of that name again: SIGHUP says that another program has renamed it. */
+  reopen(): void {
+    try {
+      this.#file?.reopen();
+    } catch (error) {
+      if (!this.#warn || !(error instanceof EsplaneError)) throw error;
+      this.#warn(`flows still go to the file that was open: ${error.message}`);
+    }
   }
 
   /** What became of flows until now. */
@@ -109,4 +120,16 @@ export class FlowOutput {
     this.#file?.close();
     return this.#lost.HUBBLE_RING_BUFFER + this.#lost.OBSERVER_EVENTS_QUEUE;
   }
+}
+
+/** Permissions and limits of the file, as configured. */
+function lineFileOptions(config: FlowsConfig): Omit<LineFileOptions, 'append'> {
+  const { mode, 'max-size-mb': megabytes } = config;
+  return {
+    ...(mode !== undefined && { mode: Number.parseInt(mode, 8) }),
+    ...(megabytes !== undefined && {
+      maxSize: megabytes * 1e6,
+      maxBackups: config['max-backups'] ?? BACKUPS,
+    }),
+  };
 }

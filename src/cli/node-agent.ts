@@ -18,7 +18,7 @@ import { type Address, formatAddress, type Prefix, parseAddress, parsePrefix } f
 import { PORT_LINUX } from '../wire/vxlan.ts';
 import { readText } from './files.ts';
 import type { NodeConfig } from './node-config.ts';
-import { checkPublishFile, findRawNode, ownNodeText, writeWhole } from './own-node.ts';
+import { checkPublishFile, findRawNode, ownNodeText, writeOwnNode } from './own-node.ts';
 import { random32 } from './sas-of-node.ts';
 
 /** ms: the reclaimer does not look more often. */
@@ -297,7 +297,7 @@ export class NodeAgent {
     if (!raw) return;
     const text = ownNodeText(raw, this.agent.node.keyId);
     if (text === this.#published) return;
-    writeWhole(publish, text);
+    writeOwnNode(publish, text);
     this.#published = text;
   }
 

@@ -130,7 +130,10 @@ async function runWith(config: NodeConfig, options: Options, observers: NodeObse
       isStopping = true;
       node?.stop();
     },
-    reload: () => node?.reload(),
+    reload: () => {
+      node?.reload();
+      output?.reopen();
+    },
   });
   try {
     node = await startNode(config, warn, output?.reader({ random: secureBytes }));

@@ -1,38 +1,84 @@
 /**
- * Files that commands write. `-` is standard output, and what goes wrong is one clear line.
+ * Files that esplane writes whole: captures, the node's own CiliumNode, keys of a run. One helper, so that each is made in
+ * the same safe way. `-` is standard output, and what goes wrong is one clear line.
  * @module
  */
-import { closeSync, openSync, realpathSync, renameSync, rmSync, statSync, writeSync } from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import {
+  closeSync,
+  fchmodSync,
+  fsyncSync,
+  lstatSync,
+  openSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from 'node:fs';
 import { EsplaneError } from '../base/errors.ts';
 
 /** Opened anew it waits for its reader, which the descriptor that Node has made non-blocking does not. */
 const STDOUT = '/dev/stdout';
+/** Clear packets, keys and who talks to whom are for the owner alone. */
+export const PRIVATE = 0o600;
+
+/** Files that are not whole yet. A program that ends at once, as at the second Ctrl-C, leaves no random names. */
+const unfinished = new Set<OutputFile>();
+let isExitWatched = false;
+
+function watchExit(): void {
+  if (isExitWatched) return;
+  isExitWatched = true;
+  process.once('exit', () => {
+    for (const file of unfinished) {
+      try {
+        file.keepPart();
+      } catch {
+        // It stays under its random name.
+      }
+    }
+  });
+}
+
+export interface OutputFileOptions {
+  /** Permission bits of the file; 0600 unless said otherwise. */
+  readonly mode?: number;
+  /**
+   * A symbolic link at the name is followed, and only what it leads to is replaced; a FIFO or a device is written to
+   * (default). Otherwise the link itself is replaced and the others are refused: right for a file that a daemon writes, in
+   * a folder that other users may write to.
+   */
+  readonly follows?: boolean;
+}
 
 /**
- * An output file that bears its name only when it is whole: until {@link OutputFile.finish} it is called
- * `NAME.partial`, and stays so when the work stops early. What is no ordinary file (standard output, a FIFO, a device) is
- * written to as it is.
+ * An output file that has its name only when it is whole. Until {@link OutputFile.finish} it is a new file of a random
+ * name beside it (`O_EXCL`, so no link that another user planted is followed), which is flushed to the disk before it is
+ * renamed. Anything but an ordinary file (standard output, a FIFO, a device) is written to as it is.
  */
 export class OutputFile {
   readonly name: string;
-  /** Under which name there is something if the work stops early; its own, where there is nothing to rename. */
+  /** Where the bytes are until the file is whole; {@link name} itself, where there is nothing to rename. */
   readonly partialName: string;
-  /** What the whole file is called: a link stays one, and what it leads to is replaced. */
+  /** What the whole file is called. */
   readonly #path: string;
   readonly #isStream: boolean;
   #fd: number | undefined;
 
   /** @throws {EsplaneError} `ERR_OUTPUT` when the file cannot be made */
-  constructor(name: string) {
+  constructor(name: string, { mode = PRIVATE, follows = true }: OutputFileOptions = {}) {
     this.name = name;
     try {
-      const { path, isStream } = targetOf(name);
+      const { path, isStream } = targetOf(name, follows);
       this.#path = path;
       this.#isStream = isStream;
-      this.partialName = isStream ? name : `${path}.partial`;
-      if (!isStream) rmSync(this.partialName, { force: true });
-      // Clear packets and secrets are nobody else's business.
-      this.#fd = isStream ? openSync(path, 'a') : openSync(this.partialName, 'wx', 0o600);
+      this.partialName = isStream ? name : `${path}.${randomBytes(6).toString('hex')}.partial`;
+      this.#fd = isStream ? openSync(path, 'a') : openSync(this.partialName, 'wx', mode);
+      // The umask has taken bits away that were asked for.
+      if (!isStream && mode !== PRIVATE) fchmodSync(this.#fd, mode);
+      unfinished.add(this);
+      watchExit();
     } catch (error) {
       throw outputError(name, error);
     }
@@ -43,7 +89,7 @@ export class OutputFile {
     try {
       for (let at = 0; at < bytes.length; ) at += writeSync(this.#fd!, bytes, at);
     } catch (error) {
-      // Who reads has enough.
+      // The reader has enough.
       if (this.name === '-' && (error as NodeJS.ErrnoException).code === 'EPIPE') process.exit(0);
       throw outputError(this.name, error);
     }
@@ -56,37 +102,76 @@ export class OutputFile {
     if (!this.#isStream) rmSync(this.partialName, { force: true });
   }
 
-  /** Gives the file its name. @throws {EsplaneError} `ERR_OUTPUT` when it cannot have it */
+  /**
+   * Ends the file where the work ended, as `NAME.partial`.
+   * @returns what it is called; `undefined` where there was nothing to rename
+   * @throws {EsplaneError} `ERR_OUTPUT` when it cannot be called that; it then keeps its random name
+   */
+  keepPart(): string | undefined {
+    this.#close();
+    if (this.#isStream) return undefined;
+    const kept = `${this.#path}.partial`;
+    try {
+      renameSync(this.partialName, kept);
+    } catch (error) {
+      throw outputError(kept, error);
+    }
+    return kept;
+  }
+
+  /** Gives the file its name. @throws {EsplaneError} `ERR_OUTPUT` when it cannot have it; nothing of it is left then */
   finish(): void {
     try {
+      if (!this.#isStream) fsyncSync(this.#fd!);
       this.#close();
       if (!this.#isStream) renameSync(this.partialName, this.#path);
     } catch (error) {
+      if (!this.#isStream) rmSync(this.partialName, { force: true });
       throw outputError(this.name, error);
     }
   }
 
   #close(): void {
-    const fd = this.#fd!;
+    unfinished.delete(this);
+    const fd = this.#fd;
     this.#fd = undefined;
-    closeSync(fd);
+    if (fd !== undefined) closeSync(fd);
   }
 }
 
-/** Where the bytes go, and whether that is no file that can be put in another's place. */
-function targetOf(name: string): { readonly path: string; readonly isStream: boolean } {
+/**
+ * Writes a file so that its readers see the old text or the new one, never a part.
+ * @throws {EsplaneError} `ERR_OUTPUT`; the old file stays then
+ */
+export function writeWhole(name: string, text: string, options?: OutputFileOptions): void {
+  const file = new OutputFile(name, options);
+  try {
+    file.write(new TextEncoder().encode(text));
+  } catch (error) {
+    file.discard();
+    throw error;
+  }
+  file.finish();
+}
+
+/** Where the bytes go, and whether that cannot be replaced by another file. */
+function targetOf(name: string, follows: boolean): { readonly path: string; readonly isStream: boolean } {
   if (name === '-') return { path: STDOUT, isStream: true };
   if (name === '') throw Object.assign(new Error(), { code: 'EINVAL' });
-  const stat = statSync(name, { throwIfNoEntry: false });
-  if (!stat) return { path: name, isStream: false };
+  const stat = (follows ? statSync : lstatSync)(name, { throwIfNoEntry: false });
+  if (!stat || stat.isSymbolicLink()) return { path: name, isStream: false };
   if (stat.isDirectory()) throw Object.assign(new Error(), { code: 'EISDIR' });
-  return stat.isFile() ? { path: realpathSync(name), isStream: false } : { path: name, isStream: true };
+  if (!stat.isFile()) {
+    if (!follows) throw Object.assign(new Error(), { code: 'not an ordinary file' });
+    return { path: name, isStream: true };
+  }
+  return { path: follows ? realpathSync(name) : name, isStream: false };
 }
 
 /** What is wrong, and what to do. */
 const PROBLEMS: Readonly<Record<string, readonly [problem: string, remedy: string]>> = {
   ENOENT: ['its folder does not exist', 'Make it, or name another place.'],
-  ENOTDIR: ['what should be its folder is none', 'Name another place.'],
+  ENOTDIR: ['its folder is not a folder', 'Name another place.'],
   EINVAL: ['no file can be called that', 'Give another name.'],
   EEXIST: ['a file has that name', 'Give another name.'],
   EISDIR: ['it is a folder', 'Name a file.'],
@@ -94,7 +179,8 @@ const PROBLEMS: Readonly<Record<string, readonly [problem: string, remedy: strin
   EPERM: ['no right to', 'Name another place, or look at the permissions of its folder.'],
   EROFS: ['its file system is read-only', 'Name another place.'],
   ENOSPC: ['the disk is full', 'Make room, or name another place.'],
-  EPIPE: ['nobody reads it any more', 'Start its reader again.'],
+  'not an ordinary file': ['it is a FIFO, a socket or a device', 'Remove it, or name another place.'],
+  EPIPE: ['its reader has gone', 'Start the reader again.'],
 };
 
 /** What to say when a file cannot be written. */

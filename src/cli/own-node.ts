@@ -2,10 +2,14 @@
  * The CiliumNode of this node as a file, for its peers: as it is in the list, with the key id that it has now.
  * @module
  */
-import { existsSync, renameSync, writeFileSync } from 'node:fs';
-import { EsplaneError, InputError } from '../base/errors.ts';
+import { existsSync, lstatSync } from 'node:fs';
+import { InputError } from '../base/errors.ts';
 import { parseManifest } from '../cilium/manifest.ts';
 import { readText } from './files.ts';
+import { PRIVATE, writeWhole } from './output-file.ts';
+
+/** The permission bits that let others read. */
+const READERS = 0o044;
 
 /** A Kubernetes object, as far as is needed here. */
 interface RawNode {
@@ -47,18 +51,12 @@ export function ownNodeText(raw: RawNode, keyId: number): string {
 }
 
 /**
- * Writes a file so that its readers see the old text or the new one, never a part.
+ * Writes the file, for peers to read. Permission to read it stays as the owner has set it; a new file is for its owner
+ * alone. A link in its place is replaced, not followed: peers' folders are written by several users.
  * @throws {EsplaneError} `ERR_OUTPUT`
  */
-export function writeWhole(file: string, text: string): void {
-  const partial = `${file}.partial`;
-  try {
-    writeFileSync(partial, text);
-    renameSync(partial, file);
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    throw new EsplaneError('ERR_OUTPUT', `${file}: cannot be written: ${code ?? String(error)}`, {
-      cause: error,
-    });
-  }
+export function writeOwnNode(file: string, text: string): void {
+  const before = lstatSync(file, { throwIfNoEntry: false });
+  const readers = before?.isFile() ? before.mode & READERS : 0;
+  writeWhole(file, text, { mode: PRIVATE | readers, follows: false });
 }

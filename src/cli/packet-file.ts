@@ -120,8 +120,7 @@ export abstract class PacketFile {
       return undefined;
     }
     this.writer.flush();
-    const { name, partialName } = this.#file;
-    return partialName === name ? undefined : partialName;
+    return this.#file.keepPart();
   }
 }
 

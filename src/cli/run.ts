@@ -3,7 +3,7 @@
  * of their own, with real packets between them.
  * @module
  */
-import { rmSync, writeFileSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Command, InvalidArgumentError, Option } from 'commander';
@@ -15,6 +15,7 @@ import { addFlowOptions, checkStreams, type FlowOptions, flowsOf } from './flow-
 import { secondsArgument } from './node.ts';
 import { type NodeConfig, parseNodeConfig } from './node-config.ts';
 import { printLine, say } from './output.ts';
+import { writeWhole } from './output-file.ts';
 import { makeRunFolder, removeRunFolders } from './run-folder.ts';
 import { onSignals } from './signals.ts';
 import { type RunningNode, startNode } from './start-node.ts';
@@ -170,7 +171,7 @@ async function runTun(options: Options): Promise<void> {
 function writeCluster(folder: string, { netns, outer, device }: TunNetwork, options: Options): NodeConfig[] {
   const key = new Uint8Array(20);
   secureBytes(key);
-  writeFileSync(join(folder, 'keys'), `3+ rfc4106(gcm(aes)) ${toHex(key)} 128\n`, { mode: 0o600 });
+  writeWhole(join(folder, 'keys'), `3+ rfc4106(gcm(aes)) ${toHex(key)} 128\n`);
   const items = outer.map((address, i) => ({
     apiVersion: 'cilium.io/v2',
     kind: 'CiliumNode',
@@ -185,7 +186,7 @@ function writeCluster(folder: string, { netns, outer, device }: TunNetwork, opti
       ipam: { podCIDRs: [`10.244.${i + 1}.0/24`] },
     },
   }));
-  writeFileSync(join(folder, 'nodes.json'), JSON.stringify({ apiVersion: 'v1', kind: 'List', items }));
+  writeWhole(join(folder, 'nodes.json'), JSON.stringify({ apiVersion: 'v1', kind: 'List', items }));
   return netns.map((name, i) =>
     parseNodeConfig(
       JSON.stringify({

@@ -7,7 +7,7 @@ import { PcapngWriter } from '../../src/capture/pcapng-writer.ts';
 import { captureReader } from '../../src/capture/reader.ts';
 import { writeDsbCsv } from '../../src/inspect/dsb-csv.ts';
 import { parseXfrmState } from '../../src/inspect/xfrm-state.ts';
-import { esplane, tempFolder } from '../support/cli.ts';
+import { esplane, hasPart, tempFolder } from '../support/cli.ts';
 import { fixedFields, type Line, readLines } from '../support/decrypt.ts';
 import { CAPTURES, needs, shared } from '../support/needs.ts';
 
@@ -111,7 +111,7 @@ needs([shared('captures')], 'esplane decrypt', () => {
     expect(comments).toHaveLength(inner.length);
     expect(comments[0]).toBe('frame 1: 10.244.1.1 > 10.244.2.1 ESP spi 0x3 seq 1');
     expect(times[0]).toBe(1_795_398_120);
-    expect(existsSync(`${out}.partial`)).toBe(false);
+    expect(hasPart(out)).toBe(false);
   });
 
   it('a pcapng file with a secrets block needs no options', () => {
@@ -323,7 +323,7 @@ describe('esplane decrypt with unusable input ends with 2 and one line that says
     expect(stderr).not.toMatch(/\n\s+at /);
     expect(stdout).toBe('');
     expect(code).toBe(2);
-    expect(existsSync(out) || existsSync(`${out}.partial`)).toBe(false);
+    expect(existsSync(out) || hasPart(out)).toBe(false);
   });
 
   it.each([
@@ -355,7 +355,7 @@ describe('esplane decrypt with unusable input ends with 2 and one line that says
     ]);
     expect(stderr).toMatch(says);
     expect(code).toBe(2);
-    expect(existsSync(out) || existsSync(`${out}.partial`)).toBe(false);
+    expect(existsSync(out) || hasPart(out)).toBe(false);
   });
 
   it('an empty capture is read to its end', () => {

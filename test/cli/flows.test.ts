@@ -1,6 +1,6 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { flowsOf } from '../../src/cli/flow-options.ts';
@@ -105,6 +105,18 @@ describe('esplane run --flows', () => {
     expect(() => JSON.parse(linesOf(text).at(-1)!)).not.toThrow();
   }, 60_000);
 
+  it('renames a file that has grown', () => {
+    const at = tempFolder();
+    const big = join(at, 'flows');
+    run('--flows', big, '--flows-max-size-mb', '0.1', '--flows-max-backups', '100');
+    const names = readdirSync(at).sort((a, b) => Number(b.split('.')[1] ?? 0) - Number(a.split('.')[1] ?? 0));
+    expect(names.length).toBeGreaterThan(1);
+    for (const name of names) expect(statSync(join(at, name)).size).toBeLessThanOrEqual(100_000);
+    expect(names.map((name) => readFileSync(join(at, name), 'utf8')).join('')).toBe(
+      readFileSync(file, 'utf8'),
+    );
+  });
+
   it('says what does not go together', () => {
     expect(run('--flows', '-', '--json').stderr).toBe(
       'esplane: --flows -: and --json would both write to standard output. Give --flows a file.\n',
@@ -112,7 +124,9 @@ describe('esplane run --flows', () => {
     expect(run('--encrypted').stderr).toBe(
       'esplane: --encrypted: is about flows, and there are none. Give --flows.\n',
     );
-    expect(run('--flows', 'x', '--encrypted', '--unencrypted').stderr).toContain('no flow is both');
+    expect(run('--flows', 'x', '--encrypted', '--unencrypted').stderr).toContain(
+      '--encrypted and --unencrypted: are mutually exclusive',
+    );
     expect(run('--flows', '-', '--from-ip', '10.0.0.0/40').code).toBe(2);
     expect(run('--flows', 'nowhere/flows').stderr).toContain('its folder does not exist');
     expect(esplane(['run', '--tun', '--flows', 'x']).stderr).toContain('Use esplane node --flows');
@@ -140,6 +154,19 @@ describe('flows in the configuration of a node', () => {
     });
     expect(() => config('{ file: x, verdict: LOST }')).toThrow(/flows/);
     expect(() => config('{ file: x, to-ip: somewhere }')).toThrow(/flows/);
+  });
+
+  it('have a mode and a size, which the command line may set too', () => {
+    const configured = config('{ file: x, mode: "0640", max-size-mb: 0.5 }')!;
+    expect(configured).toMatchObject({ mode: '0640', 'max-size-mb': 0.5 });
+    expect(flowsOf({ flowsMaxSizeMb: 2, flowsMaxBackups: 1 }, configured)).toMatchObject({
+      mode: '0640',
+      'max-size-mb': 2,
+      'max-backups': 1,
+    });
+    expect(() => config('{ file: x, mode: "rw" }')).toThrow(/not a mode in octal/);
+    expect(() => config('{ file: x, max-size-mb: 0 }')).toThrow(/max-size-mb/);
+    expect(() => flowsOf({ flows: 'x', flowsMaxBackups: 1 })).toThrow(/Give --flows-max-size-mb/);
   });
 
   it('count less than the command line', () => {

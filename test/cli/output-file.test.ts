@@ -12,7 +12,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { OutputFile } from '../../src/cli/output-file.ts';
+import { OutputFile, writeWhole } from '../../src/cli/output-file.ts';
 import { esplane, tempFolder } from '../support/cli.ts';
 import { needs, program, ROOT } from '../support/needs.ts';
 
@@ -40,12 +40,59 @@ describe('OutputFile', () => {
     expect(existsSync(file.partialName)).toBe(false);
   });
 
-  it('hides what it writes also where others could read an older part', () => {
-    const name = join(place(), 'out');
+  it('is kept as NAME.partial where the work ended early, for its owner alone', () => {
+    const at = place();
+    const name = join(at, 'out');
     writeFileSync(`${name}.partial`, 'older', { mode: 0o644 });
     const file = new OutputFile(name);
-    expect(statSync(file.partialName).mode & 0o777).toBe(0o600);
-    file.discard();
+    file.write(TEXT);
+    expect(file.keepPart()).toBe(`${name}.partial`);
+    expect(readFileSync(`${name}.partial`, 'utf8')).toBe('whole');
+    expect(statSync(`${name}.partial`).mode & 0o777).toBe(0o600);
+    expect(readdirSync(at)).toEqual(['out.partial']);
+  });
+
+  it('may be written twice at a time: the last whole one has the name', () => {
+    const at = place();
+    const files = [new OutputFile(join(at, 'out')), new OutputFile(join(at, 'out'))];
+    files.forEach((file, i) => {
+      file.write(new TextEncoder().encode(String(i)));
+    });
+    for (const file of files) file.finish();
+    expect(readFileSync(join(at, 'out'), 'utf8')).toBe('1');
+    expect(readdirSync(at)).toEqual(['out']);
+  });
+
+  it('follows no link that waits where its parts were once written', () => {
+    const at = place();
+    writeFileSync(join(at, 'precious'), 'precious');
+    symlinkSync('precious', join(at, 'out.partial'));
+    const file = new OutputFile(join(at, 'out'));
+    file.write(TEXT);
+    file.finish();
+    expect(readFileSync(join(at, 'precious'), 'utf8')).toBe('precious');
+  });
+
+  it('replaces a link itself, and refuses a FIFO, where it does not follow', () => {
+    const at = place();
+    writeFileSync(join(at, 'precious'), 'precious');
+    symlinkSync('precious', join(at, 'out'));
+    writeWhole(join(at, 'out'), 'whole', { mode: 0o644, follows: false });
+    expect(readFileSync(join(at, 'precious'), 'utf8')).toBe('precious');
+    expect(lstatSync(join(at, 'out')).isFile()).toBe(true);
+    expect(statSync(join(at, 'out')).mode & 0o777).toBe(0o644);
+    spawnSync('mkfifo', [join(at, 'fifo')]);
+    expect(() => writeWhole(join(at, 'fifo'), 'whole', { follows: false })).toThrow(/it is a FIFO/);
+    expect(readdirSync(at).sort()).toEqual(['fifo', 'out', 'precious']);
+  });
+
+  it('ends as NAME.partial when the program ends at once', () => {
+    const at = place();
+    const source = new URL('../../dist/cli/output-file.js', import.meta.url).href;
+    const code = `const { OutputFile } = await import(${JSON.stringify(source)});
+      new OutputFile('out').write(new TextEncoder().encode('part')); process.exit(3);`;
+    const { status } = spawnSync(process.execPath, ['--input-type=module', '-e', code], { cwd: at });
+    expect([status, readdirSync(at)]).toEqual([3, ['out.partial']]);
   });
 
   it('leaves nothing when it is discarded, and stays when it was whole', () => {

@@ -5,7 +5,7 @@ import { open, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
-import { MAIN, tempFolder } from '../support/cli.ts';
+import { hasPart, MAIN, tempFolder } from '../support/cli.ts';
 
 const PCAPS = fileURLToPath(new URL('../../pcaps/linux-6.1/faults-esn', import.meta.url));
 const SAS = ['--keys', `${PCAPS}/keys`, '--nodes', `${PCAPS}/ciliumnodes.json`];
@@ -33,11 +33,11 @@ describe('Ctrl-C', () => {
 
   it('ends decrypt before anybody writes to its FIFO, and leaves no file', async () => {
     const { child, out } = startOnFifo('early');
-    while (!existsSync(`${out}.partial`)) await new Promise((resolve) => setTimeout(resolve, 20));
+    while (!hasPart(out)) await new Promise((resolve) => setTimeout(resolve, 20));
     child.kill('SIGINT');
     const [code] = await once(child, 'close');
     expect(code).toBe(130);
-    expect(existsSync(`${out}.partial`)).toBe(false);
+    expect(hasPart(out)).toBe(false);
   });
 
   it('ends decrypt while the writer of its FIFO is silent', async () => {
@@ -48,7 +48,7 @@ describe('Ctrl-C', () => {
       child.kill('SIGINT');
       const [code] = await once(child, 'close');
       expect(code).toBe(130);
-      expect(existsSync(`${out}.partial`)).toBe(false);
+      expect(hasPart(out)).toBe(false);
     } finally {
       await writer.close();
     }

@@ -3,9 +3,9 @@
  * @module
  */
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll } from 'vitest';
 
@@ -33,4 +33,13 @@ export function tempFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), 'esplane-test-'));
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
   return folder;
+}
+
+/** Is there an unfinished part of an output file, under the name that it is kept by or the one while it is written? */
+export function hasPart(file: string): boolean {
+  const folder = dirname(file);
+  if (!existsSync(folder)) return false;
+  return readdirSync(folder).some(
+    (name) => name.startsWith(`${basename(file)}.`) && name.endsWith('.partial'),
+  );
 }
