@@ -8,7 +8,7 @@
 export default {
   testRunner: 'vitest',
   plugins: ['@stryker-mutator/vitest-runner'],
-  vitest: { configFile: 'test/mutation/vitest.config.ts', related: false },
+  vitest: { configFile: 'test/mutation/vitest.config.ts' },
   mutate: ['src/ipsec/*.ts', 'src/cilium/{derive,keys,effective-key,rotation}.ts'],
   mutator: { excludedMutations: ['StringLiteral'] },
   ignoreStatic: true,
