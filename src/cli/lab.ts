@@ -4,11 +4,10 @@
  */
 import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { type Command, InvalidArgumentError } from 'commander';
 import { EsplaneError, InputError } from '../base/errors.ts';
+import { serve } from './http-server.ts';
 import { printLine, say } from './output.ts';
 import { onSignals } from './signals.ts';
 
@@ -16,7 +15,7 @@ const HOST = '127.0.0.1';
 const DEFAULT_PORT = 8470;
 const PAGE = new URL('../web/index.html', import.meta.url);
 
-/** What the page's own policy cannot say, and what keeps others from using it. */
+/** What the page's own policy cannot say, and what keeps other pages from using it. */
 const HEADERS: Readonly<Record<string, string>> = {
   'Cache-Control': 'no-cache',
   'Content-Security-Policy': "frame-ancestors 'none'",
@@ -50,21 +49,21 @@ Ctrl-C ends it. Exit status: 0 ended by Ctrl-C; 2 the port is taken, or the page
 
 async function lab({ port, open = false }: { port: number; open?: boolean }): Promise<void> {
   const page = readPage();
-  const server = createServer((request, response) => answer(request, response, page));
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', (error) => reject(listenError(error, port)));
-    server.listen(port, HOST, resolve);
-  });
+  const whole = () => ({ type: 'text/html; charset=utf-8', body: page });
+  const server = await serve({ port, host: HOST }, { '/': whole, '/index.html': whole }, HEADERS).catch(
+    (error) => {
+      throw listenError(error, port);
+    },
+  );
   const ended = new Promise<void>((resolve) => {
     const off = onSignals({
       stop: () => {
         off();
-        server.close(() => resolve());
-        server.closeAllConnections();
+        resolve(server.close());
       },
     });
   });
-  const url = `http://${HOST}:${(server.address() as AddressInfo).port}/`;
+  const url = `http://${HOST}:${server.port}/`;
   printLine(url);
   if (open) openBrowser(url);
   await ended;
@@ -81,20 +80,6 @@ function readPage(): Buffer {
       { cause: error },
     );
   }
-}
-
-/** There is one page, and nothing else: no name that is asked for reaches the disk. */
-function answer({ method, url = '' }: IncomingMessage, response: ServerResponse, page: Buffer): void {
-  const send = (status: number, type: string, body: string | Buffer, more = {}) => {
-    const length = Buffer.byteLength(body);
-    response.writeHead(status, { ...HEADERS, 'Content-Type': type, 'Content-Length': length, ...more });
-    response.end(method === 'HEAD' ? undefined : body);
-  };
-  const text = 'text/plain; charset=utf-8';
-  const path = url.split('?')[0];
-  if (method !== 'GET' && method !== 'HEAD') send(405, text, 'Only GET and HEAD.\n', { Allow: 'GET, HEAD' });
-  else if (path === '/' || path === '/index.html') send(200, 'text/html; charset=utf-8', page);
-  else send(404, text, 'There is one page here: /\n');
 }
 
 function listenError(error: NodeJS.ErrnoException, port: number): EsplaneError {

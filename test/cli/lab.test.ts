@@ -71,7 +71,7 @@ describe('esplane lab', () => {
       let text = '';
       for await (const part of socket) text += part;
       expect(text).toMatch(/^HTTP\/1\.1 404 /);
-      expect(text).toMatch(/There is one page here: \/\n$/);
+      expect(text).toMatch(/Not found\. There is \/, \/index\.html\n$/);
     },
   );
 
