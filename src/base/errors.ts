@@ -6,6 +6,10 @@
  * `ipsec/drop.ts`).
  * @module
  */
+import { safeText } from './safe-text.ts';
+
+/** Longest part of a message that may come from a file, in characters. */
+const MAX_TEXT = 1000;
 
 /** Where reading a packet failed, precise enough to point at the byte in a hex dump. */
 export interface Fault {
@@ -59,11 +63,12 @@ export class InputError extends EsplaneError {
   readonly place: Place;
 
   /**
+   * Texts of a file may be part of all three: what a terminal would act on is escaped, and what is too long is cut.
    * @param problem what is wrong, lower case, no full stop
    * @param remedy what the reader can do, one imperative sentence
    */
   constructor(place: Place, problem: string, remedy: string, options?: ErrorOptions) {
-    super('ERR_INPUT', `${placeText(place)}: ${problem}. ${remedy}`, options);
+    super('ERR_INPUT', `${shown(placeText(place))}: ${shown(problem)}. ${shown(remedy)}`, options);
     this.place = place;
   }
 }
@@ -73,4 +78,8 @@ function placeText(place: Place): string {
   if (place.line !== undefined) return `${place.source}:${place.line}`;
   if (place.byte !== undefined) return `${place.source} at byte ${place.byte}`;
   return place.source;
+}
+
+function shown(text: string): string {
+  return safeText(text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT)}…` : text);
 }

@@ -5,8 +5,8 @@
  * the text is damaged, but never show it: it may be a Secret.
  * @module
  */
-import { type Document, parseAllDocuments } from 'yaml';
 import { InputError } from '../base/errors.ts';
+import { isDeep, MAX_DEPTH, readYaml, yamlValue } from '../base/yaml-text.ts';
 
 const REMEDY = 'Give the file as kubectl printed it.';
 
@@ -42,28 +42,31 @@ export function describeObject(object: unknown): string {
 
 function documents(text: string, source: string): unknown[] {
   if (/^\s*[{[]/.test(text)) {
+    let json: unknown;
     try {
-      return [JSON.parse(text)]; // much faster than YAML, which would read it too
+      json = JSON.parse(text); // much faster than YAML, which would read it too
     } catch {
       // Then as YAML: it may be flow style, and if not, YAML says which line is wrong.
     }
+    if (json !== undefined) {
+      if (!isDeep(json, false)) return [json];
+      throw new InputError({ source }, `JSON that is nested more than ${MAX_DEPTH} levels deep`, REMEDY);
+    }
   }
-  const parsed: readonly Document[] = parseAllDocuments(text, { logLevel: 'silent' });
-  const [error] = parsed.flatMap((document) => document.errors);
-  if (error) {
-    const line = error.linePos?.[0].line;
-    throw new InputError(
-      { source, ...(line !== undefined && { line }) },
-      `no JSON or YAML (${error.code})`,
-      REMEDY,
-    );
+  const { documents, lines, problem } = readYaml(text);
+  if (problem) {
+    const { at, code, detail, remedy } = problem;
+    const line = lines.linePos(at).line;
+    // The limits say what they are; what the library says may hold a part of the text.
+    const what = remedy === undefined ? `no JSON or YAML (${code})` : detail;
+    throw new InputError({ source, line }, what, remedy ?? REMEDY);
   }
-  try {
-    return parsed.map((document) => document.toJS());
-  } catch {
-    // Aliases that lead nowhere, or that would unfold without end.
+  return documents.map((document) => {
+    const read = yamlValue(document);
+    if ('value' in read) return read.value;
+    if (read.code !== 'ALIAS') throw new InputError({ source }, read.detail, REMEDY);
     throw new InputError({ source }, 'no usable YAML: its aliases cannot be resolved', REMEDY);
-  }
+  });
 }
 
 function items(object: unknown): unknown[] | undefined {

@@ -21,9 +21,9 @@
  */
 import { dirname, resolve } from 'node:path';
 import { z } from 'zod';
+import { YamlText } from '../base/yaml-text.ts';
 import { parseDuration } from '../cilium/config.ts';
 import { IDENTITY, MAX_IDENTITY } from '../cilium/ipcache.ts';
-import { YamlText } from '../sim/scenario-yaml.ts';
 import { parsePrefix } from '../wire/address.ts';
 import { ENGINE_NAMES, type EngineName } from './engine.ts';
 import { readText } from './files.ts';

@@ -4,10 +4,10 @@
  * @module
  */
 import type { InputError } from '../base/errors.ts';
+import type { YamlPath, YamlText } from '../base/yaml-text.ts';
 import type { EventKind, Scenario, ScenarioEvent } from './scenario.ts';
 import { latecomers, Presence } from './scenario-presence.ts';
 import { EVENT_KINDS, type RawEvent, type RawScenario } from './scenario-schema.ts';
-import type { YamlPath, YamlText } from './scenario-yaml.ts';
 
 /** What belongs to which events, beside `at`. */
 const EXTRAS: Readonly<Record<'for' | 'count' | 'sent' | 'peers', readonly EventKind[]>> = {

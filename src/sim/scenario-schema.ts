@@ -3,9 +3,9 @@
  * @module
  */
 import { z } from 'zod';
+import type { YamlPath, YamlText } from '../base/yaml-text.ts';
 import { isKeyRecipe, KEY_RECIPES, type KeyRecipe } from '../cilium/key-line.ts';
 import { type Prefix, parsePrefix } from '../wire/address.ts';
-import type { YamlPath, YamlText } from './scenario-yaml.ts';
 
 /** A value that is read by hand. The text says what was expected, as in "Give …". */
 function value<T>(expected: string, read: (input: unknown) => T | undefined): z.ZodType<T> {

@@ -15,6 +15,8 @@
  * `docs/scenarios.md` lists every key.
  * @module
  */
+
+import { type YamlPath, YamlText } from '../base/yaml-text.ts';
 import type { KeyRecipe } from '../cilium/key-line.ts';
 import { KEY_ROTATION_DURATION, type RotationOptions } from '../cilium/rotation.ts';
 import { type CiliumVersion, DEFAULT_VERSION, isAtLeast, parseVersion } from '../cilium/version.ts';
@@ -29,7 +31,6 @@ import {
   type RawRotation,
   type RawScenario,
 } from './scenario-schema.ts';
-import { type YamlPath, YamlText } from './scenario-yaml.ts';
 
 /** From a node to the switch in the middle, and what happens on it. */
 export interface LineSpec extends Impairments {

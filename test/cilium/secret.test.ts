@@ -92,7 +92,7 @@ type: Opaque
     ['damaged JSON', '{"kind": "Secret",, }', /^keys\.yaml:1: no JSON or YAML/],
     ['damaged YAML', `kind: Secret\nstringData:\n  keys: "${LINE}\n`, /^keys\.yaml:\d: no JSON or YAML/],
     ['an alias to nothing', 'kind: *x\nmetadata: {}', /aliases cannot be resolved/],
-    ['nesting without end', `kind: ${'['.repeat(50_000)}`, /no JSON or YAML/],
+    ['nesting without end', `kind: ${'['.repeat(50_000)}`, /nested more than 100 levels deep/],
     [
       'two Secrets of another name',
       JSON.stringify([secret({}, 'a'), secret({}, 'b')]),

@@ -34,7 +34,7 @@ describe('parseNodeConfig', () => {
     ['name: [', /node.yaml:1: not YAML/],
     ['just text', /node.yaml:1: the file/],
     ['', /node.yaml:1: the file/],
-    [`${GOOD}name: node-2`, /node.yaml:6: not YAML: Map keys must be unique/],
+    [`${GOOD}name: node-2`, /node.yaml:6: not YAML: the key name stands here twice/],
     [`a: &a [x,x]\nb: &b [${'*a,'.repeat(99)}]\nc: [${'*b,'.repeat(99)}]`, /node.yaml:2: \*a stands for/],
     [GOOD.replace('udp', 'tcp'), /node.yaml:3: outside\.link/],
     [GOOD.replace('192.168.0.1', '192.168.0.1, port: 70000'), /outside\.port/],
