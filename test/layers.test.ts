@@ -1,5 +1,5 @@
 /**
- * The rooms of the house and who may import whom (design.md), as a test.
+ * The rooms of the house and who may import whom (`docs/architecture.md`), as a test.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { posix } from 'node:path';

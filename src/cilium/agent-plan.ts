@@ -1,5 +1,5 @@
 /**
- * All that a Cilium agent sets up on its node (cilium-ipsec.md §5): who has which address, the SAs, and the policies
+ * All that a Cilium agent sets up on its node (`docs/cilium.md`): who has which address, the SAs, and the policies
  * that lead to them. What a node of the data plane is made from.
  * @module
  */

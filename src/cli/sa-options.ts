@@ -1,5 +1,5 @@
 /**
- * Where security associations come from: the options that every command with SAs shares (design.md).
+ * Where security associations come from: the options that every command with SAs shares.
  * @module
  */
 import { type Command, InvalidArgumentError, Option } from 'commander';

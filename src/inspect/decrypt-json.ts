@@ -1,5 +1,5 @@
 /**
- * The JSON line of `esplane decrypt --json`: a contract that others rely on (design.md).
+ * The JSON line of `esplane decrypt --json`: a contract that others rely on.
  * @module
  */
 import { type TextBuffer, textOf } from '../base/text-buffer.ts';

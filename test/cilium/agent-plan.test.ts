@@ -24,7 +24,7 @@ function line({ dir, selector, action, priority, mark, templates }: Policy): str
 }
 
 describe('planAgent', () => {
-  // cilium-ipsec.md §5.1, native routing.
+  // docs/cilium.md, "States" and "Policies": native routing.
   it('sets up the policies of Cilium for native routing', () => {
     const { policies } = planAgent(NODES[0]!, keysFrom(`3+ ${GCM}`), NODES, IDS);
     expect(policies.map(line).sort()).toEqual(
@@ -97,7 +97,7 @@ describe('the policies of other modes', () => {
       .policies.map(line)
       .filter((text) => text.includes('mark cb93e00'));
 
-  // cilium-ipsec.md §5.1: the native rows, and VXLAN between node addresses beside them.
+  // docs/cilium.md, "States" and "Policies": the native rows, and VXLAN between node addresses beside them.
   it('tunnel from 1.18: also between the node addresses, and nothing else between them', () => {
     expect(out({ mode: 'tunnel' }).sort()).toEqual(
       [
@@ -123,7 +123,7 @@ describe('the policies of other modes', () => {
     expect(out({ mode: 'eni', usesCiliumAddresses: true })[0]).toContain('tmpl 10.244.1.1>10.244.2.1');
   });
 
-  // cilium-ipsec.md §5.2, §5.3.
+  // docs/cilium.md, "By release".
   it('to 1.16: two policies in for the own pod ranges; to 1.14: these are the source of policies out', () => {
     const policies = (version: string) =>
       planAgent(NODES[0]!, keysFrom(`3+ ${GCM}`, version), NODES, IDS, { version: parseVersion(version) })

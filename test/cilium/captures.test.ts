@@ -12,7 +12,7 @@ import { DEFAULT_VERSION, parseVersion } from '../../src/cilium/version.ts';
 import { ip } from '../support/cilium-cluster.ts';
 import { CAPTURES, needs, shared } from '../support/needs.ts';
 
-/** The window is set by hand there: no Cilium version has it (captures/README.md). */
+/** The window is set by hand there: no Cilium version has it (pcaps/linux-6.1/README.md). */
 const NOT_CILIUM = 'faults-window64';
 const GLOBAL_KEY = 'global-key-v4';
 

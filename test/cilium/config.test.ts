@@ -57,7 +57,7 @@ describe('parseCiliumConfig', () => {
     expect(renamed.strict!.allowRemoteNodes).toBe(false);
   });
 
-  // What Cilium refuses at start beside IPsec (cilium-ipsec.md §8.1), and what is not built here.
+  // What Cilium refuses at start beside IPsec (docs/cilium.md, "Settings"), and what is not built here.
   it.each([
     [{ 'cni-chaining-mode': 'aws-cni' }, /chained on another CNI \(aws-cni\)/],
     [{ 'enable-wireguard': 'true' }, /IPsec and WireGuard exclude each other/],

@@ -23,7 +23,7 @@ const V4 = [ip('1.1.0.0'), ip('1.2.0.0')] as const;
 const V6 = [ip('2001:0:0:1134::'), ip('2001:0:0:1234::')] as const;
 
 describe('deriveKey', () => {
-  // cilium-ipsec.md §2.1: inputs of Cilium's own unit test, values computed there with another program.
+  // docs/cilium.md, "Per-tunnel keys": inputs of Cilium's own unit test, values computed by another program.
   it.each([
     ['16 bytes, IPv4', K16, V4, 'ae76e18a59cdf7c9538b89244966410e', 'df83664b1caab2d7b500982be80ceef8'],
     ['16 bytes, IPv6', K16, V6, 'f6bf0767608389b52d4b8e59a07514da', '942ab0a5ca4d72cb39bdf78634092703'],

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { effectiveKeyId } from '../../src/cilium/effective-key.ts';
 
 describe('the key for a peer', () => {
-  // cilium-ipsec.md §3.2: the older one; 15 comes before 1.
+  // docs/cilium.md, "Effective key": the older one; 15 comes before 1.
   it.each([
     [3, 3, 3],
     [3, 4, 3],

@@ -7,7 +7,7 @@ import { parseVersion } from '../../src/cilium/version.ts';
 
 const random = seededBytes(1);
 
-/** cilium-cli's own two patterns for a key, cilium-ipsec.md §1.5. */
+/** cilium-cli's own two patterns for a key, docs/cilium.md, "Keys". */
 const CLI =
   /^(\d+\+?)\s(\S+)\s([A-Za-z0-9]+)\s(\d+)$|^(\d+\+?)\s(\S+)\s([A-Za-z0-9]+)\s(\S+)\s([A-Za-z0-9]+)$/;
 

@@ -57,7 +57,7 @@ describe('parseKeys: what Cilium accepts', () => {
     expect(key?.material.suite.icvLen).toBe(12);
   });
 
-  // Lines of Cilium's own unit tests, cilium-ipsec.md §1.4.
+  // Lines of Cilium's own unit tests (pkg/datapath/linux/ipsec/ipsec_linux_test.go).
   it.each([
     ['two lines', `1 ${CBC}\n2 ${CBC}\n`, [1, 2], 32],
     ['null algorithms', '3 digest_null "" cipher_null ""\n', [3], 0],

@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 import { decryptMark, encryptMark, MAGIC_ENCRYPT, outputMark } from '../../src/cilium/mark.ts';
 
 it('puts node id, key id and magic in their places', () => {
-  // cilium-ipsec.md §3.1: id 3, node 0xCB9
+  // docs/cilium.md, "Marks": key 3, node id 0xcb9
   expect(encryptMark(0xcb9, 3)).toEqual({ value: 0x0cb93e00, mask: 0xffffff00 });
   expect(decryptMark(0xcb9)).toEqual({ value: 0x0cb90d00, mask: 0xffff0f00 });
 });

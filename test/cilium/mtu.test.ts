@@ -12,7 +12,7 @@ function key(line: string) {
 const GCM = '44434241343332312423222114131211f4f3f2f1';
 const GCM_128 = key(`3+ rfc4106(gcm(aes)) ${GCM} 128`);
 
-// cilium-ipsec.md §6.7
+// docs/cilium.md, "MTU"
 it.each([
   [1500, undefined, 1423],
   [1500, 'ipv4', 1373],

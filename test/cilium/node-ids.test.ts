@@ -18,7 +18,7 @@ describe('NodeIdTable', () => {
     expect([table.idOf('node-2'), table.lookup(ip('10.244.2.9')), table.size]).toEqual([0, 0, 0]);
   });
 
-  // cilium-ipsec.md §4 (#33666): a node that was deleted unseen left its addresses behind.
+  // docs/cilium.md, "Node ids" (#33666): a node that was deleted unseen left its addresses behind.
   it('unmaps all and numbers anew when addresses of one peer lead to several ids', () => {
     let n = 0;
     const table = new NodeIdTable(() => n++);

@@ -46,7 +46,7 @@ describe('planForNode', () => {
     ]);
   });
 
-  // cilium-ipsec.md §5.1: SAs per peer and family.
+  // docs/cilium.md, "States": SAs for each peer and family.
   it.each([
     ['native', '1.18', 1, 1],
     ['tunnel', '1.18', 2, 2],

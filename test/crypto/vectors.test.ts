@@ -1,5 +1,5 @@
 /**
- * Public vectors (`../shared/vectors`), through both engines. A row of the engine's AAD table holds 12 bytes, so
+ * Public vectors, kept outside the repository (docs/testing.md, "Vectors"), through every engine. A row of the engine's AAD table holds 12 bytes, so
  * of Wycheproof those run whose AAD fits; for GMAC, the AAD beyond 8 bytes lies in the slab as IV and text.
  * @module
  */

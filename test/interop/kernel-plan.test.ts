@@ -32,7 +32,7 @@ interface Case {
   readonly mode: RoutingMode;
   /** The text of the keys file. */
   readonly keys: string;
-  /** States and policies that cilium-ipsec.md §5 has for two peers, of both families. */
+  /** States and policies for two peers, of both families: docs/cilium.md, "States" and "Policies". */
   readonly states: number;
   readonly policies: number;
 }

@@ -99,7 +99,7 @@ describe('pod to pod over the overlay', () => {
     }
   });
 
-  // cilium-ipsec.md §6.2, §6.3: from the VNI; what was decrypted up to 1.17 has none any more, the ipcache says it.
+  // docs/cilium.md, "Overlays": from the VNI; what was decrypted up to 1.17 has none any more, the ipcache says it.
   it.each([
     ['from 1.18 from the VNI', NEW, ID],
     ['to 1.17 from the ipcache', OLD, 3],
@@ -251,7 +251,7 @@ describe('overlay packets that arrive in the clear', () => {
 });
 
 describe('how long packets of pods may be', () => {
-  // cilium-ipsec.md §6.7.
+  // docs/cilium.md, "MTU".
   it.each([
     ['from 1.18', 1373, NEW],
     ['to 1.17', 1373, OLD],

@@ -7,7 +7,7 @@ import { parseMetrics } from '../support/prometheus.ts';
 import { ipv4Packet } from '../support/sa.ts';
 import { ends, twoNodes } from '../support/two-nodes.ts';
 
-/** cilium-ipsec.md §7.1, as it stands there: label, row inbound, row outbound. */
+/** docs/cilium.md, "Metrics and status": label, row inbound, row outbound. */
 const TABLE = `
 other | XfrmInError | XfrmOutError
 no_buffer | XfrmInBufferError | –
@@ -80,7 +80,7 @@ describe("Cilium's metrics", () => {
     const { families, value } = await scrape({ stats: idle() });
     for (const name of ['cilium_ipsec_keys', 'cilium_ipsec_xfrm_states', 'cilium_ipsec_xfrm_policies'])
       expect(families.get(name)?.type).toBe('gauge');
-    // One peer, native, both families: cilium-ipsec.md §5.1.
+    // One peer, native, both families: docs/cilium.md, "States".
     expect(value('cilium_ipsec_keys')).toBe(4);
     expect(value('cilium_ipsec_xfrm_states', { direction: 'in' })).toBe(2);
     expect(value('cilium_ipsec_xfrm_states', { direction: 'out' })).toBe(2);

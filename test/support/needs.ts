@@ -39,7 +39,7 @@ export function shared(folder: 'captures' | 'vectors'): Need {
   return {
     what: `../shared/${folder}`,
     there: existsSync(folder === 'captures' ? CAPTURES : `${SHARED}${folder}`),
-    remedy: 'put the shared folder beside the project',
+    remedy: 'docs/testing.md says what belongs there',
   };
 }
 

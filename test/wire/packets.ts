@@ -1,5 +1,5 @@
 /**
- * Real packets, each with the capture it comes from (`../../shared/captures`, a Linux 6.1 kernel's traffic).
+ * Real packets, each with the capture it comes from: a Linux 6.1 kernel's traffic, in pcaps/linux-6.1.
  * @module
  */
 import { readFileSync } from 'node:fs';
@@ -45,7 +45,7 @@ export const ESP_HEAD = hex(
 /** Bytes of the Ethernet header before IP in these packets. */
 export const ETH = 14;
 
-/** The frames of a capture in `../../shared/captures`: little-endian pcap, as all of them are. */
+/** The frames of a capture in pcaps/linux-6.1: little-endian pcap, as all of them are. */
 export function capturedFrames(name: string): Uint8Array[] {
   const b = readFileSync(`${CAPTURES}/${name}`);
   const frames: Uint8Array[] = [];

@@ -1,5 +1,5 @@
 /**
- * What a diagnosis consists of: the JSON of `esplane diagnose` (design.md).
+ * What a diagnosis consists of: the JSON of `esplane diagnose`, a contract that others rely on.
  * @module
  */
 import type { FindingCode } from './table.ts';
