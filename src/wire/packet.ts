@@ -7,9 +7,8 @@
  *                ^ offset[i]            ^ offset[i] + length[i]
  * ```
  *
- * A stage grows a packet into its headroom ({@link Batch.prepend}) and tailroom ({@link Batch.append}) and
- * never moves its bytes. A packet whose verdict is not {@link PASS} stays in its slot, so that whoever looks
- * later finds it, but no stage touches it again.
+ * A stage grows a packet into its headroom and tailroom and leaves its payload where it is. A packet whose verdict is
+ * not {@link PASS} stays in its slot for statistics and observers, but no stage touches it again.
  *
  * Only typed arrays cross from stage to stage and into the native addon, so nothing on this path
  * allocates per packet.
