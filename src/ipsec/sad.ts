@@ -4,12 +4,16 @@
  * Linux looks for destination, SPI and protocol, and then for the packet's mark; it does not look at the source.
  * Cilium depends on that: all its SPIs are key ids, and the mark that tells the peers apart is set from the
  * outer source address. A capture has no marks, so there the source itself decides (RFC 4301 §4.1 allows it).
+ *
+ * Adding and removing an SA take constant time on average, so that many fit between two batches of packets.
  * @module
  */
-import { i32, toHex } from '../base/bytes.ts';
+import { i32 } from '../base/bytes.ts';
 import { EsplaneError } from '../base/errors.ts';
+import { HashChains } from '../base/hash-chains.ts';
 import { formatAddress, isAny } from '../wire/address.ts';
 import type { SecurityAssociation } from './sa.ts';
+import type { SaConfig } from './sa-config.ts';
 
 /** What, beside destination and SPI, has to fit: the packet's mark (as Linux) or its source address. */
 export type SadMatch = 'mark' | 'source';
@@ -24,9 +28,13 @@ export class Sad {
   /** When each was added, by a count of all that ever were. */
   readonly #ages: number[] = [];
   #added = 0;
-  /** First index of each chain, by hash; the chains go on in {@link #next}. -1 ends. */
-  #heads = new Int32Array(64).fill(-1);
-  #next = new Int32Array(64).fill(-1);
+  /** By what a packet is looked up with: destination, SPI, and mark or source. */
+  readonly #chains = new HashChains();
+  /** By destination, SPI and mark mask: SAs with different masks may collide without sharing one of {@link #chains}. */
+  readonly #places = new HashChains();
+  /** The mark masks in use, and how many SAs have each: a look-up costs a probe for each. */
+  readonly #masks: number[] = [];
+  readonly #maskCounts: number[] = [];
   // The IPv4 packet that was asked about last, and its answer: nearly always the next one is like it.
   #lastSpi = 0;
   #lastSrc = 0;
@@ -35,12 +43,6 @@ export class Sad {
   #lastIndex = -1;
   /** How many SAs take any source: while there is none, a second look-up is spared. */
   #anySource = 0;
-
-  /** The mark masks in use, and how many SAs have each: a look-up costs a probe for each. */
-  readonly #masks: number[] = [];
-  readonly #maskCounts: number[] = [];
-  /** The same for each destination and SPI: SAs with different masks there may collide without sharing a chain. */
-  readonly #places = new Map<string, Map<number, number>>();
 
   constructor(match: SadMatch) {
     this.match = match;
@@ -52,28 +54,27 @@ export class Sad {
   }
 
   /**
-   * Adds an SA.
+   * Adds an SA. Besides constant time it takes a comparison with each SA of the same destination and SPI whose mark has
+   * another mask.
+   * @param age what {@link age} is to say, from {@link reserve}; left out, the SA is the newest
    * @returns its index
    * @throws {EsplaneError} `ERR_SA_EXISTS` when a packet could belong to this SA and to one that is here
    */
-  add(sa: SecurityAssociation): number {
-    const twin = this.#findTwin(sa);
-    if (twin) {
-      const { src, dst, spi } = sa.config;
-      throw new EsplaneError(
-        'ERR_SA_EXISTS',
-        `an SA from ${formatAddress(src)} to ${formatAddress(dst)} with SPI 0x${spi.toString(16)} is here already (${twin.config.origin})`,
-      );
-    }
+  add(sa: SecurityAssociation, age?: number): number {
+    const { config } = sa;
+    const twin = this.twins(config)[0];
+    if (twin !== undefined) throw collision(config, this.sas[twin]!.config);
     this.#lastIndex = -1;
     const index = this.#free.pop() ?? this.sas.length;
     this.sas[index] = sa;
-    this.#ages[index] = ++this.#added;
+    this.#ages[index] = age ?? this.reserve(1);
     this.version++;
-    if (isAny(sa.config.src)) this.#anySource++;
-    this.#countMask(sa, 1);
-    if (this.sas.length > this.#heads.length) this.#grow();
-    else this.#link(sa, index);
+    if (isAny(config.src)) this.#anySource++;
+    this.#chains.add(index, this.#hashOf(config));
+    if (this.match === 'mark') {
+      this.#countMask(maskOf(config), 1);
+      this.#places.add(index, placeHash(config, maskOf(config)));
+    }
     return index;
   }
 
@@ -82,13 +83,27 @@ export class Sad {
    * them.
    */
   addAll(sas: readonly SecurityAssociation[]): void {
-    const before = this.#added;
-    for (let k = 0; k < sas.length; k++) this.#ages[this.add(sas[k]!)] = before + sas.length - k;
+    const newest = this.reserve(sas.length) + sas.length - 1;
+    for (let k = 0; k < sas.length; k++) this.add(sas[k]!, newest - k);
   }
 
-  /** Puts an SA in the place of the one at `index`, whose destination, SPI, source and mark it has; its age is the old one's. */
-  replace(index: number, sa: SecurityAssociation): void {
+  /** Sets ages aside for `count` SAs that come together: newer than all that are here. @returns the lowest of them */
+  reserve(count: number): number {
+    this.#added += count;
+    return this.#added - count + 1;
+  }
+
+  /**
+   * Puts an SA in the place of the one at `index`, whose destination, SPI and mark it has (and its source, where that
+   * decides).
+   * @param age left out, its age is the old one's
+   */
+  replace(index: number, sa: SecurityAssociation, age = this.#ages[index]!): void {
+    const old = this.sas[index]!;
+    if (isAny(old.config.src)) this.#anySource--;
+    if (isAny(sa.config.src)) this.#anySource++;
     this.sas[index] = sa;
+    this.#ages[index] = age;
     this.version++;
   }
 
@@ -102,18 +117,61 @@ export class Sad {
     const sa = this.sas[index];
     if (!sa) return;
     this.#lastIndex = -1;
-    const bucket = this.#bucket(sa);
-    if (this.#heads[bucket] === index) this.#heads[bucket] = this.#next[index]!;
-    else {
-      let i = this.#heads[bucket]!;
-      while (this.#next[i] !== index) i = this.#next[i]!;
-      this.#next[i] = this.#next[index]!;
-    }
+    this.#chains.remove(index);
     if (isAny(sa.config.src)) this.#anySource--;
-    this.#countMask(sa, -1);
+    if (this.match === 'mark') {
+      this.#countMask(maskOf(sa.config), -1);
+      this.#places.remove(index);
+    }
     this.sas[index] = undefined;
     this.#free.push(index);
     this.version++;
+  }
+
+  /**
+   * The one SA that every packet of another with this configuration would find: it has the same destination and SPI, and
+   * the same mark under the same mask (or the same source, where that decides).
+   * @returns its index, or -1
+   */
+  at(config: SaConfig): number {
+    const { spi, src, dst } = config;
+    const mask = maskOf(config);
+    const value = markOf(config);
+    const chains = this.#chains;
+    for (let i = chains.first(this.#hashOf(config)); i >= 0; i = chains.next(i)) {
+      const other = this.sas[i]!.config;
+      if (other.spi !== spi || !sameBytes(other.dst, dst, 0, dst.length)) continue;
+      if (this.match === 'source') {
+        if (sameBytes(other.src, src, 0, src.length)) return i;
+      } else if (maskOf(other) === mask && markOf(other) === value) return i;
+    }
+    return -1;
+  }
+
+  /**
+   * All SAs that a packet could belong to as well as to one with this configuration (Linux: two states collide when some
+   * packet's mark fits both).
+   * @returns their indices
+   */
+  twins(config: SaConfig): readonly number[] {
+    const same = this.at(config);
+    // One that collides with this configuration collides with the SA at its place too: there is no other.
+    if (same >= 0) return [same];
+    if (this.match === 'source') return NONE;
+    const { spi, dst } = config;
+    const own = maskOf(config);
+    const places = this.#places;
+    const found: number[] = [];
+    for (const mask of this.#masks) {
+      if (mask === own) continue;
+      for (let i = places.first(placeHash(config, mask)); i >= 0; i = places.next(i)) {
+        const other = this.sas[i]!.config;
+        if (other.spi !== spi || maskOf(other) !== mask || !sameBytes(other.dst, dst, 0, dst.length))
+          continue;
+        if (((markOf(other) ^ markOf(config)) & own & mask) === 0) found.push(i);
+      }
+    }
+    return found;
   }
 
   /**
@@ -151,13 +209,12 @@ export class Sad {
     spi: number,
     mark: number,
   ): number {
-    const mask = this.#heads.length - 1;
+    const chains = this.#chains;
     const key = hash(spi, slab, dstAt, addressLen);
     if (this.match === 'mark') {
       // No two fit one mark, so the order of the masks does not matter.
       for (let k = 0; k < this.#masks.length; k++) {
-        const marked = addMark(key, mark & this.#masks[k]!);
-        for (let i = this.#heads[marked & mask]!; i >= 0; i = this.#next[i]!) {
+        for (let i = chains.first(addWord(key, mark & this.#masks[k]!)); i >= 0; i = chains.next(i)) {
           const config = this.sas[i]!.config;
           if (config.spi !== spi || !sameBytes(config.dst, slab, dstAt, addressLen)) continue;
           const want = config.mark;
@@ -166,35 +223,21 @@ export class Sad {
       }
       return -1;
     }
-    for (let i = this.#heads[hash(key, slab, srcAt, addressLen) & mask]!; i >= 0; i = this.#next[i]!) {
+    for (let i = chains.first(hash(key, slab, srcAt, addressLen)); i >= 0; i = chains.next(i)) {
       const config = this.sas[i]!.config;
       if (config.spi !== spi || !sameBytes(config.dst, slab, dstAt, addressLen)) continue;
       if (sameBytes(config.src, slab, srcAt, addressLen)) return i;
     }
     if (this.#anySource === 0) return -1;
     const zero = addressLen === 4 ? ANY4 : ANY6;
-    for (let i = this.#heads[hash(key, zero, 0, addressLen) & mask]!; i >= 0; i = this.#next[i]!) {
+    for (let i = chains.first(hash(key, zero, 0, addressLen)); i >= 0; i = chains.next(i)) {
       const config = this.sas[i]!.config;
       if (config.spi === spi && isAny(config.src) && sameBytes(config.dst, slab, dstAt, addressLen)) return i;
     }
     return -1;
   }
 
-  /** An SA that a packet could belong to as well as to this one. */
-  #findTwin(sa: SecurityAssociation): SecurityAssociation | undefined {
-    for (let i = this.#heads[this.#bucket(sa)]!; i >= 0; i = this.#next[i]!) {
-      if (this.#collide(this.sas[i]!, sa)) return this.sas[i]!;
-    }
-    if (this.match === 'source') return undefined;
-    const masks = this.#places.get(placeOf(sa));
-    const own = sa.config.mark?.mask ?? 0;
-    if (!masks || (masks.size === 1 && masks.has(own))) return undefined;
-    return this.sas.find((other) => other && this.#collide(other, sa));
-  }
-
-  #countMask(sa: SecurityAssociation, by: 1 | -1): void {
-    if (this.match === 'source') return;
-    const mask = sa.config.mark?.mask ?? 0;
+  #countMask(mask: number, by: 1 | -1): void {
     let at = this.#masks.indexOf(mask);
     if (at < 0) {
       at = this.#masks.push(mask) - 1;
@@ -205,63 +248,46 @@ export class Sad {
       this.#masks.splice(at, 1);
       this.#maskCounts.splice(at, 1);
     }
-    const place = placeOf(sa);
-    const masks = this.#places.get(place) ?? new Map<number, number>();
-    this.#places.set(place, masks);
-    const count = (masks.get(mask) ?? 0) + by;
-    if (count > 0) masks.set(mask, count);
-    else masks.delete(mask);
-    if (masks.size === 0) this.#places.delete(place);
   }
 
-  #collide(a: SecurityAssociation, b: SecurityAssociation): boolean {
-    const x = a.config;
-    const y = b.config;
-    if (x.spi !== y.spi || !sameBytes(x.dst, y.dst, 0, y.dst.length)) return false;
-    if (this.match === 'source') return sameBytes(x.src, y.src, 0, y.src.length);
-    // Linux: two states collide when some packet's mark fits both.
-    const shared = (x.mark?.mask ?? 0) & (y.mark?.mask ?? 0);
-    return (((x.mark?.value ?? 0) ^ (y.mark?.value ?? 0)) & shared) === 0;
-  }
-
-  #bucket(sa: SecurityAssociation): number {
-    const { spi, src, dst, mark } = sa.config;
+  #hashOf(config: SaConfig): number {
+    const { spi, src, dst } = config;
     const key = hash(spi, dst, 0, dst.length);
-    const full =
-      this.match === 'mark'
-        ? addMark(key, (mark?.value ?? 0) & (mark?.mask ?? 0))
-        : hash(key, src, 0, src.length);
-    return full & (this.#heads.length - 1);
-  }
-
-  #link(sa: SecurityAssociation, index: number): void {
-    const bucket = this.#bucket(sa);
-    this.#next[index] = this.#heads[bucket]!;
-    this.#heads[bucket] = index;
-  }
-
-  #grow(): void {
-    const size = this.#heads.length * 2;
-    this.#heads = new Int32Array(size).fill(-1);
-    this.#next = new Int32Array(size).fill(-1);
-    this.sas.forEach((sa, index) => {
-      if (sa) this.#link(sa, index);
-    });
+    return this.match === 'mark' ? addWord(key, markOf(config)) : hash(key, src, 0, src.length);
   }
 }
 
 const ANY4 = new Uint8Array(4);
 const ANY6 = new Uint8Array(16);
+const NONE: readonly number[] = [];
 
-/** Adds what counts of a mark to a hash: with Cilium it tells the peers apart that send to one address. */
-function addMark(key: number, mark: number): number {
-  const h = Math.imul(key ^ mark, 0x85eb_ca6b);
-  return h ^ (h >>> 15);
+/** The error for an SA whose packets could belong to another as well. */
+export function collision({ src, dst, spi }: SaConfig, { origin }: SaConfig): EsplaneError {
+  return new EsplaneError(
+    'ERR_SA_EXISTS',
+    `an SA from ${formatAddress(src)} to ${formatAddress(dst)} with SPI 0x${spi.toString(16)} is here already (${origin})`,
+  );
 }
 
-/** Destination and SPI, as text. */
-function placeOf({ config: { dst, spi } }: SecurityAssociation): string {
-  return `${toHex(dst)}/${spi}`;
+/** As a signed word, as {@link markOf}: above 2^31 a number would be an object of its own. */
+function maskOf({ mark }: SaConfig): number {
+  return (mark?.mask ?? 0) | 0;
+}
+
+/** What counts of a mark. */
+function markOf({ mark }: SaConfig): number {
+  return mark ? mark.value & mark.mask : 0;
+}
+
+/** Of those SAs with one destination, SPI and mask. */
+function placeHash({ spi, dst }: SaConfig, mask: number): number {
+  return addWord(hash(spi, dst, 0, dst.length), mask);
+}
+
+/** Adds a mark to a hash: with Cilium it tells the peers apart that send to one address. */
+function addWord(key: number, word: number): number {
+  const h = Math.imul(key ^ word, 0x85eb_ca6b);
+  return h ^ (h >>> 15);
 }
 
 /** Spreads SPI and address over 32 bits (FNV-1a over words). */
