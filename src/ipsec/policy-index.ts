@@ -21,45 +21,73 @@ interface Shape {
   heads: Int32Array;
 }
 
+/** Policies that one step of {@link PolicyIndex.fill} takes. */
+const A_STEP = 64;
+
 export class PolicyIndex {
   readonly #shapes4: Shape[] = [];
   readonly #shapes6: Shape[] = [];
   /** The next place of the same chain, always a later one. */
-  readonly #next: Int32Array;
+  #next = new Int32Array(0);
 
-  /** @param policies in the order in which they are asked; a place is an index of it */
-  constructor(policies: readonly Policy[]) {
+  /** Indexes all policies at once: see {@link fill}. */
+  static of(policies: readonly Policy[]): PolicyIndex {
+    const index = new PolicyIndex();
+    const steps = index.fill(policies);
+    while (!steps.next().done);
+    return index;
+  }
+
+  /**
+   * Indexes the policies, a few in each step.
+   * @param policies in the order in which they are asked; a place is an index of it
+   */
+  *fill(policies: readonly Policy[]): Generator<void, void> {
     this.#next = new Int32Array(policies.length).fill(-1);
-    const shapes = new Map<string, { shape: Shape; places: number[] }>();
-    policies.forEach(({ selector: { src, dst }, mark }, place) => {
-      const len = dst.address.length;
-      const name = `${len}/${mark?.mask ?? 0}/${src.bits}/${dst.bits}`;
-      let found = shapes.get(name);
-      if (!found) {
-        const shape = {
-          ...{ len, markMask: mark?.mask ?? 0, srcBits: src.bits, dstBits: dst.bits },
-          ...{ first: place, heads: new Int32Array(0) },
-        };
-        found = { shape, places: [] };
-        shapes.set(name, found);
-        (len === 4 ? this.#shapes4 : this.#shapes6).push(shape);
-      }
-      found.places.push(place);
-    });
-    for (const { shape, places } of shapes.values()) {
-      const size = 2 ** Math.ceil(Math.log2(places.length * 2));
-      shape.heads = new Int32Array(size).fill(-1);
-      // From the last, so that a chain begins with its first.
-      for (const place of places.reverse()) {
-        const { selector, mark } = policies[place]!;
-        const value = mark?.value ?? 0;
-        const at =
-          hashOf(value, selector.src.address, 0, shape.srcBits, selector.dst.address, 0, shape.dstBits) &
-          (size - 1);
-        this.#next[place] = shape.heads[at]!;
-        shape.heads[at] = place;
-      }
+    const counts = new Map<Shape, number>();
+    const shapeOf = new Array<Shape>(policies.length);
+    for (let place = 0; place < policies.length; place++) {
+      const shape = this.#shapeOf(policies[place]!, place);
+      shapeOf[place] = shape;
+      counts.set(shape, (counts.get(shape) ?? 0) + 1);
+      if (place % A_STEP === 0) yield;
     }
+    for (const [shape, count] of counts)
+      shape.heads = new Int32Array(2 ** Math.ceil(Math.log2(count * 2))).fill(-1);
+    // From the last, so that a chain begins with its first.
+    for (let place = policies.length - 1; place >= 0; place--) {
+      const { selector, mark } = policies[place]!;
+      const { heads, srcBits, dstBits } = shapeOf[place]!;
+      const hash = hashOf(
+        mark?.value ?? 0,
+        selector.src.address,
+        0,
+        srcBits,
+        selector.dst.address,
+        0,
+        dstBits,
+      );
+      const at = hash & (heads.length - 1);
+      this.#next[place] = heads[at]!;
+      heads[at] = place;
+      if (place % A_STEP === 0) yield;
+    }
+  }
+
+  /** The shape of a policy; those that are new begin with it. */
+  #shapeOf({ selector: { src, dst }, mark }: Policy, place: number): Shape {
+    const len = dst.address.length;
+    const markMask = mark?.mask ?? 0;
+    const shapes = len === 4 ? this.#shapes4 : this.#shapes6;
+    for (const shape of shapes)
+      if (shape.markMask === markMask && shape.srcBits === src.bits && shape.dstBits === dst.bits)
+        return shape;
+    const shape = {
+      ...{ len, markMask, srcBits: src.bits, dstBits: dst.bits },
+      ...{ first: place, heads: new Int32Array(0) },
+    };
+    shapes.push(shape);
+    return shape;
   }
 
   /** How many shapes a packet of this address length is looked up in. */

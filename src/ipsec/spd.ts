@@ -62,24 +62,22 @@ export interface Policy {
 /** No port: the packet is a fragment, or its protocol has none. No policy asks for it. */
 const NO_PORT = -1;
 
+/** The policies of one direction. */
+interface PolicyTable {
+  /** In the order in which they are asked. */
+  readonly list: Policy[];
+  /** The same policies by what tells them apart. */
+  readonly names: Map<string, Policy>;
+  /** Made when it is first asked after a change. */
+  index: PolicyIndex | undefined;
+  /** How many look at protocol or ports. */
+  withPorts: number;
+}
+
 export class Spd {
   /** What becomes of a packet that no policy matches (`ip xfrm policy setdefault`). */
   readonly defaults: Readonly<Record<Direction, Action>>;
-  /** In the order in which they are asked. */
-  readonly #policies: Readonly<Record<Direction, Policy[]>> = { in: [], out: [], fwd: [] };
-  /** Of each direction, made when it is first asked after a change. */
-  readonly #index: Record<Direction, PolicyIndex | undefined> = {
-    in: undefined,
-    out: undefined,
-    fwd: undefined,
-  };
-  /** The same policies by what tells them apart. */
-  readonly #names: Readonly<Record<Direction, Map<string, Policy>>> = {
-    in: new Map(),
-    out: new Map(),
-    fwd: new Map(),
-  };
-  readonly #byAddress: Record<Direction, boolean> = { in: true, out: true, fwd: true };
+  readonly #tables: Record<Direction, PolicyTable> = { in: newTable(), out: newTable(), fwd: newTable() };
   readonly #walk = new Walk();
   /** What was read last of the packet at hand. */
   #isRead = false;
@@ -94,12 +92,12 @@ export class Spd {
 
   /** Does the answer depend on addresses and mark alone? Then packets of one flow have one answer. */
   byAddress(dir: Direction): boolean {
-    return this.#byAddress[dir];
+    return this.#tables[dir].withPorts === 0;
   }
 
   /** The policies of one direction, in the order in which they are asked. */
   policies(dir: Direction): readonly Policy[] {
-    return this.#policies[dir];
+    return this.#tables[dir].list;
   }
 
   /**
@@ -107,35 +105,48 @@ export class Spd {
    * the same priority it takes the old one's place, age included.
    */
   set(policy: Policy): void {
-    const list = this.#policies[policy.dir];
+    const table = this.#tables[policy.dir];
+    const { list } = table;
     const name = nameOf(policy);
-    const known = this.#names[policy.dir].get(name);
+    const known = table.names.get(name);
     if (known === policy) return;
-    this.#names[policy.dir].set(name, policy);
-    this.#index[policy.dir] = undefined;
-    if (!isByAddress(policy)) this.#byAddress[policy.dir] = false;
+    table.names.set(name, policy);
+    table.index = undefined;
+    table.withPorts += (isByAddress(policy) ? 0 : 1) - (!known || isByAddress(known) ? 0 : 1);
     const old = known ? list.indexOf(known) : -1;
     if (old >= 0 && list[old]!.priority === policy.priority) {
       list[old] = policy;
       return;
     }
     if (old >= 0) list.splice(old, 1);
-    let at = list.length;
-    while (at > 0 && list[at - 1]!.priority > policy.priority) at--;
-    list.splice(at, 0, policy);
+    list.splice(placeFor(list, policy.priority), 0, policy);
   }
 
   /** Removes the policy with the same direction, selector and mark; false when there is none. */
   remove(policy: Pick<Policy, 'dir' | 'selector' | 'mark'>): boolean {
-    const list = this.#policies[policy.dir];
+    const table = this.#tables[policy.dir];
     const name = nameOf(policy);
-    const known = this.#names[policy.dir].get(name);
+    const known = table.names.get(name);
     if (!known) return false;
-    this.#names[policy.dir].delete(name);
-    list.splice(list.indexOf(known), 1);
-    this.#index[policy.dir] = undefined;
-    if (!isByAddress(known)) this.#byAddress[policy.dir] = list.every(isByAddress);
+    table.names.delete(name);
+    table.list.splice(table.list.indexOf(known), 1);
+    table.index = undefined;
+    if (!isByAddress(known)) table.withPorts--;
     return true;
+  }
+
+  /** Does now, a little in each step, what the first {@link lookup} after a change would do in one go. */
+  *prepare(): Generator<void, void> {
+    for (const table of Object.values(this.#tables)) {
+      const index = new PolicyIndex();
+      yield* index.fill(table.list);
+      table.index = index;
+    }
+  }
+
+  /** Takes over the policies of another SPD, in place of those that are here. The other must not be used any more. */
+  adopt(other: Spd): void {
+    Object.assign(this.#tables, other.#tables);
   }
 
   /**
@@ -145,12 +156,13 @@ export class Spd {
    * @returns `undefined` when none matches: {@link defaults} then decides
    */
   lookup(dir: Direction, slab: Uint8Array, at: number, mark: number): Policy | undefined {
-    const list = this.#policies[dir];
+    const table = this.#tables[dir];
+    const { list } = table;
     const isV4 = slab[at]! >>> 4 === 4;
     const len = isV4 ? ipv4.ADDRESS_LEN : ipv6.ADDRESS_LEN;
     const srcAt = at + (isV4 ? ipv4.SRC_AT : ipv6.SRC_AT);
-    this.#index[dir] ??= new PolicyIndex(list);
-    const index = this.#index[dir];
+    table.index ??= PolicyIndex.of(list);
+    const { index } = table;
     const shapes = index.shapes(len);
     this.#isRead = false;
     let best = list.length;
@@ -225,6 +237,22 @@ export class Spd {
         this.#dport = b[upperAt + 1]!;
     }
   }
+}
+
+function newTable(): PolicyTable {
+  return { list: [], names: new Map(), index: undefined, withPorts: 0 };
+}
+
+/** Where a new policy of this priority goes: behind those that have it. */
+function placeFor(list: readonly Policy[], priority: number): number {
+  let from = 0;
+  let to = list.length;
+  while (from < to) {
+    const middle = (from + to) >>> 1;
+    if (list[middle]!.priority <= priority) from = middle + 1;
+    else to = middle;
+  }
+  return from;
 }
 
 function isByAddress({ selector: { proto, sport, dport } }: Policy): boolean {

@@ -4,97 +4,110 @@
  * The longest prefix wins. So a node's own addresses, which lie inside its pod range, are told from its pods.
  * @module
  */
-import { toHex } from '../base/bytes.ts';
+import { HashChains } from '../base/hash-chains.ts';
 import type { Route } from '../cilium/ipcache.ts';
 import { inPrefix, type Prefix } from '../wire/address.ts';
 
-interface Entry {
-  readonly prefix: Prefix;
-  readonly route: Route;
-}
+/** Longest prefix, in bits. */
+const MAX_BITS = 128;
 
-/** Prefixes by hash, one probe for each length in use: a lookup allocates nothing and does not grow with the cluster. */
+/**
+ * Prefixes by hash, one probe for each length in use: a lookup allocates nothing and does not grow with the cluster, nor
+ * does the time to set or to remove a route.
+ */
 export class RouteTable {
-  #entries: Entry[] = [];
-  /** Where the entry of a prefix is. */
-  readonly #places = new Map<string, number>();
-  /** First entry of each chain, and the next of each entry; -1 ends. */
-  #heads = new Int32Array(64).fill(-1);
-  #next: number[] = [];
-  /** Prefix lengths in use, the longest first, of IPv4 and IPv6. */
-  readonly #lengths4: number[] = [];
-  readonly #lengths6: number[] = [];
+  /** By index; a removed one leaves a hole that is filled again. */
+  #prefixes: Prefix[] = [];
+  #routes: Route[] = [];
+  #free: number[] = [];
+  #chains = new HashChains();
+  /** Prefix lengths in use, the longest first, of IPv4 and IPv6, and how many routes have each. */
+  #lengths4 = new Lengths();
+  #lengths6 = new Lengths();
+
+  /** How many routes there are. */
+  get size(): number {
+    return this.#prefixes.length - this.#free.length;
+  }
 
   /** Adds a route, in place of one for the same prefix. */
   set(prefix: Prefix, route: Route): void {
-    const at = this.#find(prefix);
-    if (at >= 0) this.#entries[at] = { prefix, route };
-    else {
-      this.#places.set(nameOf(prefix), this.#entries.push({ prefix, route }) - 1);
-      if (this.#entries.length > this.#heads.length) this.#rebuild(this.#heads.length * 2);
-      else this.#link(this.#entries.length - 1);
-    }
+    const known = this.#find(prefix);
+    const at = known >= 0 ? known : (this.#free.pop() ?? this.#prefixes.length);
+    this.#prefixes[at] = prefix;
+    this.#routes[at] = route;
+    if (known >= 0) return;
+    this.#chains.add(at, hash(prefix.address, 0, prefix.bits));
+    this.#lengthsOf(prefix.address.length).add(prefix.bits);
   }
 
   /** Removes the route for a prefix; false when there is none. */
   remove(prefix: Prefix): boolean {
     const at = this.#find(prefix);
     if (at < 0) return false;
-    const last = this.#entries.pop()!;
-    this.#places.delete(nameOf(prefix));
-    if (at < this.#entries.length) {
-      this.#entries[at] = last;
-      this.#places.set(nameOf(last.prefix), at);
-    }
-    this.#rebuild(this.#heads.length);
+    this.#chains.remove(at);
+    this.#free.push(at);
+    this.#lengthsOf(prefix.address.length).remove(prefix.bits);
     return true;
   }
 
   /** The route that was set for exactly this prefix. */
   get(prefix: Prefix): Route | undefined {
-    return this.#entries[this.#find(prefix)]?.route;
+    const at = this.#find(prefix);
+    return at < 0 ? undefined : this.#routes[at];
+  }
+
+  /** Takes over all that another table holds, in place of what is here. The other must not be used any more. */
+  adopt(other: RouteTable): void {
+    this.#prefixes = other.#prefixes;
+    this.#routes = other.#routes;
+    this.#free = other.#free;
+    this.#chains = other.#chains;
+    this.#lengths4 = other.#lengths4;
+    this.#lengths6 = other.#lengths6;
   }
 
   /** The route for the address of `len` bytes at `at`, or `undefined`: nobody in the cluster has it. */
   lookup(b: Uint8Array, at: number, len: number): Route | undefined {
-    const lengths = len === 4 ? this.#lengths4 : this.#lengths6;
-    const mask = this.#heads.length - 1;
+    const lengths = this.#lengthsOf(len).inUse;
+    const chains = this.#chains;
     for (let k = 0; k < lengths.length; k++) {
       const bits = lengths[k]!;
-      for (let i = this.#heads[hash(b, at, bits) & mask]!; i >= 0; i = this.#next[i]!) {
-        const { prefix, route } = this.#entries[i]!;
-        if (prefix.bits === bits && inPrefix(prefix, b, at, len)) return route;
+      for (let i = chains.first(hash(b, at, bits)); i >= 0; i = chains.next(i)) {
+        const prefix = this.#prefixes[i]!;
+        if (prefix.bits === bits && inPrefix(prefix, b, at, len)) return this.#routes[i];
       }
     }
     return undefined;
   }
 
-  #find(prefix: Prefix): number {
-    return this.#places.get(nameOf(prefix)) ?? -1;
+  #find({ address, bits }: Prefix): number {
+    const chains = this.#chains;
+    for (let i = chains.first(hash(address, 0, bits)); i >= 0; i = chains.next(i)) {
+      const known = this.#prefixes[i]!;
+      if (known.bits === bits && inPrefix(known, address)) return i;
+    }
+    return -1;
   }
 
-  #link(i: number): void {
-    const { address, bits } = this.#entries[i]!.prefix;
-    const bucket = hash(address, 0, bits) & (this.#heads.length - 1);
-    this.#next[i] = this.#heads[bucket]!;
-    this.#heads[bucket] = i;
-    const lengths = address.length === 4 ? this.#lengths4 : this.#lengths6;
-    if (lengths.includes(bits)) return;
-    lengths.push(bits);
-    lengths.sort((x, y) => y - x);
-  }
-
-  #rebuild(size: number): void {
-    this.#heads = new Int32Array(size).fill(-1);
-    this.#next = [];
-    this.#lengths4.length = 0;
-    this.#lengths6.length = 0;
-    for (let i = 0; i < this.#entries.length; i++) this.#link(i);
+  #lengthsOf(len: number): Lengths {
+    return len === 4 ? this.#lengths4 : this.#lengths6;
   }
 }
 
-function nameOf({ address, bits }: Prefix): string {
-  return `${toHex(address)}/${bits}`;
+class Lengths {
+  readonly inUse: number[] = [];
+  readonly #counts = new Uint32Array(MAX_BITS + 1);
+
+  add(bits: number): void {
+    if (this.#counts[bits]!++ > 0) return;
+    this.inUse.push(bits);
+    this.inUse.sort((x, y) => y - x);
+  }
+
+  remove(bits: number): void {
+    if (--this.#counts[bits]! === 0) this.inUse.splice(this.inUse.indexOf(bits), 1);
+  }
 }
 
 /** Spreads the first `bits` bits at `at` over 32 (FNV-1a). */
