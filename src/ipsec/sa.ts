@@ -30,8 +30,8 @@ export interface SaOptions {
   /** Fixes the per-SA part of the IVs, for reproducible packets only: two SAs with one key must not share it. */
   readonly ivSalt?: Uint8Array;
   /**
-   * An SA with the same key and number space whose place the new one takes: numbers, window, counters and the per-SA
-   * part of the IVs go on, and the old one must not be used any more. The two then share them.
+   * An SA of the same engine with the same key and number space, whose place the new one takes: key, numbers, window,
+   * counters and the per-SA part of the IVs go on, and the old one must not be used any more. The two then share them.
    */
   readonly continues?: SecurityAssociation;
 }
@@ -152,7 +152,7 @@ export class SecurityAssociation {
     this.sendsAllV4 = coversAll(config.selector, ipv4.ADDRESS_LEN);
     this.sendsAllV6 = coversAll(config.selector, ipv6.ADDRESS_LEN);
     this.takesAll = !config.selector || (config.selector.src.bits === 0 && config.selector.dst.bits === 0);
-    this.key = engine.addKey(config.keys);
+    this.key = old?.key ?? engine.addKey(config.keys);
   }
 }
 

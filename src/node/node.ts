@@ -15,7 +15,8 @@ import { u32 } from '../base/bytes.ts';
 import type { Clock } from '../base/clock.ts';
 import { EsplaneError } from '../base/errors.ts';
 import type { RandomBytes } from '../base/rng.ts';
-import type { AgentPlan } from '../cilium/agent-plan.ts';
+import type { AgentPlan, PlannedRoute } from '../cilium/agent-plan.ts';
+import type { Route } from '../cilium/ipcache.ts';
 import type { Engine } from '../crypto/engine.ts';
 import { Decapsulator } from '../ipsec/decapsulate.ts';
 import { dropCode } from '../ipsec/drop.ts';
@@ -33,7 +34,7 @@ import { Interceptor } from './intercept.ts';
 import { addressLen, srcAt } from './ip.ts';
 import { Overlay, WRAP } from './overlay.ts';
 import { PeerDropCounters } from './peer-drops.ts';
-import { replaceSas } from './replace-sas.ts';
+import { PlanChange } from './plan-change.ts';
 import { RouteTable } from './routes.ts';
 import { DirectionCounters, type NodeStats, report } from './stats.ts';
 import { TooBig } from './too-big.ts';
@@ -106,12 +107,15 @@ export class Node {
   #pathMtu: number;
   #reserve = 0;
   #plan: AgentPlan | undefined;
+  #change: PlanChange | undefined;
   readonly #encapsulator: Encapsulator;
   readonly #deliverer: Deliverer;
   readonly #tooBig: TooBig;
   readonly #icmp = new IcmpAnswers();
   readonly #answer = new Batch({ capacity: 1 });
   readonly #pods: (Outlet | undefined)[] = [];
+  /** The routes to them, by prefix: no plan has them. */
+  readonly #podRoutes = new Map<string, PlannedRoute>();
   readonly #out = new DirectionCounters();
   readonly #in = new DirectionCounters();
   readonly #decisions = new Float64Array(DECISIONS.length);
@@ -167,30 +171,61 @@ export class Node {
   /**
    * Makes the node hold what a plan says, and nothing else. SAs that stay keep their counters and windows, also under
    * new limits and selectors; the keys of those that go are wiped.
+   *
+   * In one go: of a large cluster that takes seconds, in which no packet moves. {@link changePlan} does the same in steps.
    * @throws {EsplaneError} when the engine lacks a suite of the plan, or two SAs of it collide; the node then
    *   holds exactly what it held
    */
   applyPlan(plan: AgentPlan): void {
-    replaceSas(this.sad, plan.sas, this.#engine, this.#random, this.#pathMtu);
-    const policies = new Set(plan.policies);
-    for (const old of this.#plan?.policies ?? []) if (!policies.has(old)) this.spd.remove(old);
-    for (const policy of plan.policies) this.spd.set(policy);
-    const prefixes = new Set(plan.routes.map(({ prefix }) => formatPrefix(prefix)));
-    for (const { prefix } of this.#plan?.routes ?? [])
-      if (!prefixes.has(formatPrefix(prefix))) this.routes.remove(prefix);
-    for (const { prefix, route } of plan.routes) this.routes.set(prefix, route);
-    this.inbound.anySource = plan.anySource ?? false;
-    const own = plan.routes.flatMap(({ prefix, route }) => (route.kind === 'self' ? [prefix.address] : []));
-    this.#icmp.own4 = own.find(({ length }) => length === 4);
-    this.#icmp.own6 = own.find(({ length }) => length === 16);
-    this.interceptor.anySource = plan.anySource ?? false;
-    this.inbound.overlayMode = plan.overlay;
-    this.interceptor.overlayMode = plan.overlay;
-    this.#peerDrops.keep(
-      new Set(plan.routes.flatMap(({ route }) => (route.kind === 'node' ? [route.peer.name] : []))),
+    this.changePlan(plan).step(() => false);
+  }
+
+  /**
+   * Begins to do what {@link applyPlan} does, in steps between which the node carries packets: by the old plan up to one
+   * of them, by the new plan from then on.
+   * @throws {EsplaneError} `ERR_PLAN` while another change has begun and is not over
+   */
+  changePlan(plan: AgentPlan): PlanChange {
+    if (this.#change && !this.#change.isOver)
+      throw new EsplaneError('ERR_PLAN', `${this.name}: a change of the plan is under way; finish it first`);
+    this.#change = new PlanChange(
+      {
+        sad: this.sad,
+        spd: this.spd,
+        routes: this.routes,
+        engine: this.#engine,
+        random: this.#random,
+        plan: this.#plan,
+        pathMtu: () => this.#pathMtu,
+        podRoutes: () => this.#podRoutes.values(),
+        adopt: (next) => this.#adopt(next),
+      },
+      plan,
     );
-    this.#reserve = plan.mtuReserve ?? 0;
-    this.interceptor.overlayMtu = this.#pathMtu - this.#reserve;
+    return this.#change;
+  }
+
+  /** Takes over what a plan says beside SAs, policies and routes. */
+  #adopt(plan: AgentPlan): void {
+    const { anySource = false, overlay, mtuReserve = 0 } = plan;
+    const peers = new Set<string>();
+    let own4: Address | undefined;
+    let own6: Address | undefined;
+    for (const { prefix, route } of plan.routes) {
+      if (route.kind === 'node') peers.add(route.peer.name);
+      if (route.kind !== 'self') continue;
+      if (prefix.address.length === 4) own4 ??= prefix.address;
+      else own6 ??= prefix.address;
+    }
+    this.#peerDrops.keep(peers);
+    this.#icmp.own4 = own4;
+    this.#icmp.own6 = own6;
+    this.inbound.anySource = anySource;
+    this.interceptor.anySource = anySource;
+    this.inbound.overlayMode = overlay;
+    this.interceptor.overlayMode = overlay;
+    this.#reserve = mtuReserve;
+    this.interceptor.overlayMtu = this.#pathMtu - mtuReserve;
     this.#plan = plan;
   }
 
@@ -235,19 +270,26 @@ export class Node {
     const kept = new Set(after.map(formatPrefix));
     const old = new Set(before.map(formatPrefix));
     for (const prefix of before) {
-      const route = kept.has(formatPrefix(prefix)) ? undefined : this.routes.get(prefix);
+      if (kept.has(formatPrefix(prefix))) continue;
+      this.#podRoutes.delete(formatPrefix(prefix));
+      const route = this.routes.get(prefix);
       if (route?.kind === 'pod' && route.pod === pod) this.routes.remove(prefix);
     }
     for (const prefix of after)
-      if (!old.has(formatPrefix(prefix))) this.routes.set(prefix, { kind: 'pod', pod });
+      if (!old.has(formatPrefix(prefix))) this.#setPodRoute(prefix, { kind: 'pod', pod });
   }
 
   #attach(name: string, prefixes: readonly Prefix[], link: Link, isHost: boolean, identity?: number): void {
     const pod = this.#pods.length;
     this.#pods.push({ name, link, isHost, delivered: 0, refused: 0 });
     for (const prefix of prefixes)
-      this.routes.set(prefix, { kind: 'pod', pod, ...(identity !== undefined && { identity }) });
+      this.#setPodRoute(prefix, { kind: 'pod', pod, ...(identity !== undefined && { identity }) });
     link.receive((batch) => this.fromPods(batch));
+  }
+
+  #setPodRoute(prefix: Prefix, route: Route): void {
+    this.#podRoutes.set(formatPrefix(prefix), { prefix, route });
+    this.routes.set(prefix, route);
   }
 
   /** Removes a pod. What still comes for its addresses has nobody to go to. */
@@ -255,7 +297,10 @@ export class Node {
     const at = this.#pods.findIndex((pod) => pod?.name === name);
     this.#pods[at]?.link.receive(undefined);
     if (at >= 0) this.#pods[at] = undefined;
-    for (const address of addresses) this.routes.remove(singlePrefix(address));
+    for (const prefix of addresses.map(singlePrefix)) {
+      this.#podRoutes.delete(formatPrefix(prefix));
+      this.routes.remove(prefix);
+    }
   }
 
   /**
