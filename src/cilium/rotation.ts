@@ -181,7 +181,8 @@ export class Rotation {
 
   /** Cilium's rules for a new key beside the one in use. */
   #check(last: CiliumKey): void {
-    const [old] = this.lines(this.current).filter(({ scope }) => scope === undefined);
+    // Releases with these rules have one line for each id.
+    const [old] = this.lines(this.current);
     if (!old) return;
     const fail = (problem: string, remedy: string) =>
       new InputError({ source: last.source, line: last.line }, problem, remedy);

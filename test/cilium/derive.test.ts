@@ -86,7 +86,7 @@ describe('deriveKey', () => {
       fc.property(fc.uint8Array({ maxLength: 64 }), (key) => {
         expect(toHex(deriveKey(key, ...V4, LOCAL_BOOT, REMOTE_BOOT))).toBe(formula(key));
       }),
-      { examples: [[new Uint8Array(32)], [new Uint8Array(33)], [new Uint8Array(0)]] },
+      { examples: [[new Uint8Array(32)], [new Uint8Array(33)], [new Uint8Array(64)], [new Uint8Array(0)]] },
     );
   });
 

@@ -75,6 +75,7 @@ describe('parseKeys: what Cilium accepts', () => {
     ['0x before the key', `3+ rfc4106(gcm(aes)) 0x${K20} 128`],
     ['upper-case digits', `3+ rfc4106(gcm(aes)) ${K20.toUpperCase()} 128`],
     ['a zero before the id', `03+ ${GCM}`],
+    ['a sign before the ICV, as Go does', `3+ rfc4106(gcm(aes)) ${K20} +128`],
   ])('accepts %s', (_, text) => {
     expect(parse(text)[0]?.material.equals(parse(`3+ ${GCM}`)[0]?.material as never)).toBe(true);
     expect(parse(text)[0]?.id).toBe(3);
@@ -110,6 +111,8 @@ describe('parseKeys: what it refuses', () => {
     ['no key id', GCM, /first field is no key id/],
     ['a word as key id', `abc ${GCM}`, /first field is no key id/],
     ['two plus signs', `3++ ${GCM}`, /first field is no key id/],
+    ['a letter before the key id', `x3+ ${GCM}`, /first field is no key id/],
+    ['a carriage return within the line', `3+\r ${GCM}`, /first field is no key id/],
     ['key id 254', `254 ${GCM}`, /key id is above 15/],
     ['key id 16', `16 ${GCM}`, /key id is above 15.*1 to 15/],
     ['key id 0', `0 ${GCM}`, /key id is zero/],
@@ -122,6 +125,11 @@ describe('parseKeys: what it refuses', () => {
     ],
     ['an odd number of digits', `3+ rfc4106(gcm(aes)) ${K20}0 128`, /AEAD key is not pairs of hex/],
     ['a key that is not hex', `3+ rfc4106(gcm(aes)) ${K20}zz 128`, /AEAD key is not pairs of hex/],
+    [
+      '0x within the key',
+      `3+ rfc4106(gcm(aes)) ${K20.slice(0, 10)}0x${K20.slice(10)} 128`,
+      /AEAD key is not pairs of hex/,
+    ],
     ['0X before the key', `3+ rfc4106(gcm(aes)) 0X${K20} 128`, /AEAD key is not pairs of hex/],
     [
       'a key length AES does not have',
@@ -130,6 +138,7 @@ describe('parseKeys: what it refuses', () => {
     ],
     ['an empty AEAD key', '3+ rfc4106(gcm(aes)) "" 128', /key of 0 bytes/],
     ['an ICV that is no number', `3+ rfc4106(gcm(aes)) ${K20} x`, /ICV length is missing or no number/],
+    ['an ICV behind a letter', `3+ rfc4106(gcm(aes)) ${K20} x128`, /ICV length is missing or no number/],
     ['an ICV of 64', `3+ rfc4106(gcm(aes)) ${K20} 64`, /ICV length is none that Cilium accepts/],
     ['an ICV of 256', `3+ rfc4106(gcm(aes)) ${K20} 256`, /256 bits, but the kernel refuses/],
     [
@@ -157,6 +166,11 @@ describe('parseKeys: what it refuses', () => {
     ],
   ])('%s', (_, text, want) => {
     expect(failure(text)).toMatch(want);
+  });
+
+  it('takes an integrity key as long as the longest hash', () => {
+    const [key] = parse(`3+ hmac(sha512) ${'ab'.repeat(64)} cbc(aes) ${K16}`);
+    expect(key?.material.macKey()).toHaveLength(64);
   });
 
   it('names the line and ends with what to do', () => {
@@ -192,6 +206,7 @@ describe('parseKeys: up to 1.16', () => {
 
   it.each(['1.13.12', '1.14.8', '1.15.2'])('refuses + in %s, which did not know it', (version) => {
     expect(failure(`3+ ${GCM}`, version)).toMatch(/does not know \+ after the key id/);
+    expect(failure(`rfc+ ${K20} 128`, version)).not.toMatch(/does not know \+/);
     expect(parse(`3 ${GCM}`, version)[0]?.perTunnel).toBe(false);
   });
 
@@ -217,7 +232,7 @@ describe('parseKeys: up to 1.16', () => {
 
   it('refuses what made it panic', () => {
     expect(failure(`3 rfc4106(gcm(aes)) ${K20}`, '1.16')).toMatch(/too few fields/);
-    expect(failure(` ${GCM}`, '1.16')).toMatch(/exactly one space/);
+    expect(failure(` ${GCM}`, '1.16')).toMatch(/first field is no key id.*exactly one space/);
   });
 
   it('uses any length for a global key: nothing is derived', () => {
@@ -258,6 +273,25 @@ describe('secrecy', () => {
       String(keys[0]?.material),
     ]) {
       expect(text).not.toContain('44434241');
+    }
+  });
+
+  it.each([
+    ['a key', K20],
+    ['a key in brackets', `(${K20})`],
+    ['no bracket at the end', '9999'],
+    ['a bracket, but not at the end', '9999(x)/'],
+    ['a character that no name has', '/9999(x)'],
+    ['more than 64 characters', `${'x'.repeat(70)}(x)`],
+  ])('shows no algorithm that could be a key: %s', (_, name) => {
+    const lines = [
+      `3+ rfc${name} ${K20} 128`,
+      `3+ ${name} ${K16} cbc(aes) ${K16}`,
+      `3+ hmac(sha256) ${K16} ${name} ${K16}`,
+    ];
+    for (const line of lines) {
+      expect(failure(line)).toMatch(/algorithm \(not shown: it may be a key\)/);
+      expect(failure(line)).not.toContain(name);
     }
   });
 

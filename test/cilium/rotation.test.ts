@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { InputError } from '../../src/base/errors.ts';
 import { Rotation, type RotationOptions } from '../../src/cilium/rotation.ts';
 import { parseVersion } from '../../src/cilium/version.ts';
 import { GCM, keysFrom } from '../support/cilium-cluster.ts';
@@ -53,9 +54,11 @@ describe('the order of a rotation', () => {
     const r = rotation({ installTime: 500 });
     r.take(keysFrom(KEY(3, '1')), 0);
     r.take(keysFrom(KEY(4, '2')), 100);
+    r.take(keysFrom(KEY(5, '3')), 200);
     expect(drain(r, 10_000).filter((text) => text.startsWith('install'))).toEqual([
       'install 3 @500',
       'install 4 @1000',
+      'install 5 @1500',
     ]);
   });
 });
@@ -85,7 +88,42 @@ describe('an old key', () => {
     const r = rotation();
     r.take(keysFrom(`${KEY(3, '1')}\n${KEY(4, '2')}`), 0);
     expect(drain(r, 0)).toEqual(['install 3 @0', 'install 4 @0', 'advertise 4 @0', 'send 4 @0']);
+    expect([r.lines(3).length, r.lines(4).length]).toEqual([1, 1]);
     expect(drain(r, 5 * MINUTE)).toEqual([`reclaim 3 @${5 * MINUTE}`]);
+  });
+
+  it('goes in its time also while a new one is still being installed', () => {
+    const r = rotation({ installTime: 10 * MINUTE });
+    r.take(keysFrom(`${KEY(3, '1')}\n${KEY(4, '2')}`), 0);
+    expect(drain(r, 0)).toEqual(['install 3 @0']);
+    expect(r.nextAt).toBe(5 * MINUTE);
+    expect(drain(r, 20 * MINUTE).slice(0, 2)).toEqual([
+      `reclaim 3 @${5 * MINUTE}`,
+      `install 4 @${10 * MINUTE}`,
+    ]);
+  });
+
+  it('goes last when new steps are due at the same time', () => {
+    const r = rotation({ installTime: 5 * MINUTE });
+    r.take(keysFrom(`${KEY(3, '1')}\n${KEY(4, '2')}`), 0);
+    const kinds = drain(r, 5 * MINUTE).map((text) => text.split(' ')[0]);
+    expect(kinds).toEqual(['install', 'install', 'advertise', 'send', 'reclaim']);
+  });
+
+  it.each([
+    ['in the order in which they were replaced', [3, 4, 5], [0, 90_000, 210_000], ['3 @7', '4 @9']],
+    ['at one look those that came first', [3, 4, 5], [0, 10_000, 20_000], ['3 @6', '4 @6']],
+    ['a key that came back counts anew', [3, 4, 3, 5], [0, 1, 60_000, 180_000], ['4 @6', '3 @8']],
+  ] as const)('of several goes each in its time: %s', (_, ids, times, expected) => {
+    const r = rotation();
+    for (const [i, id] of ids.entries()) r.take(keysFrom(KEY(id, `${id}`)), times[i]!);
+    drain(r, times.at(-1)!);
+    const reclaimed = expected.map((text) => {
+      const [id, minute] = text.split(' @');
+      return `reclaim ${id} @${Number(minute) * MINUTE}`;
+    });
+    expect(r.nextAt).toBe(Number(reclaimed[0]!.split('@')[1]));
+    expect(drain(r, 20 * MINUTE)).toEqual(reclaimed);
   });
 });
 
@@ -98,7 +136,10 @@ describe('what is no rotation', () => {
     const r = rotation({ version: parseVersion(version) });
     r.take(keysFrom(KEY(3, '1'), version), 0);
     drain(r, 0);
-    expect(() => r.take(keysFrom(line, version), 1)).toThrow(problem);
+    const take = () => r.take(keysFrom(line, version), 1);
+    expect(take).toThrow(InputError);
+    expect(take).toThrow(problem);
+    expect(take).toThrow(/^keys:1: .*\.$/);
     expect([r.current, r.ids, drain(r, 1)]).toEqual([3, [3], []]);
   });
 
@@ -109,6 +150,11 @@ describe('what is no rotation', () => {
     expect(r.take(keysFrom(KEY(3, '2'), '1.16'), 1)).toBe(false);
     expect(r.lines(3)[0]!.material.key()[0]).toBe(0x22);
     expect(r.take(keysFrom(KEY(4, '2').replace(/128$/, '96'), '1.16'), 2)).toBe(true);
+  });
+
+  it('no keys at all', () => {
+    const r = rotation();
+    expect([r.take([], 0), r.current, r.nextAt]).toEqual([false, 0, undefined]);
   });
 
   it('the same file again', () => {
