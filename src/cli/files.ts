@@ -137,7 +137,8 @@ export function sizeOf(file: string): number | undefined {
   }
 }
 
-function readError(file: string, error: unknown): Error {
+/** What to say when a file cannot be read. */
+export function readError(file: string, error: unknown): Error {
   if (error instanceof EsplaneError) return error;
   const code = (error as NodeJS.ErrnoException).code;
   if (code === 'ENOENT')
