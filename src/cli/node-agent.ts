@@ -1,6 +1,9 @@
 /**
  * The Cilium agent of a running node, between files and the data plane: keys and nodes come from files that others
  * replace, the node's own CiliumNode goes to one. Whatever cannot be used changes nothing, and is warned of once.
+ *
+ * The data plane is in another thread: a plan is handed on, and the answer comes later. Peers learn of a key only once
+ * the data plane has said that it holds the last plan.
  * @module
  */
 import { EsplaneError, InputError } from '../base/errors.ts';
@@ -16,8 +19,9 @@ import { type CiliumVersion, DEFAULT_VERSION, isAtLeast, parseVersion } from '..
 import type { AgentReport, InputReport } from '../observe/observed.ts';
 import { type Address, formatAddress, type Prefix, parseAddress, parsePrefix } from '../wire/address.ts';
 import { PORT_LINUX } from '../wire/vxlan.ts';
-import { readText } from './files.ts';
+import { INPUT, type InputFiles, type InputKind } from './input-files.ts';
 import type { NodeConfig } from './node-config.ts';
+import type { Work } from './node-threads.ts';
 import { checkPublishFile, findRawNode, ownNodeText, writeOwnNode } from './own-node.ts';
 import { random32 } from './sas-of-node.ts';
 
@@ -26,10 +30,30 @@ const LEAST_RECLAIM_INTERVAL = 1000;
 
 /** What the data plane has to do with the agent. */
 export interface DataPlane {
-  /** @throws {EsplaneError} when it cannot hold it; it then holds what it held */
-  apply(plan: AgentPlan): void;
+  /**
+   * Resolves once it holds this plan or a later one.
+   * @throws {EsplaneError} when it cannot hold it; it then holds what it held
+   */
+  apply(plan: AgentPlan): Promise<void>;
   /** Packets that SAs have carried so far, by the address at either end; what has carried none may be absent. */
-  carried(): ReadonlyMap<string, number>;
+  carried(): Promise<ReadonlyMap<string, number>>;
+}
+
+export interface NodeAgentOptions {
+  readonly files: InputFiles;
+  /** Gets one line for everything that happens once the node runs. */
+  readonly say: (line: string) => void;
+  /** ms. */
+  readonly now: number;
+  /** Hears what the agent is at; an empty text is nothing. */
+  readonly work?: (work: Work) => void;
+}
+
+/** What the constructor needs of files. */
+interface FirstTexts {
+  readonly cilium: CiliumConfig | undefined;
+  readonly keys: readonly string[];
+  readonly nodes: readonly string[];
 }
 
 export class NodeAgent {
@@ -39,6 +63,8 @@ export class NodeAgent {
   readonly #cilium: CiliumConfig | undefined;
   readonly #outside: Address;
   readonly #say: (line: string) => void;
+  readonly #files: InputFiles;
+  readonly #work: (work: Work) => void;
   #plane: DataPlane | undefined;
   #nodes: readonly CiliumNode[] = [];
   /** How the cluster routes: as is said, or as this node's entry in the first list shows it. */
@@ -49,7 +75,13 @@ export class NodeAgent {
   readonly #read = new Map<string, { readonly text: string; readonly nodes: readonly CiliumNode[] }>();
   #published = '';
   #changed = false;
+  /** Plans handed on, and the last one that was answered. */
+  #handed = 0;
+  #answered = 0;
   #failed: string | undefined;
+  /** The reload that is under way, and what is to be read again after it. */
+  #reloading: Promise<void> | undefined;
+  #again: { readonly now: number; readonly readsAll: boolean } | undefined;
   #planFailures = 0;
   readonly #keysRead = { lastGood: 0, failures: 0 };
   readonly #nodesRead = { lastGood: 0, failures: 0 };
@@ -62,24 +94,39 @@ export class NodeAgent {
 
   /**
    * Reads all files; here, unlike later, each has to be good.
-   * @param say gets one line for everything that happens once the node runs
    * @throws {InputError} naming file and line
    */
-  constructor(config: NodeConfig, say: (line: string) => void, now: number) {
+  static async open(config: NodeConfig, options: NodeAgentOptions): Promise<NodeAgent> {
+    const { files } = options;
+    const cilium = await readCiliumConfig(config, files);
+    if (config.publish !== undefined) await checkPublishFile(config.publish, config.name, files);
+    const nodes = await readAll(files, config.nodes, INPUT.nodes);
+    const keys = await readAll(files, config.keys, INPUT.keys);
+    return new NodeAgent(config, { cilium, keys, nodes }, options);
+  }
+
+  private constructor(
+    config: NodeConfig,
+    { cilium, keys: keyTexts, nodes: nodeTexts }: FirstTexts,
+    { files, say, now, work = () => {} }: NodeAgentOptions,
+  ) {
     this.#config = config;
     this.#say = say;
-    this.#cilium = readCiliumConfig(config);
+    this.#files = files;
+    this.#work = work;
+    this.#cilium = cilium;
     this.#version = config.cilium === undefined ? DEFAULT_VERSION : parseVersion(config.cilium);
     const outside = parseAddress(config.outside.address);
     if (!outside)
       throw new InputError({ source: 'outside.address' }, 'no IP address', 'Write it like 192.168.0.1.');
     this.#outside = outside;
     this.#mode = config.mode ?? this.#cilium?.plan.mode;
-    if (config.publish !== undefined) checkPublishFile(config.publish, config.name);
-    this.#nodeTexts = config.nodes.map(readText);
-    this.#nodes = this.#parseNodes(this.#nodeTexts);
-    this.#keyTexts = config.keys.map(readText);
-    const keys = this.#parseKeys(this.#keyTexts);
+    this.#nodeTexts = nodeTexts;
+    work('the node list');
+    this.#nodes = this.#parseNodes(nodeTexts);
+    this.#keyTexts = keyTexts;
+    work('keys');
+    const keys = this.#parseKeys(keyTexts);
     const local = this.#nodes.find(({ name }) => name === config.name)!;
     const mode = this.#mode!;
     if (mode === 'tunnel' && !isAtLeast(this.#version, 18)) checkVxlanLink(config);
@@ -96,8 +143,10 @@ export class NodeAgent {
       reclaimInterval: Math.max(LEAST_RECLAIM_INTERVAL, Math.min(RECLAIM_INTERVAL, duration)),
       onEvent: (event) => this.#heard(event),
     });
+    work('the plan');
     this.agent.setNodes(this.#nodes, now);
     this.agent.setKeys(keys, now);
+    work('');
     this.#keysRead.lastGood = now;
     this.#nodesRead.lastGood = now;
     this.#checkPeers();
@@ -110,6 +159,18 @@ export class NodeAgent {
   /** Prefixes of the pods here. */
   get pods(): readonly Prefix[] {
     return this.#nodes.find(({ name }) => name === this.#config.name)?.podCidrs ?? [];
+  }
+
+  /** Strict mode, as the configuration or Cilium's own settings have it. */
+  get strict(): StrictMode | undefined {
+    return strictIn(this.#config) ?? this.#cilium?.strict;
+  }
+
+  /** The files to watch. */
+  get watched(): readonly string[] {
+    const { watch, keys, nodes } = this.#config;
+    if (!watch) return [];
+    return [...((this.#cilium?.watchesKeys ?? true) ? keys : []), ...nodes];
   }
 
   /** How the agent stands. */
@@ -143,29 +204,30 @@ export class NodeAgent {
   }
 
   /**
-   * Reads the files again. Nothing in them can stop the node.
+   * Reads the files again. Nothing in them can stop the node. While they are read, to be asked again is to read them once
+   * more.
    * @param readsAll also keys that Cilium is told not to watch
    */
-  reload(now: number, readsAll = true): void {
-    // Nodes first: a key that is new then reaches the peers that are new too.
-    this.#reloadNodes(now);
-    if (readsAll || (this.#cilium?.watchesKeys ?? true)) this.#reloadKeys(now);
-    this.#flush();
-    this.#tryPublish();
+  async reload(now: number, readsAll = true): Promise<void> {
+    this.#again = { now, readsAll: readsAll || (this.#again?.readsAll ?? false) };
+    this.#reloading ??= this.#reloadAll();
+    return this.#reloading;
   }
 
   /** Does what is due by `now`. */
   advance(now: number): void {
     const { nextAt } = this.agent;
     if (nextAt === undefined || nextAt > now) return;
+    this.#work('the plan');
     this.agent.advance(now);
     this.#flush();
+    this.#work('');
   }
 
   /** Looks which peers have traffic, and lets those go that the list lacks and that have become quiet. */
-  lookAtTraffic(now: number): void {
+  async lookAtTraffic(now: number): Promise<void> {
+    const carried = await this.#plane?.carried();
     const before = this.#carried;
-    const carried = this.#plane?.carried();
     this.#carried = new Map(
       this.agent.peers().map(({ name }): [string, number] => [name, this.#carriedBy(name, carried)]),
     );
@@ -173,16 +235,38 @@ export class NodeAgent {
       [...this.#carried].flatMap(([name, count]) => (count !== (before.get(name) ?? 0) ? [name] : [])),
     );
     if (this.agent.lingering.length === 0 || this.agent.nodesProblem !== undefined) return;
-    this.#takeNodes(this.#nodes, now);
+    this.#takeNodes(this.#nodes, now, carried);
     this.#flush();
   }
 
-  #reloadKeys(now: number): void {
+  async #reloadAll(): Promise<void> {
+    try {
+      for (let next = this.#again; next; next = this.#again) {
+        this.#again = undefined;
+        const { now, readsAll } = next;
+        // Nodes first: a key that is new then reaches the peers that are new too.
+        await this.#reloadNodes(now);
+        if (readsAll || (this.#cilium?.watchesKeys ?? true)) await this.#reloadKeys(now);
+        this.#flush();
+        this.#tryPublish();
+      }
+    } finally {
+      this.#reloading = undefined;
+      this.#work('');
+    }
+  }
+
+  async #reloadKeys(now: number): Promise<void> {
     const { agent } = this;
     const had = agent.keysProblem;
     try {
-      const texts = this.#config.keys.map(readText);
-      if (had !== undefined || !isSameText(texts, this.#keyTexts)) agent.setKeys(this.#parseKeys(texts), now);
+      this.#work('keys');
+      const texts = await readAll(this.#files, this.#config.keys, INPUT.keys);
+      if (had !== undefined || !isSameText(texts, this.#keyTexts)) {
+        const keys = this.#parseKeys(texts);
+        this.#work('the plan');
+        agent.setKeys(keys, now);
+      }
       this.#keyTexts = texts;
       this.#keysRead.lastGood = now;
       if (had !== undefined) this.#tell('keys: good again');
@@ -193,16 +277,18 @@ export class NodeAgent {
     }
   }
 
-  #reloadNodes(now: number): void {
+  async #reloadNodes(now: number): Promise<void> {
     const had = this.agent.nodesProblem;
     try {
-      const texts = this.#config.nodes.map(readText);
+      this.#work('the node list');
+      const texts = await readAll(this.#files, this.#config.nodes, INPUT.nodes);
       if (had === undefined && isSameText(texts, this.#nodeTexts)) {
         this.#nodesRead.lastGood = now;
         return;
       }
       const nodes = this.#parseNodes(texts);
-      if (!this.#takeNodes(nodes, now)) return;
+      this.#work('the plan');
+      if (!this.#takeNodes(nodes, now, await this.#plane?.carried())) return;
       this.#nodeTexts = texts;
       this.#nodesRead.lastGood = now;
       if (had !== undefined) this.#tell('node list: good again');
@@ -212,13 +298,14 @@ export class NodeAgent {
     }
   }
 
-  #takeNodes(nodes: readonly CiliumNode[], now: number): boolean {
+  #takeNodes(
+    nodes: readonly CiliumNode[],
+    now: number,
+    carried: ReadonlyMap<string, number> | undefined,
+  ): boolean {
     try {
-      let carried: ReadonlyMap<string, number> | undefined;
-      const inUse = (name: string) => {
-        carried ??= this.#plane?.carried();
-        return this.#busy.has(name) || this.#carriedBy(name, carried) !== (this.#carried.get(name) ?? 0);
-      };
+      const inUse = (name: string) =>
+        this.#busy.has(name) || this.#carriedBy(name, carried) !== (this.#carried.get(name) ?? 0);
       this.agent.setNodes(nodes, now, { inUse });
       this.#nodes = nodes;
       this.#checkPeers();
@@ -269,15 +356,22 @@ export class NodeAgent {
   #flush(): void {
     if (!this.#changed || !this.#plane) return;
     this.#changed = false;
-    try {
-      this.#plane.apply(this.agent.plan);
-      this.#failed = undefined;
-    } catch (error) {
-      if (!(error instanceof EsplaneError)) throw error;
+    const number = ++this.#handed;
+    this.#plane.apply(this.agent.plan).then(
+      () => this.#hasAnswer(number),
+      (error: Error) => this.#hasAnswer(number, error),
+    );
+  }
+
+  /** The data plane holds a plan, or cannot hold it. */
+  #hasAnswer(number: number, error?: Error): void {
+    this.#answered = number;
+    if (error) {
       this.#planFailures++;
       if (this.#failed !== error.message) this.#tell(`the old plan stays: ${error.message}`);
-      this.#failed = error.message;
     }
+    this.#failed = error?.message;
+    this.#tryPublish();
   }
 
   #tryPublish(): void {
@@ -292,7 +386,8 @@ export class NodeAgent {
   #publish(): void {
     const { publish, name } = this.#config;
     // A key that the data plane does not hold is no key for the peers.
-    if (publish === undefined || this.#failed !== undefined) return;
+    const holds = !this.#changed && this.#answered === this.#handed && this.#failed === undefined;
+    if (publish === undefined || !holds) return;
     const raw = findRawNode(this.#nodeTexts, name);
     if (!raw) return;
     const text = ownNodeText(raw, this.agent.node.keyId);
@@ -354,20 +449,10 @@ export class NodeAgent {
   }
 }
 
-/**
- * Strict mode, as the configuration or Cilium's own settings have it.
- * @throws {InputError} when the settings cannot be used
- */
-export function strictOf(config: NodeConfig): StrictMode | undefined {
-  const cidr = config.strict === undefined ? undefined : parsePrefix(config.strict);
-  return cidr ? { cidr, allowRemoteNodes: false } : readCiliumConfig(config)?.strict;
-}
-
-/** The files to watch: none where SAs come from `ip xfrm` text, which is two files that belong together. */
-export function watchedFiles(config: NodeConfig): readonly string[] {
-  if (!config.watch) return [];
-  const watchesKeys = readCiliumConfig(config)?.watchesKeys ?? true;
-  return [...(watchesKeys ? config.keys : []), ...config.nodes].filter((file) => file !== '-');
+/** Strict mode, as the configuration alone has it. */
+export function strictIn({ strict }: NodeConfig): StrictMode | undefined {
+  const cidr = strict === undefined ? undefined : parsePrefix(strict);
+  return cidr && { cidr, allowRemoteNodes: false };
 }
 
 /** Up to 1.17 tunnel mode puts ESP inside VXLAN. */
@@ -386,8 +471,18 @@ function checkVxlanLink({ outside: { link, port } }: NodeConfig): void {
     );
 }
 
-function readCiliumConfig({ 'cilium-config': file }: NodeConfig): CiliumConfig | undefined {
-  return file === undefined ? undefined : parseCiliumConfig(readText(file), file);
+async function readCiliumConfig(
+  { 'cilium-config': file }: NodeConfig,
+  files: InputFiles,
+): Promise<CiliumConfig | undefined> {
+  return file === undefined ? undefined : parseCiliumConfig(await files.read(file, INPUT.ciliumConfig), file);
+}
+
+/** One after the other: of a file system that hangs one call is enough. */
+async function readAll(files: InputFiles, names: readonly string[], kind: InputKind): Promise<string[]> {
+  const texts: string[] = [];
+  for (const name of names) texts.push(await files.read(name, kind));
+  return texts;
 }
 
 function isSameText(a: readonly string[], b: readonly string[]): boolean {

@@ -28,6 +28,7 @@ import { parsePrefix } from '../wire/address.ts';
 import { ENGINE_NAMES, type EngineName } from './engine.ts';
 import { readText } from './files.ts';
 import { FLOWS_SCHEMA } from './flow-options.ts';
+import { INPUT, InputFiles } from './input-files.ts';
 import { parseMetricsAddress } from './metrics-address.ts';
 
 const chosenMtu = z.number().int().min(576).max(65_535);
@@ -107,10 +108,12 @@ export type NodeConfig = z.output<typeof SCHEMA>;
 
 /**
  * Reads a configuration.
+ * @param file `-` is standard input
  * @throws {InputError} naming line and field
  */
-export function readNodeConfig(file: string): NodeConfig {
-  return parseNodeConfig(readText(file), file);
+export async function readNodeConfig(file: string): Promise<NodeConfig> {
+  const text = file === '-' ? readText(file) : await new InputFiles().read(file, INPUT.config);
+  return parseNodeConfig(text, file);
 }
 
 /** @param source the file's name, for errors; files that it names are beside it */

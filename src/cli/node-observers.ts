@@ -96,6 +96,7 @@ export class NodeObservers {
       name,
       cilium: formatVersion(cilium === undefined ? DEFAULT_VERSION : parseVersion(cilium)),
       interfaces: [this.#node.facts.device],
+      threads: this.#node.threads(),
       stats,
     };
     return { type: 'application/json', body: `${JSON.stringify(body)}\n` };
@@ -109,6 +110,7 @@ export class NodeObservers {
       stats,
       links: { inside: stats.inside, outside: stats.outside },
       ...(stats.agent && { agent: stats.agent }),
+      threads: this.#node.threads(),
       ...(this.#flows && { flows: this.#flows.report() }),
       program: {
         version: this.#version,

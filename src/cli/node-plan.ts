@@ -12,7 +12,7 @@ import { staticPlan } from '../node/static-plan.ts';
 import { isAny, type Prefix, parseAddress, parsePrefix } from '../wire/address.ts';
 import { PORT_ESP, HEADER_LEN as UDP_HEADER } from '../wire/udp.ts';
 import { PORT_LINUX } from '../wire/vxlan.ts';
-import { readText } from './files.ts';
+import { INPUT, type InputFiles } from './input-files.ts';
 import type { NodeConfig } from './node-config.ts';
 
 export interface LoadedPlan {
@@ -25,15 +25,18 @@ export interface LoadedPlan {
  * Plans a node from the text of `ip xfrm` that a configuration names.
  * @throws {InputError} naming file and line
  */
-export function loadStaticPlan(config: NodeConfig): LoadedPlan {
+export async function loadStaticPlan(config: NodeConfig, files: InputFiles): Promise<LoadedPlan> {
   const local = parseAddress(config.outside.address);
   if (!local)
     throw new InputError({ source: 'outside.address' }, 'no IP address', 'Write it like 192.168.0.1.');
   const { state, policy } = config.xfrm!;
-  const states = state.flatMap((file) => parseXfrmState(readText(file), file));
-  const policies = policy.flatMap((file) =>
-    parseXfrmPolicy(readText(file), file).flatMap((one) => (one.socket ? [] : [toPolicy(one)])),
-  );
+  const states: SaConfig[] = [];
+  for (const file of state)
+    for (const one of parseXfrmState(await files.read(file, INPUT.xfrm), file)) states.push(one);
+  const policies: Policy[] = [];
+  for (const file of policy)
+    for (const one of parseXfrmPolicy(await files.read(file, INPUT.xfrm), file))
+      if (!one.socket) policies.push(toPolicy(one));
   return completePlan(config, staticPlan({ states, policies, local: [local] }), []);
 }
 

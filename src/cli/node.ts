@@ -6,22 +6,22 @@ import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { InvalidArgumentError } from 'commander';
 import { systemClock } from '../base/clock.ts';
-import { InputError } from '../base/errors.ts';
+import { EsplaneError, InputError } from '../base/errors.ts';
 import { secureBytes } from '../base/rng.ts';
 import { parseDuration } from '../cilium/config.ts';
 import { ENGINE_NAMES, type EngineName } from './engine.ts';
 import { addFlowOptions, checkStreams, type FlowOptions, flowsOf } from './flow-options.ts';
 import { FlowOutput } from './flow-output.ts';
+import { InputFiles } from './input-files.ts';
 import { type MetricsAddress, parseMetricsAddress } from './metrics-address.ts';
-import { NodeAgent, watchedFiles } from './node-agent.ts';
+import { NodeAgent } from './node-agent.ts';
 import { type NodeConfig, readNodeConfig } from './node-config.ts';
 import { NodeObservers } from './node-observers.ts';
-import { completePlan, loadStaticPlan } from './node-plan.ts';
+import { completePlan, type LoadedPlan, loadStaticPlan } from './node-plan.ts';
 import { grouped, printLine, say } from './output.ts';
 import { onSignals } from './signals.ts';
 import { type RunningNode, startNode } from './start-node.ts';
 import { StatsPrinter } from './stats-line.ts';
-import { watchFiles } from './watch-files.ts';
 
 const EXAMPLE = `
 Example: node-1.yaml
@@ -89,7 +89,7 @@ export function nodeCommand(program: Command): void {
 }
 
 async function run(options: Options, command: Command): Promise<void> {
-  const fromFile = readNodeConfig(options.config);
+  const fromFile = await readNodeConfig(options.config);
   const { crypto, keyRotationDuration } = options;
   if (keyRotationDuration !== undefined && fromFile.xfrm)
     throw new InputError(
@@ -107,7 +107,7 @@ async function run(options: Options, command: Command): Promise<void> {
     ...socketOption(options.statusSocket),
   };
   if (options.check) {
-    check(config, options.json ?? false);
+    await check(config, options.json ?? false);
     return;
   }
   const metrics = options.metrics ?? (config.metrics ? parseMetricsAddress(config.metrics) : undefined);
@@ -124,22 +124,21 @@ async function runWith(config: NodeConfig, options: Options, observers: NodeObse
   const output = flows && new FlowOutput(flows, { append: true, warn });
   // From now on, not only once it runs: whoever ends it while it starts must not leave its socket behind.
   let node: RunningNode | undefined;
-  let isStopping = false;
+  const stopping = new AbortController();
   const forget = onSignals({
-    stop: () => {
-      isStopping = true;
-      node?.stop();
-    },
+    stop: () => stopping.abort(),
     reload: () => {
       node?.reload();
       output?.reopen();
     },
   });
   try {
-    node = await startNode(config, warn, output?.reader({ random: secureBytes }));
+    const { signal } = stopping;
+    node = await startNode(config, warn, { flows: output?.reader({ random: secureBytes }), signal });
     observers.watch(node, output);
-    if (isStopping) node.stop();
     await follow(node, config, options, { observers, output });
+  } catch (error) {
+    if (!(error instanceof EsplaneError && error.code === 'ERR_STOPPED')) throw error;
   } finally {
     forget();
   }
@@ -159,10 +158,6 @@ async function follow(
     if (now) printer.stats([now]);
   }, stats * 1000);
   const limit = duration ? setTimeout(() => node.stop(), duration * 1000) : undefined;
-  const files = watchedFiles(config);
-  const unwatch = watchFiles(files, () => node.changed());
-  // What changed since the node read them was not seen.
-  if (files.length > 0) node.changed();
   try {
     const last = await node.ended;
     const lost = await output?.finish();
@@ -171,15 +166,17 @@ async function follow(
   } finally {
     clearInterval(every);
     clearTimeout(limit);
-    unwatch();
   }
 }
 
 const warn = (line: string) => say(`esplane: ${line}`);
 
-function check(config: NodeConfig, json: boolean): void {
-  const agent = config.xfrm ? undefined : new NodeAgent(config, warn, systemClock.now());
-  const { plan, pods } = agent ? completePlan(config, agent.plan, agent.pods) : loadStaticPlan(config);
+/** Plans as the control thread would, in this one. */
+async function check(config: NodeConfig, json: boolean): Promise<void> {
+  const files = new InputFiles();
+  const { plan, pods } = config.xfrm
+    ? await loadStaticPlan(config, files)
+    : planOnce(config, await NodeAgent.open(config, { files, say: warn, now: systemClock.now() }));
   const out = plan.sas.filter(({ direction }) => direction === 'out').length;
   const summary = {
     name: config.name,
@@ -193,6 +190,10 @@ function check(config: NodeConfig, json: boolean): void {
       ? JSON.stringify({ event: 'check', ...summary })
       : `${config.name}: ${summary.sas} SAs, ${summary.policies} policies, ${config.outside.link} on ${config.outside.address}`,
   );
+}
+
+function planOnce(config: NodeConfig, { plan, pods }: NodeAgent): LoadedPlan {
+  return completePlan(config, plan, pods);
 }
 
 function engineArgument(text: string): EngineName {

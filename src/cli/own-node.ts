@@ -2,10 +2,10 @@
  * The CiliumNode of this node as a file, for its peers: as it is in the list, with the key id that it has now.
  * @module
  */
-import { existsSync, lstatSync } from 'node:fs';
+import { lstatSync } from 'node:fs';
 import { InputError } from '../base/errors.ts';
 import { parseManifest } from '../cilium/manifest.ts';
-import { readText } from './files.ts';
+import { INPUT, type InputFiles } from './input-files.ts';
 import { PRIVATE, writeWhole } from './output-file.ts';
 
 /** The permission bits that let others read. */
@@ -32,9 +32,9 @@ export function findRawNode(texts: readonly string[], name: string): RawNode | u
  * Refuses a file that holds anything but this node: it would be lost.
  * @throws {InputError}
  */
-export function checkPublishFile(file: string, name: string): void {
-  if (!existsSync(file)) return;
-  const text = readText(file);
+export async function checkPublishFile(file: string, name: string, files: InputFiles): Promise<void> {
+  if (!(await files.exists(file))) return;
+  const text = await files.read(file, INPUT.nodes);
   const others = text.trim() === '' ? [] : (parseManifest(text, file) as RawNode[]);
   if (others.every((object) => object.metadata?.name === name)) return;
   throw new InputError(

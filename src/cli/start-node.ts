@@ -1,108 +1,268 @@
 /**
- * Starts a node in a thread of its own, and talks to it without stopping it: it reports its statistics by itself, and
- * looks at three words of shared memory between batches.
+ * Starts the threads of a node, and talks to them without stopping them (see `node-threads.ts`). Whatever they are at,
+ * the caller's thread stays free, and a node that is told to stop ends in time.
  * @module
  */
-import { Worker } from 'node:worker_threads';
+import { MessageChannel, Worker } from 'node:worker_threads';
 import { EsplaneError } from '../base/errors.ts';
-import { wakePoller } from '../native/system.ts';
+import { closeWake, openWake, wakePoller } from '../native/system.ts';
 import type { FlowBatch } from '../observe/flow-recorder.ts';
+import type { AgentReport, ThreadsReport } from '../observe/observed.ts';
+import { endHard } from './hard-exit.ts';
 import type { NodeConfig } from './node-config.ts';
-import { CONTROL, type ReadyFacts, type RunningStats } from './running-node.ts';
+import {
+  CONTROL,
+  type ControlMessage,
+  type Failure,
+  type PlaneMessage,
+  type ThreadData,
+  type ToControl,
+} from './node-threads.ts';
+import type { PlaneStats, ReadyFacts, RunningStats } from './running-node.ts';
+import { ThreadHealth } from './thread-health.ts';
 
-/** What the thread of a node says. */
-export type WorkerMessage =
-  | { readonly kind: 'ready'; readonly facts: ReadyFacts; readonly wakeFd: number }
-  | { readonly kind: 'stats'; readonly stats: RunningStats }
-  | { readonly kind: 'warn'; readonly line: string }
-  | { readonly kind: 'flows'; readonly batch: FlowBatch }
-  | { readonly kind: 'stopped'; readonly stats: RunningStats }
-  | { readonly kind: 'failed'; readonly message: string; readonly isOurs: boolean };
+/** ms that threads have to stop in order; then they are ended. */
+const STOP_TIME = 2000;
+/** ms after which a thread that does not even end then is left behind: it waits in the kernel. */
+const END_TIME = 3500;
 
 export interface RunningNode {
   readonly facts: ReadyFacts;
   /** The last report: a quarter of a second old, or somewhat more where there are thousands of SAs. */
   stats(): RunningStats | undefined;
+  /** Whether its threads still go round. */
+  threads(): ThreadsReport;
   /** Reads the files again and goes on with what they say. */
   reload(): void;
-  /** The same for the files that are watched. */
-  changed(): void;
-  /** Tells it to stop; {@link ended} then tells the rest. */
+  /** Tells it to stop; {@link ended} then tells the rest, after some seconds at most. */
   stop(): void;
   /** Its last statistics. Rejects when it ended by itself, with one line that says why. */
   readonly ended: Promise<RunningStats>;
 }
 
+export interface StartOptions {
+  /** Gets its flows, if the configuration wants them. */
+  readonly flows?: ((batch: FlowBatch) => void) | undefined;
+  /** Stops it, also while it starts. */
+  readonly signal?: AbortSignal;
+  /** A worker that runs `nodeThread` in place of esplane's own. */
+  readonly worker?: URL;
+}
+
 /**
  * Starts a node and waits until it runs.
  * @param warn gets lines about what does not stop it
- * @param flows gets its flows, if the configuration wants them
- * @throws {EsplaneError} when it cannot start
+ * @throws {EsplaneError} when it cannot start; `ERR_STOPPED` when it was told to stop before it ran
  */
 export function startNode(
   config: NodeConfig,
   warn: (line: string) => void,
-  flows?: (batch: FlowBatch) => void,
+  options: StartOptions = {},
 ): Promise<RunningNode> {
-  const control = new Int32Array(new SharedArrayBuffer(4 * CONTROL.WORDS));
-  const worker = new Worker(new URL('./node-worker.js', import.meta.url), {
-    workerData: { config, control },
-  });
-  return new Promise((started, refused) => {
-    let last: RunningStats | undefined;
-    let wakeFd = -1;
-    const ended = new Promise<RunningStats>((resolve, reject) => {
-      const fail = (error: Error) => {
-        refused(error);
-        reject(error);
-      };
-      const set = (word: number) => {
-        Atomics.store(control, word, 1);
-        if (wakeFd >= 0) wakePoller(wakeFd);
-      };
-      worker.on('message', (message: WorkerMessage) => {
-        switch (message.kind) {
-          case 'ready':
-            wakeFd = message.wakeFd;
-            started({
-              facts: message.facts,
-              stats: () => last,
-              reload: () => set(CONTROL.RELOAD),
-              changed: () => set(CONTROL.CHANGED),
-              stop: () => set(CONTROL.STOP),
-              ended,
-            });
-            break;
-          case 'stats':
-            last = message.stats;
-            break;
-          case 'warn':
-            warn(message.line);
-            break;
-          case 'flows':
-            flows?.(message.batch);
-            Atomics.add(control, CONTROL.FLOWS, 1);
-            break;
-          case 'stopped':
-            wakeFd = -1;
-            last = message.stats;
-            resolve(message.stats);
-            break;
-          case 'failed':
-            wakeFd = -1;
-            fail(
-              message.isOurs
-                ? new EsplaneError('ERR_NODE', `${config.name}: ${message.message}`)
-                : new Error(`${config.name}: ${message.message}`),
-            );
-        }
-      });
-      worker.on('error', fail);
-      worker.on('exit', (code) =>
-        fail(new EsplaneError('ERR_NODE', `${config.name}: its thread ended with ${code}`)),
-      );
+  return new NodeThreads(config, warn, options).running;
+}
+
+class NodeThreads {
+  readonly running: Promise<RunningNode>;
+  readonly #name: string;
+  readonly #warn: (line: string) => void;
+  readonly #flows: ((batch: FlowBatch) => void) | undefined;
+  readonly #control = new Int32Array(new SharedArrayBuffer(4 * CONTROL.WORDS));
+  readonly #health = new ThreadHealth(this.#control);
+  readonly #wakeFd = openWake();
+  readonly #plane: Worker;
+  readonly #planner: Worker;
+  /** Those that have not ended. */
+  readonly #alive = new Set<Worker>();
+  readonly #ended = new Deferred<RunningStats>();
+  readonly #started = new Deferred<RunningNode>();
+  readonly #timers: NodeJS.Timeout[] = [];
+  #facts: ReadyFacts | undefined;
+  #isReady = false;
+  #isStopping = false;
+  #isOver = false;
+  #stats: PlaneStats | undefined;
+  #agent: AgentReport | undefined;
+  /** Why it cannot go on. */
+  #problem: Error | undefined;
+
+  constructor(config: NodeConfig, warn: (line: string) => void, options: StartOptions) {
+    const { flows, signal, worker = new URL('./node-worker.js', import.meta.url) } = options;
+    this.#name = config.name;
+    this.#warn = warn;
+    this.#flows = flows;
+    this.running = this.#started.promise;
+    const { port1, port2 } = new MessageChannel();
+    const start = (url: URL, port: ThreadData['port']) => {
+      const workerData: ThreadData = { config, control: this.#control, wakeFd: this.#wakeFd, port };
+      const started = new Worker(url, { workerData, transferList: [port] });
+      this.#alive.add(started);
+      started.on('exit', () => this.#exited(started));
+      return started;
+    };
+    this.#planner = start(new URL('./control-worker.js', import.meta.url), port1);
+    this.#plane = start(worker, port2);
+    this.#plane.on('message', (message: PlaneMessage) => this.#hearPlane(message));
+    this.#plane.on('error', (error) => this.#fail(error));
+    this.#planner.on('message', (message: ControlMessage) => this.#hearControl(message));
+    this.#planner.on('error', (error) => this.#lostControl(error));
+    if (signal?.aborted) this.#stop();
+    signal?.addEventListener('abort', () => this.#stop(), { once: true });
+  }
+
+  #hearPlane(message: PlaneMessage): void {
+    switch (message.kind) {
+      case 'ready':
+        this.#facts = message.facts;
+        this.#startedIfReady();
+        break;
+      case 'stats':
+        this.#stats = message.stats;
+        break;
+      case 'warn':
+        this.#warn(message.line);
+        break;
+      case 'flows':
+        this.#flows?.(message.batch);
+        Atomics.add(this.#control, CONTROL.FLOWS, 1);
+        break;
+      case 'stopped':
+        this.#stats = message.stats ?? this.#stats;
+        this.#stop();
+        break;
+      case 'failed':
+        this.#fail(this.#errorOf(message));
+    }
+  }
+
+  #hearControl(message: ControlMessage): void {
+    switch (message.kind) {
+      case 'ready':
+        this.#isReady = true;
+        this.#startedIfReady();
+        break;
+      case 'agent':
+        this.#agent = message.report;
+        break;
+      case 'warn':
+        this.#warn(message.line);
+        break;
+      case 'carried':
+        this.#tellControl({ kind: 'carried', carried: carriedBy(this.#stats) });
+        break;
+      case 'failed':
+        this.#fail(this.#errorOf(message));
+    }
+  }
+
+  #startedIfReady(): void {
+    if (!this.#facts || !this.#isReady) return;
+    this.#started.resolve({
+      facts: this.#facts,
+      stats: () => this.#lastStats(),
+      threads: () => this.#health.report(),
+      reload: () => this.#tellControl({ kind: 'reload' }),
+      stop: () => this.#stop(),
+      ended: this.#ended.promise,
     });
-    // Whoever started it may only look at it later.
-    ended.catch(() => {});
+  }
+
+  #lastStats(): RunningStats | undefined {
+    return this.#stats && { ...this.#stats, ...(this.#agent && { agent: this.#agent }) };
+  }
+
+  #tellControl(message: ToControl): void {
+    this.#planner.postMessage(message);
+  }
+
+  /** Packets go on without it: what it has planned stays. */
+  #lostControl(error: Error): void {
+    if (!this.#isReady || this.#isStopping) {
+      this.#fail(error);
+      return;
+    }
+    this.#health.controlEnded(error.message);
+    this.#warn(
+      `${this.#name}: the control thread has ended (${error.message}): packets go on with the last plan, and files are not read again until the node is restarted`,
+    );
+  }
+
+  #fail(error: Error): void {
+    this.#problem ??= error;
+    this.#stop();
+  }
+
+  #errorOf({ message, isOurs }: Failure): Error {
+    const line = `${this.#name}: ${message}`;
+    return isOurs ? new EsplaneError('ERR_NODE', line) : new Error(line);
+  }
+
+  #exited(worker: Worker): void {
+    this.#alive.delete(worker);
+    if (worker === this.#plane && !this.#isStopping)
+      this.#fail(new EsplaneError('ERR_NODE', `${this.#name}: its data-plane thread has ended`));
+    if (this.#alive.size === 0) this.#finish();
+  }
+
+  /** Asks both threads to end, then ends them, then leaves them. */
+  #stop(): void {
+    if (this.#isStopping) return;
+    this.#isStopping = true;
+    Atomics.store(this.#control, CONTROL.STOP, 1);
+    wakePoller(this.#wakeFd);
+    this.#tellControl({ kind: 'stop' });
+    this.#after(STOP_TIME, () => {
+      if (this.#alive.has(this.#plane))
+        this.#warn(`${this.#name}: the data-plane thread does not stop by itself, and is ended`);
+      for (const worker of this.#alive) worker.terminate();
+    });
+    this.#after(END_TIME, () => {
+      this.#warn(`${this.#name}: a thread hangs in the kernel, and is left behind`);
+      for (const worker of this.#alive) worker.unref();
+      endHard();
+      this.#finish();
+    });
+  }
+
+  #after(ms: number, work: () => void): void {
+    this.#timers.push(setTimeout(work, ms));
+  }
+
+  #finish(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    for (const timer of this.#timers) clearTimeout(timer);
+    this.#health.close();
+    if (this.#alive.size === 0) closeWake(this.#wakeFd);
+    const last = this.#lastStats();
+    const early = () => new EsplaneError('ERR_STOPPED', `${this.#name}: stopped before it ran`);
+    this.#started.reject(this.#problem ?? early());
+    if (this.#problem || !last) this.#ended.reject(this.#problem ?? early());
+    else this.#ended.resolve(last);
+  }
+}
+
+/** A promise that is settled from outside. */
+class Deferred<T> {
+  resolve!: (value: T) => void;
+  reject!: (error: Error) => void;
+  readonly promise = new Promise<T>((resolve, reject) => {
+    this.resolve = resolve;
+    this.reject = reject;
   });
+
+  constructor() {
+    // It may be looked at later, or not at all.
+    this.promise.catch(() => {});
+  }
+}
+
+/** Packets of the SAs that begin or end at an address, by its text. */
+function carriedBy(stats: PlaneStats | undefined): Map<string, number> {
+  const carried = new Map<string, number>();
+  for (const { src, dst, packets } of stats?.sas ?? []) {
+    if (packets === 0) continue;
+    for (const end of [src, dst]) carried.set(end, (carried.get(end) ?? 0) + packets);
+  }
+  return carried;
 }

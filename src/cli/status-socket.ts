@@ -25,6 +25,16 @@ const ANSWER = z.object({
   /** The Cilium version that the node follows. */
   cilium: z.string(),
   interfaces: z.array(z.string()),
+  /** Absent where an older esplane answers. */
+  threads: z
+    .object({
+      planeSilent: z.number(),
+      controlSilent: z.number(),
+      work: z.string(),
+      workFor: z.number(),
+      controlEnded: z.string().optional(),
+    })
+    .optional(),
   stats: z.object({
     keys: z.number(),
     xfrm: z.record(z.string(), z.number()),

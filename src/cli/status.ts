@@ -5,8 +5,9 @@
 import type { Command } from 'commander';
 import { InputError } from '../base/errors.ts';
 import { type CiliumVersion, parseVersion } from '../cilium/version.ts';
+import type { ThreadsReport } from '../observe/observed.ts';
 import { encryptionStatus, statusJson, statusText } from '../observe/status.ts';
-import { print } from './output.ts';
+import { print, say } from './output.ts';
 import { askStatus, nodeOf, runningSockets, socketFolder, socketOf } from './status-socket.ts';
 
 const EXAMPLE = `
@@ -22,7 +23,13 @@ Examples:
 
 The text is that of cilium-dbg encrypt status, byte for byte, of the version that the node follows (cilium: in its
 configuration) or of --cilium. Max Seq. Number is, as there, the low 32 bits of the highest number sent; esplane_sa_sequence_number
-of --metrics has all 64. Exit status 2 when no node runs, or several do and none is named.`;
+of --metrics has all 64.
+
+Lines on standard error say when a thread of the node has not answered for a second. Exit status 1 when that is the one
+that carries packets, 2 when no node runs, or several do and none is named.`;
+
+/** s after which a thread that does not answer is worth a line. */
+const SILENT = 1;
 
 interface Options {
   readonly json?: boolean;
@@ -43,9 +50,39 @@ export function statusCommand(program: Command): void {
 
 async function run(node: string | undefined, options: Options): Promise<void> {
   const path = node === undefined ? await onlySocket() : node.includes('/') ? node : socketOf(node);
-  const { stats, interfaces, cilium } = await askStatus(path);
+  const { name, stats, interfaces, cilium, threads } = await askStatus(path);
   const status = encryptionStatus(stats, interfaces, options.cilium ?? parseVersion(cilium, path));
   print(options.json ? statusJson(status) : statusText(status));
+  for (const line of threads ? threadLines(threads) : []) say(`esplane: ${name}: ${line}`);
+  if (threads && threads.planeSilent >= SILENT) process.exitCode = 1;
+}
+
+/** What is to be said about threads that do not go round. */
+export function threadLines({
+  planeSilent,
+  controlSilent,
+  work,
+  workFor,
+  controlEnded,
+}: ThreadsReport): string[] {
+  const lines: string[] = [];
+  if (planeSilent >= SILENT)
+    lines.push(
+      `the data-plane thread has not answered for ${planeSilent.toFixed(1)} s: packets wait or are lost, and the figures are old. Restart the node if it stays so.`,
+    );
+  if (controlEnded !== undefined)
+    lines.push(
+      `the control thread has ended (${controlEnded}): packets go on with the last plan. Restart the node so that it follows its files again.`,
+    );
+  else if (work !== '' && workFor >= SILENT)
+    lines.push(
+      `the control thread has been at work on ${work} for ${workFor.toFixed(1)} s: packets go on with the last plan.`,
+    );
+  else if (controlSilent >= SILENT)
+    lines.push(
+      `the control thread has not answered for ${controlSilent.toFixed(1)} s: packets go on with the last plan.`,
+    );
+  return lines;
 }
 
 async function onlySocket(): Promise<string> {

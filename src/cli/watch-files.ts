@@ -3,27 +3,35 @@
  * swaps so that the file itself never seems to change.
  * @module
  */
-import { type FSWatcher, realpathSync, statSync, watch } from 'node:fs';
+import { type FSWatcher, watch } from 'node:fs';
 import { dirname } from 'node:path';
+import type { InputFiles } from './input-files.ts';
 
 /** ms from the first sign of a change until it is looked at: a writer then mostly is done. */
 const SETTLE = 50;
-/** ms between two looks at files of which nobody tells, as on a network file system. */
+/** ms between two looks at files of which nothing tells, as on a network file system. */
 const POLL = 2000;
 
 /**
  * Watches until told otherwise. Files may be missing, come and go.
  * @param changed called after what the names lead to is another file, or has other bytes
- * @returns ends it
+ * @returns ends it; once this is there, every later change is seen
  */
-export function watchFiles(files: readonly string[], changed: () => void): () => void {
+export async function watchFiles(
+  names: readonly string[],
+  files: InputFiles,
+  changed: () => void,
+): Promise<() => void> {
+  if (names.length === 0) return () => {};
+  const folders = [...new Set(names.map((name) => dirname(name)))];
   const watchers = new Map<string, FSWatcher>();
   let settling: NodeJS.Timeout | undefined;
-  let last = stateOf(files);
-  const look = () => {
+  let isOver = false;
+  let last = await statesOf(names, files);
+  const look = async () => {
     settling = undefined;
-    const now = stateOf(files);
-    if (now === last) return;
+    const now = await statesOf(names, files);
+    if (isOver || now === last) return;
     last = now;
     changed();
   };
@@ -31,10 +39,12 @@ export function watchFiles(files: readonly string[], changed: () => void): () =>
     watchers.get(folder)?.close();
     watchers.delete(folder);
   };
-  const arm = () => {
+  const arm = async () => {
     // A file's own watch would stay with the old file, its folder's sees links and renames.
-    for (const folder of new Set(files.map((file) => dirname(file)))) {
-      if (watchers.has(folder)) continue;
+    for (const folder of folders) {
+      // To watch blocks the thread where the mount hangs, so it is asked first.
+      if (watchers.has(folder) || !(await files.exists(folder).catch(() => false))) continue;
+      if (isOver) return;
       try {
         const watcher = watch(folder, () => {
           settling ??= setTimeout(look, SETTLE);
@@ -42,33 +52,28 @@ export function watchFiles(files: readonly string[], changed: () => void): () =>
         watcher.on('error', () => forget(folder));
         watchers.set(folder, watcher);
       } catch {
-        // No such folder now, or no watches left: the poll sees to it.
+        // No watches left: the poll sees to it.
       }
     }
   };
-  arm();
-  const poll = setInterval(() => {
-    look();
-    arm();
-  }, POLL);
+  const poll = async () => {
+    await look();
+    await arm();
+    if (!isOver) timer = setTimeout(poll, POLL);
+  };
+  await arm();
+  let timer = setTimeout(poll, POLL);
   return () => {
-    clearInterval(poll);
+    isOver = true;
+    clearTimeout(timer);
     clearTimeout(settling);
     for (const folder of [...watchers.keys()]) forget(folder);
   };
 }
 
-/** Where the names lead, and what tells one content from the next without reading it. */
-function stateOf(files: readonly string[]): string {
-  return files
-    .map((file) => {
-      try {
-        const path = realpathSync(file);
-        const { ino, size, mtimeNs, ctimeNs } = statSync(path, { bigint: true });
-        return [path, ino, size, mtimeNs, ctimeNs].join(' ');
-      } catch {
-        return 'missing';
-      }
-    })
-    .join('\n');
+/** Where the names lead, and what tells one content from the next. One after the other: of a mount that hangs one call is enough. */
+async function statesOf(names: readonly string[], files: InputFiles): Promise<string> {
+  const states: string[] = [];
+  for (const name of names) states.push(await files.state(name));
+  return states.join('\n');
 }

@@ -40,6 +40,8 @@ export interface TunOptions {
 
 export interface TunLink extends DeviceLink {
   readonly netns: string | undefined;
+  /** To be set by who has changed the interface's MTU with {@link TunLink.setMtu} or otherwise. */
+  mtu: number;
   /** What the kernel leaves to us: `csum`, `tso4`, `tso6`, `uso`. */
   readonly offloads: readonly string[];
   /** Changes the interface's MTU. */

@@ -51,12 +51,17 @@ export class Poller {
   /** For {@link wakePoller}, in whatever thread. */
   readonly wakeFd: number;
   readonly #native = addon();
+  readonly #ownsWake: boolean;
   readonly #fds: Uint8Array;
   readonly #ready: Uint8Array;
 
-  /** @throws {SystemError} when the process has no descriptor left */
-  constructor(fds: readonly number[]) {
-    this.wakeFd = check(this.#native.eventFd(), 'eventfd');
+  /**
+   * @param wakeFd of {@link openWake}, which stays the caller's; left out, the poller has one of its own
+   * @throws {SystemError} when the process has no descriptor left
+   */
+  constructor(fds: readonly number[], wakeFd?: number) {
+    this.#ownsWake = wakeFd === undefined;
+    this.wakeFd = wakeFd ?? openWake();
     this.#fds = new Uint8Array(Int32Array.of(...fds, this.wakeFd).buffer);
     this.#ready = new Uint8Array(fds.length + 1);
   }
@@ -68,8 +73,22 @@ export class Poller {
   }
 
   close(): void {
-    this.#native.closeFd(this.wakeFd);
+    if (this.#ownsWake) this.#native.closeFd(this.wakeFd);
   }
+}
+
+/**
+ * Makes what a {@link Poller} is woken by, for one that outlives it: who still wakes a closed one would write to whatever
+ * has its number by then.
+ * @throws {SystemError} when the process has no descriptor left
+ */
+export function openWake(): number {
+  return check(addon().eventFd(), 'eventfd');
+}
+
+/** Closes what {@link openWake} made. */
+export function closeWake(wakeFd: number): void {
+  addon().closeFd(wakeFd);
 }
 
 /** Wakes the thread that waits at a {@link Poller}. */

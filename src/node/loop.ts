@@ -25,6 +25,8 @@ export interface LoopOptions {
   readonly wait: (timeoutMs: number) => void;
   readonly clock: Pick<Clock, 'now'>;
   readonly chores?: readonly Chore[];
+  /** Something long, a little of it in every turn. Returns whether there is more to do: the loop then does not sleep. */
+  readonly work?: () => boolean;
   /** Asked before every turn; true ends the loop. */
   readonly stopped: () => boolean;
 }
@@ -33,12 +35,13 @@ export interface LoopOptions {
  * Runs until {@link LoopOptions.stopped} says so.
  * @throws {SystemError} when a device is gone for good
  */
-export function runLoop({ links, wait, clock, chores = [], stopped }: LoopOptions): void {
+export function runLoop({ links, wait, clock, chores = [], work, stopped }: LoopOptions): void {
   const due = new Float64Array(chores.length);
   let last = clock.now();
   for (let k = 0; k < chores.length; k++) due[k] = last + chores[k]!.every;
   while (!stopped()) {
     const read = pumpAll(links);
+    const isBusy = work?.() ?? false;
     const now = clock.now();
     // A clock that was set back would let the chores wait for as long as it was set back.
     if (now < last) for (let k = 0; k < chores.length; k++) due[k] = now;
@@ -51,7 +54,7 @@ export function runLoop({ links, wait, clock, chores = [], stopped }: LoopOption
       }
       if (due[k]! < next) next = due[k]!;
     }
-    if (read === 0) wait(next - now);
+    if (read === 0 && !isBusy) wait(next - now);
   }
 }
 

@@ -8,7 +8,13 @@
  */
 import { CILIUM_FAMILIES } from './cilium-metrics.ts';
 import type { Family } from './family.ts';
-import { AGENT_FAMILIES, FLOW_FAMILIES, NODE_FAMILIES, PROGRAM_FAMILIES } from './node-metrics.ts';
+import {
+  AGENT_FAMILIES,
+  FLOW_FAMILIES,
+  NODE_FAMILIES,
+  PROGRAM_FAMILIES,
+  THREAD_FAMILIES,
+} from './node-metrics.ts';
 import { SA_FAMILIES } from './sa-metrics.ts';
 
 export const FAMILIES: readonly Family[] = [
@@ -17,5 +23,6 @@ export const FAMILIES: readonly Family[] = [
   ...NODE_FAMILIES,
   ...FLOW_FAMILIES,
   ...AGENT_FAMILIES,
+  ...THREAD_FAMILIES,
   ...PROGRAM_FAMILIES,
 ];

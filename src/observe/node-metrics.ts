@@ -146,6 +146,27 @@ export const AGENT_FAMILIES: readonly Family[] = [
   ),
 ];
 
+export const THREAD_FAMILIES: readonly Family[] = [
+  {
+    name: 'esplane_thread_silent_seconds',
+    type: 'gauge',
+    help: 'Time since a thread last went round: the one that carries packets (data_plane) stays below 1, the one that reads files and plans (control) may take seconds over a node list.',
+    labels: ['thread'],
+    samples: ({ threads }) =>
+      threads && [
+        [{ thread: 'data_plane' }, threads.planeSilent],
+        [{ thread: 'control' }, threads.controlSilent],
+      ],
+  },
+  {
+    name: 'esplane_control_ended',
+    type: 'gauge',
+    help: '1 after the control thread has ended: packets go on, but files are not read again.',
+    labels: [],
+    samples: ({ threads }) => threads && single(threads.controlEnded === undefined ? 0 : 1),
+  },
+];
+
 export const PROGRAM_FAMILIES: readonly Family[] = [
   {
     name: 'esplane_build_info',

@@ -33,6 +33,19 @@ export interface AgentReport {
   readonly planFailures: number;
 }
 
+/** How the threads of a node are, as main sees it. Times are in seconds. */
+export interface ThreadsReport {
+  /** Since the thread that carries packets has last gone round; well below 1 unless it hangs. */
+  readonly planeSilent: number;
+  /** The same of the thread that reads files and plans: it may be seconds while it is at work. */
+  readonly controlSilent: number;
+  /** What that thread is at, and for how long; an empty text is nothing. */
+  readonly work: string;
+  readonly workFor: number;
+  /** Why that thread has ended, after which nothing is read or planned any more; absent while it runs. */
+  readonly controlEnded?: string | undefined;
+}
+
 /** What became of the flows that a node's filter wanted. */
 export interface FlowsReport {
   readonly written: number;
@@ -60,6 +73,7 @@ export interface Observed {
   readonly links?: Readonly<Record<'inside' | 'outside', Readonly<DeviceStats>>>;
   /** Absent where SAs come from `ip xfrm` text. */
   readonly agent?: AgentReport;
+  readonly threads?: ThreadsReport;
   /** Absent where nobody wants flows. */
   readonly flows?: FlowsReport;
   readonly program?: ProgramReport;

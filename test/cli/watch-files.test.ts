@@ -2,6 +2,7 @@ import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { InputFiles } from '../../src/cli/input-files.ts';
 import { watchFiles } from '../../src/cli/watch-files.ts';
 
 let folder: string;
@@ -42,7 +43,7 @@ it.each([
   writeFileSync(join(folder, 'plain'), 'a');
   const changed = vi.fn();
   const files = ['keys', 'plain', 'late/keys'].map((name) => join(folder, name));
-  const end = watchFiles(files, changed);
+  const end = await watchFiles(files, new InputFiles(), changed);
   try {
     change();
     await vi.waitFor(() => expect(changed).toHaveBeenCalled(), 6000);

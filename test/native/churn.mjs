@@ -150,7 +150,7 @@ function system() {
 
 /** A node in a worker: one that ends when it is told, one that cannot start. */
 async function workers() {
-  const config = readNodeConfig(configFile);
+  const config = await readNodeConfig(configFile);
   for (const link of ['raw', 'packet', 'udp']) {
     const node = await startNode({ ...config, outside: { ...config.outside, link } }, () => {});
     node.stop();

@@ -144,6 +144,7 @@ describe('the text of a scrape', () => {
       nodes: { good: false, lastGood: 1_600_000_000_000, failures: 2 },
       planFailures: 0,
     },
+    threads: { planeSilent: 0.01, controlSilent: 2.5, work: 'the node list', workFor: 2.5 },
     flows: { written: 5, lost: { HUBBLE_RING_BUFFER: 6, OBSERVER_EVENTS_QUEUE: 8 } },
     program: {
       version: '0.1.0',

@@ -1,0 +1,294 @@
+/**
+ * Plans on their way from the control thread to the data plane: only what is new crosses, in messages small enough that
+ * taking one off a port costs well under a millisecond, and what stays is the same object at the other end, which tells
+ * the data plane that nothing about it changed (see `node/plan-change.ts`).
+ *
+ * Every peer, route, policy and SA has an id, its place in a table at either end. A plan is, for each of the four lists,
+ * the ids in the list's order, with the items that the other end lacks; the last message has the rest of the plan and
+ * the ids that are free from then on.
+ *
+ * SAs and policies are told by their object: an agent's plans share those that stay. Peers and routes are made anew
+ * with every plan, so they are told by what they say.
+ * @module
+ */
+import type { AgentPlan, PlannedRoute } from '../cilium/agent-plan.ts';
+import type { Peer, Route } from '../cilium/ipcache.ts';
+import { KeyMaterial, type Suite } from '../crypto/suite.ts';
+import type { SaConfig } from '../ipsec/sa-config.ts';
+import type { Policy } from '../ipsec/spd.ts';
+import { formatAddress, formatPrefix, type Prefix } from '../wire/address.ts';
+import type { LoadedPlan } from './node-plan.ts';
+
+/** Ids in one message. */
+const IDS_A_PART = 2048;
+/** New items in one message. An SA has some ten arrays, each of which is memory of its own at the other end. */
+const ITEMS_A_PART = 32;
+
+/** An SA whose keys are plain data. A message with it is never logged. */
+type SentSa = Omit<SaConfig, 'keys'> & {
+  readonly suite: Suite;
+  readonly key: Uint8Array;
+  readonly salt: Uint8Array;
+  readonly macKey: Uint8Array;
+};
+
+/** A route that names its peer by id. */
+interface SentRoute {
+  readonly prefix: Prefix;
+  readonly route: Exclude<Route, { readonly peer: Peer }> | Omit<Route & { readonly peer: Peer }, 'peer'>;
+  readonly peer?: number;
+}
+
+/** What each list is sent as, and what it is. */
+interface Sent {
+  readonly peers: Peer;
+  readonly routes: SentRoute;
+  readonly policies: Policy;
+  readonly sas: SentSa;
+}
+interface Held {
+  readonly peers: Peer;
+  readonly routes: PlannedRoute;
+  readonly policies: Policy;
+  readonly sas: SaConfig;
+}
+type ListName = keyof Sent;
+/** Routes need their peers. */
+const LISTS: readonly ListName[] = ['peers', 'routes', 'policies', 'sas'];
+
+/** Ids that go on with a list, and those of its items that are new, with their ids. */
+interface ListPart<N extends ListName = ListName> {
+  readonly kind: 'part';
+  readonly list: N;
+  readonly ids: Uint32Array;
+  readonly newIds: Uint32Array;
+  readonly items: readonly Sent[N][];
+}
+
+/** The end of a plan. */
+interface EndPart {
+  readonly kind: 'plan';
+  /** Counts plans. */
+  readonly number: number;
+  readonly rest: Omit<AgentPlan, 'routes' | 'policies' | 'sas'>;
+  readonly pods: readonly Prefix[];
+  /** Ids that mean nothing from now on. */
+  readonly gone: Readonly<Record<ListName, Uint32Array>>;
+}
+
+export type PlanPart = ListPart | EndPart;
+
+/** A plan that is whole again. */
+export interface NumberedPlan extends LoadedPlan {
+  readonly number: number;
+}
+
+/** Ids of what one list holds. */
+class IdTable {
+  readonly #ids = new Map<unknown, number>();
+  readonly #free: number[] = [];
+  #next = 0;
+
+  /** The id of what `key` stands for; a negative one, `-1 - id`, when it is new. */
+  take(key: unknown): number {
+    const known = this.#ids.get(key);
+    if (known !== undefined) return known;
+    const id = this.#free.pop() ?? this.#next++;
+    this.#ids.set(key, id);
+    return -1 - id;
+  }
+
+  /** Forgets all but `kept`. @returns the ids that are free for the next plan */
+  keep(kept: ReadonlySet<number>): Uint32Array {
+    const gone: number[] = [];
+    for (const [key, id] of this.#ids) {
+      if (kept.has(id)) continue;
+      this.#ids.delete(key);
+      gone.push(id);
+    }
+    this.#free.push(...gone);
+    return Uint32Array.from(gone);
+  }
+}
+
+/** Turns plans into messages. What it made must all be taken, in its order, by one {@link PlanDecoder}. */
+export class PlanEncoder {
+  readonly #tables: Readonly<Record<ListName, IdTable>> = {
+    peers: new IdTable(),
+    routes: new IdTable(),
+    policies: new IdTable(),
+    sas: new IdTable(),
+  };
+  #number = 0;
+
+  /** The number of the last plan; 0 before the first. */
+  get number(): number {
+    return this.#number;
+  }
+
+  /** The messages of the next plan. */
+  encode({ plan, pods }: LoadedPlan): PlanPart[] {
+    const { routes, policies, sas, ...rest } = plan;
+    const parts: PlanPart[] = [];
+    const kept = {} as Record<ListName, ReadonlySet<number>>;
+    const peers = new Map<Peer, number>();
+    const add = <N extends ListName>(
+      list: N,
+      items: readonly Held[N][],
+      keyOf: (item: Held[N]) => unknown,
+      encode: (item: Held[N]) => Sent[N],
+    ): number[] => {
+      const ids: number[] = [];
+      const fresh = new PartMaker(list, parts);
+      for (const item of items) {
+        const taken = this.#tables[list].take(keyOf(item));
+        const id = taken < 0 ? -1 - taken : taken;
+        ids.push(id);
+        fresh.add(id, taken < 0 ? encode(item) : undefined);
+      }
+      fresh.end();
+      kept[list] = new Set(ids);
+      return ids;
+    };
+    const ofRoutes = [...new Set(routes.flatMap(({ route }) => ('peer' in route ? [route.peer] : [])))];
+    const ids = add('peers', ofRoutes, peerKey, (peer) => peer);
+    ofRoutes.forEach((peer, i) => {
+      peers.set(peer, ids[i]!);
+    });
+    add(
+      'routes',
+      routes,
+      (route) => routeKey(route, peers),
+      (route) => sentRoute(route, peers),
+    );
+    add(
+      'policies',
+      policies,
+      (policy) => policy,
+      (policy) => policy,
+    );
+    add('sas', sas, (sa) => sa, sentSa);
+    const gone = Object.fromEntries(
+      LISTS.map((list) => [list, this.#tables[list].keep(kept[list])]),
+    ) as EndPart['gone'];
+    parts.push({ kind: 'plan', number: ++this.#number, rest, pods, gone });
+    return parts;
+  }
+}
+
+/** Cuts a list into messages. */
+class PartMaker<N extends ListName> {
+  readonly #list: N;
+  readonly #parts: PlanPart[];
+  #ids: number[] = [];
+  #newIds: number[] = [];
+  #items: Sent[N][] = [];
+
+  constructor(list: N, parts: PlanPart[]) {
+    this.#list = list;
+    this.#parts = parts;
+  }
+
+  add(id: number, item: Sent[N] | undefined): void {
+    this.#ids.push(id);
+    if (item !== undefined) {
+      this.#newIds.push(id);
+      this.#items.push(item);
+    }
+    if (this.#ids.length === IDS_A_PART || this.#items.length === ITEMS_A_PART) this.end();
+  }
+
+  end(): void {
+    if (this.#ids.length === 0) return;
+    this.#parts.push({
+      kind: 'part',
+      list: this.#list,
+      ids: Uint32Array.from(this.#ids),
+      newIds: Uint32Array.from(this.#newIds),
+      items: this.#items,
+    });
+    this.#ids = [];
+    this.#newIds = [];
+    this.#items = [];
+  }
+}
+
+/** Makes plans of messages again. */
+export class PlanDecoder {
+  readonly #slots: { readonly [N in ListName]: (Held[N] | undefined)[] } = {
+    peers: [],
+    routes: [],
+    policies: [],
+    sas: [],
+  };
+  /** The lists of the plan that is coming. */
+  #lists = emptyLists();
+  /** SAs of one kind share what describes it. */
+  readonly #suites = new Map<string, Suite>();
+
+  /** Takes the next message. @returns the plan that is whole with it */
+  take(part: PlanPart): NumberedPlan | undefined {
+    if (part.kind === 'part') {
+      this.#add(part);
+      return undefined;
+    }
+    const { routes, policies, sas } = this.#lists;
+    this.#lists = emptyLists();
+    for (const list of LISTS) {
+      const slots = this.#slots[list];
+      for (const id of part.gone[list]) slots[id] = undefined;
+    }
+    return { number: part.number, plan: { ...part.rest, routes, policies, sas }, pods: part.pods };
+  }
+
+  #add<N extends ListName>({ list, ids, newIds, items }: ListPart<N>): void {
+    const slots = this.#slots[list] as Held[N][];
+    for (let i = 0; i < items.length; i++) slots[newIds[i]!] = this.#decode(list, items[i]!) as Held[N];
+    const into = this.#lists[list] as Held[N][];
+    for (let i = 0; i < ids.length; i++) into.push(slots[ids[i]!]!);
+  }
+
+  #decode(list: ListName, item: Sent[ListName]): Held[ListName] {
+    if (list === 'sas') return this.#sa(item as SentSa);
+    if (list !== 'routes') return item as Peer | Policy;
+    const { prefix, route, peer } = item as SentRoute;
+    const whole = peer === undefined ? route : { ...route, peer: this.#slots.peers[peer]! };
+    return { prefix, route: whole as Route };
+  }
+
+  #sa({ suite, key, salt, macKey, ...config }: SentSa): SaConfig {
+    const name = `${suite.name} ${suite.keyLen} ${suite.icvLen}`;
+    const known = this.#suites.get(name) ?? suite;
+    this.#suites.set(name, known);
+    const keys = new KeyMaterial(known, key, salt, macKey);
+    // It has copied them: one copy of a key is enough.
+    for (const bytes of [key, salt, macKey]) bytes.fill(0);
+    return { ...config, keys };
+  }
+}
+
+function emptyLists(): { [N in ListName]: Held[N][] } {
+  return { peers: [], routes: [], policies: [], sas: [] };
+}
+
+function sentSa({ keys, ...config }: SaConfig): SentSa {
+  return { ...config, suite: keys.suite, key: keys.key(), salt: keys.salt(), macKey: keys.macKey() };
+}
+
+function sentRoute({ prefix, route }: PlannedRoute, peers: ReadonlyMap<Peer, number>): SentRoute {
+  if (!('peer' in route)) return { prefix, route };
+  const { peer, ...rest } = route;
+  return { prefix, route: rest, peer: peers.get(peer)! };
+}
+
+function peerKey({ name, nodeId, encrypts, keyId, encryptMark, decryptMark, tunnel }: Peer): string {
+  const ends = tunnel ? `${formatAddress(tunnel.src)} ${formatAddress(tunnel.dst)}` : '';
+  return [nodeId, encrypts, keyId, encryptMark, decryptMark, ends, name].join(' ');
+}
+
+function routeKey({ prefix, route }: PlannedRoute, peers: ReadonlyMap<Peer, number>): string {
+  const peer = 'peer' in route ? peers.get(route.peer) : '';
+  const pod = 'pod' in route ? route.pod : '';
+  const identity = 'identity' in route ? route.identity : '';
+  return [formatPrefix(prefix), route.kind, peer, pod, identity].join(' ');
+}
