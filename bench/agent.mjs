@@ -13,6 +13,8 @@ import { Node } from '../dist/node/node.js';
 const NODES = 1000;
 const GOAL_SECONDS = 3;
 const GOAL_MB = 400;
+/** What a running node gives a change of its plan between two batches, ms. */
+const SLICE_MS = 4;
 const KEY = (id, digit) => `${id}+ rfc4106(gcm(aes)) ${digit.repeat(40)} 128`;
 
 export async function agent({ quick, log }) {
@@ -33,6 +35,8 @@ export async function agent({ quick, log }) {
     },
   });
   const rows = [];
+  /** ms of each slice of the last change. */
+  let slices = [];
   const measure = (what, run) => {
     const start = performance.now();
     run();
@@ -46,11 +50,29 @@ export async function agent({ quick, log }) {
       sas,
       sasPerSecond: Math.round(sas / seconds),
       mb: Math.round(mb),
+      changeMs: round(slices.reduce((sum, ms) => sum + ms, 0)),
+      slices: slices.length,
+      sliceP50: round(quantile(slices, 0.5)),
+      sliceP99: round(quantile(slices, 0.99)),
+      sliceMax: round(Math.max(...slices)),
       ok: seconds < GOAL_SECONDS && mb < GOAL_MB,
     });
+    const { changeMs, sliceP50, sliceP99, sliceMax } = rows.at(-1);
     log(`  ${what}: ${round(seconds)} s, ${sas} SAs, ${Math.round(mb)} MB`);
+    log(
+      `    change: ${changeMs} ms in ${slices.length} slices, p50 ${sliceP50}, p99 ${sliceP99}, longest ${sliceMax} ms`,
+    );
   };
-  const apply = () => node.applyPlan(made.plan);
+  const apply = () => {
+    const change = node.changePlan(made.plan);
+    slices = [];
+    for (let isOver = false; !isOver; ) {
+      const start = performance.now();
+      const end = start + SLICE_MS;
+      isOver = change.step(() => performance.now() >= end);
+      slices.push(performance.now() - start);
+    }
+  };
   measure('starts', () => {
     made.setNodes(nodes, 0);
     made.loadKeys(KEY(3, '1'), 'keys', 0);
@@ -99,6 +121,11 @@ export function counter() {
     x = (Math.imul(x, 1_103_515_245) + 12_345) >>> 0;
     return x >>> 8;
   };
+}
+
+function quantile(values, part) {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))];
 }
 
 function round(seconds) {
