@@ -11,7 +11,7 @@ import { QUICK } from './test/support/projects.ts';
 const alone = [
   'test/interop/{kernel,live}-rotation.test.ts',
   'test/conformance/link.test.ts',
-  'test/link/{sockets,tun,udp}.test.ts',
+  'test/link/{packet,sockets,tun,udp}.test.ts',
   'test/native/**/*.test.ts',
   'test/ipsec/allocation.test.ts',
 ];
