@@ -57,11 +57,20 @@ export class ClusterPlan {
     this.#byAddress = new Map(this.#ends.map((end) => [formatAddress(end.address), end]));
   }
 
-  /** The SAs from `src` to `dst`, one a key; none when these are no tunnel ends of two nodes. */
-  between(src: Address, dst: Address): SaConfig[] {
+  /** Key ids, which are the SPIs: no SA has another one. */
+  get keyIds(): number[] {
+    return this.#keys.map(({ id }) => id);
+  }
+
+  /**
+   * The SAs from `src` to `dst`, one a key; none when these are no tunnel ends of two nodes.
+   * @param keyId only those of this key: no other one is derived
+   */
+  between(src: Address, dst: Address, keyId?: number): SaConfig[] {
+    if (keyId !== undefined && !this.#keys.some(({ id }) => id === keyId)) return [];
     const from = this.#byAddress.get(formatAddress(src));
     const to = this.#byAddress.get(formatAddress(dst));
-    return from && to ? this.#tunnel(from, to) : [];
+    return from && to ? this.#tunnel(from, to, keyId) : [];
   }
 
   /** Every SA of the cluster. */
@@ -69,11 +78,12 @@ export class ClusterPlan {
     return this.#ends.flatMap((from) => this.#ends.flatMap((to) => this.#tunnel(from, to)));
   }
 
-  #tunnel(from: TunnelEnd, to: TunnelEnd): SaConfig[] {
+  #tunnel(from: TunnelEnd, to: TunnelEnd, keyId?: number): SaConfig[] {
     if (!isTunnel(from, to)) return [];
     // The wire carries what the sender made, so its keys count.
     const port = this.#udpPort;
     const encap = port === undefined ? {} : { encap: { sport: port, dport: port } };
-    return keysAt(this.#keys, from.address).map((key) => ({ ...tunnelSa(key, from, to), ...encap }));
+    const keys = keysAt(this.#keys, from.address).filter(({ id }) => keyId === undefined || id === keyId);
+    return keys.map((key) => ({ ...tunnelSa(key, from, to), ...encap }));
   }
 }

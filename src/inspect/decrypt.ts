@@ -6,8 +6,13 @@
  * uses, and out come records in the capture's order.
  *
  * A capture starts in mid-stream. The first packet of a stream that authenticates therefore starts its window,
- * and finds the high half of its ESN, which is not on the wire: the source's hints are tried first, then 0
- * upward. Later packets follow it as a receiver does.
+ * and finds the high half of its ESN, which is not on the wire ({@link HighHalf}). Later packets follow it as a
+ * receiver does. While the start may still have been a replay of an earlier epoch, each packet is tried before it is
+ * opened, and one that authenticates in a higher epoch starts the window again. Where the batch still holds all that
+ * came since the first start, the packets of the earlier epoch get the verdict of the receiver.
+ *
+ * Nothing is kept for long that a packet without a key can cause: what never authenticated makes room, and an SA of any
+ * source is one stream until a source authenticates.
  * @module
  */
 import { u32 } from '../base/bytes.ts';
@@ -18,23 +23,28 @@ import type { Engine } from '../crypto/engine.ts';
 import { Decapsulator } from '../ipsec/decapsulate.ts';
 import { dropCode } from '../ipsec/drop.ts';
 import { EspPlace } from '../ipsec/esp-place.ts';
-import { SecurityAssociation } from '../ipsec/sa.ts';
+import type { SecurityAssociation } from '../ipsec/sa.ts';
 import type { SaConfig, SaPlace } from '../ipsec/sa-config.ts';
 import { Sad } from '../ipsec/sad.ts';
-import { formatAddress } from '../wire/address.ts';
+import { formatAddress, isAny } from '../wire/address.ts';
 import * as linkType from '../wire/link-type.ts';
 import { Batch, LentBatch, PASS } from '../wire/packet.ts';
 import { Reassembler } from '../wire/reassembly.ts';
+import { type Contender, Contenders, Trials } from './contenders.ts';
+import { SearchBudget } from './high-half.ts';
 import { findVxlan, type VxlanPlace } from './overlay.ts';
 import { isAtOneOf, type SaSource } from './sa-source.ts';
-import { Trial, textLength } from './trial.ts';
+import { SecondChance } from './second-chance.ts';
 
 const BAD_ICV = dropCode('bad-icv');
 
-/** How many high halves are tried for one packet: 2^42 packets, about 50 days at a million a second. */
-const HIGH_HALVES = 1024;
-/** How many trial decryptions a stream may cost before its high half is taken to be 0. */
-const TRIALS = 4096;
+/** Packets under ESN that have to follow each other before the start of their stream is beyond doubt. */
+const PROVEN = 256;
+/** So many of them again after a packet that did not authenticate. */
+const DOUBT = 32;
+/** Streams that are kept although nothing in them has authenticated, and sources of SAs that take any source. */
+const MOST_UNOPENED = 4096;
+const MOST_SOURCES = 4096;
 /** Longest IP packet there is. */
 const MAX_PACKET = 0xffff;
 /** Most packets are no longer, so that most captures never need larger slots. */
@@ -87,15 +97,23 @@ export interface DecryptTotals {
 
 /** A stream of packets: one direction of one tunnel under one SPI. */
 interface Stream {
-  /** SAs that it may belong to. The one in the SAD is one of them. */
-  candidates: readonly SaConfig[];
+  readonly contenders: Contenders;
+  /** The one of them whose SA is in the SAD. */
+  inSad: Contender;
+  /** Its index there. */
+  index: number;
   readonly src: string;
   readonly dst: string;
-  /** False until the first packet has authenticated, or trying was given up. */
-  synced: boolean;
-  trials: number;
-  /** Of its SA in the SAD. */
-  index: number;
+  /** It stands for every source that has not authenticated yet. */
+  readonly isShared: boolean;
+  /** Packets that followed each other since the stream started. */
+  followed: number;
+  /** Its window has moved while nothing was tried. */
+  isAhead: boolean;
+  /** The batch that has the last of its packets, and the one that has all since it started first. */
+  batch: number;
+  firstBatch: number;
+  used: boolean;
 }
 
 export interface DecryptOptions {
@@ -168,7 +186,13 @@ export class CaptureDecryptor implements FrameSink {
   readonly #decapsulator: Decapsulator;
   readonly #place: EspPlace;
   readonly #record = new EspRecord();
-  readonly #trial: Trial;
+  readonly #trials: Trials;
+  readonly #unopened = new SecondChance<Stream>(MOST_UNOPENED);
+  readonly #sources = new SecondChance<Stream>(MOST_SOURCES);
+  /** Counts batches. */
+  #batchNumber = 1;
+  /** Does the batch have packets without an SA? */
+  #hasStrangers = false;
   readonly #vxlan: VxlanPlace = { vni: 0, frameAt: 0, frameEnd: 0 };
 
   // What a record needs to know of each packet of the batch.
@@ -184,7 +208,7 @@ export class CaptureDecryptor implements FrameSink {
 
   constructor(options: DecryptOptions) {
     this.#options = options;
-    this.#trial = new Trial(options.engine);
+    this.#trials = new Trials(options.engine, options.random, new SearchBudget());
     const ports = [4500, ...(options.udpPorts ?? [])];
     this.#place = new EspPlace(ports);
     this.#lent = options.inPlace && !options.keepWire ? new LentBatch(BATCH) : undefined;
@@ -225,6 +249,8 @@ export class CaptureDecryptor implements FrameSink {
     this.#decapsulator.run(batch);
     for (let i = 0; i < batch.count; i++) this.#emit(i);
     batch.clear();
+    this.#batchNumber++;
+    this.#hasStrangers = false;
   }
 
   /** SAs are gone: what comes from now on is opened with those that the source then has, which begin windows of their own. */
@@ -233,11 +259,7 @@ export class CaptureDecryptor implements FrameSink {
     this.flush();
     const isGone = isAtOneOf(places);
     for (const stream of this.#streams) {
-      const sa = stream && this.#sad.sas[stream.index];
-      if (!sa || !isGone(sa.config)) continue;
-      this.#options.engine.removeKey(sa.key);
-      this.#sad.remove(stream.index);
-      this.#streams[stream.index] = undefined;
+      if (stream && isGone(stream.inSad.config)) this.#remove(stream);
     }
   }
 
@@ -285,40 +307,80 @@ export class CaptureDecryptor implements FrameSink {
     const place = this.#place;
     const { espAt, espEnd, srcAt, dstAt, addressLen } = place;
     const hasSpi = espEnd - espAt >= 8;
-    const stream = hasSpi ? this.#streamOf(b, srcAt, dstAt, addressLen, u32(b, espAt)) : undefined;
-    if (!stream || place.cut || (stream.synced && stream.candidates.length === 1)) {
-      this.#tell(b, at, espAt, espEnd, stream);
-      this.#push(b, at, end, info, carrierVni, stream);
-      return;
+    let stream = hasSpi ? this.#streamOf(b, srcAt, dstAt, addressLen, u32(b, espAt)) : undefined;
+    if (stream) {
+      stream.used = true;
+      if (!place.cut && !isCertain(stream)) stream = this.#look(stream, b);
     }
-    // The slow way: the SA itself is in question, so what came before has to be finished first.
-    this.flush();
-    if (!stream.synced) this.#sync(stream, b, espAt, espEnd, undefined);
     this.#tell(b, at, espAt, espEnd, stream);
-    if (!stream.synced || stream.candidates.length === 1) {
-      this.#push(b, at, end, info, carrierVni, stream);
-      return;
+    this.#push(b, at, end, info, carrierVni, stream);
+    if (stream) {
+      stream.batch = this.#batchNumber;
+      if (stream.firstBatch === STARTING) stream.firstBatch = this.#batchNumber;
+    } else this.#hasStrangers = true;
+  }
+
+  /**
+   * Looks which SA the packet at `#place` is of, and moves the window there where a capture has to.
+   * @returns its stream: another one where a source has just shown itself
+   */
+  #look(stream: Stream, b: Uint8Array): Stream {
+    const { espAt, espEnd, srcAt, addressLen } = this.#place;
+    const { contenders } = stream;
+    const lo = u32(b, espAt + 4);
+    const { high, sa } = stream.inSad;
+    if (stream.isAhead || (high.isStarted && contenders.configs.length > 1)) {
+      this.#finish(stream);
+      high.moveTo(sa.window.topHi, sa.window.topLo);
+      stream.isAhead = false;
+      // Of several SAs the one in use refuses a number first, as it does in a kernel.
+      if (contenders.configs.length > 1 && sa.window.check(sa.window.inferHigh(lo), lo) !== PASS)
+        return stream;
     }
-    // What does not open may belong to another SA, and needs its bytes as they were.
-    const copy = new Uint8Array(b.subarray(at, end));
-    this.#push(copy, 0, copy.length, info, carrierVni, stream);
-    this.#decapsulator.run(this.#batch);
-    const sa = this.#sad.sas[stream.index];
-    if (this.#batch.verdict[0] === BAD_ICV && this.#sync(stream, b, espAt, espEnd, sa?.config)) {
-      this.#batch.clear();
-      this.#tell(b, at, espAt, espEnd, stream);
-      this.#push(b, at, end, info, carrierVni, stream);
-      this.#decapsulator.run(this.#batch);
+    const look = contenders.look(b, espAt, espEnd);
+    if (look === 'unknown') return stream;
+    const { current } = contenders;
+    if (current !== stream.inSad) {
+      this.#finish(stream);
+      this.#sad.remove(stream.index);
+      this.#streams[stream.index] = undefined;
+      stream.index = this.#sad.add(current.sa);
+      stream.inSad = current;
+      this.#streams[stream.index] = stream;
     }
-    this.#emit(0);
-    this.#batch.clear();
+    if (stream.isShared) {
+      const own = this.#addStream(contenders.forSource(b.slice(srcAt, srcAt + addressLen)), false);
+      contenders.reset();
+      this.#start(own, lo);
+      return own;
+    }
+    if (look === 'starts') this.#start(stream, lo);
+    else stream.followed++;
+    return stream;
+  }
+
+  /** The packet at hand says where the window of a stream stood. */
+  #start(stream: Stream, lo: number): void {
+    const { high, sa } = stream.inSad;
+    if (stream.firstBatch !== this.#batchNumber) this.#finish(stream);
+    if (stream.firstBatch === NEVER) {
+      stream.firstBatch = STARTING;
+      this.#unopened.delete(stream);
+    }
+    stream.followed = 0;
+    sa.window.startBefore(high.hi, lo);
+  }
+
+  /** Gives verdicts to the packets of a stream that wait. */
+  #finish(stream: Stream): void {
+    if (stream.batch === this.#batchNumber) this.flush();
   }
 
   #tell(b: Uint8Array, at: number, espAt: number, espEnd: number, stream: Stream | undefined): void {
     const { onAdmit } = this.#options;
     if (!onAdmit) return;
     const sa = stream && this.#sad.sas[stream.index];
-    onAdmit({ bytes: b, at, espAt, espEnd, sa, candidates: stream?.candidates ?? [] });
+    onAdmit({ bytes: b, at, espAt, espEnd, sa, candidates: stream?.contenders.configs ?? [] });
   }
 
   /** Puts a packet into the batch. Without a stream, `#place` says where its addresses lie. */
@@ -343,7 +405,7 @@ export class CaptureDecryptor implements FrameSink {
     this.#nanoseconds[i] = info.nanoseconds;
     this.#hasTime[i] = info.hasTime ? 1 : 0;
     this.#carrier[i] = carrierVni;
-    if (stream) return;
+    if (stream && !stream.isShared) return;
     const { srcAt, dstAt, addressLen } = this.#place;
     this.#addressLen[i] = addressLen;
     this.#addresses.set(b.subarray(srcAt, srcAt + addressLen), i * 32);
@@ -366,88 +428,52 @@ export class CaptureDecryptor implements FrameSink {
   /** The stream of a packet, made when this is its first; `undefined` when no source knows an SA for it. */
   #streamOf(b: Uint8Array, srcAt: number, dstAt: number, len: number, spi: number): Stream | undefined {
     const index = this.#sad.lookup(b, srcAt, dstAt, len, spi, 0);
-    if (index >= 0) return this.#streams[index];
+    const known = this.#streams[index];
+    if (known && !known.isShared) return known;
     const src = b.slice(srcAt, srcAt + len);
-    const dst = b.slice(dstAt, dstAt + len);
-    const candidates = this.#options.sas.find(src, dst, spi).map((config) => ({ ...config, src }));
-    const first = candidates[0];
-    if (!first) return undefined;
+    const candidates = this.#options.sas.find(src, b.slice(dstAt, dstAt + len), spi);
+    if (candidates.length === 0) return known;
+    const isShared = candidates.every((config) => isAny(config.src));
+    if (isShared && known) return known;
     // Packets of the stream that came when there was no SA wait in the batch, and must not find this one.
-    this.flush();
+    if (this.#hasStrangers || known) this.flush();
+    const any = new Uint8Array(len);
+    const configs = candidates.map((config) => ({ ...config, src: isShared ? any : src }));
+    return this.#addStream(new Contenders(configs, this.#trials), isShared);
+  }
+
+  #addStream(contenders: Contenders, isShared: boolean): Stream {
+    const inSad = contenders.current;
+    const { src, dst } = inSad.config;
     const stream: Stream = {
-      candidates,
+      contenders,
+      inSad,
+      index: -1,
       src: formatAddress(src),
       dst: formatAddress(dst),
-      synced: false,
-      trials: 0,
-      index: this.#sad.add(this.#newSa(first)),
+      isShared,
+      followed: 0,
+      isAhead: false,
+      batch: NEVER,
+      firstBatch: NEVER,
+      used: true,
     };
+    const kept = inSad.high.isStarted ? this.#sources : this.#unopened;
+    const gone = kept.makeRoom();
+    if (gone.length > 0) this.flush();
+    for (const one of gone) this.#remove(one);
+    kept.add(stream);
+    stream.index = this.#sad.add(inSad.sa);
     this.#streams[stream.index] = stream;
     return stream;
   }
 
-  #newSa(config: SaConfig): SecurityAssociation {
-    return new SecurityAssociation(config, this.#options.engine, { random: this.#options.random });
-  }
-
-  /**
-   * Looks for the SA and the high half that a packet authenticates with, and starts the window there.
-   * @param except the SA that has just failed on this packet
-   */
-  #sync(stream: Stream, b: Uint8Array, espAt: number, espEnd: number, except: SaConfig | undefined): boolean {
-    const lo = u32(b, espAt + 4);
-    for (const config of stream.candidates) {
-      if (config === except) continue;
-      const sa = this.#newSa(config);
-      const hi = this.#findHigh(stream, sa, b, espAt, espEnd);
-      if (hi < 0) {
-        this.#options.engine.removeKey(sa.key);
-        continue;
-      }
-      if (hi > 0 || lo > 0) sa.window.startBefore(hi, lo);
-      this.#replace(stream, sa);
-      stream.synced = true;
-      // The same key with and without ESN was a question, and this is the answer.
-      stream.candidates = stream.candidates.filter((c) => c === config || !c.keys.equals(config.keys));
-      return true;
-    }
-    if (stream.trials >= TRIALS) stream.synced = true;
-    return false;
-  }
-
-  #replace(stream: Stream, sa: SecurityAssociation): void {
-    this.#options.engine.removeKey(this.#sad.sas[stream.index]!.key);
+  #remove(stream: Stream): void {
     this.#sad.remove(stream.index);
     this.#streams[stream.index] = undefined;
-    stream.index = this.#sad.add(sa);
-    this.#streams[stream.index] = stream;
-  }
-
-  /** The high half that the packet authenticates with under this SA, or -1. */
-  #findHigh(stream: Stream, sa: SecurityAssociation, b: Uint8Array, espAt: number, espEnd: number): number {
-    const { esn, sequence } = sa.config;
-    if (!esn) return this.#opens(stream, sa, b, espAt, espEnd, 0) ? 0 : -1;
-    for (const hint of [sequence?.seqHi, sequence?.oseqHi]) {
-      if (hint && this.#opens(stream, sa, b, espAt, espEnd, hint)) return hint;
-    }
-    for (let hi = 0; hi < HIGH_HALVES && stream.trials < TRIALS; hi++) {
-      if (this.#opens(stream, sa, b, espAt, espEnd, hi)) return hi;
-    }
-    return -1;
-  }
-
-  /** Does the packet authenticate with this high half? */
-  #opens(
-    stream: Stream,
-    sa: SecurityAssociation,
-    b: Uint8Array,
-    espAt: number,
-    espEnd: number,
-    hi: number,
-  ): boolean {
-    if (textLength(sa.suite, espEnd - espAt) < 0) return false;
-    stream.trials++;
-    return this.#trial.opens(sa, b, espAt, espEnd, hi);
+    stream.contenders.remove();
+    this.#unopened.delete(stream);
+    this.#sources.delete(stream);
   }
 
   #emit(i: number): void {
@@ -459,13 +485,17 @@ export class CaptureDecryptor implements FrameSink {
     const stream = this.#stream[i];
     totals.esp++;
     if (verdict === PASS) totals.ok++;
-    else totals.dropped.set(verdict, (totals.dropped.get(verdict) ?? 0) + 1);
+    else {
+      totals.dropped.set(verdict, (totals.dropped.get(verdict) ?? 0) + 1);
+      if (verdict === BAD_ICV && stream && isCertain(stream)) doubt(stream);
+    }
+    const isOwn = stream !== undefined && !stream.isShared;
     record.frame = this.#frame[i]!;
     record.seconds = this.#seconds[i]!;
     record.nanoseconds = this.#nanoseconds[i]!;
     record.hasTime = this.#hasTime[i] === 1;
-    record.src = stream ? stream.src : formatAddress(this.#addresses, i * 32, this.#addressLen[i]!);
-    record.dst = stream ? stream.dst : formatAddress(this.#addresses, i * 32 + 16, this.#addressLen[i]!);
+    record.src = isOwn ? stream.src : formatAddress(this.#addresses, i * 32, this.#addressLen[i]!);
+    record.dst = isOwn ? stream.dst : formatAddress(this.#addresses, i * 32 + 16, this.#addressLen[i]!);
     record.hasSpi = isEsp[i] === 1;
     record.spi = spi[i]!;
     record.seqHi = seqHi[i]!;
@@ -482,4 +512,21 @@ export class CaptureDecryptor implements FrameSink {
     }
     this.#options.onPacket(record);
   }
+}
+
+/** Numbers of no batch: a stream that never started, and one whose first packet is about to be put into a batch. */
+const NEVER = 0;
+const STARTING = -1;
+
+/** Is there nothing to try on the packets of a stream? */
+function isCertain({ contenders, inSad, followed }: Stream): boolean {
+  if (!inSad.high.isStarted || contenders.configs.length > 1) return false;
+  return !inSad.sa.esn || followed >= PROVEN;
+}
+
+/** A packet did not authenticate: those after it are tried again, for a while. */
+function doubt(stream: Stream): void {
+  if (!stream.inSad.sa.esn) return;
+  stream.followed = PROVEN - DOUBT;
+  stream.isAhead = true;
 }

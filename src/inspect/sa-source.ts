@@ -50,7 +50,7 @@ export class SaList implements SaSource {
 
 /** What Cilium's keys and nodes yield, derived for a pair of addresses when it is asked for. */
 export function planSource(plan: ClusterPlan): SaSource {
-  return { find: (src, dst, spi) => plan.between(src, dst).filter((config) => config.spi === spi) };
+  return { find: (src, dst, spi) => plan.between(src, dst, spi) };
 }
 
 /**

@@ -63,7 +63,7 @@ export class Explainer {
   readonly #decryptor: CaptureDecryptor;
   readonly #trial: Trial;
   /** SAs that have seen a packet. */
-  readonly #begun = new Set<SecurityAssociation>();
+  readonly #begun = new WeakSet<SecurityAssociation>();
   #isWatching = false;
   #kept: Kept | undefined;
   #delivered: Delivered | undefined;

@@ -1,0 +1,160 @@
+/**
+ * Finds the high half of extended sequence numbers (ESN, RFC 4303 §2.2.1) in a capture, which starts in mid-stream: only
+ * the low half is on the wire.
+ *
+ * The first packet that authenticates says where the receiver's window stood. It may have been a replay of an earlier
+ * 2^32, an "epoch". So a later packet that authenticates in a higher epoch, which the window cannot infer, moves the
+ * stream there. A lower epoch never does: a receiver's window only moves forward, and what authenticates with a lower
+ * high half is late or a replay.
+ *
+ * A frame without the key can at most cost trials: those of hints and of the two nearest high halves every time, and
+ * others within a budget.
+ * @module
+ */
+import type { ReplayWindow } from '../ipsec/replay.ts';
+
+/** High halves that are searched: 2^42 packets, about 50 days at a million a second. */
+export const HIGH_HALVES = 1024;
+/** Of them those that are tried before all others, and those that are always tried. */
+export const NEAR = 8;
+export const NEAREST = 2;
+/** Trials that frames of one stream can cause in vain: of the {@link NEAR} ones, and in full searches. */
+export const NEAR_TRIALS = 1 << 17;
+export const STREAM_TRIALS = 1 << 14;
+/** Trials that all full searches of a capture can cause in vain. */
+export const CAPTURE_TRIALS = 1 << 19;
+/** Where the budget is spent, a full search comes after so many failures in a row, then after twice as many, and so on. */
+export const FAILURES = 64;
+
+/** What is left for the streams of one capture together. */
+export class SearchBudget {
+  left = CAPTURE_TRIALS;
+}
+
+/** Does the packet at hand authenticate with this high half? */
+export type Opens = (hi: number) => boolean;
+
+/** Where one SA stands in a capture. It changes no window. */
+export class HighHalf {
+  readonly #window: ReplayWindow;
+  readonly #hints: readonly number[];
+  readonly #budget: SearchBudget;
+  /** The highest number that authenticated. */
+  #topHi = 0;
+  #topLo = 0;
+  #isStarted = false;
+  #nearTrials = 0;
+  #farTrials = 0;
+  /** Packets in a row of which nothing is known. */
+  #failures = 0;
+
+  /**
+   * @param window of the SA: only its size and whether it has ESN are asked
+   * @param hints high halves that a kernel's text tells
+   */
+  constructor(window: ReplayWindow, hints: readonly number[], budget: SearchBudget) {
+    this.#window = window;
+    // A text is taken before or after the capture, and the low half may have wrapped in between.
+    this.#hints = [...new Set(hints.flatMap((hi) => [hi, hi + 1]))].filter((hi) => hi <= 0xffff_ffff);
+    this.#budget = budget;
+  }
+
+  /** Has a packet authenticated? */
+  get isStarted(): boolean {
+    return this.#isStarted;
+  }
+
+  /** High half of the packet that {@link follow} or {@link search} has just found. */
+  get hi(): number {
+    return this.#topHi;
+  }
+
+  /** Its low half. */
+  get lo(): number {
+    return this.#topLo;
+  }
+
+  /** Says where the window stands after it moved by itself. */
+  moveTo(hi: number, lo: number): void {
+    this.#topHi = hi;
+    this.#topLo = lo;
+    this.#isStarted = true;
+    this.#failures = 0;
+  }
+
+  /** Forgets where it stands, but not what was spent. */
+  reset(): void {
+    this.#isStarted = false;
+    this.#failures = 0;
+  }
+
+  /** Does the packet authenticate with the high half that a receiver infers? */
+  follow(lo: number, opens: Opens): boolean {
+    if (!this.#isStarted) return false;
+    const hi = this.#inferred(lo);
+    if (!opens(hi)) return false;
+    this.#failures = 0;
+    if (hi > this.#topHi || (hi === this.#topHi && lo > this.#topLo)) this.moveTo(hi, lo);
+    return true;
+  }
+
+  /** Does it authenticate with a high half that a receiver no longer infers, because the number is left of the window? */
+  isLate(lo: number, opens: Opens): boolean {
+    if (!this.#isStarted || !this.#window.esn) return false;
+    const inferred = this.#inferred(lo);
+    for (const hi of [this.#topHi, this.#topHi - 1]) if (hi >= 0 && hi !== inferred && opens(hi)) return true;
+    return false;
+  }
+
+  /**
+   * Looks for a high half that starts the stream, or lies above where it stands. When it finds one it stands there.
+   * @param isFar search all of them, as the budget allows, and not just the hints and the nearest
+   */
+  search(lo: number, opens: Opens, isFar: boolean): boolean {
+    const hi = this.#window.esn ? this.#search(opens, isFar) : !this.#isStarted && opens(0) ? 0 : -1;
+    if (hi < 0) return false;
+    this.moveTo(hi, lo);
+    return true;
+  }
+
+  /** Nothing is known of a packet after all was tried. */
+  fail(): void {
+    this.#failures++;
+  }
+
+  #inferred(lo: number): number {
+    return this.#window.inferHighFrom(this.#topHi, this.#topLo, lo);
+  }
+
+  #search(opens: Opens, isFar: boolean): number {
+    const from = this.#isStarted ? this.#topHi + 1 : 0;
+    const isDue = isPowerFrom(FAILURES, this.#failures + 1);
+    if (!isFar) {
+      for (const hi of this.#hints) if (hi >= from && opens(hi)) return hi;
+      const count = this.#nearTrials < NEAR_TRIALS || isDue ? NEAR : NEAREST;
+      const hi = inRange(from, from + count, opens);
+      if (hi < 0) this.#nearTrials += count;
+      return hi;
+    }
+    const isPaidFor = this.#farTrials < STREAM_TRIALS && this.#budget.left > 0;
+    if (!isPaidFor && !isDue) return -1;
+    const hi = inRange(from + NEAR, HIGH_HALVES, opens);
+    const trials = Math.max(0, HIGH_HALVES - from - NEAR);
+    if (hi < 0) {
+      this.#farTrials += trials;
+      this.#budget.left -= trials;
+    }
+    return hi;
+  }
+}
+
+function inRange(from: number, to: number, opens: Opens): number {
+  const end = Math.min(to, 0x1_0000_0000);
+  for (let hi = from; hi < end; hi++) if (opens(hi)) return hi;
+  return -1;
+}
+
+/** Is it `least` times a power of two? */
+function isPowerFrom(least: number, n: number): boolean {
+  return n >= least && (n & (n - 1)) === 0;
+}
