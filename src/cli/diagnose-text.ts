@@ -19,11 +19,12 @@ export interface PageFacts {
 
 /** Writes the page. @param width columns of the terminal */
 export function diagnosisText(diagnosis: Diagnosis, facts: PageFacts, paint: Paint, width: number): string {
-  const { receivers, streams, findings, notes } = diagnosis;
+  const { receivers, streams, further, findings, notes } = diagnosis;
+  const more = further ? ` and ${grouped(further.streams)} further` : '';
   const ok = streams.reduce((sum, stream) => sum + stream.ok, 0);
   const lines = [
     paint.bold(
-      `${facts.capture}: ${grouped(facts.frames)} frames, ${grouped(facts.esp)} ESP packets in ${grouped(streams.length)} ${streams.length === 1 ? 'stream' : 'streams'}, ${grouped(ok)} accepted`,
+      `${facts.capture}: ${grouped(facts.frames)} frames, ${grouped(facts.esp)} ESP packets in ${grouped(streams.length)} ${streams.length === 1 ? 'stream' : 'streams'}${more}, ${grouped(ok)} accepted`,
     ),
     '',
   ];

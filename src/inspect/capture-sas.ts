@@ -13,6 +13,7 @@ export class CaptureSas implements SaSource {
   readonly #former = new SaList();
   readonly #new = new WeakSet<SaConfig>();
   readonly #ends = new Set<string>();
+  readonly #spis = new Set<number>();
   readonly #nodes = new Map<string, NamedNode>();
   readonly #nodeAt = new Map<string, NamedNode>();
 
@@ -35,7 +36,10 @@ export class CaptureSas implements SaSource {
     for (const place of gone) this.#former.add(this.#now.remove(place));
     this.#now.add(sas);
     if (saysNew(text)) for (const sa of sas) this.#new.add(sa);
-    for (const { src, dst } of sas) this.#ends.add(formatAddress(src)).add(formatAddress(dst));
+    for (const { src, dst, spi } of sas) {
+      this.#ends.add(formatAddress(src)).add(formatAddress(dst));
+      this.#spis.add(spi);
+    }
     for (const node of nodes) {
       this.#nodes.set(node.name, node);
       for (const address of node.addresses) this.#nodeAt.set(formatAddress(address), node);
@@ -55,6 +59,11 @@ export class CaptureSas implements SaSource {
   /** SAs that were there before. */
   former(src: Address, dst: Address, spi: number): readonly SaConfig[] {
     return this.#former.find(src, dst, spi);
+  }
+
+  /** Has, or had, any of its SAs this SPI? */
+  hasSpi(spi: number): boolean {
+    return this.#spis.has(spi);
   }
 
   /** Is this address that of a node, or an end of an SA that is or was there? */

@@ -8,10 +8,14 @@ import type { ClearTraffic } from './clear.ts';
 import type { Evidence } from './evidence.ts';
 import type { Finding, ReceiverReport, Severity } from './finding.ts';
 import { MAX_FRAMES } from './finding.ts';
+import type { FurtherStreams } from './further.ts';
 import type { PathWatch } from './path.ts';
 import type { Stream } from './stream.ts';
 import { type FindingCode, findingRow } from './table.ts';
 import type { Tally } from './tally.ts';
+
+/** What receivers are called that are too many to be told apart. */
+export const OTHER_RECEIVERS = 'other receivers';
 
 /** Counters of one node's kernel, at one time or at two. */
 export interface StatText {
@@ -31,8 +35,13 @@ export interface IvReuse {
 export interface Case {
   readonly evidence: Evidence;
   readonly streams: readonly Stream[];
+  /** Those between two ends. */
+  readonly between: (src: string, dst: string) => readonly Stream[];
+  /** Streams that are not told apart: without an SA, and with one that opened nothing. */
+  readonly strange: FurtherStreams;
+  readonly closed: FurtherStreams;
   readonly receivers: readonly ReceiverReport[];
-  /** Packets without SPI, by destination. */
+  /** Packets without SPI, by destination; those beyond a number of these under {@link OTHER_RECEIVERS}. */
   readonly headerErrors: ReadonlyMap<string, Tally>;
   readonly clear: ClearTraffic;
   readonly path: PathWatch;

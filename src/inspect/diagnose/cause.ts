@@ -24,6 +24,8 @@ import { Tally } from './tally.ts';
 
 /** Packets of one stream that all guesses are tried on; if none of them opens, the key is not at hand. */
 const TRIED = 8;
+/** Guesses that are tried on packets of all streams together. */
+const MOST_GUESSES = 1 << 17;
 /** High halves below the expected one that are tried on a packet under ESN. */
 const EPOCHS = 4;
 
@@ -54,6 +56,7 @@ export class CauseFinder {
   readonly #random: RandomBytes;
   readonly #trial: Trial;
   readonly #seen: SeenNumbers;
+  #guessesLeft = MOST_GUESSES;
 
   constructor(evidence: Evidence, engine: Engine, random: RandomBytes, seen: SeenNumbers) {
     this.#evidence = evidence;
@@ -228,9 +231,13 @@ export class CauseFinder {
     for (const fit of stream.fits) {
       if (highs.some((hi) => this.#opens([fit.sa], packet, hi))) return fit;
     }
-    if (stream.triedInVain >= TRIED) return undefined;
+    if (stream.triedInVain >= TRIED || this.#guessesLeft <= 0) return undefined;
     const { src, dst, spi, resolution } = stream;
-    stream.guesses ??= guessesFor(this.#evidence, src, dst, spi, resolution);
+    if (!stream.guesses) {
+      stream.guesses = guessesFor(this.#evidence, src, dst, spi, resolution);
+      stream.guessed = stream.guesses.length;
+    }
+    this.#guessesLeft -= stream.guesses.length;
     for (const guess of stream.guesses) {
       const sa = this.#newSa(this.#configOf(stream, guess.keys, guess.esn));
       if (highs.some((hi) => this.#opens([sa], packet, hi))) {
@@ -240,7 +247,7 @@ export class CauseFinder {
       }
       this.#engine.removeKey(sa.key);
     }
-    stream.triedInVain++;
+    if (++stream.triedInVain === TRIED) stream.guesses = undefined;
     return undefined;
   }
 

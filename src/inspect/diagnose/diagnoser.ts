@@ -1,6 +1,6 @@
 /**
  * Diagnoses a capture as it is read: what the receiving kernels would have counted, what happened in each stream, and
- * why. Memory does not grow with the capture: all tables have a fixed size, and streams are as many as there are tunnels.
+ * why. Memory does not grow with the capture: all tables have a fixed size, and streams beyond a bound are counted together.
  * @module
  */
 import { u32 } from '../../base/bytes.ts';
@@ -18,21 +18,24 @@ import * as ipv4 from '../../wire/ipv4.ts';
 import { PASS } from '../../wire/packet.ts';
 import { CaptureDecryptor, type EspRecord } from '../decrypt.ts';
 import { isAtOneOf } from '../sa-source.ts';
-import type { Case, IvReuse, StatText } from './case.ts';
+import { type Case, type IvReuse, OTHER_RECEIVERS, type StatText } from './case.ts';
 import { CauseFinder, type EspBytes, printOf } from './cause.ts';
 import { ClearTraffic } from './clear.ts';
-import type { Evidence } from './evidence.ts';
+import type { Evidence, Resolution } from './evidence.ts';
 import { FINDERS } from './finders/index.ts';
-import type { Diagnosis, Finding, ReceiverReport } from './finding.ts';
+import type { Diagnosis, Finding, FurtherReport, ReceiverReport } from './finding.ts';
+import { FurtherStreams, MOST_OPENED, MOST_UNOPENED } from './further.ts';
 import { InnerPacket } from './inner.ts';
 import { PathWatch } from './path.ts';
 import { SeenIvs, SeenNumbers } from './seen.ts';
-import { Stream } from './stream.ts';
+import { pairName, Stream } from './stream.ts';
 import { rankOf } from './table.ts';
-import { Tally } from './tally.ts';
+import { countOf, Tally } from './tally.ts';
 
 const NO_STATE = dropCode('no-state');
 const HEADER_ERROR = dropCode('header-error');
+/** Receivers of packets without SPI that are told apart. */
+const MOST_RECEIVERS = 4096;
 /** Different keys that nonces are compared under. */
 const MOST_KEYS = 4096;
 
@@ -60,7 +63,13 @@ export class Diagnoser implements FrameSink {
   readonly #keys: KeyMaterial[] = [];
   readonly #ivReuse = new Map<Stream, IvReuse>();
   readonly #headerErrors = new Map<string, Tally>();
-  readonly #notCaptured = new Map<string, Tally>();
+  /** Streams without an SA, and those with one in which nothing opened. */
+  readonly #strange = new FurtherStreams();
+  readonly #closed = new FurtherStreams();
+  /** Streams that are told apart, by what is known of them. */
+  readonly #room = { strange: MOST_UNOPENED, closed: MOST_UNOPENED, opened: MOST_OPENED };
+  /** Streams by {@link pairName}. */
+  readonly #byPair = new Map<string, Stream[]>();
   readonly #clear = new ClearTraffic();
   readonly #path = new PathWatch();
   readonly #causes: CauseFinder;
@@ -134,6 +143,9 @@ export class Diagnoser implements FrameSink {
       evidence: this.#evidence,
       streams: this.streams,
       receivers,
+      between: (src, dst) => this.#byPair.get(pairName(src, dst)) ?? [],
+      strange: this.#strange,
+      closed: this.#closed,
       headerErrors: this.#headerErrors,
       clear: this.#clear,
       path: this.#path,
@@ -142,7 +154,9 @@ export class Diagnoser implements FrameSink {
       incomplete: pending + stats.timedOut + stats.evicted,
     };
     const all = FINDERS.flatMap((find) => [...find(c)]).sort(byImportance);
+    const further = this.#further();
     return {
+      ...(further && { further }),
       receivers,
       streams: this.streams.map((stream) => stream.report()),
       findings: all.filter(({ severity }) => severity !== 'info'),
@@ -153,11 +167,11 @@ export class Diagnoser implements FrameSink {
   #take(record: EspRecord): void {
     const { frame, verdict } = record;
     if (!record.hasSpi) {
-      const tallies = verdict === HEADER_ERROR ? this.#headerErrors : this.#notCaptured;
-      tallyOf(tallies, record.dst).add(frame);
+      if (verdict === HEADER_ERROR) this.#headerError(record.dst).add(frame);
       return;
     }
     const stream = this.#streamOf(record);
+    if (!stream) return;
     if (stream.packets++ === 0) {
       stream.firstFrame = frame;
       stream.firstTime = record.seconds + record.nanoseconds / 1e9;
@@ -181,6 +195,7 @@ export class Diagnoser implements FrameSink {
   #accept(stream: Stream, record: EspRecord, packet: EspBytes): void {
     const { frame, seqHi, seqLo } = record;
     if (stream.ok++ === 0) {
+      this.#move(stream, 'opened');
       stream.firstOkFrame = frame;
       if (stream.resolution.candidates.length === 0) this.#resolve(stream);
       const before = this.#evidence.isMadeUnderWay(stream.resolution) && this.#predecessor(stream);
@@ -251,26 +266,58 @@ export class Diagnoser implements FrameSink {
     );
   }
 
-  #streamOf({ src, dst, spi }: EspRecord): Stream {
+  /** The stream of a packet, or `undefined` where there are too many: the packet is counted then. */
+  #streamOf({ src, dst, spi, verdict, frame }: EspRecord): Stream | undefined {
     const last = this.#last;
     if (last && last.spi === spi && last.src === src && last.dst === dst) return last;
     const name = `${src} ${dst} ${spi}`;
     let stream = this.#byName.get(name);
     if (!stream) {
-      stream = new Stream(this.streams.length, src, dst, spi, this.#evidence.resolve(src, dst, spi));
+      const evidence = this.#evidence;
+      const resolution = evidence.resolve(src, dst, spi);
+      const kind = verdict === PASS ? 'opened' : isStrange(resolution) ? 'strange' : 'closed';
+      if (this.#room[kind] <= 0) {
+        const further = kind === 'strange' ? this.#strange : this.#closed;
+        further.add(name, evidence.knows(dst) ? dst : undefined, verdict, frame);
+        return undefined;
+      }
+      stream = new Stream(this.streams.length, src, dst, spi, resolution);
+      stream.kind = kind;
+      this.#room[kind]--;
       stream.key = this.#keyOf(stream.resolution.candidates[0]?.keys);
       this.streams.push(stream);
       this.#byName.set(name, stream);
+      const pair = pairName(src, dst);
+      const same = this.#byPair.get(pair);
+      if (same) same.push(stream);
+      else this.#byPair.set(pair, [stream]);
     }
     this.#last = stream;
     return stream;
   }
 
+  #move(stream: Stream, kind: Stream['kind']): void {
+    this.#room[stream.kind]++;
+    stream.kind = kind;
+    this.#room[kind]--;
+  }
+
+  #headerError(dst: string): Tally {
+    const known = this.#headerErrors.get(dst);
+    if (known) return known;
+    const name = this.#headerErrors.size < MOST_RECEIVERS ? dst : OTHER_RECEIVERS;
+    return tallyOf(this.#headerErrors, name);
+  }
+
+  #further(): FurtherReport | undefined {
+    const all = [this.#strange, this.#closed];
+    const streams = all.reduce((sum, one) => sum + one.streams.count, 0);
+    return streams > 0 ? { streams, packets: countOf(all.map(({ tally }) => tally)) } : undefined;
+  }
+
   /** What the sender used for this receiver until it came to this stream. */
   #predecessor({ src, dst, spi }: Stream): Stream | undefined {
-    return this.streams.findLast(
-      (one) => one.ok > 0 && one.src === src && one.dst === dst && one.spi !== spi,
-    );
+    return this.#byPair.get(pairName(src, dst))?.findLast((one) => one.ok > 0 && one.spi !== spi);
   }
 
   /** The SA came after the first packets did. */
@@ -290,30 +337,16 @@ export class Diagnoser implements FrameSink {
 
   /** Decides what could not be decided while packets came. */
   #settle(): void {
-    for (const stream of this.streams) {
-      const { candidates, atReceiver } = stream.resolution;
-      if (atReceiver === 'missing') stream.fate = this.#isRetired(stream) ? 'retired' : 'gone';
-      else if (candidates.length > 0) stream.fate = 'known';
-      else if (atReceiver === 'hidden') stream.fate = 'unread';
-      else stream.fate = this.#evidence.knows(stream.dst) ? 'known' : 'foreign';
+    for (const streams of this.#byPair.values()) {
+      const held = streams.filter(({ ok, resolution }) => ok > 0 && resolution.atReceiver === 'held');
+      for (const stream of streams) {
+        const { candidates, atReceiver } = stream.resolution;
+        if (atReceiver === 'missing') stream.fate = isRetired(stream, held) ? 'retired' : 'gone';
+        else if (candidates.length > 0) stream.fate = 'known';
+        else if (atReceiver === 'hidden') stream.fate = 'unread';
+        else stream.fate = this.#evidence.knows(stream.dst) ? 'known' : 'foreign';
+      }
     }
-  }
-
-  /**
-   * The receiver's text does not have this SA, but was it there when its packets came? Texts are taken afterwards. Where
-   * the sender went on to an SA that the receiver has, and never came back, the old one was deleted when its time was over.
-   */
-  #isRetired(stream: Stream): boolean {
-    return this.streams.some(
-      (next) =>
-        next !== stream &&
-        next.src === stream.src &&
-        next.dst === stream.dst &&
-        next.resolution.atReceiver === 'held' &&
-        next.ok > 0 &&
-        next.firstFrame > stream.firstFrame &&
-        next.lastFrame > stream.lastFrame,
-    );
   }
 
   #receivers(): ReceiverReport[] {
@@ -339,13 +372,36 @@ export class Diagnoser implements FrameSink {
       if (stream.fate === 'gone') add(counters, NO_STATE, stream.packets);
       else for (const [verdict, n] of stream.verdicts) add(counters, verdict, n);
     }
-    for (const [dst, { count }] of this.#headerErrors) add(of(dst), HEADER_ERROR, count);
+    for (const { verdicts } of [this.#strange, this.#closed]) {
+      for (const [dst, counted] of verdicts) {
+        for (const [verdict, n] of counted) add(of(dst), verdict, n);
+      }
+    }
+    for (const [dst, { count }] of this.#headerErrors) {
+      if (dst !== OTHER_RECEIVERS) add(of(dst), HEADER_ERROR, count);
+    }
     return [...byNode.values()].map(({ address, node, counters }) => ({
       address,
       node,
       counters: Object.fromEntries([...counters].sort(([a], [b]) => (a < b ? -1 : 1))),
     }));
   }
+}
+
+/**
+ * The receiver's text does not have this SA, but was it there when its packets came? Texts are taken afterwards. Where
+ * the sender went on to an SA that the receiver has, and never came back, the old one was deleted when its time was over.
+ * @param held streams between the same ends whose SA the receiver has
+ */
+function isRetired(stream: Stream, held: readonly Stream[]): boolean {
+  return held.some(
+    (next) => next !== stream && next.firstFrame > stream.firstFrame && next.lastFrame > stream.lastFrame,
+  );
+}
+
+/** Does no source at hand have an SA for it, or did the capture? */
+function isStrange({ candidates, held, others, former }: Resolution): boolean {
+  return candidates.length + held.length + others.length + former.length === 0;
 }
 
 function byImportance(a: Finding, b: Finding): number {

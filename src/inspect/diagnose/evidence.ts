@@ -83,7 +83,12 @@ export class Evidence implements SaSource {
   readonly old: ClusterText;
   readonly #options: EvidenceOptions;
   readonly #nodeOf = new Map<string, CiliumNode>();
+  /** The last resolutions. */
   readonly #known = new Map<string, Resolution>();
+  /** Ends of SAs that are listed, and all SPIs of which there can be an SA. */
+  readonly #ends = new Set<string>();
+  readonly #spis = new Set<number>();
+  readonly #listed = new Map<string, SaConfig[]>();
   /** States by destination and SPI, and by the name of the node that holds them: there may be thousands. */
   readonly #byEnd = new Map<string, HeldSa[]>();
   readonly #byHolder = new Map<string, HeldSa[]>();
@@ -104,8 +109,21 @@ export class Evidence implements SaSource {
       if (same) same.push(state);
       else map.set(key, [state]);
     };
+    const isOf = ({ src, dst, spi }: KeylessSa) => {
+      this.#ends.add(formatAddress(src)).add(formatAddress(dst));
+      this.#spis.add(spi);
+    };
+    for (const { sa } of this.states) isOf(sa);
+    for (const config of options.listed ?? []) {
+      isOf(config);
+      const end = endName(formatAddress(config.dst), config.spi);
+      const same = this.#listed.get(end);
+      if (same) same.push(config);
+      else this.#listed.set(end, [config]);
+    }
+    for (const id of options.plan?.keyIds ?? []) this.#spis.add(id);
     for (const state of this.states) {
-      index(this.#byEnd, `${formatAddress(state.sa.dst)} ${state.sa.spi}`, state);
+      index(this.#byEnd, endName(formatAddress(state.sa.dst), state.sa.spi), state);
       if (state.holder !== undefined) index(this.#byHolder, this.nameOf(state.holder), state);
     }
   }
@@ -146,11 +164,15 @@ export class Evidence implements SaSource {
 
   /** Everything that is known about a stream. */
   resolve(src: string, dst: string, spi: number): Resolution {
+    if (!this.#spis.has(spi) && !this.#options.own?.hasSpi(spi)) {
+      return this.heldBy(dst).length > 0 ? MISSING : UNKNOWN;
+    }
     const key = `${src} ${dst} ${spi}`;
     const known = this.#known.get(key);
     // What the capture itself brings may come later.
     if (known && (known.candidates.length > 0 || !this.#options.own)) return known;
     const resolution = this.#resolve(src, dst, spi);
+    if (this.#known.size >= MOST_KNOWN) this.#known.delete(this.#known.keys().next().value!);
     this.#known.set(key, resolution);
     return resolution;
   }
@@ -168,10 +190,7 @@ export class Evidence implements SaSource {
 
   /** Does any source name this address as an end of an SA? */
   knows(address: string): boolean {
-    if (this.#nodeOf.has(address) || this.#options.own?.knows(address)) return true;
-    const isEnd = ({ src, dst }: KeylessSa) =>
-      formatAddress(dst) === address || formatAddress(src) === address;
-    return this.states.some(({ sa }) => isEnd(sa)) || (this.#options.listed ?? []).some(isEnd);
+    return this.#nodeOf.has(address) || this.#ends.has(address) || this.#options.own?.knows(address) === true;
   }
 
   /** What all other sources say about the SA that a kernel holds. */
@@ -197,7 +216,7 @@ export class Evidence implements SaSource {
     const fits = ({ sa }: HeldSa) =>
       sa.spi === spi && formatAddress(sa.dst) === dst && (isAny(sa.src) || formatAddress(sa.src) === src);
     const ofReceiver = this.heldBy(dst);
-    const fitting = (this.#byEnd.get(`${dst} ${spi}`) ?? []).filter(fits);
+    const fitting = (this.#byEnd.get(endName(dst, spi)) ?? []).filter(fits);
     const held = fitting.filter(({ holder }) => holder !== undefined && this.isSameNode(holder, dst));
     const others: NamedSa[] = [];
     for (const state of fitting) {
@@ -206,8 +225,8 @@ export class Evidence implements SaSource {
       const who = holder === undefined ? file : `the kernel of ${this.nameOf(holder)} (${file})`;
       others.push({ config, who });
     }
-    const { listed = [], own, plan } = this.#options;
-    for (const config of listed) {
+    const { own, plan } = this.#options;
+    for (const config of this.#listed.get(endName(dst, spi)) ?? []) {
       if (fits({ sa: config, holder: undefined, file: '' })) others.push({ config, who: config.origin });
     }
     for (const config of own?.find(from, to, spi) ?? []) others.push({ config, who: 'the capture itself' });
@@ -243,6 +262,17 @@ export class Evidence implements SaSource {
       return { sa, ...(config && { config }), holder, file };
     });
   }
+}
+
+/** Resolutions that are kept. */
+const MOST_KNOWN = 1 << 14;
+/** No source has an SA: of a receiver whose text is at hand, and of others. */
+const UNKNOWN: Resolution = { candidates: [], atReceiver: 'unknown', held: [], others: [], former: [] };
+const MISSING: Resolution = { ...UNKNOWN, atReceiver: 'missing' };
+
+/** Names where an SA ends. */
+function endName(dst: string, spi: number): string {
+  return `${dst} ${spi}`;
 }
 
 /** Does a state send or receive, by what it has counted, by its mark, or by what it says? */

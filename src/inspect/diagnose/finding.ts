@@ -56,7 +56,16 @@ export interface StreamReport {
   readonly beyondWindow: number;
 }
 
+/** Streams that are not told apart, because they are too many. */
+export interface FurtherReport {
+  /** At least so many. */
+  readonly streams: number;
+  readonly packets: number;
+}
+
 export interface Diagnosis {
+  /** Absent where all streams are listed. */
+  readonly further?: FurtherReport;
   readonly receivers: readonly ReceiverReport[];
   readonly streams: readonly StreamReport[];
   /** Most important first. */

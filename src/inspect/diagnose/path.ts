@@ -78,12 +78,17 @@ interface Waiting {
 }
 
 export class PathWatch {
-  readonly tooBig: TooBig[] = [];
+  readonly #tooBig = new Map<string, TooBig>();
   readonly lengths = new Map<Stream, Lengths>();
   /** Fragments of ESP packets by `SRC > DST`, and the longest of them. */
   readonly fragments = new Map<string, { longest: number; readonly tally: Tally }>();
   /** Echo requests, and by flow the longest TCP segment, that have no answer yet. */
   readonly #waiting: (Waiting | undefined)[] = new Array(SLOTS);
+
+  /** What routers said. */
+  get tooBig(): Iterable<TooBig> {
+    return this.#tooBig.values();
+  }
 
   /** What is known of a stream's long packets. */
   of(stream: Stream): Lengths {
@@ -145,11 +150,12 @@ export class PathWatch {
     const from = format(b, packet.srcAt, addressLen);
     const src = format(b, srcAt, addressLen);
     const dst = format(b, srcAt + addressLen, addressLen);
-    let message = this.tooBig.find((one) => one.src === src && one.dst === dst && one.mtu === mtu);
+    const name = `${src} > ${dst} ${mtu}`;
+    let message = this.#tooBig.get(name);
     if (!message) {
-      if (this.tooBig.length >= SLOTS) return;
+      if (this.#tooBig.size >= SLOTS) return;
       message = { from, src, dst, mtu, tally: new Tally() };
-      this.tooBig.push(message);
+      this.#tooBig.set(name, message);
     }
     message.tally.add(frame);
   }

@@ -56,6 +56,11 @@ export interface Fit {
 
 const U32 = 2 ** 32;
 
+/** Names the two ends of streams. */
+export function pairName(src: string, dst: string): string {
+  return `${src} ${dst}`;
+}
+
 export class Stream {
   /** Its place in the list of streams. */
   readonly id: number;
@@ -69,6 +74,8 @@ export class Stream {
    * was deleted later; `unread`, it has one whose key is not shown; `foreign`, nobody knows the receiver.
    */
   fate: 'known' | 'gone' | 'retired' | 'unread' | 'foreign' = 'known';
+  /** What it counts as where streams are too many: without an SA, with one, with packets that opened. */
+  kind: 'strange' | 'closed' | 'opened' = 'closed';
   /** The key that opened its packets, where there was a choice. */
   winner: KeyMaterial | undefined;
   /** Number of its key where nonces must not come twice, or -1. */
@@ -80,8 +87,9 @@ export class Stream {
   readonly causes = new Map<Cause, Tally>();
   readonly fits: Fit[] = [];
   readonly all = new Tally();
-  /** Guesses that still may be tried, made when the first packet fails. */
+  /** Guesses that still may be tried, made when the first packet fails, and how many there were. */
   guesses: Guess[] | undefined;
+  guessed = 0;
   /** Packets that all guesses were tried on, in vain. */
   triedInVain = 0;
   readonly senders = new SenderMarks();

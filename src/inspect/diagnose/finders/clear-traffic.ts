@@ -54,13 +54,14 @@ function nodeBehind({ clear, evidence }: Case, pod: string): string | undefined 
 
 /** An outbound policy that asks for ESP for this flow. */
 function policyFor({ evidence }: Case, { src, dst }: ClearFlow): XfrmPolicy | undefined {
+  const [from, to] = [parseAddress(src)!, parseAddress(dst)!];
   return evidence.policies.find(
     (policy) =>
       policy.direction === 'out' &&
       policy.action === 'allow' &&
       policy.templates.some(({ proto, optional }) => proto === 'esp' && !optional) &&
-      inPrefix(policy.src, parseAddress(src)!) &&
-      inPrefix(policy.dst, parseAddress(dst)!),
+      inPrefix(policy.src, from) &&
+      inPrefix(policy.dst, to),
   );
 }
 

@@ -45,8 +45,7 @@ function dropped(stream: Stream, packets: number): string {
     : 'that begin to count again, with IVs of another counter and another key (XfrmInStateSeqError while the numbers were seen, then XfrmInStateProtoError)';
 }
 
-function tried({ guesses = [] }: Stream): string {
-  const n = guesses.length;
+function tried({ guessed: n }: Stream): string {
   return n === 0
     ? '; there is no other key at hand'
     : ` and ${count(n, 'other key')} made from what is at hand`;

@@ -4,7 +4,7 @@
  */
 import { MAX_KEY_ID } from '../../../cilium/keys.ts';
 import { formatAddress } from '../../../wire/address.ts';
-import { type Case, count, finding, keyIdOf, streamName } from '../case.ts';
+import { type Case, count, finding, grouped, keyIdOf, streamName } from '../case.ts';
 import type { Evidence } from '../evidence.ts';
 import type { Finding } from '../finding.ts';
 import type { Stream } from '../stream.ts';
@@ -14,7 +14,10 @@ import { framesOf } from '../tally.ts';
 const LATE =
   'Nothing, where the receiver had yet to hear of a node that joined. Where this lasts for minutes, look at why its agent hears late (API server, kvstore).';
 
-export function* states({ streams, evidence }: Case): Generator<Finding> {
+const FLOOD =
+  'Find out who sends them: so many streams are made up, or come from a sender that takes a new SPI for every packet.';
+
+export function* states({ streams, between, strange: further, closed, evidence }: Case): Generator<Finding> {
   /** SPIs that are no key ids, by their ends: many of them are one trouble. */
   const strange = new Map<string, Stream[]>();
   for (const stream of streams) {
@@ -23,13 +26,15 @@ export function* states({ streams, evidence }: Case): Generator<Finding> {
     const known = stream.resolution.others[0];
     if (!known && !isKeyId(stream.spi)) {
       const ends = `${stream.src} ${stream.dst}`;
-      strange.set(ends, [...(strange.get(ends) ?? []), stream]);
+      const group = strange.get(ends);
+      if (group) group.push(stream);
+      else strange.set(ends, [stream]);
       continue;
     }
     const { frames, count: dropped } = isMissing ? stream.all : stream.tally('no-state');
     const what = `${streamName(stream, evidence)}: ${count(dropped, 'packet')} dropped as XfrmInNoStates.`;
     const [sender, receiver] = [evidence.nameOf(stream.src), evidence.nameOf(stream.dst)];
-    const here = otherIds(stream, streams, evidence);
+    const here = otherIds(stream, between(stream.src, stream.dst), evidence);
     const id = keyIdOf(stream.spi);
     if (isMissing && here.length > 0) {
       yield finding(
@@ -82,6 +87,19 @@ export function* states({ streams, evidence }: Case): Generator<Finding> {
       framesOf(group.map(({ all }) => all)),
     );
   }
+  for (const [streams, what] of [
+    [further, 'without an SA'],
+    [closed, 'with an SA that opened no packet'],
+  ] as const) {
+    const { count: n, isMore } = streams.streams;
+    if (n === 0) continue;
+    yield finding(
+      what === 'without an SA' ? 'unknown-spi' : 'unknown-key',
+      `${isMore ? 'More than ' : ''}${grouped(n)} further streams ${what}, ${count(streams.tally.count, 'packet')}: too many to be told apart. Their packets are in the counters of receivers that sources name.`,
+      streams.tally.frames,
+      { remedy: FLOOD },
+    );
+  }
 }
 
 function isKeyId(spi: number): boolean {
@@ -89,14 +107,12 @@ function isKeyId(spi: number): boolean {
 }
 
 /** SPIs of the same tunnel that the receiver has an SA for, as far as sources or packets show. */
-function otherIds(stream: Stream, streams: readonly Stream[], evidence: Evidence): number[] {
+function otherIds(stream: Stream, same: readonly Stream[], evidence: Evidence): number[] {
   const ids = new Set<number>();
   for (const { sa } of evidence.heldBy(stream.dst)) {
     if (formatAddress(sa.dst) === stream.dst && formatAddress(sa.src) === stream.src) ids.add(sa.spi);
   }
-  for (const { src, dst, spi, ok, fate } of streams) {
-    if (fate === 'known' && ok > 0 && src === stream.src && dst === stream.dst) ids.add(spi);
-  }
+  for (const { spi, ok, fate } of same) if (fate === 'known' && ok > 0) ids.add(spi);
   ids.delete(stream.spi);
   return [...ids].sort((a, b) => a - b);
 }
