@@ -1,14 +1,17 @@
 import { defineConfig } from 'vitest/config';
 import { webPackets } from './scripts/web-packets.ts';
+import { QUICK } from './test/support/projects.ts';
 
-/** What only computes: it may run side by side with its like, on every core. */
-const PURE = ['base', 'capture', 'cilium', 'crypto', 'inspect', 'observe', 'sim', 'web', 'wire'];
-const pure = PURE.map((room) => `test/${room}/**/*.test.ts`);
+/**
+ * `npm test` runs the project `quick`: tests that compute in their own process, and need nothing but Node. `npm run
+ * test:all` runs every project. What a test file imports decides; test/support/projects.ts has the rule.
+ */
+
 /** Where a thread that waits for a processor would lose packets, or a clock is asked: one file at a time. */
 const alone = [
   'test/interop/{kernel,live}-rotation.test.ts',
   'test/conformance/link.test.ts',
-  'test/link/**/*.test.ts',
+  'test/link/{packet,sockets,tun,udp}.test.ts',
   'test/native/**/*.test.ts',
   'test/ipsec/allocation.test.ts',
 ];
@@ -16,27 +19,39 @@ const alone = [
 export default defineConfig({
   plugins: [webPackets()],
   test: {
-    globalSetup: ['test/support/build.ts'],
     testTimeout: 30_000,
     projects: [
       {
         extends: true,
-        test: { name: 'pure', include: pure, maxWorkers: '100%', sequence: { groupOrder: 1 } },
+        test: {
+          name: 'quick',
+          include: [...QUICK],
+          exclude: alone,
+          maxWorkers: '100%',
+          sequence: { groupOrder: 1 },
+        },
       },
       // Kernels, namespaces, peers and commands: they wait more than they work, so two at a time.
       {
         extends: true,
         test: {
-          name: 'real',
+          name: 'full',
+          globalSetup: ['test/support/build.ts'],
           include: ['test/**/*.test.ts'],
-          exclude: [...pure, ...alone],
+          exclude: [...QUICK, ...alone],
           maxWorkers: 2,
           sequence: { groupOrder: 2 },
         },
       },
       {
         extends: true,
-        test: { name: 'alone', include: alone, maxWorkers: 1, sequence: { groupOrder: 3 } },
+        test: {
+          name: 'alone',
+          globalSetup: ['test/support/build.ts'],
+          include: alone,
+          maxWorkers: 1,
+          sequence: { groupOrder: 3 },
+        },
       },
     ],
   },

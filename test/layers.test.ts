@@ -12,14 +12,14 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   native: [],
   wire: [],
   crypto: ['wire', 'native'],
-  capture: ['wire'],
+  capture: [],
   ipsec: ['wire', 'crypto'],
   link: ['wire', 'capture', 'native'],
   cilium: ['wire', 'crypto', 'ipsec'],
   node: ['wire', 'crypto', 'ipsec', 'cilium', 'link'],
   sim: ['wire', 'crypto', 'capture', 'ipsec', 'link', 'cilium', 'node'],
   inspect: ['wire', 'crypto', 'capture', 'ipsec', 'cilium'],
-  observe: ['wire', 'crypto', 'ipsec', 'link', 'cilium', 'node', 'sim', 'inspect'],
+  observe: ['wire', 'ipsec', 'link', 'cilium', 'node'],
   web: ['wire', 'crypto', 'capture', 'ipsec', 'link', 'cilium', 'node', 'sim', 'inspect', 'observe'],
   cli: [
     'native',
@@ -47,9 +47,14 @@ const NODE_ONLY = [
 ];
 
 const SRC = fileURLToPath(new URL('../src/', import.meta.url));
-const files = readdirSync(SRC, { recursive: true, encoding: 'utf8' }).filter((file) =>
-  /(?<!\.d)\.tsx?$/.test(file),
-);
+const sources = readdirSync(SRC, { recursive: true, encoding: 'utf8' })
+  .filter((file) => /(?<!\.d)\.tsx?$/.test(file))
+  .map((file) => ({ file, room: roomOf(file), text: readFileSync(`${SRC}${file}`, 'utf8') }));
+
+/** The room of a file; none for `index.ts`. */
+function roomOf(path: string): string | undefined {
+  return path.includes('/') ? path.split('/')[0] : undefined;
+}
 
 /** Files of ours that a file imports, as paths in `src/`. */
 function importsOf(file: string, text: string): string[] {
@@ -57,52 +62,81 @@ function importsOf(file: string, text: string): string[] {
   return [...imports].map(([, path]) => posix.join(posix.dirname(file), path!));
 }
 
-describe('the rooms', () => {
-  it('are all named here', () => {
-    const rooms = new Set(files.filter((file) => file.includes('/')).map((file) => file.split('/')[0]!));
-    expect([...rooms].filter((room) => !(room in ALLOWED))).toEqual([]);
-  });
+/** What a file has that it may not have, a line for each. */
+type Check = (file: string, text: string, room: string | undefined) => readonly string[];
 
-  it('stand in an order without cycles', () => {
+/** What a check finds in all of `src/`, as `FILE: WHAT`. */
+function violations(check: Check): string[] {
+  return sources.flatMap(({ file, text, room }) => check(file, text, room).map((what) => `${file}: ${what}`));
+}
+
+/** Matches of a pattern, as they stand in the text. */
+const found = (text: string, pattern: RegExp): string[] => text.match(pattern) ?? [];
+
+describe('the rooms', () => {
+  it('are all named here, stand in an order without cycles, and have no permission that nothing uses', () => {
+    const rooms = new Set(sources.flatMap(({ room }) => room ?? []));
+    expect([...rooms].filter((room) => !(room in ALLOWED))).toEqual([]);
     const above: string[] = [];
+    const wrong: string[] = [];
     for (const [room, uses] of Object.entries(ALLOWED)) {
-      for (const used of uses) expect(above, `${room} uses ${used}`).toContain(used);
+      const inUse = new Set(
+        sources
+          .filter((source) => source.room === room)
+          .flatMap(({ file, text }) => importsOf(file, text).map(roomOf)),
+      );
+      for (const used of uses) {
+        if (!above.includes(used)) wrong.push(`${room} uses ${used}, which does not stand above it`);
+        if (!inUse.has(used)) wrong.push(`${room} may use ${used}, and does not`);
+      }
       above.push(room);
     }
+    expect(wrong).toEqual([]);
+  });
+
+  it('import only from rooms above, and the lab only what runs in a browser', () => {
+    expect(
+      violations((file, text, room) => {
+        if (room === undefined) return []; // src/index.ts gathers from everywhere
+        const may = [room, 'base', ...(ALLOWED[room] ?? [])];
+        return importsOf(file, text).filter(
+          (path) =>
+            !may.includes(roomOf(path)!) ||
+            (room === 'web' && NODE_ONLY.some((pattern) => pattern.test(path))),
+        );
+      }),
+    ).toEqual([]);
   });
 });
 
-describe.each(files)('%s', (file) => {
-  const text = readFileSync(`${SRC}${file}`, 'utf8');
-  const room = file.includes('/') ? file.split('/')[0]! : undefined;
-
-  it('imports only from rooms below', () => {
-    if (room === undefined) return; // src/index.ts gathers from everywhere
-    for (const to of importsOf(file, text).map((path) => path.split('/')[0])) {
-      expect([room, 'base', ...ALLOWED[room]!], `${file} imports ${to}/`).toContain(to);
-    }
-  });
-
-  it('imports in a browser only what runs there', () => {
-    if (room !== 'web') return;
-    for (const to of importsOf(file, text)) {
-      expect(NODE_ONLY.filter((pattern) => pattern.test(to))).toEqual([]);
-    }
-  });
-
+describe('every file', () => {
   it('runs in a browser, unless it is made for Node', () => {
-    if (NODE_ONLY.some((pattern) => pattern.test(file))) return;
-    expect(text.match(/from '(?:node:[^']*|prom-client)'|\bBuffer[.(]|\bprocess\./g) ?? []).toEqual([]);
+    expect(
+      violations((file, text) =>
+        NODE_ONLY.some((pattern) => pattern.test(file))
+          ? []
+          : found(text, /from '(?:node:[^']*|prom-client)'|\bBuffer[.(]|\bprocess\./g),
+      ),
+    ).toEqual([]);
   });
 
-  it('asks nobody for time or chance', () => {
-    if (room === 'base' || room === 'cli') return;
-    expect(text.match(/\bDate\.now\(|\bMath\.random\(|\bsetTimeout\(|\bgetRandomValues\(/g) ?? []).toEqual(
-      [],
-    );
+  it('is given time and chance, and does not ask for them', () => {
+    expect(
+      violations((_, text, room) =>
+        room === 'base' || room === 'cli'
+          ? []
+          : found(text, /\bDate\.now\(|\bMath\.random\(|\bsetTimeout\(|\bgetRandomValues\(/g),
+      ),
+    ).toEqual([]);
   });
 
   it('says what it is for', () => {
-    expect(text.replace(/^#!.*\n/, '')).toMatch(/^\/\*\*\n[\s\S]*?@module\n/);
+    expect(
+      violations((_, text) =>
+        /^(?:#!.*\n)?\/\*\*\n[\s\S]*?@module\n/.test(text)
+          ? []
+          : ['no comment with @module at its beginning'],
+      ),
+    ).toEqual([]);
   });
 });

@@ -1,5 +1,6 @@
 // ESP over AF_PACKET: received from a memory-mapped ring (TPACKET_V3), whole blocks at a time, and sent past the
 // queueing discipline. Frames are IP packets; the kernel writes and takes the link-layer header (SOCK_DGRAM).
+// Hardware addresses of next hops: neighbours.h.
 #include <linux/filter.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
@@ -7,11 +8,11 @@
 #include <net/if.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <cerrno>
 
+#include "neighbours.h"
 #include "outer.h"
 #include "parts.h"
 #include "sending.h"
@@ -24,17 +25,9 @@ namespace {
 constexpr uint32_t kBlockSize = 256 << 10;
 constexpr uint32_t kBlocks = 32;
 constexpr uint32_t kRetireMs = 1;
-constexpr uint32_t kMostNeighbours = 64;
 constexpr uint32_t kMostMessages = 256;
-constexpr time_t kFreshSeconds = 30;
 
-struct Neighbour {
-  uint8_t address[16];
-  uint8_t mac[6];
-  time_t since;
-};
-
-// The sockets of one link, its ring, and who has which hardware address.
+// The sockets of one link, its ring, and its next hops.
 struct Ring {
   int fd = -1;
   int silencer = -1;
@@ -45,8 +38,7 @@ struct Ring {
   uint32_t block = 0;      // the one that is read
   uint32_t taken = 0;      // packets of it that are in slots
   uint8_t* next = nullptr; // where the next one of it starts
-  Neighbour neighbours[kMostNeighbours];
-  uint32_t known = 0;
+  Neighbours neighbours;
 
   ~Ring() { shut(); }
   void shut() {
@@ -55,6 +47,7 @@ struct Ring {
     if (silencer >= 0) close(silencer);
     map = nullptr;
     fd = silencer = -1;
+    neighbours.shut();
   }
 };
 
@@ -62,12 +55,6 @@ Ring* ring_of(napi_env env, napi_value value) {
   void* data = nullptr;
   napi_get_value_external(env, value, &data);
   return static_cast<Ring*>(data);
-}
-
-time_t now() {
-  timespec t;
-  clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
-  return t.tv_sec;
 }
 
 // Lets pass what is ESP, or a fragment of it, for one address. Offsets are from the IP header.
@@ -132,6 +119,8 @@ int set_up(Ring* ring, const char* device, const Bytes& address, int mark) {
   ring->map = static_cast<uint8_t*>(map);
   ring->silencer = open_silencer(address);
   if (ring->silencer < 0) return -errno;
+  const int error = ring->neighbours.open(ring->index, device, address, mark);
+  if (error < 0) return error;
   sockaddr_ll to;
   memset(&to, 0, sizeof to);
   to.sll_family = AF_PACKET;
@@ -168,6 +157,14 @@ napi_value packet_fd(napi_env env, napi_callback_info info) {
   return number(env, ring_of(env, argv[0])->fd);
 }
 
+// packetEvents(ring): the descriptor that is readable when the kernel has news of next hops; packetReceive reads it.
+napi_value packet_events(napi_env env, napi_callback_info info) {
+  size_t argc = 1;
+  napi_value argv[1];
+  napi_get_cb_info(env, info, &argc, argv, nullptr, nullptr);
+  return number(env, ring_of(env, argv[0])->neighbours.events());
+}
+
 napi_value packet_close(napi_env env, napi_callback_info info) {
   size_t argc = 1;
   napi_value argv[1];
@@ -176,63 +173,48 @@ napi_value packet_close(napi_env env, napi_callback_info info) {
   return number(env, 0);
 }
 
-// packetNeighbour(ring, address, mac): where packets for an address go from now on.
-napi_value packet_neighbour(napi_env env, napi_callback_info info) {
-  size_t argc = 3;
-  napi_value argv[3];
+// Gives one packet to the kernel's IP layer, which finds the hardware address of its next hop and keeps the packet
+// until then. Nothing waits: a full buffer is told at once.
+void send_over_kernel(int fd, uint8_t* packet, uint32_t len, const Outer& outer, Sent* sent) {
+  sockaddr_in6 to;
+  const socklen_t to_len = to_sockaddr(outer.dst, outer.v6, 0, &to);
+  ssize_t done;
+  do done = sendto(fd, packet, len, MSG_DONTWAIT, reinterpret_cast<sockaddr*>(&to), to_len);
+  while (done < 0 && errno == EINTR);
+  if (done >= 0) {
+    sent->packets++;
+    sent->bytes += len;
+    return;
+  }
+  const int error = errno;
+  sent->error = static_cast<uint32_t>(error);
+  const bool is_full = error == EAGAIN || error == ENOBUFS || error == ENOMEM;
+  (is_full ? sent->full : error == EMSGSIZE ? sent->too_big : sent->failed)++;
+}
+
+// packetSend(ring, slab, tables, count, mtu, result): sends every packet whose verdict is 0. One whose next hop does
+// not answer counts as failed, with EHOSTUNREACH.
+napi_value packet_send(napi_env env, napi_callback_info info) {
+  size_t argc = 6;
+  napi_value argv[6];
   napi_get_cb_info(env, info, &argc, argv, nullptr, nullptr);
   Ring* ring = ring_of(env, argv[0]);
-  const Bytes address = bytes_of(env, argv[1]), mac = bytes_of(env, argv[2]);
-  if (address.len != (ring->v6 ? 16u : 4u) || mac.len != 6) return number(env, -EINVAL);
-  uint32_t at = 0;
-  while (at < ring->known && memcmp(ring->neighbours[at].address, address.at, address.len) != 0) at++;
-  if (at == kMostNeighbours) at = 0;
-  if (at >= ring->known) ring->known = at + 1;
-  memcpy(ring->neighbours[at].address, address.at, address.len);
-  memcpy(ring->neighbours[at].mac, mac.at, 6);
-  ring->neighbours[at].since = now();
-  return number(env, 0);
-}
-
-// packetProvoke(address): sends one datagram to the discard port, so that the kernel asks who has the address.
-napi_value packet_provoke(napi_env env, napi_callback_info info) {
-  size_t argc = 1;
-  napi_value argv[1];
-  napi_get_cb_info(env, info, &argc, argv, nullptr, nullptr);
-  const Bytes address = bytes_of(env, argv[0]);
-  if (address.len != 4 && address.len != 16) return number(env, -EINVAL);
-  const bool v6 = address.len == 16;
-  const int fd = socket(v6 ? AF_INET6 : AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  if (fd < 0) return number(env, -errno);
-  sockaddr_in6 to;
-  const socklen_t len = to_sockaddr(address.at, v6, 9, &to);
-  const ssize_t sent = sendto(fd, "", 0, 0, reinterpret_cast<sockaddr*>(&to), len);
-  const int error = errno;
-  close(fd);
-  return number(env, sent < 0 ? -error : 0);
-}
-
-// packetSend(ring, slab, tables, count, mtu, result, unknown): sends every packet whose verdict is 0. `unknown`
-// (17 bytes) gets 1 and the address when a packet's next hop is not known, or was learnt long ago.
-napi_value packet_send(napi_env env, napi_callback_info info) {
-  size_t argc = 7;
-  napi_value argv[7];
-  napi_get_cb_info(env, info, &argc, argv, nullptr, nullptr);
-  const Ring* ring = ring_of(env, argv[0]);
   const Batch batch = batch_of(env, argv[1], argv[2]);
   const uint32_t count = u32_of(env, argv[3]);
   const uint32_t mtu = u32_of(env, argv[4]);
-  const Bytes result = bytes_of(env, argv[5]), unknown = bytes_of(env, argv[6]);
-  if (count > batch.capacity || result.len < sizeof(Sent) || unknown.len < 17) return number(env, -EINVAL);
+  const Bytes result = bytes_of(env, argv[5]);
+  if (count > batch.capacity || result.len < sizeof(Sent)) return number(env, -EINVAL);
   Sent* sent = reinterpret_cast<Sent*>(result.at);
   memset(sent, 0, sizeof *sent);
-  unknown.at[0] = 0;
   static thread_local mmsghdr headers[kMostMessages];
   static thread_local sockaddr_ll to[kMostMessages];
   static thread_local iovec parts[kMostMessages];
   static thread_local Parcel parcels[kMostMessages];
   const size_t address_len = ring->v6 ? 16 : 4;
-  const time_t stale = now() - kFreshSeconds;
+  // Packets that follow each other often go to the same place.
+  const uint8_t* before = nullptr;
+  const uint8_t* mac = nullptr;
+  ring->neighbours.start_batch();
   uint32_t used = 0;
   for (uint32_t i = 0; i < count; i++) {
     if (batch.verdict[i] != 0) continue;
@@ -246,15 +228,21 @@ napi_value packet_send(napi_env env, napi_callback_info info) {
       sent->too_big++;
       continue;
     }
-    uint32_t k = 0;
-    while (k < ring->known && memcmp(ring->neighbours[k].address, outer.dst, address_len) != 0) k++;
-    if (k == ring->known || ring->neighbours[k].since < stale) {
-      unknown.at[0] = 1;
-      memcpy(unknown.at + 1, outer.dst, address_len);
-    }
-    if (k == ring->known) {
-      sent->full++;
-      continue;
+    if (before == nullptr || memcmp(before, outer.dst, address_len) != 0) {
+      const Neighbours::Way way = ring->neighbours.way(outer.dst, &mac);
+      before = way == Neighbours::Way::kDirect ? outer.dst : nullptr;
+      if (way == Neighbours::Way::kNone) {
+        sent->failed++;
+        sent->error = EHOSTUNREACH;
+        continue;
+      }
+      if (way == Neighbours::Way::kKernel) {
+        // In order: what came before goes first.
+        if (used > 0) send_all(ring->fd, headers, parcels, used, sent);
+        used = 0;
+        send_over_kernel(ring->neighbours.kernel(), packet, batch.length[i], outer, sent);
+        continue;
+      }
     }
     if (used == kMostMessages) {
       send_all(ring->fd, headers, parcels, used, sent);
@@ -266,7 +254,7 @@ napi_value packet_send(napi_env env, napi_callback_info info) {
     hop.sll_protocol = htons(ring->v6 ? ETH_P_IPV6 : ETH_P_IP);
     hop.sll_ifindex = ring->index;
     hop.sll_halen = 6;
-    memcpy(hop.sll_addr, ring->neighbours[k].mac, 6);
+    memcpy(hop.sll_addr, mac, 6);
     parts[used] = {packet, batch.length[i]};
     msghdr& h = headers[used].msg_hdr;
     memset(&h, 0, sizeof h);
@@ -325,6 +313,7 @@ napi_value packet_receive(napi_env env, napi_callback_info info) {
     ring->block = (ring->block + 1) % kBlocks;
   }
   if (count > 0) return number(env, static_cast<int32_t>(count));
+  ring->neighbours.follow();
   // A device that goes down says so once; whether it is gone for good is asked as long as it is down. In the
   // socket's own namespace, which need not be this thread's.
   int error = 0;
@@ -345,9 +334,8 @@ napi_value packet_receive(napi_env env, napi_callback_info info) {
 void add_packet(Napi::Env env, Napi::Object exports) {
   add(env, exports, "packetOpen", packet_open);
   add(env, exports, "packetFd", packet_fd);
+  add(env, exports, "packetEvents", packet_events);
   add(env, exports, "packetClose", packet_close);
-  add(env, exports, "packetNeighbour", packet_neighbour);
-  add(env, exports, "packetProvoke", packet_provoke);
   add(env, exports, "packetSend", packet_send);
   add(env, exports, "packetReceive", packet_receive);
 }

@@ -69,9 +69,9 @@ export class Sad {
     this.sas[index] = sa;
     this.#ages[index] = age ?? this.reserve(1);
     this.version++;
-    if (isAny(config.src)) this.#anySource++;
     this.#chains.add(index, this.#hashOf(config));
-    if (this.match === 'mark') {
+    if (this.match === 'source') this.#anySource += isAny(config.src) ? 1 : 0;
+    else {
       this.#countMask(maskOf(config), 1);
       this.#places.add(index, placeHash(config, maskOf(config)));
     }
@@ -94,14 +94,11 @@ export class Sad {
   }
 
   /**
-   * Puts an SA in the place of the one at `index`, whose destination, SPI and mark it has (and its source, where that
-   * decides).
+   * Puts an SA in the place of the one at `index`, whose destination and SPI it has, and its mark or source, whichever
+   * decides here.
    * @param age left out, its age is the old one's
    */
   replace(index: number, sa: SecurityAssociation, age = this.#ages[index]!): void {
-    const old = this.sas[index]!;
-    if (isAny(old.config.src)) this.#anySource--;
-    if (isAny(sa.config.src)) this.#anySource++;
     this.sas[index] = sa;
     this.#ages[index] = age;
     this.version++;
@@ -118,8 +115,8 @@ export class Sad {
     if (!sa) return;
     this.#lastIndex = -1;
     this.#chains.remove(index);
-    if (isAny(sa.config.src)) this.#anySource--;
-    if (this.match === 'mark') {
+    if (this.match === 'source') this.#anySource -= isAny(sa.config.src) ? 1 : 0;
+    else {
       this.#countMask(maskOf(sa.config), -1);
       this.#places.remove(index);
     }

@@ -58,13 +58,23 @@ export abstract class SocketLink implements DeviceLink {
   #receiver: Receiver | undefined;
   #isClosed = false;
 
-  /** @param table of `/proc/net` that has the socket, where one says what it dropped */
-  protected constructor(name: string, fd: number, { mtu, device }: Path, capacity: number, table?: string) {
+  /**
+   * @param table of `/proc/net` that has the socket, where one says what it dropped
+   * @param more descriptors to wait for beside the socket
+   */
+  protected constructor(
+    name: string,
+    fd: number,
+    { mtu, device }: Path,
+    capacity: number,
+    table?: string,
+    more: readonly number[] = [],
+  ) {
     this.name = name;
     this.#drops = table === undefined ? undefined : socketDrops(fd, table);
     this.#device = device;
     this.fd = fd;
-    this.fds = [fd];
+    this.fds = [fd, ...more];
     this.mtu = mtu;
     this.batch = new Batch({ capacity, maxPacket: MAX_PACKET });
   }

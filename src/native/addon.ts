@@ -23,7 +23,7 @@ export type Addon = { readonly abi: number } & SystemFunctions &
   MonitorFunctions;
 
 /** What this code calls: `ABI` in `native/src/addon.cc`. Raise both with every change of what crosses. */
-export const ABI = 2;
+export const ABI = 3;
 
 let loaded: Addon | undefined;
 

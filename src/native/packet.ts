@@ -11,15 +11,10 @@ export interface PacketFunctions {
   /** @returns a ring, or `-errno` */
   packetOpen(device: string, address: Uint8Array, mark: number): RingHandle | number;
   packetFd(ring: RingHandle): number;
+  /** Readable when the kernel has news of next hops: {@link packetReceive} takes them. */
+  packetEvents(ring: RingHandle): number;
   packetClose(ring: RingHandle): number;
-  /** @param mac 6 bytes */
-  packetNeighbour(ring: RingHandle, address: Uint8Array, mac: Uint8Array): number;
-  /** Lets the kernel ask who has an address. */
-  packetProvoke(address: Uint8Array): number;
-  /**
-   * @param result as in `native/socket.ts`
-   * @param unknown 17 bytes: 1 and an address when a next hop is not known, or was learnt long ago
-   */
+  /** @param result as in `native/socket.ts`; packets whose next hop does not answer count as failed */
   packetSend(
     ring: RingHandle,
     slab: Uint8Array,
@@ -27,7 +22,6 @@ export interface PacketFunctions {
     count: number,
     mtu: number,
     result: Uint8Array,
-    unknown: Uint8Array,
   ): number;
   /** @param state 8 bytes, two 32-bit words: packets ignored, bytes read */
   packetReceive(

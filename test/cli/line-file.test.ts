@@ -14,7 +14,7 @@ import {
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { LineFile } from '../../src/cli/line-file.ts';
-import { tempFolder } from '../support/cli.ts';
+import { tempFolder } from '../support/temp-folder.ts';
 
 const modeOf = (file: string) => statSync(file).mode & 0o777;
 const textOf = (file: string) => readFileSync(file, 'utf8');

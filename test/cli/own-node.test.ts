@@ -10,7 +10,7 @@ import {
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { writeOwnNode } from '../../src/cli/own-node.ts';
-import { tempFolder } from '../support/cli.ts';
+import { tempFolder } from '../support/temp-folder.ts';
 
 describe('writeOwnNode', () => {
   it('is for its owner alone, until the owner lets others read it', () => {

@@ -11,7 +11,7 @@ import {
   runningSockets,
   socketOf,
 } from '../../src/cli/status-socket.ts';
-import { tempFolder } from '../support/cli.ts';
+import { tempFolder } from '../support/temp-folder.ts';
 
 const folder = tempFolder();
 const open: HttpServer[] = [];

@@ -58,6 +58,7 @@ const packet = fc.oneof(
 describe('Spd.lookup', () => {
   it('finds what a walk over all policies finds, while policies come and go', () => {
     let found = 0;
+    let stepped = 0;
     fc.assert(
       fc.property(
         fc.array(fc.tuple(policy, fc.nat(3)), { minLength: 1, maxLength: 60 }),
@@ -75,10 +76,25 @@ describe('Spd.lookup', () => {
             expect(spd.lookup('out', bytes, 0, mark)).toBe(want);
             if (want) found++;
           }
+          // Made ready in steps and taken over by another, it answers the same.
+          let steps = 0;
+          for (const _ of spd.prepare()) steps++;
+          const other = new Spd();
+          other.set(changes[0]![0]);
+          other.adopt(spd);
+          expect(other.byAddress('out')).toBe(
+            other
+              .policies('out')
+              .every(({ selector: { proto, sport, dport } }) => !(proto ?? sport ?? dport)),
+          );
+          for (const [bytes, mark] of packets)
+            expect(other.lookup('out', bytes, 0, mark)).toBe(linear(other, bytes, mark));
+          stepped += steps;
         },
       ),
       { numRuns: 300 },
     );
+    expect(stepped).toBeGreaterThan(300);
     expect(found, 'not only misses').toBeGreaterThan(150);
   });
 });

@@ -1,3 +1,4 @@
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { xorshift32 } from '../../src/base/rng.ts';
 import { NodeEngine } from '../../src/crypto/node.ts';
@@ -142,5 +143,120 @@ describe('an SAD that goes by marks of several masks', () => {
       expect(find(sad, '192.0.2.1', dst, 3, mark)).toBe(want);
     }
     expect(refused).toBeGreaterThan(20);
+  });
+});
+
+describe('an SAD that grows and shrinks', () => {
+  /** Would a packet find both? The obvious question, bit by bit for marks. */
+  function collide(a: SaConfig, b: SaConfig, match: 'mark' | 'source'): boolean {
+    if (a.spi !== b.spi || a.dst.join() !== b.dst.join()) return false;
+    if (match === 'source') return a.src.join() === b.src.join();
+    for (let bit = 0; bit < 32; bit++) {
+      const counts = (mask = 0) => (mask >>> bit) & 1;
+      if (!counts(a.mark?.mask) || !counts(b.mark?.mask)) continue;
+      if (((a.mark!.value >>> bit) & 1) !== ((b.mark!.value >>> bit) & 1)) return false;
+    }
+    return true;
+  }
+
+  const arbitraryConfig = fc.record({
+    src: fc.constantFrom('192.0.2.1', '0.0.0.0', '192.0.2.9'),
+    dst: fc.constantFrom('192.0.2.2', '192.0.2.3'),
+    spi: fc.integer({ min: 1, max: 3 }),
+    mark: fc.option(
+      fc.record({
+        // Bits outside the mask count for nothing.
+        value: fc.constantFrom(0, 1, 2, 3, 0x8000_0001, 0xffff_0000),
+        mask: fc.constantFrom(0, 1, 3, 0x8000_0000, 0x8000_0003, 0xffff_ffff),
+      }),
+      { nil: undefined },
+    ),
+  });
+  const arbitraryStep = fc.oneof(
+    { weight: 3, arbitrary: fc.record({ add: arbitraryConfig }) },
+    { weight: 1, arbitrary: fc.record({ remove: fc.nat({ max: 40 }) }) },
+    { weight: 1, arbitrary: fc.record({ replace: fc.nat({ max: 40 }) }) },
+  );
+
+  it.each(['mark', 'source'] as const)('refuses what a comparison with every SA refuses, by %s', (match) => {
+    let refused = 0;
+    let found = 0;
+    fc.assert(
+      fc.property(fc.array(arbitraryStep, { minLength: 20, maxLength: 150 }), (steps) => {
+        const sad = new Sad(match);
+        const list: (SecurityAssociation | undefined)[] = [];
+        for (const step of steps) {
+          if ('add' in step) {
+            const { src, dst, mark, spi } = step.add;
+            const one = sa({ src: address(src), dst: address(dst), spi, ...(mark && { mark }) });
+            const want = list.flatMap((other, i) =>
+              other && collide(other.config, one.config, match) ? [i] : [],
+            );
+            expect([...sad.twins(one.config)].sort((a, b) => a - b)).toEqual(want);
+            if (want.length > 0) {
+              expect(() => sad.add(one)).toThrow(expect.objectContaining({ code: 'ERR_SA_EXISTS' }));
+              refused++;
+            } else list[sad.add(one)] = one;
+            const at = sad.at(one.config);
+            expect(at < 0 || want.includes(at) || list[at] === one).toBe(true);
+          } else if ('remove' in step) {
+            sad.remove(step.remove);
+            list[step.remove] = undefined;
+          } else if (list[step.replace]) {
+            const before = sad.age(step.replace);
+            const one = sa({ ...list[step.replace]!.config, origin: 'another' });
+            sad.replace(step.replace, one);
+            list[step.replace] = one;
+            expect(sad.age(step.replace)).toBe(before);
+          }
+          expect(sad.size).toBe(list.filter((one) => one).length);
+        }
+        for (const [i, one] of list.entries()) {
+          if (!one) continue;
+          const { src, dst, spi, mark } = one.config;
+          expect(sad.at(one.config)).toBe(i);
+          const packet = Uint8Array.from([...src, ...dst]);
+          expect(sad.lookup(packet, 0, 4, 4, spi, (mark?.value ?? 0) >>> 0)).toBe(i);
+          found++;
+        }
+      }),
+      { numRuns: 60, seed: 5 },
+    );
+    expect(refused).toBeGreaterThan(200);
+    expect(found).toBeGreaterThan(100);
+  });
+
+  it('finds every one of thousands, of which one destination and SPI has most, while half of them go', () => {
+    const sad = new Sad('mark');
+    const made = sa({});
+    const many = Array.from({ length: 5000 }, (_, i): SecurityAssociation => {
+      const config = {
+        ...made.config,
+        spi: i % 10 === 0 ? 7 : 3,
+        mark: { value: (i << 12) | 0xd00, mask: 0xffff_ff00 },
+      };
+      return Object.assign(Object.create(made), { config });
+    });
+    const indices = many.map((one) => sad.add(one));
+    const where = (i: number) => sad.at(many[i]!.config);
+    expect(many.map((_, i) => where(i))).toEqual(indices);
+    for (let i = 0; i < many.length; i += 2) sad.remove(indices[i]!);
+    expect(sad.size).toBe(2500);
+    expect(many.map((_, i) => where(i))).toEqual(indices.map((at, i) => (i % 2 === 0 ? -1 : at)));
+    const again = many.filter((_, i) => i % 2 === 0).map((one) => sad.add(one));
+    expect(new Set([...again, ...indices.filter((_, i) => i % 2 === 1)]).size).toBe(5000);
+    expect(sad.sas.length).toBe(5000);
+  });
+
+  it('gives SAs of one call ages in reverse, all above what was there', () => {
+    const sad = new Sad('mark');
+    const first = sad.add(sa({ spi: 1 }));
+    sad.addAll([sa({ spi: 2 }), sa({ spi: 3 })]);
+    const lowest = sad.reserve(2);
+    const early = sad.add(sa({ spi: 4 }), lowest + 1);
+    const ages = [first, 1, 2, early].map((index) => sad.age(index));
+    expect(ages).toEqual([1, 3, 2, lowest + 1]);
+    sad.replace(first, sa({ spi: 1 }), sad.reserve(1));
+    expect(sad.age(first)).toBeGreaterThan(sad.age(early));
   });
 });

@@ -1,65 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import { NodeEngine } from '../../src/crypto/node.ts';
 import { Cluster } from '../../src/sim/cluster.ts';
-import { reportOf, type ScenarioReport } from '../../src/sim/report.ts';
+import { reportOf } from '../../src/sim/report.ts';
 import { parseScenario } from '../../src/sim/scenario.ts';
+import { rotationTests, runScenario } from '../support/cluster.ts';
 
-function run(text: string, seed?: number): ScenarioReport {
-  const cluster = new Cluster({ scenario: parseScenario(text, 'test.yaml'), seed, engine: new NodeEngine() });
-  cluster.runTo(cluster.end);
-  return reportOf(cluster);
-}
-
-/** A rotation while agents hear of keys and of each other at random times. */
-function rotation(nodes: number, order: string, pairs: number, every: string, peers = 'all'): string {
-  return `
-duration: 8s
-nodes: ${nodes}
-peers: ${peers}
-rotation: { order: ${order}, installTime: 500ms }
-secret: { max: 3s }
-news: { min: 10ms, max: 1s }
-traffic:
-  - { kind: udp, pairs: ${pairs}, every: ${every}, size: 32 }
-events:
-  - { at: 1s, rotate: true }
-`;
-}
-
-describe.each([
-  [3, 12, '10ms', 'all'],
-  [50, 450, '400ms', 'all'],
-  [1000, 600, '500ms', 'traffic'],
-])('a rotation in a cluster of %i nodes under traffic between %i pairs', (nodes, pairs, every, peers) => {
-  it('loses no packet', { timeout: 60_000 }, () => {
-    const { totals, steps, drops, wire, accounted } = run(
-      rotation(nodes, 'install-first', pairs, every, peers),
-    );
-    expect(steps.map(({ step, nodes: agents }) => [step, agents])).toEqual([
-      ['key 4: install', nodes],
-      ['key 4: advertise', nodes],
-      ['key 4: send', nodes],
-    ]);
-    expect(totals.sent).toBeGreaterThan(7000);
-    expect([totals.delivered, totals.encrypted, totals.changed, drops, wire.leaks, accounted]).toEqual([
-      totals.sent,
-      totals.sent,
-      0,
-      [],
-      0,
-      true,
-    ]);
-  });
-
-  it('loses packets in the old order, as XfrmInNoStates at the peers', { timeout: 60_000 }, () => {
-    const { totals, drops, accounted } = run(rotation(nodes, 'advertise-first', pairs, every, peers));
-    expect(new Set(drops.map(({ counter, direction }) => `${counter} ${direction}`))).toEqual(
-      new Set(['XfrmInNoStates in']),
-    );
-    expect(totals.dropped).toBeGreaterThan(0);
-    expect([totals.delivered + totals.dropped, accounted]).toEqual([totals.sent, true]);
-  });
-});
+rotationTests(3, 12, '10ms');
 
 describe('who looks on at a run', () => {
   it('is told of every packet and step, each once, at the node that it is about', () => {
@@ -124,20 +70,20 @@ events:
 `;
 
   it('is the same again from the same file and seed, and another from another seed', () => {
-    const first = run(text);
-    expect(run(text)).toEqual(first);
-    expect(run(text, 2).wire).not.toEqual(first.wire);
+    const first = runScenario(text);
+    expect(runScenario(text)).toEqual(first);
+    expect(runScenario(text, 2).wire).not.toEqual(first.wire);
   });
 
   it('accounts for every packet, whatever the lines do', () => {
-    const { wire, totals, accounted, flows } = run(text);
+    const { wire, totals, accounted, flows } = runScenario(text);
     for (const count of [wire.lost, wire.duplicated, wire.corrupted]) expect(count).toBeGreaterThan(0);
     expect([accounted, totals.changed, totals.clear]).toEqual([true, 0, 0]);
     expect(flows.at(-1)).toMatchObject({ kind: 'tcp', sent: 1, delivered: 1 });
   });
 
   it('counts drops by peer as the nodes count them in all', () => {
-    const { drops, nodes } = run(text);
+    const { drops, nodes } = runScenario(text);
     for (const { node, xfrm, dropped } of nodes) {
       const own = drops.filter((drop) => drop.node === node);
       for (const [counter, count] of Object.entries(xfrm)) {
@@ -152,7 +98,7 @@ events:
 
   it.each([4, 6])('has IPv%i, native and in the overlay', (family) => {
     for (const mode of ['native', 'tunnel']) {
-      const { totals, wire, drops } = run(
+      const { totals, wire, drops } = runScenario(
         `duration: 1s\nnodes: 2\nfamily: ${family}\nmode: ${mode}\ntraffic:\n  - { kind: ping, from: node-1/pod-1, to: node-2/pod-1, every: 100ms }\n`,
       );
       expect([totals.sent, totals.delivered, totals.changed, wire.esp, wire.clear, drops]).toEqual([
@@ -167,7 +113,7 @@ events:
   });
 
   it('drops what waits too long for a narrow line', () => {
-    const { wire, totals, accounted } = run(
+    const { wire, totals, accounted } = runScenario(
       'duration: 2s\nnodes: 2\nlink: { bandwidth: 1 Mbit/s }\ntraffic:\n  - { kind: udp, from: node-1/pod-1, to: node-2/pod-1, every: 5ms, size: 1000 }\n',
     );
     expect([wire.full > 0, totals.delivered, accounted]).toEqual([true, totals.sent - wire.full, true]);

@@ -3,11 +3,11 @@
  * @module
  */
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { basename, dirname, join } from 'node:path';
+import { existsSync, readdirSync } from 'node:fs';
+import { basename, dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll } from 'vitest';
+
+export { tempFolder } from './temp-folder.ts';
 
 export const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 
@@ -26,13 +26,6 @@ export function esplane(args: readonly string[], input?: string | Uint8Array, cw
     ...(cwd !== undefined && { cwd }),
   });
   return { code: status, stdout, stderr };
-}
-
-/** A folder for one test file, removed after its tests. */
-export function tempFolder(): string {
-  const folder = mkdtempSync(join(tmpdir(), 'esplane-test-'));
-  afterAll(() => rmSync(folder, { recursive: true, force: true }));
-  return folder;
 }
 
 /** Is there an unfinished part of an output file, under the name that it is kept by or the one while it is written? */

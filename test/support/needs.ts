@@ -5,8 +5,8 @@
  * green by not running.
  * @module
  */
-import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { accessSync, constants, existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, it } from 'vitest';
 import { addonProblem } from '../../src/native/addon.ts';
@@ -27,8 +27,26 @@ export interface Need {
 
 /** A program on the PATH. */
 export function program(name: string, debianPackage: string): Need {
-  const there = spawnSync('sh', ['-c', `command -v ${name}`]).status === 0;
-  return { what: `the program ${name}`, there, remedy: `apt-get install ${debianPackage}` };
+  return {
+    what: `the program ${name}`,
+    there: findProgram(name) !== undefined,
+    remedy: `apt-get install ${debianPackage}`,
+  };
+}
+
+/** Where a program on the PATH is. */
+export function findProgram(name: string): string | undefined {
+  const paths = (process.env['PATH'] ?? '').split(':').filter(Boolean);
+  return paths.map((folder) => join(folder, name)).find(isExecutable);
+}
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** Prometheus's own reader of metrics. */

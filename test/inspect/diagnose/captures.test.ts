@@ -7,9 +7,9 @@ import { describe, expect, it } from 'vitest';
 import { parseVersion } from '../../../src/cilium/version.ts';
 import type { EvidenceOptions } from '../../../src/cli/evidence-options.ts';
 import type { FindingCode } from '../../../src/inspect/diagnose/table.ts';
-import { tempFolder } from '../../support/cli.ts';
 import { codesOf, diagnoseFile, xfrmStatOf } from '../../support/diagnose.ts';
 import { CAPTURES, needs, shared } from '../../support/needs.ts';
+import { tempFolder } from '../../support/temp-folder.ts';
 
 /** What each kind of injected packet is to be called. */
 const KINDS: Readonly<Record<string, FindingCode | undefined>> = {

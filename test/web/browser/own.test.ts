@@ -9,11 +9,11 @@ import type { Page } from 'playwright-core';
 import { expect, it } from 'vitest';
 import { toHex } from '../../../src/base/bytes.ts';
 import { lab, readableByAll } from '../../support/browser.ts';
-import { tempFolder } from '../../support/cli.ts';
 import { fixedFields, type Line, readLines } from '../../support/decrypt.ts';
 import { xfrmStatOf } from '../../support/diagnose.ts';
 import { CAPTURES, CHROMIUM, needs } from '../../support/needs.ts';
 import { type OwnCapture, ownCaptures } from '../../support/own-captures.ts';
+import { tempFolder } from '../../support/temp-folder.ts';
 
 const MAIN = fileURLToPath(new URL('../../../dist/cli/main.js', import.meta.url));
 const NATIVE = `${CAPTURES}/native-v4`;
