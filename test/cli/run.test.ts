@@ -8,19 +8,18 @@ import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { RunningStats } from '../../src/cli/running-node.ts';
 import { esplane } from '../support/cli.ts';
-import { ADDON, needs, program, ROOT } from '../support/needs.ts';
-import { makeNamespaces } from '../support/netns.ts';
+import { needs, PYTHON, PYTHON_NEED } from '../support/needs.ts';
+import { LIVE, makeNamespaces } from '../support/netns.ts';
 import { NodeProcess } from '../support/node-process.ts';
 import { runTun } from '../support/run-tun.ts';
 
 const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 const TCP_PEER = fileURLToPath(new URL('../interop/tcp-peer.py', import.meta.url));
-const PYTHON = '/usr/bin/python3';
 
 const namespaces = () =>
   existsSync('/run/netns') ? readdirSync('/run/netns').filter((name) => name.startsWith('esplane-')) : [];
 
-needs([ADDON, ROOT, program('ip', 'iproute2'), program('ping', 'iputils-ping')], 'esplane run --tun', () => {
+needs([PYTHON_NEED, ...LIVE], 'esplane run --tun', () => {
   it.each(['udp', 'raw', 'packet'])(
     'carries pings and TCP over %s, counts them, and leaves nothing behind',
     async (link) => {
@@ -64,7 +63,7 @@ needs([ADDON, ROOT, program('ip', 'iproute2'), program('ping', 'iputils-ping')],
   }, 60_000);
 });
 
-needs([ADDON, ROOT, program('ip', 'iproute2')], 'esplane node', () => {
+needs(LIVE, 'esplane node', () => {
   const folders: string[] = [];
   afterEach(() => {
     for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true });
@@ -194,9 +193,11 @@ describe('esplane doctor', () => {
   });
 
   it('needs no rights', () => {
-    const asNobody = process.getuid?.() === 0 ? ['setpriv', '--reuid=65534', '--clear-groups'] : [];
-    const [command, ...args] = [...asNobody, process.execPath, MAIN, 'doctor'];
-    const { status, stdout } = spawnSync(command!, args, { encoding: 'utf8' });
+    const asNobody = process.getuid?.() === 0 ? { uid: 65534 } : {};
+    const { status, stdout } = spawnSync(process.execPath, [MAIN, 'doctor'], {
+      encoding: 'utf8',
+      ...asNobody,
+    });
     expect(status).toBe(0);
     expect(stdout).toMatch(/missing +CAP_NET_RAW/);
   });

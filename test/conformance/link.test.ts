@@ -16,8 +16,8 @@ import { parseAddress } from '../../src/wire/address.ts';
 import { PASS } from '../../src/wire/packet.ts';
 import * as udp from '../../src/wire/udp.ts';
 import { batchOf, numbered, numberOf, received } from '../support/frames.ts';
-import { ADDON, needs, program, ROOT } from '../support/needs.ts';
-import { makeNamespaces, must, pause } from '../support/netns.ts';
+import { needs } from '../support/needs.ts';
+import { LIVE, makeNamespaces, must, pause } from '../support/netns.ts';
 import { ipv4Packet, ipv6Packet } from '../support/sa.ts';
 
 interface Pair {
@@ -347,7 +347,7 @@ function tuns(options: TunOptions): Pair {
   }
 }
 
-needs([ADDON, ROOT, program('ip', 'iproute2')], 'links over the kernel', () => {
+needs(LIVE, 'links over the kernel', () => {
   for (const version of [4, 6] as const) {
     conformance(`udp over IPv${version}`, outer(version, true), () =>
       sockets((netns, address) => openUdp({ netns, address, mtu: MTU }), version),

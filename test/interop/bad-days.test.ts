@@ -18,11 +18,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { ADDON, needs, program, ROOT } from '../support/needs.ts';
-import { makeNamespaces, must, type Namespaces } from '../support/netns.ts';
+import { needs, PYTHON, PYTHON_NEED, program } from '../support/needs.ts';
+import { LIVE, makeNamespaces, must, type Namespaces } from '../support/netns.ts';
 import { NodeProcess } from '../support/node-process.ts';
 
-const PYTHON = '/usr/bin/python3';
 const FLOOD = fileURLToPath(new URL('./flood.py', import.meta.url));
 const TCP_PEER = fileURLToPath(new URL('./tcp-peer.py', import.meta.url));
 const PROJECT = fileURLToPath(new URL('../..', import.meta.url));
@@ -62,7 +61,7 @@ int gettimeofday(struct timeval *restrict t, void *restrict zone) {
 /** A node that keeps what a flood brings would be far above this after a second. */
 const MOST_MEMORY_KB = 400_000;
 
-needs([ADDON, ROOT, program('ip', 'iproute2')], 'bad days', () => {
+needs([PYTHON_NEED, program('gcc', 'gcc'), ...LIVE], 'bad days', () => {
   let net: Namespaces;
   let folder: string;
   const nodes: NodeProcess[] = [];

@@ -30,12 +30,12 @@ import { decryptMark, encryptMark } from '../../src/cilium/mark.ts';
 import { wiredNode } from '../support/cilium-cluster.ts';
 import { esplane } from '../support/cli.ts';
 import { LiveGuest } from '../support/live-guest.ts';
-import { ADDON, needs, program, ROOT } from '../support/needs.ts';
+import { needs, PYTHON, PYTHON_NEED } from '../support/needs.ts';
+import { LIVE } from '../support/netns.ts';
 import { NodeProcess } from '../support/node-process.ts';
 import { UML_NEEDS } from '../support/uml.ts';
 
 const UDP_RATE = fileURLToPath(new URL('./udp-rate.py', import.meta.url));
-const PYTHON = '/usr/bin/python3';
 const IDS = [14, 15, 1, 2] as const;
 const RATE = 200;
 /** What the guest calls node-1. */
@@ -70,7 +70,7 @@ interface Traffic {
   readonly runs: readonly (readonly [number, number])[];
 }
 
-const NEEDS = [ADDON, ROOT, ...UML_NEEDS, program('tc', 'iproute2'), program('python3', 'python3')];
+const NEEDS = [...UML_NEEDS, PYTHON_NEED, ...LIVE];
 needs(NEEDS, 'rotation against the kernel', () => {
   let guest: LiveGuest;
   let folder: string;

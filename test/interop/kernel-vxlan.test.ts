@@ -20,11 +20,11 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { decryptMark, encryptMark } from '../../src/cilium/mark.ts';
 import { esplane } from '../support/cli.ts';
 import { LiveGuest } from '../support/live-guest.ts';
-import { ADDON, needs, program, ROOT } from '../support/needs.ts';
+import { needs, PYTHON, PYTHON_NEED, program } from '../support/needs.ts';
+import { LIVE } from '../support/netns.ts';
 import { NodeProcess } from '../support/node-process.ts';
 import { UML_NEEDS } from '../support/uml.ts';
 
-const PYTHON = '/usr/bin/python3';
 const TCP_PEER = fileURLToPath(new URL('./tcp-peer.py', import.meta.url));
 const TCP_BYTES = 500_000;
 const TCP_PORT = 5001;
@@ -49,8 +49,8 @@ const V6 = {
   ends: ['fd00:10:244:1::fe', 'fd00:10:244:2::fe'],
 } as const;
 
-const NEEDS = [ADDON, ROOT, ...UML_NEEDS, program('tc', 'iproute2'), program('tcpdump', 'tcpdump')];
-needs([...NEEDS, program('python3', 'python3')], 'ESP in VXLAN against the kernel', () => {
+const NEEDS = [...UML_NEEDS, PYTHON_NEED, program('tcpdump', 'tcpdump'), ...LIVE];
+needs(NEEDS, 'ESP in VXLAN against the kernel', () => {
   let guest: LiveGuest;
   const folder = mkdtempSync(join(tmpdir(), 'esplane-kernel-vxlan-'));
   const clusterFiles = ['--keys', join(folder, 'keys'), '--nodes', join(folder, 'nodes.json')];

@@ -8,14 +8,14 @@ import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { FlowLine } from '../../src/observe/hubble.ts';
 import { wiredNode } from '../support/cilium-cluster.ts';
 import { asHubble } from '../support/hubble.ts';
-import { ADDON, needs, program, ROOT } from '../support/needs.ts';
-import { makeNamespaces, type Namespaces } from '../support/netns.ts';
+import { needs } from '../support/needs.ts';
+import { LIVE, makeNamespaces, type Namespaces } from '../support/netns.ts';
 import { NodeProcess } from '../support/node-process.ts';
 
 const KEY = `3+ rfc4106(gcm(aes)) ${'03'.repeat(16)}a1b2c3d4 128\n`;
 const PINGS = 5;
 
-needs([ADDON, ROOT, program('ip', 'iproute2')], 'flows of real packets', () => {
+needs(LIVE, 'flows of real packets', () => {
   let net: Namespaces;
   let folder: string;
   const nodes: NodeProcess[] = [];

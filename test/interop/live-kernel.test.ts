@@ -10,13 +10,13 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { LiveGuest } from '../support/live-guest.ts';
-import { ADDON, needs, ROOT } from '../support/needs.ts';
+import { needs, PYTHON, PYTHON_NEED } from '../support/needs.ts';
+import { LIVE } from '../support/netns.ts';
 import { NodeProcess } from '../support/node-process.ts';
 import { UML_NEEDS } from '../support/uml.ts';
 
 const TCP_PEER = fileURLToPath(new URL('./tcp-peer.py', import.meta.url));
 const INJECT = fileURLToPath(new URL('./inject.py', import.meta.url));
-const PYTHON = '/usr/bin/python3';
 const TCP_BYTES = 3_000_000;
 const SALT = '51525354';
 
@@ -59,7 +59,7 @@ const INNER = {
   6: { here: 'fd44:1::1', there: 'fd44:2::1', podsHere: 'fd44:1::/64', podsThere: 'fd44:2::/64', bits: 64 },
 } as const;
 
-needs([ADDON, ROOT, ...UML_NEEDS], 'live against the kernel', () => {
+needs([...UML_NEEDS, PYTHON_NEED, ...LIVE], 'live against the kernel', () => {
   let guest: LiveGuest;
   const folder = mkdtempSync(join(tmpdir(), 'esplane-live-'));
   const children: ChildProcess[] = [];

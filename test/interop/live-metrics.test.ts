@@ -12,15 +12,15 @@ import { afterEach, beforeEach, expect, it } from 'vitest';
 import { XFRM_COUNTERS } from '../../src/observe/xfrm-counters.ts';
 import { wiredNode } from '../support/cilium-cluster.ts';
 import { esplane } from '../support/cli.ts';
-import { ADDON, needs, PROMTOOL, program, ROOT } from '../support/needs.ts';
-import { makeNamespaces, type Namespaces } from '../support/netns.ts';
+import { needs, PROMTOOL, program } from '../support/needs.ts';
+import { LIVE, makeNamespaces, type Namespaces } from '../support/netns.ts';
 import { NodeProcess } from '../support/node-process.ts';
 import { type Metrics, parseMetrics } from '../support/prometheus.ts';
 
 const GCM = (id: number) =>
   `${id}+ rfc4106(gcm(aes)) ${id.toString(16).padStart(2, '0').repeat(16)}a1b2c3d4 128\n`;
 
-needs([ADDON, ROOT, PROMTOOL, program('ip', 'iproute2')], 'a running node, seen from outside', () => {
+needs([PROMTOOL, program('python3', 'python3'), ...LIVE], 'a running node, seen from outside', () => {
   let net: Namespaces;
   let folder: string;
   let nodes: NodeProcess[];

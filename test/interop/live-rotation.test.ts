@@ -18,8 +18,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import { wiredNode } from '../support/cilium-cluster.ts';
-import { ADDON, needs, program, ROOT } from '../support/needs.ts';
-import { makeNamespaces, must, type Namespaces } from '../support/netns.ts';
+import { needs, program } from '../support/needs.ts';
+import { LIVE, makeNamespaces, must, type Namespaces } from '../support/netns.ts';
 import { NodeProcess } from '../support/node-process.ts';
 
 const WHERE = ['a', 'b'] as const;
@@ -39,7 +39,7 @@ const keyLine = (id: number) =>
   `${id}+ rfc4106(gcm(aes)) ${id.toString(16).padStart(2, '0').repeat(16)}a1b2c3d4 128\n`;
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
-needs([ADDON, ROOT, program('ip', 'iproute2'), program('iperf3', 'iperf3')], 'rotation on real links', () => {
+needs([program('iperf3', 'iperf3'), ...LIVE], 'rotation on real links', () => {
   let net: Namespaces;
   let folder: string;
   const nodes: NodeProcess[] = [];

@@ -9,8 +9,8 @@ import { openUdp } from '../../src/link/udp.ts';
 import { parseAddress } from '../../src/wire/address.ts';
 import * as udp from '../../src/wire/udp.ts';
 import { batchOf, received } from '../support/frames.ts';
-import { ADDON, needs, program, ROOT } from '../support/needs.ts';
-import { makeNamespaces, must, type Namespaces, pause } from '../support/netns.ts';
+import { needs, PYTHON, PYTHON_NEED } from '../support/needs.ts';
+import { LIVE, makeNamespaces, must, type Namespaces, pause } from '../support/netns.ts';
 import { ipv4Packet, ipv6Packet } from '../support/sa.ts';
 
 /** Counts the frames that pass an interface with mark 7: a classic BPF program asks the kernel for each one's mark. */
@@ -46,7 +46,7 @@ function espTo(version: 4 | 6, { len = 100, hopLimit = 64, protocol = 50 } = {})
   return packet;
 }
 
-needs([ADDON, ROOT, program('ip', 'iproute2')], 'outside links', () => {
+needs([PYTHON_NEED, ...LIVE], 'outside links', () => {
   let net: Namespaces;
   const open: DeviceLink[] = [];
   const keep = <T extends DeviceLink>(link: T): T => {
@@ -62,7 +62,7 @@ needs([ADDON, ROOT, program('ip', 'iproute2')], 'outside links', () => {
   });
   /** Counts what passes an interface in namespace a with mark 7, until it is asked how many that were. */
   async function countMarked(device: string): Promise<() => Promise<number>> {
-    const counter = spawn('ip', ['netns', 'exec', net.a, '/usr/bin/python3', '-c', COUNT_MARKED, device]);
+    const counter = spawn('ip', ['netns', 'exec', net.a, PYTHON, '-c', COUNT_MARKED, device]);
     const closed = once(counter, 'close');
     let said = '';
     counter.stdout.on('data', (bytes) => {

@@ -9,11 +9,10 @@ import { openTun, type TunOptions } from '../../src/link/tun.ts';
 import { SystemError } from '../../src/native/system-error.ts';
 import * as checksum from '../../src/wire/checksum.ts';
 import { received } from '../support/frames.ts';
-import { ADDON, type Need, needs, program, ROOT } from '../support/needs.ts';
-import { makeNamespaces, must, type Namespaces, pause } from '../support/netns.ts';
+import { type Need, needs, PYTHON, PYTHON_NEED } from '../support/needs.ts';
+import { LIVE, makeNamespaces, must, type Namespaces, pause } from '../support/netns.ts';
 
 const TCP_PEER = fileURLToPath(new URL('../interop/tcp-peer.py', import.meta.url));
-const PYTHON = '/usr/bin/python3';
 /** 4,500 bytes in datagrams of 1,000, in one call (UDP_SEGMENT). */
 const SEND_SEGMENTS = `
 import socket, sys
@@ -35,7 +34,7 @@ const USO: Need = {
   remedy: 'Linux 6.2 or later',
 };
 
-needs([ADDON, ROOT, program('ip', 'iproute2')], 'TUN', () => {
+needs([PYTHON_NEED, ...LIVE], 'TUN', () => {
   let net: Namespaces;
   const open: DeviceLink[] = [];
   const tun = (options: TunOptions) => {

@@ -6,8 +6,8 @@ import { openTun } from '../../src/link/tun.ts';
 import { openUdp } from '../../src/link/udp.ts';
 import { inNetns } from '../../src/native/system.ts';
 import { check, SystemError } from '../../src/native/system-error.ts';
-import { ADDON, needs, program, ROOT } from '../support/needs.ts';
-import { makeNamespaces, must, type Namespaces } from '../support/netns.ts';
+import { needs } from '../support/needs.ts';
+import { LIVE, makeNamespaces, must, type Namespaces } from '../support/netns.ts';
 
 function failure(work: () => unknown): SystemError {
   try {
@@ -37,7 +37,7 @@ describe('errors of system calls without a remedy of their own', () => {
   });
 });
 
-needs([ADDON, ROOT, program('ip', 'iproute2')], 'errors of links and namespaces', () => {
+needs(LIVE, 'errors of links and namespaces', () => {
   let net: Namespaces;
   beforeAll(() => {
     net = makeNamespaces();

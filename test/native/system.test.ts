@@ -4,7 +4,8 @@ import { describe, expect, it } from 'vitest';
 import { addon } from '../../src/native/addon.ts';
 import { inNetns, Poller, wakePoller } from '../../src/native/system.ts';
 import { check, SystemError } from '../../src/native/system-error.ts';
-import { ADDON, needs, ROOT } from '../support/needs.ts';
+import { ADDON, needs } from '../support/needs.ts';
+import { LIVE } from '../support/netns.ts';
 
 describe('check', () => {
   it('passes results on', () => {
@@ -47,7 +48,7 @@ needs([ADDON], 'Poller', () => {
   });
 });
 
-needs([ADDON, ROOT], 'inNetns', () => {
+needs(LIVE, 'inNetns', () => {
   const links = () =>
     readdirSync('/sys/class/net').length + spawnSync('ip', ['-o', 'link']).stdout.toString();
 

@@ -10,6 +10,7 @@ import { pathToFileURL } from 'node:url';
 import { AxeBuilder } from '@axe-core/playwright';
 import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, expect, it, vi } from 'vitest';
+import { findProgram } from './needs.ts';
 
 /** The page as `npm run build` leaves it. */
 export const PAGE = new URL('../../dist/web/index.html', import.meta.url);
@@ -49,7 +50,7 @@ export function lab(): OpenLab {
 
   beforeAll(async () => {
     browser = await chromium.launch({
-      executablePath: '/usr/bin/chromium',
+      executablePath: findProgram('chromium')!,
       args: ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage'], // root has no sandbox
     });
   }, 60_000);

@@ -5,7 +5,7 @@
  * green by not running.
  * @module
  */
-import { accessSync, constants, existsSync } from 'node:fs';
+import { accessSync, closeSync, constants, existsSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, it } from 'vitest';
@@ -21,11 +21,12 @@ export const CAPTURES = existsSync(`${SHARED}captures`)
 
 export interface Need {
   readonly what: string;
-  readonly there: boolean;
+  /** A function is called only when all needs before it are met: it may try the thing itself. */
+  readonly there: boolean | (() => boolean);
   readonly remedy: string;
 }
 
-/** A program on the PATH. */
+/** A program on the PATH, or with its folder. */
 export function program(name: string, debianPackage: string): Need {
   return {
     what: `the program ${name}`,
@@ -34,8 +35,9 @@ export function program(name: string, debianPackage: string): Need {
   };
 }
 
-/** Where a program on the PATH is. */
+/** Where a program on the PATH is, or one that is named with its folder. */
 export function findProgram(name: string): string | undefined {
+  if (name.startsWith('/')) return isExecutable(name) ? name : undefined;
   const paths = (process.env['PATH'] ?? '').split(':').filter(Boolean);
   return paths.map((folder) => join(folder, name)).find(isExecutable);
 }
@@ -48,6 +50,10 @@ function isExecutable(path: string): boolean {
     return false;
   }
 }
+
+/** Debian's Python, without what else the PATH may have under that name. */
+export const PYTHON = '/usr/bin/python3';
+export const PYTHON_NEED: Need = program(PYTHON, 'python3');
 
 /** Prometheus's own reader of metrics. */
 export const PROMTOOL: Need = program('promtool', 'prometheus');
@@ -63,7 +69,11 @@ export function shared(folder: 'captures' | 'vectors'): Need {
 
 /** Runs `tests` when every need is met; otherwise skips them loudly, or fails under ESPLANE_NO_SKIP. */
 export function needs(needed: readonly Need[], title: string, tests: () => void): void {
-  const missing = needed.filter((need) => !need.there);
+  const missing: Need[] = [];
+  for (const need of needed) {
+    const there = typeof need.there === 'boolean' ? need.there : missing.length > 0 || need.there();
+    if (!there) missing.push(need);
+  }
   if (missing.length === 0) {
     describe(title, tests);
     return;
@@ -91,16 +101,47 @@ export const ADDON: Need = {
   remedy: 'apt-get install g++ make python3 libipsec-mb-dev, then npm run build:addon',
 };
 
-/** Root, for devices, raw sockets and network namespaces. */
+/** Capabilities of root that real links and network namespaces take, by their bits (linux/capability.h). */
+const CAPABILITIES = { CAP_NET_ADMIN: 12, CAP_NET_RAW: 13, CAP_SYS_ADMIN: 21 } as const;
+
+/** Names of {@link CAPABILITIES} that this process does not have. */
+function capabilitiesMissing(): string[] {
+  let effective = 0n;
+  try {
+    const [, hex] = /^CapEff:\s*([0-9a-f]+)/m.exec(readFileSync('/proc/self/status', 'utf8'))!;
+    effective = BigInt(`0x${hex}`);
+  } catch {
+    // Not Linux: there are none.
+  }
+  return Object.entries(CAPABILITIES)
+    .filter(([, bit]) => ((effective >> BigInt(bit)) & 1n) === 0n)
+    .map(([name]) => name);
+}
+
+const lacking = capabilitiesMissing();
+
+/** Root with its capabilities, for devices, raw sockets and network namespaces. A container may take them away. */
 export const ROOT: Need = {
-  what: 'root',
-  there: process.getuid?.() === 0,
-  remedy: 'run the tests as root',
+  what: lacking.length === 0 ? 'root' : `root with ${lacking.join(', ')}`,
+  there: process.getuid?.() === 0 && lacking.length === 0,
+  remedy: 'run the tests as root, outside a container or in a privileged one',
 };
 
-/** Debian's Chromium, for the tests of the lab. */
-export const CHROMIUM: Need = {
-  what: 'Chromium',
-  there: existsSync('/usr/bin/chromium'),
-  remedy: 'apt-get install chromium',
+/** TUN and TAP devices. */
+export const TUN_DEVICE: Need = {
+  what: '/dev/net/tun',
+  there: opens('/dev/net/tun'),
+  remedy: 'modprobe tun, or give the container the device',
 };
+
+function opens(path: string): boolean {
+  try {
+    closeSync(openSync(path, 'r+'));
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Debian's Chromium, for the tests of the lab. */
+export const CHROMIUM: Need = program('chromium', 'chromium');

@@ -4,8 +4,31 @@
  * @module
  */
 import { spawnSync } from 'node:child_process';
+import { ADDON, type Need, program, ROOT, TUN_DEVICE } from './needs.ts';
 
 let made = 0;
+
+/** Network namespaces, tried: a container may forbid them to root too. Makes one and deletes it. */
+const NAMESPACES: Need = {
+  what: 'the right to make network namespaces',
+  there: () => {
+    const name = `est-try-${process.pid}-${made++}`;
+    const added = spawnSync('ip', ['netns', 'add', name]).status === 0;
+    spawnSync('ip', ['netns', 'delete', name]);
+    return added;
+  },
+  remedy: 'run the tests as root, outside a container or in a privileged one',
+};
+
+/** What every test with real links between namespaces has to ask for; its own programs stand before it. */
+export const LIVE: readonly Need[] = [
+  ADDON,
+  ROOT,
+  TUN_DEVICE,
+  ...['ip', 'ss', 'tc'].map((name) => program(name, 'iproute2')),
+  program('ping', 'iputils-ping'),
+  NAMESPACES,
+];
 
 export interface Namespaces {
   /** Names, as `ip netns` has them. */
