@@ -23,13 +23,15 @@ trap 'rm -rf "$work"' EXIT
 mkdir "$work/bin" "$work/home"
 
 link() { ln -s "$(command -v "$1")" "$work/bin/$1"; }
-for program in sh node npm ip; do link "$program"; done
+for program in sh node npm npx ip; do link "$program"; done
 # coreutils, from its own list: `[`, `cat`, `env` and a hundred others.
 for path in $(dpkg -L coreutils | grep -E '^(/usr)?/s?bin/.'); do
   ln -sf "$path" "$work/bin/${path##*/}"
 done
 
-git clone -q "$project" "$work/esplane"
+# The checkout may be another user's.
+git config --file "$work/gitconfig" safe.directory '*'
+GIT_CONFIG_GLOBAL=$work/gitconfig git clone -q "$project" "$work/esplane"
 vectors=$(dirname "$project")/shared
 [ ! -e "$vectors" ] || ln -s "$vectors" "$work/shared"
 

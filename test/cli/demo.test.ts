@@ -1,7 +1,7 @@
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command } from 'commander';
-import { afterEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { demoCommand } from '../../src/cli/demo.ts';
 import { demoText } from '../../src/cli/demo-text.ts';
 import * as engines from '../../src/cli/engine.ts';
@@ -15,7 +15,12 @@ const FILE = 'esplane-demo.pcapng';
 
 describe('esplane demo', () => {
   const folder = tempFolder();
-  const { code, stdout, stderr } = esplane(['demo'], undefined, folder);
+  let code: number | null;
+  let stdout = '';
+  let stderr = '';
+  beforeAll(() => {
+    ({ code, stdout, stderr } = esplane(['demo'], undefined, folder));
+  });
 
   it('says what it verified, in some fifty lines, and ends with 0', () => {
     expect([code, stderr]).toEqual([0, '']);
