@@ -20,6 +20,7 @@ export default defineConfig({
   plugins: [webPackets()],
   test: {
     testTimeout: 30_000,
+    hookTimeout: 60_000,
     projects: [
       {
         extends: true,

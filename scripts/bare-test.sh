@@ -20,6 +20,7 @@ fi
 
 work=$(mktemp -d /tmp/esplane-bare.XXXXXX)
 trap 'rm -rf "$work"' EXIT
+chmod 755 "$work" # some tests give up their rights
 mkdir "$work/bin" "$work/home"
 
 link() { ln -s "$(command -v "$1")" "$work/bin/$1"; }

@@ -3,13 +3,13 @@ import { once } from 'node:events';
 import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
-import { describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { makePaint } from '../../src/cli/paint.ts';
 import { scenarioText } from '../../src/cli/scenario-text.ts';
 import { NodeEngine } from '../../src/crypto/node.ts';
 import type { FindingCode } from '../../src/inspect/diagnose/table.ts';
 import type { ScenarioReport } from '../../src/sim/report.ts';
-import { esplane, MAIN, tempFolder } from '../support/cli.ts';
+import { type CliResult, esplane, MAIN, tempFolder } from '../support/cli.ts';
 import { decryptBytes } from '../support/decrypt.ts';
 import { codesOf, diagnoseFile } from '../support/diagnose.ts';
 import { expectSameCounts } from '../support/scenario.ts';
@@ -61,8 +61,12 @@ const FOUND: Readonly<Record<string, Readonly<Record<string, readonly FindingCod
 describe.each(EXAMPLES.filter((name) => !LARGE.includes(name)))('examples/%s.yaml', (name) => {
   const folder = tempFolder();
   const file = `examples/${name}.yaml`;
-  const json = esplane(['run', file, '--json', '-w', folder, '--crypto', 'node']);
-  const report = JSON.parse(json.stdout) as ScenarioReport;
+  let json: CliResult;
+  let report: ScenarioReport;
+  beforeAll(() => {
+    json = esplane(['run', file, '--json', '-w', folder, '--crypto', 'node']);
+    report = JSON.parse(json.stdout) as ScenarioReport;
+  });
 
   it('has the report that it had', async () => {
     expect([json.code, report.accounted]).toEqual([0, true]);

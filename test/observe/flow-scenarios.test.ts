@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import { describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { seededBytes } from '../../src/base/rng.ts';
 import { NodeEngine } from '../../src/crypto/node.ts';
 import { compactLine } from '../../src/observe/flow-compact.ts';
@@ -55,8 +55,12 @@ it.each(['replay', 'sequence-exhausted'])(
 );
 
 describe.each(EXAMPLES)('flows of examples/%s.yaml', (name) => {
-  const { lines, report } = run(readFileSync(`examples/${name}.yaml`, 'utf8'));
-  const flows = lines.map(({ flow }) => flow);
+  let { lines, report } = {} as ReturnType<typeof run>;
+  let flows: (typeof lines)[number]['flow'][];
+  beforeAll(() => {
+    ({ lines, report } = run(readFileSync(`examples/${name}.yaml`, 'utf8')));
+    flows = lines.map(({ flow }) => flow);
+  });
   const at = (point: string) => flows.filter((flow) => flow.trace_observation_point === point);
 
   it('are those that the report counts', () => {
