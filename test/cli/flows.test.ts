@@ -237,7 +237,7 @@ describe('flows that cannot be printed', () => {
     writeFileSync(file, '');
     const script = `ulimit -f 64; trap '' XFSZ; exec "$0" "$@"`;
     const result = spawnSync(
-      'bash',
+      'sh',
       ['-c', script, process.execPath, MAIN, 'run', 'examples/replay.yaml', '--flows', file],
       { encoding: 'utf8' },
     );
