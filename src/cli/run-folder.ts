@@ -1,16 +1,17 @@
 /**
- * The folder of a run: keys and configuration of its throw-away cluster. Its name carries the process id, so that what a
- * killed run left behind is known, and removed by the next.
+ * The folder of a run: keys and configuration of its throw-away cluster. Its name carries the mark of its process, so
+ * that what a killed run left behind is known, and removed by the next.
  * @module
  */
-import { existsSync, lstatSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { lstatSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { isOwnerGone, ownerMark } from './owner-mark.ts';
 
-const NAME = /^esplane-run-(\d+)-\w{6}$/;
+const NAME = /^esplane-run-([\d-]+)-\w{6}$/;
 
 /** Makes a folder that only its owner reads. */
 export function makeRunFolder(parent: string, pid: number): string {
-  return mkdtempSync(join(parent, `esplane-run-${pid}-`));
+  return mkdtempSync(join(parent, `esplane-run-${ownerMark(pid)}-`));
 }
 
 /**
@@ -20,8 +21,8 @@ export function makeRunFolder(parent: string, pid: number): string {
 export function removeRunFolders(parent: string): string[] {
   const left = readdirSync(parent)
     .filter((name) => {
-      const pid = NAME.exec(name)?.[1];
-      return pid !== undefined && !existsSync(`/proc/${pid}`);
+      const mark = NAME.exec(name)?.[1];
+      return mark !== undefined && isOwnerGone(mark);
     })
     .map((name) => join(parent, name))
     .filter((path) => {

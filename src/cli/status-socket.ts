@@ -6,7 +6,8 @@
  * Only the user that runs the node may connect.
  * @module
  */
-import { chmodSync, lstatSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import { chmodSync, linkSync, lstatSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { request } from 'node:http';
 import { basename, dirname, join } from 'node:path';
 import { z } from 'zod';
@@ -85,35 +86,49 @@ async function removeStale(path: string): Promise<void> {
  * @throws {InputError} when that cannot be
  */
 export async function openStatusSocket(path: string, pages: Pages): Promise<HttpServer> {
-  if (new TextEncoder().encode(path).length > MAX_PATH)
+  // It is made under another name and linked to its own: closing a server unlinks the name that it was made with,
+  // whatever stands there by then, and a successor may have put its own socket there.
+  const made = join(dirname(path), `.${randomBytes(3).toString('hex')}`);
+  if ([path, made].some((name) => new TextEncoder().encode(name).length > MAX_PATH))
     throw new InputError(
       { source: path },
       `is longer than the ${MAX_PATH} bytes that a socket's path may have`,
       'Set status-socket to a shorter one.',
     );
-  const remove = () => rmSync(path, { force: true });
+  let inode: number | undefined;
+  const remove = () => {
+    if (inode !== undefined && lstatSync(path, { throwIfNoEntry: false })?.ino === inode)
+      rmSync(path, { force: true });
+  };
+  let server: HttpServer | undefined;
   try {
     mkdirSync(dirname(path), { recursive: true });
     await removeStale(path);
     // Nobody else may connect, not even between listen and chmod.
     const before = process.umask(0o177);
-    let server: HttpServer;
     try {
-      server = await serve({ path }, pages);
+      server = await serve({ path: made }, pages);
     } finally {
       process.umask(before);
     }
-    chmodSync(path, 0o600);
-    // Which closing it does; the end of the program alone, at the second Ctrl-C say, does not.
+    chmodSync(made, 0o600);
+    linkSync(made, path);
+    inode = lstatSync(path).ino;
+    rmSync(made, { force: true });
+    // Also at the end of the program alone, at the second Ctrl-C say.
     process.once('exit', remove);
+    const { close } = server;
     return {
       ...server,
       close: async () => {
-        await server.close();
+        remove();
         process.off('exit', remove);
+        await close();
       },
     };
   } catch (error) {
+    await server?.close();
+    remove();
     if (error instanceof InputError) throw error;
     throw new InputError(
       { source: path },

@@ -1,10 +1,11 @@
 /**
- * The network of `esplane run --tun`: two namespaces joined by a veth pair. Its names carry the process id, so that
- * what a killed run left behind is known, and removed by the next.
+ * The network of `esplane run --tun`: two namespaces joined by a veth pair. Its names carry the mark of
+ * their process, so that what a killed run left behind is known, and removed by the next.
  * @module
  */
 import { existsSync, readdirSync } from 'node:fs';
 import { ip } from '../native/ip-command.ts';
+import { isOwnerGone, ownerMark } from './owner-mark.ts';
 
 const PREFIX = 'esplane';
 /** `ip netns` keeps its names here. */
@@ -26,7 +27,8 @@ export interface TunNetwork {
  * @throws {SystemError} without the right, or without iproute2; what was made by then is removed
  */
 export function makeTunNetwork(pid: number): TunNetwork {
-  const netns = [`${PREFIX}-1-${pid}`, `${PREFIX}-2-${pid}`] as const;
+  const mark = ownerMark(pid);
+  const netns = [`${PREFIX}-1-${mark}`, `${PREFIX}-2-${mark}`] as const;
   const outer = ['192.168.7.1', '192.168.7.2'] as const;
   const device = 'eth0';
   const remove = () => {
@@ -54,8 +56,8 @@ export function makeTunNetwork(pid: number): TunNetwork {
 export function removeLeftovers(): string[] {
   if (!existsSync(NETNS_FOLDER)) return [];
   const left = readdirSync(NETNS_FOLDER).filter((name) => {
-    const pid = /^esplane-[12]-(\d+)$/.exec(name)?.[1];
-    return pid !== undefined && !existsSync(`/proc/${pid}`);
+    const mark = /^esplane-[12]-([\d-]+)$/.exec(name)?.[1];
+    return mark !== undefined && isOwnerGone(mark);
   });
   for (const name of left) ip('netns', 'delete', name);
   return left;

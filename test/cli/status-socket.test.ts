@@ -1,7 +1,9 @@
-import { spawnSync } from 'node:child_process';
-import { chmodSync, existsSync, statSync, writeFileSync } from 'node:fs';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { chmodSync, existsSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { HttpServer } from '../../src/cli/http-server.ts';
 import {
@@ -13,6 +15,7 @@ import {
 } from '../../src/cli/status-socket.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 
+const DIST = fileURLToPath(new URL('../../dist/cli/status-socket.js', import.meta.url));
 const folder = tempFolder();
 const open: HttpServer[] = [];
 const before = process.env['ESPLANE_RUN_DIR'];
@@ -54,6 +57,42 @@ it('is for its user alone, and answers', async () => {
   await open.pop()!.close();
   expect(existsSync(path)).toBe(false);
   expect(await runningSockets()).toEqual([]);
+});
+
+it('leaves alone what its successor has put in its place', async () => {
+  const path = join(folder, 'successor.sock');
+  await start(path);
+  const first = open.pop()!;
+  rmSync(path);
+  await start(path, JSON.stringify({ ...answer, name: 'second' }));
+  await first.close();
+  expect((await askStatus(path)).name).toBe('second');
+  expect(readdirSync(folder).filter((name) => name.startsWith('.'))).toEqual([]);
+});
+
+it('leaves it alone also when its program ends at once', async () => {
+  const path = join(folder, 'exit.sock');
+  const code = `import { openStatusSocket } from ${JSON.stringify(DIST)};
+    await openStatusSocket(${JSON.stringify(path)}, {});
+    console.log('open');
+    process.stdin.once('data', () => process.exit(0));`;
+  const end = async (child: ChildProcess) => {
+    const ended = once(child, 'exit');
+    child.stdin!.write('x');
+    await ended;
+  };
+  const run = async () => {
+    const child = spawn(process.execPath, ['--input-type=module', '-e', code]);
+    await once(child.stdout, 'data');
+    return child;
+  };
+  await end(await run());
+  expect(existsSync(path), 'its own it removes').toBe(false);
+  const child = await run();
+  rmSync(path);
+  await start(path);
+  await end(child);
+  expect((await askStatus(path)).name).toBe('n');
 });
 
 it('takes the place of one that a killed node left, and of nothing else', async () => {

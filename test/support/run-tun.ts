@@ -4,6 +4,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { ownerMark } from '../../src/cli/owner-mark.ts';
 
 const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 
@@ -27,5 +28,5 @@ export async function runTun(
     });
     child.once('close', () => reject(new Error(errors)));
   });
-  return { child, netns: [1, 2].map((i) => `esplane-${i}-${child.pid}`), lines };
+  return { child, netns: [1, 2].map((i) => `esplane-${i}-${ownerMark(child.pid!)}`), lines };
 }
