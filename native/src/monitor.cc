@@ -38,7 +38,7 @@ constexpr int kEthernet = 1, kRawIp = 101, kCooked2 = 276;
 int link_type(int fd, const char* device) {
   ifreq request;
   memset(&request, 0, sizeof request);
-  strncpy(request.ifr_name, device, IFNAMSIZ - 1);
+  memcpy(request.ifr_name, device, strnlen(device, IFNAMSIZ - 1));
   if (ioctl(fd, SIOCGIFHWADDR, &request) < 0) return -errno;
   switch (request.ifr_hwaddr.sa_family) {
     case ARPHRD_ETHER:

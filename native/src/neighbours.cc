@@ -199,7 +199,7 @@ int Neighbours::open(int index, const char* device, const Bytes& address, int ma
   }
   ifreq request;
   memset(&request, 0, sizeof request);
-  strncpy(request.ifr_name, device, IFNAMSIZ - 1);
+  memcpy(request.ifr_name, device, strnlen(device, IFNAMSIZ - 1));
   if (ioctl(kernel_, SIOCGIFHWADDR, &request) < 0) return -errno;
   const bool ethernet = request.ifr_hwaddr.sa_family == ARPHRD_ETHER;
   if (ioctl(kernel_, SIOCGIFFLAGS, &request) < 0) return -errno;
