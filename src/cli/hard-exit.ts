@@ -3,12 +3,31 @@
  * threads before it ends, and would wait for good.
  * @module
  */
-let isHard = false;
+import { isMainThread } from 'node:worker_threads';
 
-/** From now on the program ends, when it does, without waiting for its threads. Shells see exit status 137. */
-export function endHard(): void {
-  if (isHard) return;
-  isHard = true;
+let hanging = 0;
+
+/**
+ * Says that a thread hangs. While one does, the program ends without waiting for its threads; shells see exit status 137.
+ * @returns to be called when it hangs no more
+ */
+export function hangs(): () => void {
+  // A worker that hangs is the main thread's to look after.
+  if (!isMainThread) return () => {};
   // After what others do at the exit: they came first.
-  process.once('exit', () => process.kill(process.pid, 'SIGKILL'));
+  if (hanging++ === 0) process.on('exit', killIfHanging);
+  let isBack = false;
+  return () => {
+    if (!isBack && --hanging === 0) process.off('exit', killIfHanging);
+    isBack = true;
+  };
+}
+
+/** Ends the program if a thread hangs; what waits for it would keep it. */
+export function exitIfHanging(): void {
+  if (hanging > 0) process.exit();
+}
+
+function killIfHanging(): void {
+  process.kill(process.pid, 'SIGKILL');
 }

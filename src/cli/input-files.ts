@@ -8,6 +8,7 @@ import { constants, promises, type Stats } from 'node:fs';
 import { dirname } from 'node:path';
 import { InputError } from '../base/errors.ts';
 import { readError } from './files.ts';
+import { hangs } from './hard-exit.ts';
 
 /** What a file is for: how an error calls it, and the most bytes it may have. */
 export interface InputKind {
@@ -40,14 +41,18 @@ interface Options {
   readonly fileSystem?: FileSystem;
 }
 
+/** One call at a time is made in a folder: each that hangs holds one of the few threads of the pool. */
+interface Folder {
+  /** Settles when the calls before have been answered or given up. */
+  turn: Promise<void>;
+  /** Settles when the call that was given up is back; absent unless one is. Nothing else is asked until then. */
+  hung: Promise<void> | undefined;
+}
+
 export class InputFiles {
   readonly #patience: number;
   readonly #fs: FileSystem;
-  /**
-   * Folders with calls that have not come back in time, and when they will have. Nothing else is asked there until then:
-   * each call that hangs holds one of the few threads of the pool.
-   */
-  readonly #hung = new Map<string, Promise<unknown>>();
+  readonly #folders = new Map<string, Folder>();
 
   constructor({ patience = PATIENCE, fileSystem = promises }: Options = {}) {
     this.#patience = patience;
@@ -64,15 +69,24 @@ export class InputFiles {
 
   /** Is there something of this name? @throws {InputError} when there is no answer in time, or no right to know */
   async exists(file: string): Promise<boolean> {
-    return this.#ask(file, (call) =>
-      call(() => this.#fs.stat(file)).then(
+    return this.#exists(file, dirname(file));
+  }
+
+  /** The same for a folder: where it hangs, what is beside it does not. */
+  async folderExists(folder: string): Promise<boolean> {
+    return this.#exists(folder, folder);
+  }
+
+  #exists(name: string, folder: string): Promise<boolean> {
+    const ask = (call: Call) =>
+      call(() => this.#fs.stat(name)).then(
         () => true,
         (error: NodeJS.ErrnoException) => {
           if (error.code === 'ENOENT') return false;
           throw error;
         },
-      ),
-    );
+      );
+    return this.#ask(name, ask, folder);
   }
 
   /**
@@ -115,8 +129,8 @@ export class InputFiles {
       return decode(pieces);
     } finally {
       // Where a call hangs, closing would hang too.
-      const free = this.#hung.get(dirname(file)) ?? Promise.resolve();
-      free.then(() => handle.close()).catch(() => {});
+      const hung = this.#folder(dirname(file)).hung ?? Promise.resolve();
+      hung.finally(() => handle.close()).catch(() => {});
     }
   }
 
@@ -124,23 +138,21 @@ export class InputFiles {
    * Runs `work`, whose every call to the file system is given up when it takes too long.
    * @throws {InputError}
    */
-  async #ask<T>(file: string, work: (call: Call) => Promise<T>): Promise<T> {
-    const folder = dirname(file);
+  async #ask<T>(file: string, work: (call: Call) => Promise<T>, within = dirname(file)): Promise<T> {
+    const folder = this.#folder(within);
     const end = performance.now() + LONGEST_READ;
     const call: Call = async (make) => {
-      if (this.#hung.has(folder) || performance.now() > end) throw this.#noAnswer(file);
-      const answer = make();
-      let timer: NodeJS.Timeout | undefined;
-      const late = new Promise<never>((_, reject) => {
-        timer = setTimeout(() => {
-          this.#hold(folder, answer);
-          reject(this.#noAnswer(file));
-        }, this.#patience);
+      const before = folder.turn;
+      let done = () => {};
+      folder.turn = new Promise((resolve) => {
+        done = resolve;
       });
+      await before;
       try {
-        return await Promise.race([answer, late]);
+        if (folder.hung || performance.now() > end) throw this.#noAnswer(file);
+        return await this.#inTime(file, folder, make());
       } finally {
-        clearTimeout(timer);
+        done();
       }
     };
     try {
@@ -150,15 +162,36 @@ export class InputFiles {
     }
   }
 
-  /** Asks nothing else in a folder until `answer` is there. */
-  #hold(folder: string, answer: Promise<unknown>): void {
-    // What open() comes back with is of no use any more.
-    const closed = answer.then((late) => (late as Partial<promises.FileHandle> | undefined)?.close?.());
-    const free = Promise.allSettled([this.#hung.get(folder), closed]);
-    this.#hung.set(folder, free);
-    free.then(() => {
-      if (this.#hung.get(folder) === free) this.#hung.delete(folder);
+  async #inTime<R>(file: string, folder: Folder, answer: Promise<R>): Promise<R> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => {
+        const isBack = hangs();
+        folder.hung = answer
+          // What open() comes back with is of no use any more.
+          .then((handle) => (handle as Partial<promises.FileHandle> | undefined)?.close?.())
+          .catch(() => {})
+          .then(() => {
+            folder.hung = undefined;
+            isBack();
+          });
+        reject(this.#noAnswer(file));
+      }, this.#patience);
     });
+    try {
+      return await Promise.race([answer, late]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  #folder(name: string): Folder {
+    let folder = this.#folders.get(name);
+    if (!folder) {
+      folder = { turn: Promise.resolve(), hung: undefined };
+      this.#folders.set(name, folder);
+    }
+    return folder;
   }
 
   #noAnswer(file: string): InputError {

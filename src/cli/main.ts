@@ -7,6 +7,7 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { EsplaneError } from '../base/errors.ts';
+import { exitIfHanging } from './hard-exit.ts';
 import { guardStreams, say, stdoutFailed } from './output.ts';
 
 const EXIT_INPUT = 2;
@@ -64,3 +65,4 @@ async function main(): Promise<void> {
 }
 
 await main();
+exitIfHanging();

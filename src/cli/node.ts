@@ -12,6 +12,7 @@ import { parseDuration } from '../cilium/config.ts';
 import { ENGINE_NAMES, type EngineName } from './engine.ts';
 import { addFlowOptions, checkStreams, type FlowOptions, flowsOf } from './flow-options.ts';
 import { FlowOutput } from './flow-output.ts';
+import { hangs } from './hard-exit.ts';
 import { InputFiles } from './input-files.ts';
 import { type MetricsAddress, parseMetricsAddress } from './metrics-address.ts';
 import { NodeAgent } from './node-agent.ts';
@@ -57,6 +58,9 @@ what it made. With --json one object a line: "ready", "stats" at intervals, "sto
 
 Flows are lines as hubble observe -o jsonpb, or -o compact, prints them:
   $ esplane node --config node-1.yaml --flows - --flows-format compact --verdict DROPPED`;
+
+/** ms after SIGTERM when the program ends, whatever hangs. */
+const LAST_STAGE = 4500;
 
 interface Options extends FlowOptions {
   readonly config: string;
@@ -126,7 +130,10 @@ async function runWith(config: NodeConfig, options: Options, observers: NodeObse
   let node: RunningNode | undefined;
   const stopping = new AbortController();
   const forget = onSignals({
-    stop: () => stopping.abort(),
+    stop: () => {
+      stopping.abort();
+      setTimeout(endNow, LAST_STAGE).unref();
+    },
     reload: () => {
       node?.reload();
       output?.reopen();
@@ -167,6 +174,13 @@ async function follow(
     clearInterval(every);
     clearTimeout(limit);
   }
+}
+
+/** Whatever still waits: a flows file on a disk that hangs, say. What is done at the exit is done. */
+function endNow(): void {
+  warn('something hangs: ended without waiting for it');
+  hangs();
+  process.exit();
 }
 
 const warn = (line: string) => say(`esplane: ${line}`);

@@ -1,10 +1,9 @@
 /**
  * Standard output and standard error as commands use them: text gathered into large writes, back-pressure
- * honoured, a closed pipe (`| head`) taken as "enough". Nothing that a terminal acts on leaves here but our own colours.
+ * honoured, a closed pipe (`| head`) taken as "enough".
  * @module
  */
 
-import { safeLines, safeText } from '../base/safe-text.ts';
 import { TextBuffer } from '../base/text-buffer.ts';
 import { outputError } from './output-file.ts';
 
@@ -27,7 +26,7 @@ export class Output {
 
   /** Adds text; it reaches the stream soon, and at the latest at {@link flush}. */
   write(text: string): void {
-    this.text.utf8(safeLines(text));
+    this.text.utf8(text);
     this.settle();
   }
 
@@ -77,8 +76,7 @@ export function guardStreams(): void {
 
 /** Writes text to standard output at once. */
 export function print(text: string): void {
-  const safe = safeLines(text);
-  attempt(() => process.stdout.write(safe));
+  attempt(() => process.stdout.write(text));
 }
 
 /** Writes one line of a result to standard output at once, for commands that run on. */
@@ -88,7 +86,7 @@ export function printLine(text: string): void {
 
 /** Says something to the person at the terminal: standard error, one line. */
 export function say(text: string): void {
-  show(`${text.split('\n').map(safeText).join('\n')}\n`);
+  show(`${text}\n`);
 }
 
 /** Writes to standard error, as far as that takes it. */
@@ -127,7 +125,7 @@ export class Progress {
     if (!this.#shown || now - this.#startedAt < 1000 || now - this.#lastAt < 200) return;
     this.#lastAt = now;
     this.#isOn = true;
-    show(`\r\x1b[K${this.#what}: ${safeText(state)}`);
+    show(`\r\x1b[K${this.#what}: ${state}`);
   }
 
   /** Removes the line. */
@@ -145,7 +143,7 @@ export class LiveLine {
   show(state: string): void {
     if (!this.#shown) return;
     this.#isOn = true;
-    show(`\r\x1b[K${safeText(state)}`);
+    show(`\r\x1b[K${state}`);
   }
 
   /** Makes room for what else is to be written. */

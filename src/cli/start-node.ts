@@ -8,7 +8,7 @@ import { EsplaneError } from '../base/errors.ts';
 import { closeWake, openWake, wakePoller } from '../native/system.ts';
 import type { FlowBatch } from '../observe/flow-recorder.ts';
 import type { AgentReport, ThreadsReport } from '../observe/observed.ts';
-import { endHard } from './hard-exit.ts';
+import { hangs } from './hard-exit.ts';
 import type { NodeConfig } from './node-config.ts';
 import {
   CONTROL,
@@ -226,7 +226,7 @@ class NodeThreads {
     this.#after(END_TIME, () => {
       this.#warn(`${this.#name}: a thread hangs in the kernel, and is left behind`);
       for (const worker of this.#alive) worker.unref();
-      endHard();
+      hangs();
       this.#finish();
     });
   }

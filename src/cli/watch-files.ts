@@ -43,7 +43,7 @@ export async function watchFiles(
     // A file's own watch would stay with the old file, its folder's sees links and renames.
     for (const folder of folders) {
       // To watch blocks the thread where the mount hangs, so it is asked first.
-      if (watchers.has(folder) || !(await files.exists(folder).catch(() => false))) continue;
+      if (watchers.has(folder) || !(await files.folderExists(folder).catch(() => false))) continue;
       if (isOver) return;
       try {
         const watcher = watch(folder, () => {
