@@ -191,6 +191,14 @@ describe('ReplayWindow with ESN', () => {
 });
 
 describe('ReplayWindow in both modes', () => {
+  it('takes a window of 2^20 numbers, and keeps all of them', () => {
+    const top = 2n ** 21n;
+    const w = windowAt(2 ** 20, true, top);
+    expect(arrive(w, top - 2n ** 20n + 1n)).toBe('ok');
+    expect(arrive(w, top - 2n ** 20n + 1n)).toBe('replay-seen');
+    expect(arrive(w, top - 2n ** 20n)).toBe('bad-icv');
+  });
+
   it.each([-1, 1.5, 2 ** 20 + 1, Number.NaN])('refuses a window of %d numbers', (size) => {
     expect(() => new ReplayWindow(size, false)).toThrow(RangeError);
   });
