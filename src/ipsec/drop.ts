@@ -277,6 +277,12 @@ export const DROPS = [
     rule: 'RFC 7348 §4.1; Linux vxlan_rcv',
     look: 'A UDP packet to port 8472 that is no VXLAN, is damaged, or carries no IP packet.',
   },
+  {
+    reason: 'out-reserve',
+    counter: 'XfrmOutStateSeqError',
+    rule: 'esplane: a sequence number is reserved on disk before it is used (docs/state-file.md)',
+    look: 'The disk with the state directory did not store the next reserve in time: it is full, slow or gone.',
+  },
 ] as const satisfies readonly DropSpec[];
 
 export type DropReason = (typeof DROPS)[number]['reason'];

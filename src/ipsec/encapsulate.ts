@@ -6,7 +6,7 @@
  *  1. the packet is IP, and the SA's selector covers it         else XfrmOutStateModeError, XfrmOutPolError
  *     it is of a version that the SA carries, and fits          else XfrmOutStateModeError
  *  2. the SA has not expired                                    else XfrmOutStateExpired, then XfrmOutNoStates
- *  3. there is a sequence number left                           else XfrmOutStateSeqError
+ *  3. there is a sequence number left, and it is reserved       else XfrmOutStateSeqError
  *  4. padding, trailer and room for the ICV go behind           else XfrmOutStateProtoError
  *  5. ESP header and IV go before, then UDP and the outer header
  *  6. the engine seals the batch                               else XfrmOutStateProtoError
@@ -37,6 +37,7 @@ const NO_STATE = dropCode('out-no-state');
 const SELECTOR = dropCode('out-selector');
 const EXPIRED = dropCode('out-expired');
 const NO_NUMBER = dropCode('out-sequence');
+const NO_RESERVE = dropCode('out-reserve');
 const PROTO_ERROR = dropCode('out-proto-error');
 
 type Selector = NonNullable<SaConfig['selector']>;
@@ -144,7 +145,7 @@ export class Encapsulator {
     const slotAt = i * batch.slotSize;
     if (start < slotAt || start + total > slotAt + batch.slotSize) return PROTO_ERROR;
     // 3.
-    if (!sa.sequence.advance()) return NO_NUMBER;
+    if (!sa.sequence.advance()) return sa.sequence.isExhausted ? NO_NUMBER : NO_RESERVE;
     sa.life.count(payloadLen);
     cells[i] = start;
     cells[capacity + i] = total;

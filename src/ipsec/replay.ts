@@ -29,6 +29,7 @@
  */
 import { PASS } from '../wire/packet.ts';
 import { dropCode } from './drop.ts';
+import { BUSY, ringWords, type SaRow, TOP } from './sa-row.ts';
 
 const ZERO = dropCode('replay-zero');
 const STALE = dropCode('replay-stale');
@@ -42,8 +43,8 @@ export class ReplayWindow {
   readonly size: number;
   /** Extended (64-bit) sequence numbers? */
   readonly esn: boolean;
-  /** High and low half of the highest number that verified, T. A typed array, so that writing allocates nothing. */
-  readonly #top = new Uint32Array(2);
+  /** The highest number that verified, T: {@link TOP}. A typed array, so that writing allocates nothing. */
+  readonly #top: Uint32Array;
   /** One bit a number, at its low half modulo the ring: a power of two, at least a word more than the window. */
   readonly #words: Uint32Array;
   readonly #mask: number;
@@ -58,9 +59,10 @@ export class ReplayWindow {
 
   /**
    * @param size 0 (off, only without ESN) to 2^20 numbers
+   * @param row the SA's row, for a window of this size: the window goes on where that stands
    * @throws {RangeError} for another size
    */
-  constructor(size: number, esn: boolean) {
+  constructor(size: number, esn: boolean, row?: SaRow) {
     if (!Number.isInteger(size) || size < 0 || size > MAX_SIZE) {
       throw new RangeError(`replay window: expected 0 to ${MAX_SIZE} numbers, got ${size}`);
     }
@@ -68,20 +70,25 @@ export class ReplayWindow {
     if (esn && size === 0) throw new RangeError('replay window: ESN needs a window of at least 1');
     this.size = size;
     this.esn = esn;
-    const words = size === 0 ? 1 : 2 ** Math.ceil(Math.log2(Math.ceil(size / 32) + 1));
-    this.#words = new Uint32Array(words);
-    this.#mask = words - 1;
-    this.#before = Math.max(size, 1);
+    const words = ringWords(size);
+    if (row && row.ring.length !== words)
+      throw new RangeError(
+        `replay window: the row has ${row.ring.length} words, ${size} numbers need ${words}`,
+      );
+    this.#top = row?.top ?? new Uint32Array(TOP.WORDS);
+    this.#words = row && words > 0 ? row.ring : new Uint32Array(Math.max(words, 1));
+    this.#mask = this.#words.length - 1;
+    this.#before = size === 0 ? 1 : this.topHi > 0 ? 0 : Math.max(size - this.topLo, 0);
   }
 
   /** High half of the highest number that verified. */
   get topHi(): number {
-    return this.#top[0]!;
+    return this.#top[TOP.HI]!;
   }
 
   /** Low half of the highest number that verified. */
   get topLo(): number {
-    return this.#top[1]!;
+    return this.#top[TOP.LO]!;
   }
 
   /** How many numbers left the window without having been seen. A number still in the window is not lost yet. */
@@ -99,7 +106,7 @@ export class ReplayWindow {
 
   /** The high half that a packet with this low half must have, 0 without ESN (RFC 4303 §A2.2). */
   inferHigh(lo: number): number {
-    return this.inferHighFrom(this.#top[0]!, this.#top[1]! | 0, lo);
+    return this.inferHighFrom(this.#top[TOP.HI]!, this.#top[TOP.LO]! | 0, lo);
   }
 
   /** {@link inferHigh} for another top of the window: would the answer change if that number were committed? */
@@ -114,8 +121,8 @@ export class ReplayWindow {
 
   /** Is this number above the highest that verified? High halves are signed, as in the kernel: 0xffffffff is one behind 0. */
   isAhead(hi: number, lo: number): boolean {
-    const epochs = (hi - this.#top[0]!) | 0;
-    return epochs > 0 || (epochs === 0 && lo >>> 0 > this.#top[1]!);
+    const epochs = (hi - this.#top[TOP.HI]!) | 0;
+    return epochs > 0 || (epochs === 0 && lo >>> 0 > this.#top[TOP.LO]!);
   }
 
   /**
@@ -133,14 +140,14 @@ export class ReplayWindow {
   /** Is it the one after the top, in a window that is no longer young? So is nearly every number. */
   #isNext(hi: number, lo: number): boolean {
     const top = this.#top;
-    return lo >>> 0 === top[1]! + 1 && hi === top[0]! && this.#before === 0;
+    return lo >>> 0 === top[TOP.LO]! + 1 && hi === top[TOP.HI]! && this.#before === 0;
   }
 
   #checkAny(hi: number, signed: number): number {
     const size = this.size;
     if (size === 0) return PASS;
-    const topHi = this.#top[0]!;
-    const topLo = this.#top[1]!;
+    const topHi = this.#top[TOP.HI]!;
+    const topLo = this.#top[TOP.LO]!;
     const lo = signed >>> 0;
     if (!this.esn) {
       if (lo === 0) return ZERO;
@@ -167,19 +174,35 @@ export class ReplayWindow {
   commit(hi: number, lo: number): void {
     if (this.#isNext(hi, lo)) {
       this.#step(lo | 0);
-      this.#top[1] = lo;
+      this.#top[TOP.LO] = lo;
+      this.#top[TOP.CHECK] = ~lo;
     } else this.#commitAny(hi, lo | 0);
   }
 
   #commitAny(hi: number, lo: number): void {
     if (this.size === 0) return;
     if (this.isAhead(hi, lo)) {
-      const topLo = this.#top[1]!;
-      const epochs = (hi - this.#top[0]!) | 0;
+      const top = this.#top;
+      const topLo = top[TOP.LO]!;
+      const epochs = (hi - top[TOP.HI]!) | 0;
+      // Killed in the middle of it, the process has still not delivered this packet, nor will any below it be taken.
+      top[TOP.NEW_HI] = hi;
+      top[TOP.NEW_LO] = lo;
+      top[TOP.BUSY] = BUSY;
       this.#advance(epochs * U32 + (lo >>> 0) - topLo, topLo | 0);
-      this.#top[0] = hi;
-      this.#top[1] = lo;
-    } else this.#late[0]!++;
+      top[TOP.HI] = hi;
+      top[TOP.LO] = lo;
+      top[TOP.CHECK] = ~lo;
+      top[TOP.HI_COPY] = hi;
+      this.#mark(lo);
+      top[TOP.BUSY] = 0;
+    } else {
+      this.#late[0]!++;
+      this.#mark(lo);
+    }
+  }
+
+  #mark(lo: number): void {
     const word = (lo >>> 5) & this.#mask;
     this.#words[word] = this.#words[word]! | (1 << (lo & 31));
   }
@@ -191,8 +214,11 @@ export class ReplayWindow {
    */
   startBefore(hi: number, lo: number): void {
     const fresh = hi === 0 && lo === 0;
-    this.#top[0] = fresh ? 0 : lo === 0 ? hi - 1 : hi;
-    this.#top[1] = fresh ? 0 : lo - 1;
+    const top = this.#top;
+    top[TOP.HI] = fresh ? 0 : lo === 0 ? hi - 1 : hi;
+    top[TOP.LO] = fresh ? 0 : lo - 1;
+    top[TOP.CHECK] = ~top[TOP.LO]!;
+    top[TOP.HI_COPY] = top[TOP.HI]!;
     this.#words.fill(0);
     this.#before = Math.max(this.size, 1);
     this.#lost = 0;

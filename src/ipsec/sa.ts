@@ -18,6 +18,7 @@ import { LifetimeCounter } from './lifetime.ts';
 import { type HeaderRules, LINUX_RULES, OuterHeader } from './outer-header.ts';
 import { ReplayWindow } from './replay.ts';
 import type { SaConfig } from './sa-config.ts';
+import type { SaRow } from './sa-row.ts';
 import { OutboundSequence } from './sequence.ts';
 
 export interface SaOptions {
@@ -34,6 +35,8 @@ export interface SaOptions {
    * counters and the per-SA part of the IVs go on, and the old one must not be used any more. The two then share them.
    */
   readonly continues?: SecurityAssociation;
+  /** Where numbers and window are kept: they go on where the row stands. Not with {@link startAfter}. */
+  readonly row?: SaRow;
 }
 
 /** What `ip -s xfrm state` prints as `stats`, for one SA. */
@@ -122,8 +125,13 @@ export class SecurityAssociation {
     this.suite = config.keys.suite;
     this.sequence =
       old?.sequence ??
-      new OutboundSequence(config.esn, options.startAfter?.hi ?? 0, options.startAfter?.lo ?? 0);
-    this.window = old?.window ?? new ReplayWindow(config.replayWindow, config.esn);
+      new OutboundSequence(
+        config.esn,
+        options.startAfter?.hi ?? 0,
+        options.startAfter?.lo ?? 0,
+        options.row?.out,
+      );
+    this.window = old?.window ?? new ReplayWindow(config.replayWindow, config.esn, options.row);
     this.life = new LifetimeCounter(config.lifetime ?? {}, old?.life);
     this.stats = old?.stats ?? { replayWindow: 0, replay: 0, failed: 0 };
     this.rules = options.rules ?? rulesOf(config.flags);

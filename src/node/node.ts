@@ -21,6 +21,8 @@ import type { Engine } from '../crypto/engine.ts';
 import { Decapsulator } from '../ipsec/decapsulate.ts';
 import { dropCode } from '../ipsec/drop.ts';
 import { Encapsulator } from '../ipsec/encapsulate.ts';
+import type { SaConfig } from '../ipsec/sa-config.ts';
+import type { SaRow } from '../ipsec/sa-row.ts';
 import { Sad } from '../ipsec/sad.ts';
 import { Spd } from '../ipsec/spd.ts';
 import type { Link } from '../link/link.ts';
@@ -84,6 +86,8 @@ export interface NodeOptions {
   readonly strictAllowsNodes?: boolean;
   /** The UDP port that packets of the overlay come from; left out, one for each flow, as Linux has it. */
   readonly overlayPort?: number;
+  /** Where the numbers of an SA are kept; left out, nowhere. */
+  readonly rowOf?: (config: SaConfig) => SaRow | undefined;
   readonly observer?: NodeObserver;
 }
 
@@ -104,6 +108,7 @@ export class Node {
   readonly #observer: NodeObserver | undefined;
   readonly #engine: Engine;
   readonly #random: RandomBytes;
+  readonly #rowOf: NodeOptions['rowOf'];
   #pathMtu: number;
   #reserve = 0;
   #plan: AgentPlan | undefined;
@@ -138,6 +143,7 @@ export class Node {
     strict,
     strictAllowsNodes,
     overlayPort,
+    rowOf,
     observer,
   }: NodeOptions) {
     this.name = name;
@@ -147,6 +153,7 @@ export class Node {
     this.#observer = observer;
     this.#engine = engine;
     this.#random = random;
+    this.#rowOf = rowOf;
     this.#pathMtu = outside.mtu;
     const ids = new Uint8Array(8);
     random(ids);
@@ -197,6 +204,7 @@ export class Node {
         random: this.#random,
         plan: this.#plan,
         pathMtu: () => this.#pathMtu,
+        rowOf: this.#rowOf,
         podRoutes: () => this.#podRoutes.values(),
         adopt: (next) => this.#adopt(next),
       },

@@ -18,6 +18,7 @@ import type { AgentPlan, PlannedRoute } from '../cilium/agent-plan.ts';
 import type { Engine } from '../crypto/engine.ts';
 import { SecurityAssociation } from '../ipsec/sa.ts';
 import type { Lifetime, Mark, SaConfig } from '../ipsec/sa-config.ts';
+import type { SaRow } from '../ipsec/sa-row.ts';
 import { collision, Sad } from '../ipsec/sad.ts';
 import { Spd } from '../ipsec/spd.ts';
 import type { Prefix } from '../wire/address.ts';
@@ -34,6 +35,8 @@ export interface PlanTarget {
   /** The plan that is there now. */
   readonly plan: AgentPlan | undefined;
   readonly pathMtu: () => number;
+  /** Where the numbers of an SA are kept; nowhere for those without a row. */
+  readonly rowOf?: ((config: SaConfig) => SaRow | undefined) | undefined;
   /** The routes that no plan has: those to the pods here. A plan's own for the same prefix goes before them. */
   readonly podRoutes: () => Iterable<PlannedRoute>;
   /** Takes over the rest of the plan. */
@@ -180,8 +183,10 @@ export class PlanChange {
 
   /** @param old the SA whose key, numbers and window it goes on with */
   #newSa(config: SaConfig, old?: SecurityAssociation): SecurityAssociation {
-    const { engine, random } = this.#target;
-    return new SecurityAssociation(config, engine, { random, ...(old && { continues: old }) });
+    const { engine, random, rowOf } = this.#target;
+    if (old) return new SecurityAssociation(config, engine, { random, continues: old });
+    const row = rowOf?.(config);
+    return new SecurityAssociation(config, engine, { random, ...(row && { row }) });
   }
 
   *#add(): Generator<void, void> {

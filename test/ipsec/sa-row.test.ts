@@ -1,0 +1,287 @@
+/**
+ * Rows: what a process leaves that is killed between any two words, and what damage does to them.
+ */
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { hex } from '../../src/base/bytes.ts';
+import { xorshift32 } from '../../src/base/rng.ts';
+import { aead } from '../../src/crypto/suite.ts';
+import { ReplayWindow } from '../../src/ipsec/replay.ts';
+import {
+  allow,
+  compare,
+  distance,
+  type Halves,
+  later,
+  makeRow,
+  recoverRow,
+  reserveOf,
+  rowIdentity,
+  rowLength,
+  rowWords,
+  SaRow,
+  sentOf,
+  setOut,
+  setReserve,
+  startAt,
+  topOf,
+} from '../../src/ipsec/sa-row.ts';
+import { OutboundSequence } from '../../src/ipsec/sequence.ts';
+import { PASS } from '../../src/wire/packet.ts';
+import { address, saConfig } from '../support/sa.ts';
+
+function newRow(window: number): Int32Array {
+  const words = new Int32Array(rowWords(window));
+  makeRow(words, rowIdentity(saConfig()), window);
+  return words;
+}
+
+/** A row's words that tell of every write to them, before it is done. */
+function watched(words: Int32Array, told: () => void): SaRow {
+  const row = new SaRow(words);
+  const watch = (part: Uint32Array) =>
+    new Proxy(part, {
+      get: (target, key) => Reflect.get(target, key, target),
+      set: (target, key, value) => {
+        told();
+        return Reflect.set(target, key, value, target);
+      },
+    });
+  return { out: row.out, top: watch(row.top), ring: watch(row.ring) };
+}
+
+describe('a window that was killed', () => {
+  it.each([
+    { esn: true, size: 32, from: { hi: 0, lo: 0 } },
+    { esn: true, size: 64, from: { hi: 6, lo: 0xffff_ff80 } },
+    { esn: true, size: 128, from: { hi: 0x8000_0000, lo: 0x7fff_ffc0 } },
+    { esn: false, size: 33, from: { hi: 0, lo: 0 } },
+    { esn: false, size: 64, from: { hi: 0, lo: 0x7fff_ff80 } },
+  ])('between any two words takes nothing twice: window $size, ESN $esn', ({ esn, size, from }) => {
+    const next = xorshift32(size);
+    const random = () => next() / 2 ** 32;
+    const words = newRow(size);
+    startAt(words, from);
+    const accepted = new Map<string, Halves>();
+    let kills = 0;
+    /** The number at hand: it was not delivered yet. */
+    let current: Halves = from;
+    let top = from;
+    const look = () => {
+      kills++;
+      const copy = words.slice();
+      expect(recoverRow(copy, true)).toBe(true);
+      const window = new ReplayWindow(size, esn, new SaRow(copy));
+      for (const number of accepted.values()) {
+        const guess = window.inferHigh(number.lo | 0);
+        if (guess >>> 0 === number.hi >>> 0 && window.check(guess, number.lo | 0) === PASS)
+          throw new Error(`${number.hi}/${number.lo} again, killed at ${current.hi}/${current.lo}`);
+      }
+      // No farther than the packet at hand: a top too high would shut out what comes next.
+      const left = { hi: window.topHi, lo: window.topLo };
+      expect(compare(left, compare(current, top) > 0 ? current : top)).toBeLessThanOrEqual(0);
+    };
+    const window = new ReplayWindow(size, esn, watched(words, look));
+    for (let k = 0; k < 150; k++) {
+      const jump = Math.floor(random() * 8);
+      const step =
+        jump < 4 ? 1 : jump === 4 ? Math.floor(random() * 300) : -Math.floor(random() * (size - 1));
+      const number = step > 0 ? later(top, step, esn) : back(top, -step);
+      if (!number || window.inferHigh(number.lo | 0) !== number.hi >>> 0) continue;
+      if (window.check(number.hi >>> 0, number.lo | 0) !== PASS) continue;
+      current = number;
+      window.commit(number.hi >>> 0, number.lo | 0);
+      accepted.set(`${number.hi >>> 0}/${number.lo >>> 0}`, number);
+      if (compare(number, top) > 0) top = number;
+      look();
+    }
+    expect(accepted.size).toBeGreaterThan(70);
+    expect(kills).toBeGreaterThan(300);
+  });
+
+  function back({ hi, lo }: Halves, by: number): Halves | undefined {
+    const low = (lo >>> 0) - by;
+    if (low >= 0) return { hi, lo: low };
+    return hi >>> 0 > 0 ? { hi: (hi >>> 0) - 1, lo: low + 2 ** 32 } : undefined;
+  }
+});
+
+describe('a sender that was killed', () => {
+  // hi, low half, its copy, the high half's copy: as `advance` leaves them one after the other.
+  it.each([
+    ['before a number', [0, 7, ~7, 0], { hi: 0, lo: 7 }],
+    ['in the middle of one', [0, 8, ~7, 0], { hi: 0, lo: 8 }],
+    ['in the middle of one at 2^31', [3, -0x8000_0000, ~0x7fff_ffff, 3], { hi: 3, lo: -0x8000_0000 }],
+    ['at the end of 2^32', [0, -1, 0, 0], { hi: 0, lo: -1 }],
+    ['with the next high half noted, where the reserve is sure', [0, -1, 0, 1], undefined],
+    ['with the low half at 0', [0, 0, 0, 1], { hi: 1, lo: 0 }],
+    ['with the low half checked', [0, 0, -1, 1], { hi: 1, lo: 0 }],
+    ['after the wrap', [1, 0, -1, 1], { hi: 1, lo: 0 }],
+  ])('%s: its last number is known, or nothing is said', (_, out, last) => {
+    const words = newRow(0);
+    new SaRow(words).out.set(out);
+    expect(sentOf(words)).toEqual(last);
+  });
+
+  it('leaves such words', () => {
+    const words = newRow(0);
+    setOut(words, { hi: 0, lo: -3 });
+    allow(words, { hi: 1, lo: 5 });
+    const sequence = new OutboundSequence(true, 0, 0, new SaRow(words).out);
+    const numbers: string[] = [];
+    while (sequence.advance()) {
+      numbers.push(`${sequence.hi}/${sequence.lo}`);
+      expect(sentOf(words)).toEqual({ hi: sequence.signedHi, lo: sequence.signedLo });
+    }
+    expect(numbers).toEqual(['0/4294967294', '0/4294967295', '1/0', '1/1', '1/2', '1/3', '1/4', '1/5']);
+    expect(sequence.isExhausted).toBe(false);
+    allow(words, { hi: 1, lo: 6 });
+    expect(sequence.advance()).toBe(true);
+    expect(sequence.advance()).toBe(false);
+  });
+
+  it('never passes what is allowed, where two SAs share a row', () => {
+    const words = newRow(0);
+    setOut(words, { hi: 0, lo: -3 });
+    allow(words, { hi: 0, lo: -2 });
+    const [a, b] = [0, 1].map(() => new OutboundSequence(true, 0, 0, new SaRow(words).out)) as [
+      OutboundSequence,
+      OutboundSequence,
+    ];
+    expect([a.advance(), b.advance(), a.advance()]).toEqual([true, false, false]);
+    allow(words, { hi: 1, lo: 1 });
+    expect([b.advance(), a.advance(), b.advance(), a.advance(), b.advance()]).toEqual([
+      ...[true, true, true, false, false],
+    ]);
+    expect(sentOf(words)).toEqual({ hi: 1, lo: 1 });
+  });
+
+  it.each([
+    { esn: false, start: { hi: 0, lo: -3 } },
+    { esn: true, start: { hi: -1, lo: -3 } },
+  ])('has no number after the last, ESN $esn', ({ esn, start }) => {
+    const words = newRow(0);
+    setOut(words, start);
+    allow(words, later(start, 2 ** 20, esn));
+    const sequence = new OutboundSequence(esn, 0, 0, new SaRow(words).out);
+    expect([sequence.advance(), sequence.advance(), sequence.advance()]).toEqual([true, true, false]);
+    expect(sequence.isExhausted).toBe(true);
+  });
+});
+
+describe('a reserve', () => {
+  it('has two copies, of which one is whole at any time', () => {
+    const words = newRow(0);
+    for (let k = 1; k < 50; k++) {
+      const before = words.slice();
+      setReserve(words, { hi: k, lo: -k });
+      for (let word = 9; word <= 14; word++) {
+        const torn = words.slice();
+        torn.set(before.subarray(word, 15), word);
+        expect([k - 1, k]).toContain(reserveOf(torn)!.hi);
+      }
+      expect(reserveOf(words)).toEqual({ hi: k, lo: -k });
+    }
+  });
+
+  it('is where an SA goes on after a power failure, with everything below the top seen', () => {
+    const words = newRow(64);
+    setReserve(words, { hi: 0, lo: 2 ** 20 });
+    setOut(words, { hi: 0, lo: 17 });
+    startAt(words, { hi: 0, lo: 100 });
+    new SaRow(words).ring.fill(0);
+    expect(recoverRow(words, false)).toBe(true);
+    expect(sentOf(words)).toEqual({ hi: 0, lo: 2 ** 20 });
+    const window = new ReplayWindow(64, true, new SaRow(words));
+    for (let n = 1; n <= 100; n++) {
+      const hi = window.inferHigh(n);
+      expect(hi !== 0 || window.check(hi, n) !== PASS).toBe(true);
+    }
+    expect(window.check(window.inferHigh(101), 101)).toBe(PASS);
+    expect(window.lost).toBe(0);
+  });
+});
+
+describe('a damaged row', () => {
+  const halves = fc.record({ hi: fc.integer({ min: -(2 ** 31), max: 2 ** 31 - 1 }), lo: fc.integer() });
+
+  it('never lets an SA send a number again', () => {
+    const flips = fc.array(fc.record({ byte: fc.nat(), bit: fc.nat(7) }), { minLength: 1, maxLength: 1 });
+    fc.assert(
+      fc.property(halves, flips, fc.boolean(), (sent, damage, isExact) => {
+        const words = newRow(64);
+        setOut(words, sent);
+        setReserve(words, later(sent, 2 ** 20, true));
+        setReserve(words, later(sent, 2 ** 21, true));
+        const bytes = new Uint8Array(words.buffer);
+        for (const { byte, bit } of damage) bytes[byte % bytes.length]! ^= 1 << bit;
+        if (rowLength(words) === 0 || !recoverRow(words, isExact)) return;
+        expect(compare(sentOf(words)!, sent)).toBeGreaterThanOrEqual(0);
+      }),
+      { numRuns: 3000 },
+    );
+  });
+
+  it('never lets a top go down', () => {
+    fc.assert(
+      fc.property(halves, fc.integer({ min: 24, max: 30 }), fc.nat(31), (top, word, bit) => {
+        const words = newRow(64);
+        startAt(words, top);
+        words[word]! ^= 1 << bit;
+        expect(recoverRow(words, true)).toBe(true);
+        expect(compare(topOf(words), top)).toBeGreaterThanOrEqual(0);
+      }),
+      { numRuns: 2000 },
+    );
+  });
+
+  it('is not taken for a row when its head is damaged', () => {
+    const whole = newRow(64);
+    expect(rowLength(whole)).toBe(whole.length);
+    for (let bit = 0; bit < 9 * 32; bit++) {
+      const words = whole.slice();
+      words[bit >>> 5]! ^= 1 << (bit & 31);
+      expect(rowLength(words)).toBe(0);
+    }
+    expect(rowLength(whole.subarray(0, whole.length - 1))).toBe(0);
+  });
+});
+
+describe('the identity of a row', () => {
+  const text = (given: Parameters<typeof saConfig>[0], twin?: number) =>
+    Buffer.from(rowIdentity(saConfig(given), twin)).toString('hex');
+
+  it('is that of number space and key, not of marks, windows and modes', () => {
+    const same = text({});
+    expect(
+      text({ mark: { value: 1, mask: 1 }, reqid: 7, mode: 'transport', replayWindow: 32, origin: 'other' }),
+    ).toBe(same);
+    const others = [
+      text({ spi: 4 }),
+      text({ esn: false }),
+      text({ src: address('192.0.2.3') }),
+      text({ dst: address('192.0.2.3') }),
+      text({ keys: aead('rfc4106(gcm(aes))', hex('4142434445464748494a4b4c4d4e4f5001020305'), 128) }),
+      text({ keys: aead('rfc4106(gcm(aes))', hex('4142434445464748494a4b4c4d4e4f5101020304'), 128) }),
+      text({ keys: aead('rfc4106(gcm(aes))', hex('4142434445464748494a4b4c4d4e4f5001020304'), 96) }),
+      text({}, 1),
+    ];
+    expect(new Set([same, ...others]).size).toBe(others.length + 1);
+  });
+
+  it('does not hold the key', () => {
+    expect(text({})).not.toContain('4142434445');
+    expect(text({})).toHaveLength(40);
+  });
+});
+
+describe('halves', () => {
+  it('are counted on and compared as unsigned', () => {
+    expect(later({ hi: 0, lo: -1 }, 1, true)).toEqual({ hi: 1, lo: 0 });
+    expect(later({ hi: 0, lo: -2 }, 5, false)).toEqual({ hi: 0, lo: -1 });
+    expect(later({ hi: -1, lo: -2 }, 5, true)).toEqual({ hi: -1, lo: -1 });
+    expect(later({ hi: 0, lo: 0x7fff_ffff }, 1, false)).toEqual({ hi: 0, lo: -0x8000_0000 });
+    expect(compare({ hi: -1, lo: 0 }, { hi: 1, lo: 0 })).toBeGreaterThan(0);
+    expect(distance({ hi: 0, lo: -1 }, { hi: 1, lo: 4 })).toBe(5);
+  });
+});
