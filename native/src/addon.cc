@@ -17,6 +17,7 @@ static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   esplane::add_socket(env, exports);
   esplane::add_udp(env, exports);
   esplane::add_raw(env, exports);
+  esplane::add_state(env, exports);
   return exports;
 }
 

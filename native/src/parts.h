@@ -12,6 +12,7 @@ void add_cipher(Napi::Env env, Napi::Object exports);
 void add_socket(Napi::Env env, Napi::Object exports);
 void add_udp(Napi::Env env, Napi::Object exports);
 void add_raw(Napi::Env env, Napi::Object exports);
+void add_state(Napi::Env env, Napi::Object exports);
 
 // Adds a function that follows the convention of all of them: it returns a number, negative for -errno.
 inline void add(Napi::Env env, Napi::Object exports, const char* name, napi_callback callback) {

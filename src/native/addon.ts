@@ -11,6 +11,7 @@ import type { CipherFunctions } from './cipher.ts';
 import type { MonitorFunctions } from './monitor.ts';
 import type { PacketFunctions } from './packet.ts';
 import type { SocketFunctions } from './socket.ts';
+import type { StateFunctions } from './state.ts';
 import type { SystemFunctions } from './system.ts';
 import type { TunFunctions } from './tun.ts';
 
@@ -20,7 +21,8 @@ export type Addon = { readonly abi: number } & SystemFunctions &
   TunFunctions &
   SocketFunctions &
   PacketFunctions &
-  MonitorFunctions;
+  MonitorFunctions &
+  StateFunctions;
 
 /** What this code calls: `ABI` in `native/src/addon.cc`. Raise both with every change of what crosses. */
 export const ABI = 3;
