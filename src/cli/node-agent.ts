@@ -47,6 +47,8 @@ export interface NodeAgentOptions {
   readonly now: number;
   /** Hears what the agent is at; an empty text is nothing. */
   readonly work?: (work: Work) => void;
+  /** A boot id that takes the place of the one that the list has for this node. */
+  readonly bootId?: string;
 }
 
 /** What the constructor needs of files. */
@@ -65,6 +67,7 @@ export class NodeAgent {
   readonly #say: (line: string) => void;
   readonly #files: InputFiles;
   readonly #work: (work: Work) => void;
+  readonly #bootId: string | undefined;
   #plane: DataPlane | undefined;
   #nodes: readonly CiliumNode[] = [];
   /** How the cluster routes: as is said, or as this node's entry in the first list shows it. */
@@ -108,12 +111,13 @@ export class NodeAgent {
   private constructor(
     config: NodeConfig,
     { cilium, keys: keyTexts, nodes: nodeTexts }: FirstTexts,
-    { files, say, now, work = () => {} }: NodeAgentOptions,
+    { files, say, now, work = () => {}, bootId }: NodeAgentOptions,
   ) {
     this.#config = config;
     this.#say = say;
     this.#files = files;
     this.#work = work;
+    this.#bootId = bootId;
     this.#cilium = cilium;
     this.#version = config.cilium === undefined ? DEFAULT_VERSION : parseVersion(config.cilium);
     const outside = parseAddress(config.outside.address);
@@ -159,6 +163,12 @@ export class NodeAgent {
   /** Prefixes of the pods here. */
   get pods(): readonly Prefix[] {
     return this.#nodes.find(({ name }) => name === this.#config.name)?.podCidrs ?? [];
+  }
+
+  /** Has the node a boot id of its own, from which its keys are made? */
+  get hasOwnBootId(): boolean {
+    const { rotation } = this.agent;
+    return this.#bootId !== undefined && rotation.lines(rotation.current).some(({ perTunnel }) => perTunnel);
   }
 
   /** Strict mode, as the configuration or Cilium's own settings have it. */
@@ -390,7 +400,7 @@ export class NodeAgent {
     if (publish === undefined || !holds) return;
     const raw = findRawNode(this.#nodeTexts, name);
     if (!raw) return;
-    const text = ownNodeText(raw, this.agent.node.keyId);
+    const text = ownNodeText(raw, this.agent.node.keyId, this.#bootId);
     if (text === this.#published) return;
     writeOwnNode(publish, text);
     this.#published = text;
@@ -402,7 +412,10 @@ export class NodeAgent {
 
   #parseNodes(texts: readonly string[]): CiliumNode[] {
     const { name, nodes: files } = this.#config;
-    const all = texts.flatMap((text, i) => this.#readNodes(text, files[i]!));
+    const read = texts.flatMap((text, i) => this.#readNodes(text, files[i]!));
+    const bootId = this.#bootId;
+    const all =
+      bootId === undefined ? read : read.map((node) => (node.name === name ? { ...node, bootId } : node));
     const source = files.join(', ');
     checkNames(all, source);
     checkAddresses(all);

@@ -16,6 +16,7 @@
  * flows: { file: flows.jsonl, verdict: DROPPED }
  * metrics: 127.0.0.1:9962         # or :9962, [::1]:9962
  * status-socket: node-1.sock     # or false; left out, in /run/esplane
+ * state-dir: state               # or false; left out, /var/lib/esplane/NAME
  * ```
  * @module
  */
@@ -101,6 +102,7 @@ const SCHEMA = z.strictObject({
     )
     .optional(),
   'status-socket': z.union([z.string().min(1), z.literal(false)]).optional(),
+  'state-dir': z.union([z.string().min(1), z.literal(false)]).optional(),
 });
 
 /** As the file says, with defaults filled in and file names made absolute. Plain data: it goes to a worker. */
@@ -170,6 +172,7 @@ export function parseNodeConfig(text: string, source: string): NodeConfig {
     ...(config.flows && {
       flows: { ...config.flows, file: config.flows.file === '-' ? '-' : here(config.flows.file) },
     }),
+    ...(config['state-dir'] && { 'state-dir': here(config['state-dir']) }),
     ...(config['status-socket'] && { 'status-socket': here(config['status-socket']) }),
     ...(config.xfrm && {
       xfrm: { state: config.xfrm.state.map(here), policy: config.xfrm.policy.map(here) },

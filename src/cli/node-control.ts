@@ -8,7 +8,9 @@ import type { MessagePort } from 'node:worker_threads';
 import { systemClock } from '../base/clock.ts';
 import { EsplaneError } from '../base/errors.ts';
 import type { AgentPlan } from '../cilium/agent-plan.ts';
+import type { SaConfig } from '../ipsec/sa-config.ts';
 import { wakePoller } from '../native/system.ts';
+import type { StateReport } from '../observe/observed.ts';
 import { InputFiles } from './input-files.ts';
 import { InsideInterface } from './inside-routes.ts';
 import { NodeAgent, strictIn } from './node-agent.ts';
@@ -18,6 +20,7 @@ import {
   CONTROL,
   type ControlMessage,
   type FromPlane,
+  type StateDir,
   type ThreadData,
   type ToControl,
   type ToPlane,
@@ -25,6 +28,7 @@ import {
   type Work,
 } from './node-threads.ts';
 import { PlanEncoder } from './plan-delta.ts';
+import { StateFile } from './state-file.ts';
 import { watchFiles } from './watch-files.ts';
 
 /** ms between two looks whether the agent has something to do, which also show that the thread goes round. */
@@ -63,11 +67,12 @@ class Plane {
 
   /**
    * Hands a plan on.
+   * @param rows where the rows of its SAs are in the state file
    * @returns resolves once the data plane holds it, or a later one
    * @throws {EsplaneError} when it cannot hold it
    */
-  plan(loaded: LoadedPlan): Promise<void> {
-    for (const part of this.#encoder.encode(loaded)) this.send(part);
+  plan(loaded: LoadedPlan, rows?: ReadonlyMap<SaConfig, number>): Promise<void> {
+    for (const part of this.#encoder.encode(loaded, rows)) this.send(part);
     const { number } = this.#encoder;
     return new Promise((done, failed) => {
       this.#inFlight.push({ number, loaded, done, failed });
@@ -97,6 +102,12 @@ export class NodeControl {
   #loaded: LoadedPlan | undefined;
   #inside: InsideInterface | undefined;
   #outsideMtu = 0;
+  readonly #stateDir: StateDir;
+  #state: StateFile | undefined;
+  #stateProblem: string | undefined;
+  #stateReported = '';
+  /** The plans that were handed on and not answered. */
+  #unanswered = 0;
   #up: (() => void) | undefined;
   /** What main is asked for, until it answers. */
   #asked: ((carried: ReadonlyMap<string, number>) => void)[] = [];
@@ -108,10 +119,12 @@ export class NodeControl {
     this.#port = data.port;
     this.#post = post;
     this.#plane = new Plane(data);
+    this.#stateDir = data.state;
     data.port.on('message', (message: FromPlane) => this.#hear(message));
     this.#every(AGENT_EVERY, () => {
       Atomics.add(this.#control, CONTROL.CONTROL_BEAT, 1);
       this.#agent?.advance(systemClock.now());
+      this.#state?.tick();
       this.#report();
     });
   }
@@ -123,6 +136,7 @@ export class NodeControl {
   async start(): Promise<void> {
     const config = this.#config;
     const now = systemClock.now();
+    const problem = this.#openState();
     const agent = config.xfrm
       ? undefined
       : await NodeAgent.open(config, {
@@ -130,6 +144,8 @@ export class NodeControl {
           say: (line) => this.#warn(line),
           now,
           work: (work) => this.#work(work),
+          // Without state it is like a machine that has booted: with another boot id its keys are others.
+          ...(!this.#state && config.publish !== undefined && { bootId: crypto.randomUUID() }),
         });
     const loaded = agent
       ? completePlan(config, agent.plan, agent.pods)
@@ -139,8 +155,13 @@ export class NodeControl {
     const isUp = new Promise<void>((resolve) => {
       this.#up = resolve;
     });
-    this.#plane.send({ kind: 'start', ...(strict && { strict }) });
-    await Promise.all([this.#plane.plan(loaded), isUp]);
+    if (!this.#state) this.#tellNoState(problem, agent);
+    this.#plane.send({
+      kind: 'start',
+      ...(strict && { strict }),
+      ...(this.#state && { stateFd: this.#state.fd }),
+    });
+    await Promise.all([this.#handOn(loaded), isUp]);
     this.#work('routes');
     this.#inside!.route(loaded.plan);
     this.#work('');
@@ -176,6 +197,7 @@ export class NodeControl {
   stop(): void {
     for (const end of this.#ends.splice(0)) end();
     this.#port.close();
+    this.#state?.close();
   }
 
   #hear(message: FromPlane): void {
@@ -191,6 +213,47 @@ export class NodeControl {
       case 'outside-mtu':
         this.#followOutside(message.mtu);
     }
+  }
+
+  /** @returns why no state is kept, though one is wanted */
+  #openState(): string | undefined {
+    const { folder } = this.#stateDir;
+    if (folder === undefined) return this.#stateDir.problem;
+    try {
+      this.#state = StateFile.open(folder, {
+        say: (line) => this.#warn(`${this.#config.name}: ${line}`),
+        now: () => systemClock.now(),
+      });
+      return undefined;
+    } catch (error) {
+      if (!(error instanceof EsplaneError)) throw error;
+      return error.message;
+    }
+  }
+
+  #tellNoState(problem: string | undefined, agent: NodeAgent | undefined): void {
+    const { name, publish } = this.#config;
+    this.#stateProblem = problem;
+    const begins = agent?.hasOwnBootId
+      ? `it takes a new boot id, and so new keys, at every start; peers learn of them by ${publish}`
+      : 'after a restart peers drop its packets until they have passed the old sequence numbers, and it accepts old packets again';
+    const remedy = 'Set state-dir to a directory that it can write';
+    if (problem !== undefined) this.#warn(`${name}: no state is kept: ${problem}. So ${begins}. ${remedy}.`);
+    else if (agent?.hasOwnBootId) this.#warn(`${name}: no state is kept: ${begins}.`);
+  }
+
+  /** Hands a plan on whose SAs have rows, with reserves that are on the disk. */
+  async #handOn(loaded: LoadedPlan): Promise<void> {
+    const { sas } = loaded.plan;
+    const rows = this.#state?.prepare(sas);
+    this.#unanswered++;
+    try {
+      await this.#plane.plan(loaded, rows);
+    } finally {
+      this.#unanswered--;
+    }
+    // SAs of a plan that is still on its way need their rows.
+    if (this.#unanswered === 0) this.#state?.settle(sas);
   }
 
   #reload(readsAll: boolean): void {
@@ -211,7 +274,7 @@ export class NodeControl {
 
   /** @throws {EsplaneError} when the data plane cannot hold it */
   async #apply(loaded: LoadedPlan): Promise<void> {
-    await this.#plane.plan(loaded);
+    await this.#handOn(loaded);
     this.#loaded = loaded;
     const { plan } = loaded;
     try {
@@ -256,12 +319,24 @@ export class NodeControl {
 
   /** Tells main how the agent stands, when that has changed. */
   #report(): void {
+    this.#reportState();
     if (!this.#agent) return;
     const report = this.#agent.report();
     const text = JSON.stringify(report);
     if (text === this.#reported) return;
     this.#reported = text;
     this.#post({ kind: 'agent', report });
+  }
+
+  #reportState(): void {
+    const state = this.#state;
+    const report: StateReport = state
+      ? { file: state.path, problem: state.problem, ...state.count }
+      : { file: null, problem: this.#stateProblem, inUse: 0, idle: 0 };
+    const text = JSON.stringify(report);
+    if (text === this.#stateReported) return;
+    this.#stateReported = text;
+    this.#post({ kind: 'state', report });
   }
 
   #work(work: Work): void {

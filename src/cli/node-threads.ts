@@ -20,7 +20,7 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { StrictMode } from '../cilium/config.ts';
 import type { FlowBatch } from '../observe/flow-recorder.ts';
-import type { AgentReport } from '../observe/observed.ts';
+import type { AgentReport, StateReport } from '../observe/observed.ts';
 import type { NodeConfig } from './node-config.ts';
 import type { PlanPart } from './plan-delta.ts';
 import type { PlaneStats, ReadyFacts } from './running-node.ts';
@@ -52,12 +52,21 @@ export interface ThreadData {
   readonly wakeFd: number;
   /** To the other worker. */
   readonly port: MessagePort;
+  /** The state directory, locked by main; or why there is none. */
+  readonly state: StateDir;
 }
+
+/** Where SAs' numbers outlive the node. `problem` is absent where the configuration wants no state. */
+export type StateDir =
+  | { readonly folder: string }
+  | { readonly folder?: undefined; readonly problem?: string };
 
 /** What the data plane has to know beside the first plan. */
 export interface StartFacts {
   readonly kind: 'start';
   readonly strict?: StrictMode;
+  /** The state file: for `StateRows`. Absent where no state is kept. */
+  readonly stateFd?: number;
 }
 
 /** Control to data plane. */
@@ -89,6 +98,7 @@ export type ControlMessage =
   /** Routes lead to the inside interface, and peers know of the node. */
   | { readonly kind: 'ready' }
   | { readonly kind: 'agent'; readonly report: AgentReport }
+  | { readonly kind: 'state'; readonly report: StateReport }
   | { readonly kind: 'warn'; readonly line: string }
   /** Asks for `carried`. */
   | { readonly kind: 'carried' }

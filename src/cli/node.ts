@@ -53,6 +53,9 @@ figures of every SA and peer. ADDR is 127.0.0.1:9962, [::1]:9962, or :9962 for a
 that this command runs in, whatever netns: says, so that the host can scrape it. esplane status asks the socket
 /run/esplane/NAME.sock (status-socket: PATH is another place, false none).
 
+Sequence numbers and anti-replay windows outlive the node in /var/lib/esplane/NAME (state-dir: PATH is another place, false
+none): peers take its packets after a restart, and what was sent to it before is not accepted again.
+
 It needs root (TUN, raw sockets). SIGHUP reads keys and nodes again; SIGTERM or Ctrl-C ends it and removes
 what it made. With --json one object a line: "ready", "stats" at intervals, "stopped".
 
@@ -72,6 +75,7 @@ interface Options extends FlowOptions {
   readonly keyRotationDuration?: number;
   readonly metrics?: MetricsAddress;
   readonly statusSocket?: string | boolean;
+  readonly stateDir?: string | boolean;
 }
 
 /** Adds the command. */
@@ -85,6 +89,8 @@ export function nodeCommand(program: Command): void {
     .option('--metrics <address>', 'serve metrics for Prometheus, such as 127.0.0.1:9962', metricsArgument)
     .option('--status-socket <path>', 'where esplane status asks (default /run/esplane/NAME.sock)')
     .option('--no-status-socket', 'esplane status cannot ask')
+    .option('--state-dir <folder>', 'where sequence numbers outlive it (default /var/lib/esplane/NAME)')
+    .option('--no-state-dir', 'every start begins at sequence number 1')
     .option('--json', 'one JSON object a line')
     .option('--stats <seconds>', 'between two reports', secondsArgument, 1)
     .option('--duration <seconds>', 'end by itself', secondsArgument)
@@ -109,6 +115,7 @@ async function run(options: Options, command: Command): Promise<void> {
     ...(crypto && { crypto }),
     ...(keyRotationDuration !== undefined && { 'key-rotation-duration': keyRotationDuration }),
     ...socketOption(options.statusSocket),
+    ...stateOption(options.stateDir),
   };
   if (options.check) {
     await check(config, options.json ?? false);
@@ -227,6 +234,11 @@ function metricsArgument(text: string): MetricsAddress {
 function socketOption(value: string | boolean | undefined): Pick<NodeConfig, 'status-socket'> {
   if (typeof value === 'string') return { 'status-socket': resolve(value) };
   return value === false ? { 'status-socket': false } : {};
+}
+
+function stateOption(value: string | boolean | undefined): Pick<NodeConfig, 'state-dir'> {
+  if (typeof value === 'string') return { 'state-dir': resolve(value) };
+  return value === false ? { 'state-dir': false } : {};
 }
 
 function durationArgument(text: string): number {

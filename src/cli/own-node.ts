@@ -44,9 +44,16 @@ export async function checkPublishFile(file: string, name: string, files: InputF
   );
 }
 
-/** The file's text. */
-export function ownNodeText(raw: RawNode, keyId: number): string {
-  const spec = { ...raw.spec, encryption: { key: keyId } };
+/**
+ * The file's text.
+ * @param bootId in place of the one that the list has
+ */
+export function ownNodeText(raw: RawNode, keyId: number, bootId?: string): string {
+  const spec = {
+    ...raw.spec,
+    encryption: { key: keyId },
+    ...(bootId !== undefined && { bootid: bootId }),
+  };
   return `${JSON.stringify({ apiVersion: 'cilium.io/v2', kind: 'CiliumNode', ...raw, spec }, undefined, 2)}\n`;
 }
 

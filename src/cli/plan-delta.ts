@@ -30,6 +30,8 @@ type SentSa = Omit<SaConfig, 'keys'> & {
   readonly key: Uint8Array;
   readonly salt: Uint8Array;
   readonly macKey: Uint8Array;
+  /** Where its row is in the state file. */
+  readonly row?: number | undefined;
 };
 
 /** A route that names its peer by id. */
@@ -126,8 +128,11 @@ export class PlanEncoder {
     return this.#number;
   }
 
-  /** The messages of the next plan. */
-  encode({ plan, pods }: LoadedPlan): PlanPart[] {
+  /**
+   * The messages of the next plan.
+   * @param rows where the rows of its SAs are in the state file
+   */
+  encode({ plan, pods }: LoadedPlan, rows?: ReadonlyMap<SaConfig, number>): PlanPart[] {
     const { routes, policies, sas, ...rest } = plan;
     const parts: PlanPart[] = [];
     const kept = {} as Record<ListName, ReadonlySet<number>>;
@@ -167,7 +172,12 @@ export class PlanEncoder {
       (policy) => policy,
       (policy) => policy,
     );
-    add('sas', sas, (sa) => sa, sentSa);
+    add(
+      'sas',
+      sas,
+      (sa) => sa,
+      (sa) => sentSa(sa, rows?.get(sa)),
+    );
     const gone = Object.fromEntries(
       LISTS.map((list) => [list, this.#tables[list].keep(kept[list])]),
     ) as EndPart['gone'];
@@ -225,6 +235,7 @@ export class PlanDecoder {
   #lists = emptyLists();
   /** SAs of one kind share what describes it. */
   readonly #suites = new Map<string, Suite>();
+  readonly #rows = new WeakMap<SaConfig, number>();
 
   /** Takes the next message. @returns the plan that is whole with it */
   take(part: PlanPart): NumberedPlan | undefined {
@@ -256,14 +267,21 @@ export class PlanDecoder {
     return { prefix, route: whole as Route };
   }
 
-  #sa({ suite, key, salt, macKey, ...config }: SentSa): SaConfig {
+  /** Where the row of an SA of a plan is in the state file. */
+  rowOf(config: SaConfig): number | undefined {
+    return this.#rows.get(config);
+  }
+
+  #sa({ suite, key, salt, macKey, row, ...config }: SentSa): SaConfig {
     const name = `${suite.name} ${suite.keyLen} ${suite.icvLen}`;
     const known = this.#suites.get(name) ?? suite;
     this.#suites.set(name, known);
     const keys = new KeyMaterial(known, key, salt, macKey);
     // It has copied them: one copy of a key is enough.
     for (const bytes of [key, salt, macKey]) bytes.fill(0);
-    return { ...config, keys };
+    const sa = { ...config, keys };
+    if (row !== undefined) this.#rows.set(sa, row);
+    return sa;
   }
 }
 
@@ -271,8 +289,8 @@ function emptyLists(): { [N in ListName]: Held[N][] } {
   return { peers: [], routes: [], policies: [], sas: [] };
 }
 
-function sentSa({ keys, ...config }: SaConfig): SentSa {
-  return { ...config, suite: keys.suite, key: keys.key(), salt: keys.salt(), macKey: keys.macKey() };
+function sentSa({ keys, ...config }: SaConfig, row: number | undefined): SentSa {
+  return { ...config, suite: keys.suite, key: keys.key(), salt: keys.salt(), macKey: keys.macKey(), row };
 }
 
 function sentRoute({ prefix, route }: PlannedRoute, peers: ReadonlyMap<Peer, number>): SentRoute {

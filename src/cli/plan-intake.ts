@@ -3,6 +3,7 @@
  * @module
  */
 import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
+import type { SaConfig } from '../ipsec/sa-config.ts';
 import { CONTROL, type FromPlane, type StartFacts, type ThreadData, type ToPlane } from './node-threads.ts';
 import { type NumberedPlan, PlanDecoder } from './plan-delta.ts';
 
@@ -65,6 +66,11 @@ export class PlanIntake {
   start(first: NumberedPlan, events: IntakeEvents): void {
     this.#events = events;
     this.answer({ kind: 'held', number: first.number });
+  }
+
+  /** Where the row of an SA of a plan is in the state file. */
+  rowOf(config: SaConfig): number | undefined {
+    return this.#decoder.rowOf(config);
   }
 
   answer(message: FromPlane): void {

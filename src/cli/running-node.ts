@@ -19,7 +19,7 @@ import type { NodeStats } from '../node/stats.ts';
 import { warmUp } from '../node/warm-up.ts';
 import { FlowObserver } from '../observe/flow-observer.ts';
 import { type FlowBatch, FlowRecorder } from '../observe/flow-recorder.ts';
-import type { AgentReport } from '../observe/observed.ts';
+import type { AgentReport, StateReport } from '../observe/observed.ts';
 import { makeEngine } from './engine.ts';
 import { type FlowsConfig, filterOf } from './flow-options.ts';
 import { mtuInside } from './inside-mtu.ts';
@@ -28,6 +28,7 @@ import { outsidePort } from './node-plan.ts';
 import { CONTROL, type ThreadData } from './node-threads.ts';
 import type { NumberedPlan } from './plan-delta.ts';
 import { type Change, PlanIntake } from './plan-intake.ts';
+import { StateRows } from './state-file.ts';
 
 /** What a node says when it runs. */
 export interface ReadyFacts {
@@ -53,6 +54,7 @@ export interface PlaneStats extends NodeStats {
 export interface RunningStats extends PlaneStats {
   /** Absent where SAs come from `ip xfrm` text. */
   readonly agent?: AgentReport;
+  readonly state?: StateReport;
 }
 
 export interface PlaneTalk {
@@ -94,7 +96,8 @@ export async function runNode(data: ThreadData, talk: PlaneTalk): Promise<PlaneS
   const first = intake.first();
   if (!first) return undefined;
   const { loaded } = first;
-  const { strict } = first.facts;
+  const { strict, stateFd } = first.facts;
+  const rows = stateFd === undefined ? undefined : new StateRows(stateFd);
   const warm = now() + LONGEST_WARM_UP;
   warmUp({
     plan: loaded.plan,
@@ -131,6 +134,12 @@ export async function runNode(data: ThreadData, talk: PlaneTalk): Promise<PlaneS
       // A UDP link has one port.
       ...(loaded.plan.overlay === 'esp-in-vxlan' && { overlayPort: port }),
       ...(strict && { strict: strict.cidr, strictAllowsNodes: strict.allowRemoteNodes }),
+      ...(rows && {
+        rowOf: (sa) => {
+          const at = intake.rowOf(sa);
+          return at === undefined ? undefined : rows.row(at);
+        },
+      }),
       ...(flows && { observer: flows.observer }),
     });
     node.addInside(inside.name, loaded.pods, inside, config.inside.identity);

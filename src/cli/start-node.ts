@@ -4,10 +4,10 @@
  * @module
  */
 import { MessageChannel, Worker } from 'node:worker_threads';
-import { EsplaneError } from '../base/errors.ts';
+import { EsplaneError, InputError } from '../base/errors.ts';
 import { closeWake, openWake, wakePoller } from '../native/system.ts';
 import type { FlowBatch } from '../observe/flow-recorder.ts';
-import type { AgentReport, ThreadsReport } from '../observe/observed.ts';
+import type { AgentReport, StateReport, ThreadsReport } from '../observe/observed.ts';
 import { hangs } from './hard-exit.ts';
 import type { NodeConfig } from './node-config.ts';
 import {
@@ -15,10 +15,12 @@ import {
   type ControlMessage,
   type Failure,
   type PlaneMessage,
+  type StateDir,
   type ThreadData,
   type ToControl,
 } from './node-threads.ts';
 import type { PlaneStats, ReadyFacts, RunningStats } from './running-node.ts';
+import { StateLock, stateDirOf } from './state-file.ts';
 import { ThreadHealth } from './thread-health.ts';
 
 /** ms that threads have to stop in order; then they are ended. */
@@ -84,12 +86,14 @@ class NodeThreads {
   readonly #ended = new Deferred<RunningStats>();
   readonly #started = new Deferred<RunningNode>();
   readonly #timers: NodeJS.Timeout[] = [];
+  readonly #lock: StateLock | undefined;
   #facts: ReadyFacts | undefined;
   #isReady = false;
   #isStopping = false;
   #isOver = false;
   #stats: PlaneStats | undefined;
   #agent: AgentReport | undefined;
+  #state: StateReport | undefined;
   /** Why it cannot go on. */
   #problem: Error | undefined;
 
@@ -99,9 +103,11 @@ class NodeThreads {
     this.#warn = warn;
     this.#flows = flows;
     this.running = this.#started.promise;
+    const { lock, state } = lockState(config);
+    this.#lock = lock;
     const { port1, port2 } = new MessageChannel();
     const start = (url: URL, port: ThreadData['port'], resourceLimits = {}) => {
-      const workerData: ThreadData = { config, control: this.#control, wakeFd: this.#wakeFd, port };
+      const workerData: ThreadData = { config, control: this.#control, wakeFd: this.#wakeFd, port, state };
       const started = new Worker(url, { workerData, transferList: [port], resourceLimits });
       this.#alive.add(started);
       started.on('exit', () => this.#exited(started));
@@ -151,6 +157,9 @@ class NodeThreads {
       case 'agent':
         this.#agent = message.report;
         break;
+      case 'state':
+        this.#state = message.report;
+        break;
       case 'warn':
         this.#warn(message.line);
         break;
@@ -175,7 +184,13 @@ class NodeThreads {
   }
 
   #lastStats(): RunningStats | undefined {
-    return this.#stats && { ...this.#stats, ...(this.#agent && { agent: this.#agent }) };
+    return (
+      this.#stats && {
+        ...this.#stats,
+        ...(this.#agent && { agent: this.#agent }),
+        ...(this.#state && { state: this.#state }),
+      }
+    );
   }
 
   #tellControl(message: ToControl): void {
@@ -241,11 +256,30 @@ class NodeThreads {
     for (const timer of this.#timers) clearTimeout(timer);
     this.#health.close();
     if (this.#alive.size === 0) closeWake(this.#wakeFd);
+    this.#lock?.release(this.#alive.size === 0);
     const last = this.#lastStats();
     const early = () => new EsplaneError('ERR_STOPPED', `${this.#name}: stopped before it ran`);
     this.#started.reject(this.#problem ?? early());
     if (this.#problem || !last) this.#ended.reject(this.#problem ?? early());
     else this.#ended.resolve(last);
+  }
+}
+
+/**
+ * Locks the state directory of a node.
+ * @throws {InputError} when another node has it
+ */
+function lockState({ name, 'state-dir': folder }: NodeConfig): {
+  readonly lock?: StateLock;
+  readonly state: StateDir;
+} {
+  if (folder === false) return { state: {} };
+  try {
+    const lock = new StateLock(folder ?? stateDirOf(name));
+    return { lock, state: { folder: lock.folder } };
+  } catch (error) {
+    if (!(error instanceof EsplaneError) || error instanceof InputError) throw error;
+    return { state: { problem: error.message } };
   }
 }
 

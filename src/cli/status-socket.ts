@@ -38,6 +38,7 @@ const ANSWER = z.object({
     .optional(),
   stats: z.object({
     keys: z.number(),
+    state: z.object({ file: z.string().nullable(), problem: z.string().optional() }).optional(),
     xfrm: z.record(z.string(), z.number()),
     sas: z.array(
       z.looseObject({ direction: z.enum(['in', 'out']).optional(), reqid: z.number(), seqLo: z.number() }),

@@ -5,7 +5,7 @@
 import type { Command } from 'commander';
 import { InputError } from '../base/errors.ts';
 import { type CiliumVersion, parseVersion } from '../cilium/version.ts';
-import type { ThreadsReport } from '../observe/observed.ts';
+import type { StateReport, ThreadsReport } from '../observe/observed.ts';
 import { encryptionStatus, statusJson, statusText } from '../observe/status.ts';
 import { print, say } from './output.ts';
 import { askStatus, nodeOf, runningSockets, socketFolder, socketOf } from './status-socket.ts';
@@ -25,7 +25,7 @@ The text is that of cilium-dbg encrypt status, byte for byte, of the version tha
 configuration) or of --cilium. Max Seq. Number is, as there, the low 32 bits of the highest number sent; esplane_sa_sequence_number
 of --metrics has all 64.
 
-Lines on standard error say when a thread of the node has not answered for a second. Exit status 1 when that is the one
+Standard error says where the node keeps its sequence numbers for a restart. It also says when a thread of the node has not answered for a second. Exit status 1 when that is the one
 that carries packets, 2 when no node runs, or several do and none is named.`;
 
 /** s after which a thread that does not answer is worth a line. */
@@ -54,7 +54,16 @@ async function run(node: string | undefined, options: Options): Promise<void> {
   const status = encryptionStatus(stats, interfaces, options.cilium ?? parseVersion(cilium, path));
   print(options.json ? statusJson(status) : statusText(status));
   for (const line of threads ? threadLines(threads) : []) say(`esplane: ${name}: ${line}`);
+  if (stats.state) say(`esplane: ${name}: ${stateLine(stats.state)}`);
   if (threads && threads.planeSilent >= SILENT) process.exitCode = 1;
+}
+
+/** Whether a restart goes on with the sequence numbers that the node has. */
+export function stateLine({ file, problem }: Pick<StateReport, 'file' | 'problem'>): string {
+  if (file === null)
+    return `sequence numbers are not kept for a restart${problem === undefined ? ' (state-dir: false)' : `: ${problem}`}`;
+  const kept = `sequence numbers are kept in ${file}`;
+  return problem === undefined ? kept : `${kept}, but it cannot be written to the disk: ${problem}`;
 }
 
 /** What is to be said about threads that do not go round. */

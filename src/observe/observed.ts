@@ -17,6 +17,17 @@ export interface InputReport {
 }
 
 /** What the agent of a node has to say. */
+/** Where sequence numbers and windows outlive the node. */
+export interface StateReport {
+  /** The file; `null` where no state is kept. */
+  readonly file: string | null;
+  /** Why none is kept, or why the disk does not have what was written last. */
+  readonly problem?: string | undefined;
+  /** SAs with a row, and rows that are kept for SAs that are gone. */
+  readonly inUse: number;
+  readonly idle: number;
+}
+
 export interface AgentReport {
   /** Ids of the keys whose SAs are installed, the oldest first. */
   readonly keyIds: readonly number[];

@@ -35,7 +35,12 @@ export class NodeProcess {
     const child = spawn(process.execPath, [MAIN, 'node', '--config', config, '--json', '--stats', '0.2'], {
       stdio: ['ignore', 'pipe', 'pipe'],
       // Its socket is beside its configuration: tests run side by side, with nodes of one name.
-      env: { ...process.env, ESPLANE_RUN_DIR: dirname(config), ...environment },
+      env: {
+        ...process.env,
+        ESPLANE_RUN_DIR: dirname(config),
+        ESPLANE_STATE_DIR: `${dirname(config)}/state`,
+        ...environment,
+      },
     });
     const node = new NodeProcess(child);
     child.stderr!.on('data', (bytes: Buffer) => {
