@@ -28,6 +28,7 @@ export async function nodeThread(hook?: (stats: PlaneStats) => void): Promise<vo
   try {
     const stats = await runNode(workerData as ThreadData, {
       ready: (facts) => post({ kind: 'ready', facts }),
+      sas: (sas) => post({ kind: 'sas', sas }),
       stats: (now) => {
         post({ kind: 'stats', stats: now });
         hook?.(now);

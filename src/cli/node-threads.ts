@@ -19,6 +19,7 @@
  */
 import type { MessagePort } from 'node:worker_threads';
 import type { StrictMode } from '../cilium/config.ts';
+import type { SaReport } from '../node/stats.ts';
 import type { FlowBatch } from '../observe/flow-recorder.ts';
 import type { AgentReport, StateReport } from '../observe/observed.ts';
 import type { NodeConfig } from './node-config.ts';
@@ -86,6 +87,9 @@ export type FromPlane =
 /** Data plane to main. */
 export type PlaneMessage =
   | { readonly kind: 'ready'; readonly facts: ReadyFacts }
+  /** SAs of the next `stats`. */
+  | { readonly kind: 'sas'; readonly sas: readonly SaReport[] }
+  /** Without the SAs that came before it. */
   | { readonly kind: 'stats'; readonly stats: PlaneStats }
   | { readonly kind: 'warn'; readonly line: string }
   | { readonly kind: 'flows'; readonly batch: FlowBatch }

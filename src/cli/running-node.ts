@@ -15,7 +15,7 @@ import { openUdp } from '../link/udp.ts';
 import { inNetns, Poller } from '../native/system.ts';
 import { runLoop } from '../node/loop.ts';
 import { Node } from '../node/node.ts';
-import type { NodeStats } from '../node/stats.ts';
+import type { NodeStats, SaReport } from '../node/stats.ts';
 import { warmUp } from '../node/warm-up.ts';
 import { FlowObserver } from '../observe/flow-observer.ts';
 import { type FlowBatch, FlowRecorder } from '../observe/flow-recorder.ts';
@@ -58,6 +58,8 @@ export interface RunningStats extends PlaneStats {
 }
 
 export interface PlaneTalk {
+  /** SAs of the next {@link stats}, in several calls where there are many. */
+  sas(sas: readonly SaReport[]): void;
   /** The links are there, and the loop begins. */
   ready(facts: ReadyFacts): void;
   stats(stats: PlaneStats): void;
@@ -71,6 +73,8 @@ export interface PlaneTalk {
 const REPORT_EVERY = 250;
 /** Of many SAs they take longer to make: not more than one part in so many of the time goes into them. */
 const REPORT_SHARE = 20;
+/** SAs of one message of a report, and keys that are counted in one go: well under a millisecond. */
+const REPORT_STEPS = 100;
 /** ms between two looks at the interface outside. */
 const FOLLOW_EVERY = 200;
 /** ms between two batches of flows. */
@@ -145,11 +149,12 @@ export async function runNode(data: ThreadData, talk: PlaneTalk): Promise<PlaneS
     node.addInside(inside.name, loaded.pods, inside, config.inside.identity);
     const tun = inside;
     const poller = new Poller([...inside.fds, ...outside.fds], data.wakeFd);
-    const stats = (): PlaneStats => {
+    const withLinks = (stats: () => NodeStats): PlaneStats => {
       tun.look?.();
       outside.look?.();
-      return { ...node.stats(), inside: { ...tun.stats }, outside: { ...outside.stats } };
+      return { ...stats(), inside: { ...tun.stats }, outside: { ...outside.stats } };
     };
+    const stats = () => withLinks(() => node.stats());
     let { pods } = loaded;
     const change = (next: NumberedPlan): Change => {
       const under = node.changePlan(next.plan);
@@ -182,15 +187,7 @@ export async function runNode(data: ThreadData, talk: PlaneTalk): Promise<PlaneS
     });
     // Who asks right away gets an answer.
     talk.stats(stats());
-    let reportedAt = 0;
-    let reportTook = 0;
-    const report = () => {
-      const began = performance.now();
-      if (began - reportedAt < REPORT_SHARE * reportTook) return;
-      talk.stats(stats());
-      reportedAt = began;
-      reportTook = performance.now() - began;
-    };
+    const reporter = new Reporter(node, talk, () => withLinks(() => node.statsInBrief()));
     let isThere = true;
     let mtu = outside.mtu;
     const follow = () => {
@@ -210,11 +207,14 @@ export async function runNode(data: ThreadData, talk: PlaneTalk): Promise<PlaneS
       clock: systemClock,
       // Asking for the statistics also drops fragments that waited too long while nothing came.
       chores: [
-        { every: REPORT_EVERY, run: report },
+        { every: REPORT_EVERY, run: () => reporter.begin() },
         { every: FOLLOW_EVERY, run: follow },
         ...(flows ? [{ every: FLOWS_EVERY, run: () => flows.hand() }] : []),
       ],
-      work: () => intake.step(),
+      work: () => {
+        const hasPlan = intake.step();
+        return reporter.step() || hasPlan;
+      },
       stopped: () => {
         Atomics.add(control, CONTROL.PLANE_BEAT, 1);
         return Atomics.load(control, CONTROL.STOP) === 1;
@@ -225,6 +225,53 @@ export async function runNode(data: ThreadData, talk: PlaneTalk): Promise<PlaneS
   } finally {
     inside?.close();
     outside.close();
+  }
+}
+
+/** Reports the statistics a little at a time: those of thousands of SAs would hold packets up for 50 ms. */
+class Reporter {
+  readonly #node: Node;
+  readonly #talk: PlaneTalk;
+  readonly #brief: () => PlaneStats;
+  #rows: ReturnType<Node['saReports']> | undefined;
+  #endedAt = 0;
+  /** ms that the last report took, and what this one has taken so far. */
+  #lastTook = 0;
+  #took = 0;
+
+  constructor(node: Node, talk: PlaneTalk, brief: () => PlaneStats) {
+    this.#node = node;
+    this.#talk = talk;
+    this.#brief = brief;
+  }
+
+  /** Begins, unless one is under way, or the last one took so long that it is too soon. */
+  begin(): void {
+    if (this.#rows || performance.now() - this.#endedAt < REPORT_SHARE * this.#lastTook) return;
+    this.#rows = this.#node.saReports();
+    this.#took = 0;
+  }
+
+  /** Goes on with it. @returns whether there is more to do */
+  step(): boolean {
+    if (!this.#rows) return false;
+    const began = performance.now();
+    const sas: SaReport[] = [];
+    let isOver = false;
+    for (let k = 0; k < REPORT_STEPS && !isOver; k++) {
+      const { done, value } = this.#rows.next();
+      isOver = done ?? false;
+      if (value) sas.push(value);
+    }
+    if (sas.length > 0) this.#talk.sas(sas);
+    if (isOver) {
+      this.#talk.stats(this.#brief());
+      this.#rows = undefined;
+    }
+    this.#endedAt = performance.now();
+    this.#took += this.#endedAt - began;
+    if (isOver) this.#lastTook = this.#took;
+    return !isOver;
   }
 }
 

@@ -6,6 +6,7 @@
 import { MessageChannel, Worker } from 'node:worker_threads';
 import { EsplaneError, InputError } from '../base/errors.ts';
 import { closeWake, openWake, wakePoller } from '../native/system.ts';
+import type { SaReport } from '../node/stats.ts';
 import type { FlowBatch } from '../observe/flow-recorder.ts';
 import type { AgentReport, StateReport, ThreadsReport } from '../observe/observed.ts';
 import { hangs } from './hard-exit.ts';
@@ -92,6 +93,8 @@ class NodeThreads {
   #isStopping = false;
   #isOver = false;
   #stats: PlaneStats | undefined;
+  /** Of the statistics that are coming. */
+  #sas: SaReport[] = [];
   #agent: AgentReport | undefined;
   #state: StateReport | undefined;
   /** Why it cannot go on. */
@@ -129,8 +132,12 @@ class NodeThreads {
         this.#facts = message.facts;
         this.#startedIfReady();
         break;
+      case 'sas':
+        this.#sas.push(...message.sas);
+        break;
       case 'stats':
-        this.#stats = message.stats;
+        this.#stats = { ...message.stats, sas: [...this.#sas, ...message.stats.sas] };
+        this.#sas = [];
         break;
       case 'warn':
         this.#warn(message.line);

@@ -41,7 +41,6 @@ export function runLoop({ links, wait, clock, chores = [], work, stopped }: Loop
   for (let k = 0; k < chores.length; k++) due[k] = last + chores[k]!.every;
   while (!stopped()) {
     const read = pumpAll(links);
-    const isBusy = work?.() ?? false;
     const now = clock.now();
     // A clock that was set back would let the chores wait for as long as it was set back.
     if (now < last) for (let k = 0; k < chores.length; k++) due[k] = now;
@@ -54,6 +53,8 @@ export function runLoop({ links, wait, clock, chores = [], work, stopped }: Loop
       }
       if (due[k]! < next) next = due[k]!;
     }
+    // After the chores: what one of them begins goes on without a sleep.
+    const isBusy = work?.() ?? false;
     if (read === 0 && !isBusy) wait(next - now);
   }
 }

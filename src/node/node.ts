@@ -38,7 +38,7 @@ import { Overlay, WRAP } from './overlay.ts';
 import { PeerDropCounters } from './peer-drops.ts';
 import { PlanChange } from './plan-change.ts';
 import { RouteTable } from './routes.ts';
-import { DirectionCounters, type NodeStats, report } from './stats.ts';
+import { DirectionCounters, type NodeStats, report, type SaReport, saReport } from './stats.ts';
 import { TooBig } from './too-big.ts';
 import { UniqueKeys } from './unique-keys.ts';
 import { TAKEN } from './verdict.ts';
@@ -346,6 +346,13 @@ export class Node {
 
   /** The node's figures so far. */
   stats(): NodeStats {
+    const sas: SaReport[] = [];
+    for (const row of this.saReports()) if (row) sas.push(row);
+    return { ...this.statsInBrief(), sas, keys: this.#keys.count };
+  }
+
+  /** The same without the SAs, of which there may be thousands: {@link saReports} goes through them. */
+  statsInBrief(): NodeStats {
     this.expire();
     return report({
       node: this.name,
@@ -353,18 +360,27 @@ export class Node {
       into: this.#in,
       decisions: this.#decisions,
       pods: this.#pods,
-      sas: this.sad.sas,
-      peerOf: ({ direction, src, dst }) => {
-        const there = direction === 'out' ? dst : src;
-        return this.#peerAt(there, 0, there.length);
-      },
+      sas: [],
       peerDrops: this.#peerDrops.report(),
       spd: this.spd,
-      keys: this.#keys.count,
+      keys: this.#keys.last,
       reassembly: this.inbound.reassembler.stats,
       tooBig: { ...this.#icmp.tooBigStats, ...this.#tooBig.stats },
       timeExceeded: this.#icmp.timeExceededStats,
     });
+  }
+
+  /** The figures of every SA, one in each step: between two of them the node may carry packets. Then counts the keys. */
+  *saReports(): Generator<SaReport | undefined, void> {
+    const { sas } = this.sad;
+    for (let i = 0; i < sas.length; i++) {
+      const sa = sas[i];
+      if (!sa) continue;
+      const { direction, src, dst } = sa.config;
+      const there = direction === 'out' ? dst : src;
+      yield saReport(sa, this.#peerAt(there, 0, there.length));
+    }
+    for (const _ of this.#keys.steps()) yield undefined;
   }
 
   /** Closes the link outside. */

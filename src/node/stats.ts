@@ -127,9 +127,7 @@ export interface Counted {
   readonly into: DirectionCounters;
   readonly decisions: Float64Array;
   readonly pods: readonly (Outlet | undefined)[];
-  readonly sas: readonly (SecurityAssociation | undefined)[];
-  /** The node at the other end of an SA. */
-  readonly peerOf: (config: SaConfig) => string | undefined;
+  readonly sas: readonly SaReport[];
   readonly peerDrops: readonly PeerDropReport[];
   readonly spd: Spd;
   readonly keys: number;
@@ -140,7 +138,7 @@ export interface Counted {
 
 /** Puts a node's figures into one object. */
 export function report(counted: Counted): NodeStats {
-  const { node, out, into, decisions, pods, sas, peerOf, peerDrops, spd, keys } = counted;
+  const { node, out, into, decisions, pods, sas, peerDrops, spd, keys } = counted;
   const decided: Partial<Record<Decision, number>> = {};
   DECISIONS.forEach(({ name }, code) => {
     if (decisions[code]! > 0) decided[name] = decisions[code]!;
@@ -185,7 +183,7 @@ export function report(counted: Counted): NodeStats {
     pods: pods.flatMap((pod) =>
       pod ? [{ name: pod.name, delivered: pod.delivered, refused: pod.refused }] : [],
     ),
-    sas: sas.flatMap((sa) => (sa ? [saReport(sa, peerOf(sa.config))] : [])),
+    sas,
     reassembly: { ...counted.reassembly },
     tooBig: { ...counted.tooBig },
     timeExceeded: { ...counted.timeExceeded },
@@ -213,7 +211,8 @@ function endsOf(config: SaConfig) {
   return ends;
 }
 
-function saReport(
+/** @param peer the node at the other end */
+export function saReport(
   { config, life, sequence, window, stats }: SecurityAssociation,
   peer: string | undefined,
 ): SaReport {

@@ -16,15 +16,29 @@ export class UniqueKeys {
     this.#sad = sad;
   }
 
-  /** Counted anew only when the SAs have changed. */
+  /** As of the last count that came to its end. */
+  get last(): number {
+    return this.#count;
+  }
+
+  /** Counts, if the SAs have changed since the last time. */
   get count(): number {
-    if (this.#version === this.#sad.version) return this.#count;
+    const steps = this.steps();
+    while (!steps.next().done);
+    return this.#count;
+  }
+
+  /** Does what {@link count} does, an SA in each step. */
+  *steps(): Generator<void, void> {
+    const { sas, version } = this.#sad;
+    if (this.#version === version) return;
     // Compared in buckets: keys never become text, which could not be wiped.
     const buckets = new Map<number, KeyMaterial[]>();
     let count = 0;
-    for (const sa of this.#sad.sas) {
-      if (!sa) continue;
-      const { keys } = sa.config;
+    for (let i = 0; i < sas.length; i++) {
+      const keys = sas[i]?.config.keys;
+      yield;
+      if (!keys) continue;
       const hash = hashOf(keys);
       const bucket = buckets.get(hash);
       if (bucket?.some((other) => isSameKey(other, keys))) continue;
@@ -33,16 +47,21 @@ export class UniqueKeys {
       else buckets.set(hash, [keys]);
     }
     this.#count = count;
-    this.#version = this.#sad.version;
-    return count;
+    this.#version = version;
   }
 }
 
 /** FNV-1a. */
 function hashOf(keys: KeyMaterial): number {
   let h = 0x811c_9dc5;
-  for (const bytes of [keys.key(), keys.salt(), keys.macKey()])
-    for (const byte of bytes) h = Math.imul(h ^ byte, 0x0100_0193);
+  h = addBytes(h, keys.key());
+  h = addBytes(h, keys.salt());
+  return addBytes(h, keys.macKey());
+}
+
+function addBytes(hash: number, bytes: Uint8Array): number {
+  let h = hash;
+  for (let i = 0; i < bytes.length; i++) h = Math.imul(h ^ bytes[i]!, 0x0100_0193);
   return h;
 }
 
