@@ -10,6 +10,9 @@ import { InputError } from './errors.ts';
  */
 export const MAX_LINE = 65_536;
 
+/** Longest text of lines, in characters. The states of 60,000 SAs have no more. */
+export const MAX_LINES_TEXT = 64 << 20;
+
 /** A line without its end. */
 export interface Line {
   /** 1-based. */
@@ -21,9 +24,16 @@ export interface Line {
  * The lines of a text, as `split('\n')` gives them: what follows the last line end is a line, too, and a carriage
  * return stays.
  * @param source file name, for errors
- * @throws {InputError} naming the line that is longer than {@link MAX_LINE}
+ * @throws {InputError} the text is longer than {@link MAX_LINES_TEXT}, or a line is longer than {@link MAX_LINE}, with its
+ * number
  */
 export function* linesOf(text: string, source: string): Generator<Line> {
+  if (text.length > MAX_LINES_TEXT)
+    throw new InputError(
+      { source },
+      'more than 64 MiB of text',
+      'Split the file, or check that it is the right one.',
+    );
   let number = 1;
   for (let at = 0; ; number++) {
     const newline = text.indexOf('\n', at);

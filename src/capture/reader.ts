@@ -11,10 +11,12 @@ import type { FrameInfo, FrameSink } from './frame.ts';
 import { pcapReader } from './pcap-reader.ts';
 import { BLOCK_SECTION } from './pcapng.ts';
 import { PcapngReader } from './pcapng-reader.ts';
-import { damage, type RecordReader } from './record.ts';
+import { damage, type LeftOut, type RecordReader } from './record.ts';
 
 /** A parser that is fed. Everything before damaged bytes reaches the sink before the error is thrown. */
 export interface CaptureReader {
+  /** What the sink has not been told, so far; `undefined` when it has been told everything. */
+  readonly leftOut: LeftOut | undefined;
   /**
    * Takes the next bytes of the file, and hands what they complete to the sink. Nobody holds on to the chunk
    * afterwards.
@@ -82,6 +84,10 @@ class Reader implements CaptureReader {
   constructor(source: string, sink: FrameSink) {
     this.#source = source;
     this.#sink = sink;
+  }
+
+  get leftOut(): LeftOut | undefined {
+    return this.#records?.leftOut;
   }
 
   feed(chunk: Uint8Array): void {

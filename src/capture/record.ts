@@ -10,8 +10,18 @@ import { InputError } from '../base/errors.ts';
  */
 export const MAX_RECORD = 64 * 1024 * 1024;
 
+/** What was not handed on, because a file may not decide how much memory its reader takes. */
+export interface LeftOut {
+  /** Comments beyond the limits of a block. */
+  readonly comments: number;
+  /** Where the first block that has them starts in the file. */
+  readonly byte: number;
+}
+
 /** Reads a capture record by record. */
 export interface RecordReader {
+  /** Absent as long as all was handed on. */
+  readonly leftOut?: LeftOut | undefined;
   /**
    * Reads the record at `b[at]`, if all of it lies before `end`.
    *

@@ -395,7 +395,7 @@ export class Agent {
       if (this.#shared.has(id)) continue;
       const sas = sharedSas(this.#local, this.rotation.lines(id), this.context);
       this.#shared.set(id, sas);
-      added.push(...sas);
+      for (const sa of sas) added.push(sa);
     }
     for (const state of this.#peers.values()) for (const sa of this.#install(state)) added.push(sa);
     return added;
@@ -410,7 +410,7 @@ export class Agent {
       if (sas.has(id)) continue;
       const made = peerSas(this.#local, node, nodeId, keys, this.context);
       sas.set(id, made);
-      added.push(...made);
+      for (const sa of made) added.push(sa);
     }
     return added;
   }
@@ -444,8 +444,9 @@ export class Agent {
     for (const state of this.#peers.values()) {
       const peer = this.#peer(state);
       peers.set(peer.name, peer);
-      routes.push(...nodeRoutes(state.node, peer));
-      if (this.#podCidrEntries) routes.push(...podRoutes(state.node, peer));
+      for (const route of nodeRoutes(state.node, peer)) routes.push(route);
+      if (!this.#podCidrEntries) continue;
+      for (const route of podRoutes(state.node, peer)) routes.push(route);
     }
     for (const entry of this.#entries.values()) {
       const peer = peers.get(entry.node);

@@ -161,6 +161,8 @@ const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 
  * @returns ms, or `undefined` when it is none
  */
 export function parseDuration(text: string): number | undefined {
+  // Each digit could begin a number: what is longer is no duration, and would take long to find so.
+  if (text.length > 64) return undefined;
   const parts = [...text.matchAll(/(\d+(?:\.\d+)?)(ms|s|m|h)/g)];
   if (parts.length === 0 || parts.map(([part]) => part).join('') !== text) return undefined;
   return parts.reduce((sum, [, number, unit]) => sum + Number(number) * UNITS[unit!]!, 0);

@@ -27,6 +27,7 @@
  */
 import { fromHex } from '../base/bytes.ts';
 import { EsplaneError, InputError } from '../base/errors.ts';
+import { linesOf } from '../base/lines.ts';
 import { aead, authenc, type KeyMaterial } from '../crypto/suite.ts';
 import { type Address, formatAddress, parseAddress, unmapIpv4 } from '../wire/address.ts';
 import { MAX_DERIVED_LEN } from './derive.ts';
@@ -72,14 +73,13 @@ export interface CiliumKey {
  * @throws {InputError} at the first line that cannot be used
  */
 export function parseKeys(text: string, source: string, version: CiliumVersion): CiliumKey[] {
-  const lines = text.split('\n');
-  if (lines.at(-1) === '') lines.pop(); // a final newline ends the last line and begins none
-  if (lines.length === 0) {
+  if (text === '') {
     throw new InputError({ source }, 'the file is empty', FORMAT);
   }
   const keys: CiliumKey[] = [];
-  for (const [i, line] of lines.entries()) {
-    const key = parseLine(line.replace(/\r$/, ''), { source, line: i + 1 }, version);
+  // A final newline ends the last line and begins none.
+  for (const { number, text: line } of linesOf(text.endsWith('\n') ? text.slice(0, -1) : text, source)) {
+    const key = parseLine(line.endsWith('\r') ? line.slice(0, -1) : line, { source, line: number }, version);
     const before = keys.at(-1);
     if (before) checkRotation(before, key, version);
     keys.push(key);

@@ -182,7 +182,8 @@ function ofType(addresses: RawAddresses, type: string, fail: (problem: string) =
 }
 
 function onePerFamily(addresses: readonly Address[]): Address[] {
-  return addresses.filter((address, i) => addresses.findIndex((b) => b.length === address.length) === i);
+  const families = new Set<number>();
+  return addresses.filter(({ length }) => families.size < families.add(length).size);
 }
 
 /** Every CiliumNode has these objects; outside their cloud they are empty. */

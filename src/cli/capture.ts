@@ -26,6 +26,7 @@ import { interfaceSource, type LiveSource, stdinSource } from './live-source.ts'
 import { grouped, LiveLine, Output, say } from './output.ts';
 import { addWriteOptions, checkStdout, openPacketFile, type WriteOptions } from './packet-file.ts';
 import { paintFor } from './paint.ts';
+import { sayLeftOut } from './read-capture.ts';
 import { addSaOptions, loadNamedSas, namesSas, noSas, type SaOptions } from './sa-options.ts';
 import { onSignals } from './signals.ts';
 
@@ -235,6 +236,7 @@ async function capture(stream: string | undefined, options: CaptureOptions): Pro
     forget();
   }
   live.hide();
+  sayLeftOut(from.name, reader.leftOut);
   if (diagnoser && totals.frames > 0 && !isLost) {
     const diagnosis = diagnoser.finish();
     const facts = { capture: from.name, frames: totals.frames, esp: totals.esp };

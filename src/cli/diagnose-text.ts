@@ -2,6 +2,7 @@
  * A diagnosis as one page of text, most important first.
  * @module
  */
+import { safeText } from '../base/safe-text.ts';
 import type { Diagnosis, Finding, StreamReport } from '../inspect/diagnose/finding.ts';
 import { grouped } from './output.ts';
 import type { Paint } from './paint.ts';
@@ -24,7 +25,7 @@ export function diagnosisText(diagnosis: Diagnosis, facts: PageFacts, paint: Pai
   const ok = streams.reduce((sum, stream) => sum + stream.ok, 0);
   const lines = [
     paint.bold(
-      `${facts.capture}: ${grouped(facts.frames)} frames, ${grouped(facts.esp)} ESP packets in ${grouped(streams.length)} ${streams.length === 1 ? 'stream' : 'streams'}${more}, ${grouped(ok)} accepted`,
+      `${safeText(facts.capture)}: ${grouped(facts.frames)} frames, ${grouped(facts.esp)} ESP packets in ${grouped(streams.length)} ${streams.length === 1 ? 'stream' : 'streams'}${more}, ${grouped(ok)} accepted`,
     ),
     '',
   ];
@@ -32,8 +33,10 @@ export function diagnosisText(diagnosis: Diagnosis, facts: PageFacts, paint: Pai
   for (const one of findings) lines.push(...findingLines(one, paint, width), '');
   if (receivers.length > 0) {
     lines.push(paint.bold('What the receiving kernels count (/proc/net/xfrm_stat)'));
-    const names = receivers.map(({ node, address }) => (node === null ? address : `${node} (${address})`));
-    const longest = Math.max(...names.map((name) => name.length));
+    const names = receivers.map(({ node, address }) =>
+      safeText(node === null ? address : `${node} (${address})`),
+    );
+    const longest = names.reduce((most, name) => Math.max(most, name.length), 0);
     for (const [i, { counters }] of receivers.entries()) {
       const rows = Object.entries(counters).map(([row, n]) => `${row} ${grouped(n)}`);
       lines.push(
@@ -109,7 +112,7 @@ function streamTable(streams: readonly StreamReport[], paint: Paint): string[] {
 function wrap(text: string, width: number): string[] {
   const lines: string[] = [];
   let line = INDENT;
-  for (const word of text.split(' ')) {
+  for (const word of safeText(text).split(' ')) {
     if (line.trim() !== '' && line.length + word.length > width) {
       lines.push(line.trimEnd());
       line = INDENT;

@@ -3,6 +3,7 @@
  * terminal is wide enough, below where it is not.
  * @module
  */
+import { safeText } from '../base/safe-text.ts';
 import type { EspSecurity, WindowState } from '../inspect/explain/security.ts';
 import type { Explanation, Field, Packet, Protection } from '../inspect/explain/tree.ts';
 import { linkTypeName } from '../wire/link-type.ts';
@@ -105,7 +106,7 @@ class Printer {
 
   #field(packet: Packet, field: Field, depth: number): void {
     const { children, inner, security, bits } = field;
-    const indent = '  '.repeat(depth);
+    const indent = margin(depth);
     const isLayer = field.children.length > 0 || depth === 0;
     const { bold, red, dim } = this.#paint;
     const title = field.text === '' ? field.label : `${field.label}: ${field.text}`;
@@ -134,7 +135,7 @@ class Printer {
     for (const child of children) this.#field(packet, child, depth + 1);
     if (inner) {
       this.#rowsOf([], [{ text: '', paint: plain }], [], 'none');
-      const heading = `${'  '.repeat(depth + 1)}── ${ORIGINS[inner.origin]}, ${inner.bytes.length / 2} bytes ──`;
+      const heading = `${margin(depth + 1)}── ${ORIGINS[inner.origin]}, ${inner.bytes.length / 2} bytes ──`;
       this.#rowsOf([], [{ text: heading, paint: this.#paint.cyan }], [], 'none');
       this.#packet(inner, depth + 1);
     }
@@ -175,7 +176,7 @@ class Printer {
   }
 
   #security(s: EspSecurity, depth: number): void {
-    const indent = '  '.repeat(depth);
+    const indent = margin(depth);
     const { green, red } = this.#paint;
     const say = (label: string, text: string, paint: (text: string) => string = plain) => {
       const width = this.#treeWidth + (this.#meaningWidth > 0 ? this.#meaningWidth + 2 : 0);
@@ -240,6 +241,11 @@ function offset(at: number): string {
   return at.toString(16).padStart(4, '0');
 }
 
+/** The margin of a header in headers. They nest as deep as a packet allows, and the terminal is only so wide. */
+function margin(depth: number): string {
+  return '  '.repeat(Math.min(depth, 8));
+}
+
 /** `      0100 ....`: the bits of a field among those that it shares its bytes with. */
 function bitText(packet: Packet, { at, end, bits }: Field): string {
   const [shift, width] = bits!;
@@ -258,7 +264,7 @@ function bitText(packet: Packet, { at, end, bits }: Field): string {
 /** Breaks text into lines, at blanks where there are any; lines after the first begin with `indent`. */
 function wrap(text: string, width: number, indent: string): string[] {
   const lines: string[] = [];
-  let rest = text;
+  let rest = safeText(text);
   while (rest.length > width) {
     const cut = rest.lastIndexOf(' ', width);
     const at = cut > indent.length ? cut : width;

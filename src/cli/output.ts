@@ -1,9 +1,10 @@
 /**
  * Standard output and standard error as commands use them: text gathered into large writes, back-pressure
- * honoured, a closed pipe (`| head`) taken as "enough".
+ * honoured, a closed pipe (`| head`) taken as "enough". Nothing that a terminal acts on leaves here but our own colours.
  * @module
  */
 
+import { safeLines, safeText } from '../base/safe-text.ts';
 import { TextBuffer } from '../base/text-buffer.ts';
 import { outputError } from './output-file.ts';
 
@@ -26,7 +27,7 @@ export class Output {
 
   /** Adds text; it reaches the stream soon, and at the latest at {@link flush}. */
   write(text: string): void {
-    this.text.utf8(text);
+    this.text.utf8(safeLines(text));
     this.settle();
   }
 
@@ -76,7 +77,8 @@ export function guardStreams(): void {
 
 /** Writes text to standard output at once. */
 export function print(text: string): void {
-  attempt(() => process.stdout.write(text));
+  const safe = safeLines(text);
+  attempt(() => process.stdout.write(safe));
 }
 
 /** Writes one line of a result to standard output at once, for commands that run on. */
@@ -86,7 +88,7 @@ export function printLine(text: string): void {
 
 /** Says something to the person at the terminal: standard error, one line. */
 export function say(text: string): void {
-  show(`${text}\n`);
+  show(`${text.split('\n').map(safeText).join('\n')}\n`);
 }
 
 /** Writes to standard error, as far as that takes it. */
@@ -125,7 +127,7 @@ export class Progress {
     if (!this.#shown || now - this.#startedAt < 1000 || now - this.#lastAt < 200) return;
     this.#lastAt = now;
     this.#isOn = true;
-    show(`\r\x1b[K${this.#what}: ${state}`);
+    show(`\r\x1b[K${this.#what}: ${safeText(state)}`);
   }
 
   /** Removes the line. */
@@ -143,7 +145,7 @@ export class LiveLine {
   show(state: string): void {
     if (!this.#shown) return;
     this.#isOn = true;
-    show(`\r\x1b[K${state}`);
+    show(`\r\x1b[K${safeText(state)}`);
   }
 
   /** Makes room for what else is to be written. */

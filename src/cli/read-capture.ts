@@ -5,9 +5,9 @@
  */
 import { EsplaneError } from '../base/errors.ts';
 import type { FrameSink } from '../capture/frame.ts';
-import { captureReader } from '../capture/reader.ts';
+import { type CaptureReader, captureReader } from '../capture/reader.ts';
 import { readChunks, sizeOf } from './files.ts';
-import { grouped, Progress } from './output.ts';
+import { grouped, Progress, say } from './output.ts';
 import type { Interrupt } from './signals.ts';
 
 export interface ReadOptions {
@@ -31,6 +31,15 @@ export interface ReadEnd {
   readonly isInterrupted: boolean;
 }
 
+/** Says what a sink was not told of a capture. */
+export function sayLeftOut(capture: string, leftOut: CaptureReader['leftOut']): void {
+  if (!leftOut) return;
+  const { comments, byte } = leftOut;
+  say(
+    `warning: ${capture}: ${grouped(comments)} comments left out, the first in the block at byte ${byte}: a block may have 1,000, of 1 MiB together`,
+  );
+}
+
 /** Reads a file, and says how that ended. Errors that are no {@link EsplaneError} are thrown. */
 export async function readCapture(options: ReadOptions): Promise<ReadEnd> {
   const { command, capture, sink, frames, interrupt, afterChunk, atEnd } = options;
@@ -50,6 +59,7 @@ export async function readCapture(options: ReadOptions): Promise<ReadEnd> {
       reader.end();
       atEnd();
     }
+    sayLeftOut(capture, reader.leftOut);
     return { failure: undefined, isInterrupted: interrupt.isAsked };
   } catch (error) {
     if (!(error instanceof EsplaneError)) throw error;

@@ -2,6 +2,7 @@
  * The report of a scenario, for people.
  * @module
  */
+import { safeText } from '../base/safe-text.ts';
 import type { FlowReport } from '../sim/flows.ts';
 import type { PeerDrop } from '../sim/peer-drops.ts';
 import type { NodeReport, ScenarioReport } from '../sim/report.ts';
@@ -17,8 +18,8 @@ export function scenarioText(report: ScenarioReport, paint: Paint): string {
   const { scenario, about, seed, cilium, mode, duration, totals } = report;
   const facts = `${totals.nodes} nodes, Cilium ${cilium}, ${mode}, ${seconds(duration)}; seed ${seed}`;
   const lines = [
-    `${bold(scenario)}: ${facts}`,
-    ...(about === '' ? [] : about.split('\n').map((line) => dim(line))),
+    `${bold(safeText(scenario))}: ${facts}`,
+    ...(about === '' ? [] : about.split('\n').map((line) => dim(safeText(line)))),
     '',
     ...happened(report, paint),
     ...table(
@@ -45,7 +46,7 @@ function happened({ timeline, steps }: ScenarioReport, { bold, dim }: Paint): st
     bold('What happened'),
     ...shown.map(
       ({ at, node, text }) =>
-        `${when(at)}  ${text}${node === null || text.includes(node) ? '' : dim(` (${node})`)}`,
+        `${when(at)}  ${safeText(text)}${node === null || text.includes(node) ? '' : dim(` (${node})`)}`,
     ),
     ...more(timeline.length - shown.length, dim),
     ...steps.map(
@@ -142,13 +143,14 @@ function table(
   last: readonly (readonly string[])[],
 ): string[] {
   const shown = rows.slice(0, MOST_ROWS);
-  const all = [head, ...shown, ...last];
+  const all = [head, ...shown, ...last].map((row) => row.map(safeText));
   const widths = head.map((_, i) => Math.max(...all.map((row) => (row[i] ?? '').length)));
   const isNumber = head.map(
     (_, i) => shown.length > 0 && shown.every((row) => /^[\d,]+$/.test(row[i] ?? '')),
   );
   const line = (row: readonly string[]) =>
     row
+      .map(safeText)
       .map((cell, i) => (isNumber[i] ? cell.padStart(widths[i]!) : cell.padEnd(widths[i]!)))
       .join('  ')
       .trimEnd();

@@ -1,11 +1,13 @@
 /**
  * The SAs that a capture brings along in its decryption secrets blocks, as they are at the place that was read: blocks add
- * SAs and take others away, as in the node that wrote them. They may name nodes, too.
+ * SAs and take others away, as in the node that wrote them. They may name nodes, too. However many blocks there are, no
+ * more is kept than `sa-limit.ts` allows; of SAs that are gone the oldest are forgotten.
  * @module
  */
 import type { SaConfig, SaPlace } from '../ipsec/sa-config.ts';
 import { type Address, formatAddress } from '../wire/address.ts';
 import { type NamedNode, parseDsbCsv, parseGone, parseNodeLines, saysNew } from './dsb-csv.ts';
+import { checkEntries, MAX_ENTRIES } from './sa-limit.ts';
 import { SaList, type SaSource } from './sa-source.ts';
 
 export class CaptureSas implements SaSource {
@@ -34,15 +36,19 @@ export class CaptureSas implements SaSource {
     const sas = parseDsbCsv(text, source);
     const nodes = parseNodeLines(text, source);
     for (const place of gone) this.#former.add(this.#now.remove(place));
+    this.#former.shrink(MAX_ENTRIES);
     this.#now.add(sas);
+    checkEntries(this.#now.size, source);
     if (saysNew(text)) for (const sa of sas) this.#new.add(sa);
     for (const { src, dst, spi } of sas) {
+      if (this.#ends.size + this.#spis.size > 4 * MAX_ENTRIES) break;
       this.#ends.add(formatAddress(src)).add(formatAddress(dst));
       this.#spis.add(spi);
     }
     for (const node of nodes) {
       this.#nodes.set(node.name, node);
       for (const address of node.addresses) this.#nodeAt.set(formatAddress(address), node);
+      checkEntries(Math.max(this.#nodes.size, this.#nodeAt.size), source);
     }
     return gone;
   }

@@ -24,6 +24,8 @@
  * @module
  */
 import { InputError } from '../base/errors.ts';
+import { linesOf } from '../base/lines.ts';
+import { safeText } from '../base/safe-text.ts';
 import type { CiliumNode } from '../cilium/nodes.ts';
 import type { SaConfig, SaPlace } from '../ipsec/sa-config.ts';
 import {
@@ -34,12 +36,15 @@ import {
   parseAddress,
   parsePrefix,
 } from '../wire/address.ts';
-import { joinFields, parseEspSa, splitFields } from './esp-sa.ts';
+import { joinFields, parseEspSaLine, splitFields } from './esp-sa.ts';
+import { checkEntries } from './sa-limit.ts';
 import type { ShowKeys } from './show-keys.ts';
 import { COLUMNS, placesFromWireshark, placeToWireshark, toWireshark } from './wireshark-sa.ts';
 
-const GONE = /^#\s*gone:\s*(.*)$/;
-const NODE = /^#\s*CiliumNode:\s*(.*)$/;
+const GONE = 'gone:';
+const NODE = 'CiliumNode:';
+/** Longest name of a node that is kept, in characters: Kubernetes has no longer one. */
+const MAX_NAME = 253;
 
 /** A node as a capture names it. */
 export interface NamedNode {
@@ -73,10 +78,16 @@ export function writeDsbCsv(
  * @throws {InputError} when a line cannot be used; the message never holds a key
  */
 export function parseDsbCsv(text: string, source: string): SaConfig[] {
-  const [first = '', ...rest] = text.split('\n');
-  const isHeader = splitFields(first.trim())?.[0]?.toLowerCase() === COLUMNS[0].toLowerCase();
-  // A blank line in the header's place keeps the numbers of the others.
-  return parseEspSa([isHeader ? '' : first, ...rest].join('\n'), source);
+  const sas: SaConfig[] = [];
+  for (const { number, text: whole } of linesOf(text, source)) {
+    const line = whole.trim();
+    if (line === '' || line.startsWith('#')) continue;
+    const isHeader = number === 1 && splitFields(line)?.[0]?.toLowerCase() === COLUMNS[0].toLowerCase();
+    if (isHeader) continue;
+    for (const sa of parseEspSaLine(line, { source, line: number })) sas.push(sa);
+    checkEntries(sas.length, source, number);
+  }
+  return sas;
 }
 
 /** Writes the lines that take SAs away. */
@@ -89,18 +100,23 @@ export function writeGone(places: readonly SaPlace[]): string {
  * @throws {InputError} when such a line cannot be used
  */
 export function parseGone(text: string, source: string): SaPlace[] {
-  return text.split('\n').flatMap((line, i) => {
-    const names = GONE.exec(line.trim())?.[1];
-    if (names === undefined) return [];
-    const place = { source, line: i + 1 };
+  const places: SaPlace[] = [];
+  for (const { number, text: line } of linesOf(text, source)) {
+    const names = remark(line, GONE);
+    if (names === undefined) continue;
+    const place = { source, line: number };
     const fields = splitFields(names);
-    if (fields?.length === 4) return placesFromWireshark(fields, place);
-    throw new InputError(
-      place,
-      'it is not said which SA is gone',
-      'Write # gone: "Protocol","Src IP","Dest IP","SPI".',
-    );
-  });
+    if (fields?.length !== 4) {
+      throw new InputError(
+        place,
+        'it is not said which SA is gone',
+        'Write # gone: "Protocol","Src IP","Dest IP","SPI".',
+      );
+    }
+    for (const one of placesFromWireshark(fields, place)) places.push(one);
+    checkEntries(places.length, source, number);
+  }
+  return places;
 }
 
 /** The line that says that the SAs of a block are new. */
@@ -123,24 +139,37 @@ export function writeNodes(nodes: readonly CiliumNode[]): string {
 }
 
 /**
- * Reads which nodes a block names.
+ * Reads which nodes a block names. Their names are made safe to print.
  * @throws {InputError} when such a line cannot be used
  */
 export function parseNodeLines(text: string, source: string): NamedNode[] {
-  return text.split('\n').flatMap((line, i) => {
-    const fields = NODE.exec(line.trim())?.[1];
-    if (fields === undefined) return [];
+  const nodes: NamedNode[] = [];
+  for (const { number, text: line } of linesOf(text, source)) {
+    const fields = remark(line, NODE);
+    if (fields === undefined) continue;
     const [name, own, ranges, more] = splitFields(fields) ?? [];
     const addresses = words(own).map(parseAddress);
     const podCidrs = words(ranges).map(parsePrefix);
     const isUsable = name && ranges !== undefined && more === undefined && addresses.length > 0;
-    if (isUsable && isWhole(addresses) && isWhole(podCidrs)) return [{ name, addresses, podCidrs }];
-    throw new InputError(
-      { source, line: i + 1 },
-      'it is not said which node, and where its pods are',
-      'Write # CiliumNode: "Name","Address Address","Pod range Pod range".',
-    );
-  });
+    if (!isUsable || !isWhole(addresses) || !isWhole(podCidrs)) {
+      throw new InputError(
+        { source, line: number },
+        'it is not said which node, and where its pods are',
+        'Write # CiliumNode: "Name","Address Address","Pod range Pod range".',
+      );
+    }
+    checkEntries(nodes.length, source, number);
+    nodes.push({ name: safeText(name.slice(0, MAX_NAME)), addresses, podCidrs });
+  }
+  return nodes;
+}
+
+/** What follows a word in a comment line, `# WORD …`; `undefined` in every other line. */
+function remark(line: string, word: string): string | undefined {
+  const trimmed = line.trim();
+  if (!trimmed.startsWith('#')) return undefined;
+  const text = trimmed.slice(1).trimStart();
+  return text.startsWith(word) ? text.slice(word.length).trimStart() : undefined;
 }
 
 function words(text = ''): string[] {

@@ -8,8 +8,10 @@
  * One SA a line, fields in double quotes, `#` begins a comment line. See `wireshark-sa.ts` for the fields.
  * @module
  */
-import { InputError } from '../base/errors.ts';
+import { InputError, type Place } from '../base/errors.ts';
+import { linesOf } from '../base/lines.ts';
 import type { SaConfig } from '../ipsec/sa-config.ts';
+import { checkEntries } from './sa-limit.ts';
 import type { ShowKeys } from './show-keys.ts';
 import { fromWireshark, toWireshark } from './wireshark-sa.ts';
 
@@ -27,16 +29,26 @@ export interface EspSaOptions extends ShowKeys {
  * @throws {InputError} when a line cannot be used; the message never holds a key
  */
 export function parseEspSa(text: string, source: string): SaConfig[] {
-  return text.split('\n').flatMap((whole, i) => {
+  const sas: SaConfig[] = [];
+  for (const { number, text: whole } of linesOf(text, source)) {
     const line = whole.trim();
-    if (line === '' || line.startsWith('#')) return [];
-    const place = { source, line: i + 1 };
-    const fields = splitFields(line);
-    if (!fields) {
-      throw new InputError(place, 'a quotation mark is missing', 'Put each field into double quotes.');
-    }
-    return fromWireshark(fields, place);
-  });
+    if (line === '' || line.startsWith('#')) continue;
+    for (const sa of parseEspSaLine(line, { source, line: number })) sas.push(sa);
+    checkEntries(sas.length, source, number);
+  }
+  return sas;
+}
+
+/**
+ * Reads one line that is neither blank nor a comment.
+ * @throws {InputError} when it cannot be used; the message never holds a key
+ */
+export function parseEspSaLine(line: string, place: Place): SaConfig[] {
+  const fields = splitFields(line);
+  if (!fields) {
+    throw new InputError(place, 'a quotation mark is missing', 'Put each field into double quotes.');
+  }
+  return fromWireshark(fields, place);
 }
 
 /** Writes a table, one SA a line. What Wireshark cannot take becomes a comment that says why. */
@@ -57,15 +69,22 @@ export function writeEspSa(sas: readonly SaConfig[], options: EspSaOptions): str
  */
 export function splitFields(line: string): string[] | undefined {
   const fields: string[] = [];
-  let rest = line;
-  for (;;) {
-    const [whole = '', quoted, bare] = FIELD.exec(rest) ?? [];
-    if (quoted === undefined && bare?.includes('"')) return undefined;
-    fields.push(quoted === undefined ? (bare ?? '').trim() : unquote(quoted));
-    rest = rest.slice(whole.length);
-    if (rest === '') return fields;
-    if (!rest.startsWith(',')) return undefined;
-    rest = rest.slice(1);
+  for (let at = 0; ; at++) {
+    const start = afterBlanks(line, at);
+    if (line[start] === '"') {
+      const quoted = readQuoted(line, start + 1);
+      if (!quoted) return undefined;
+      fields.push(quoted.text);
+      at = afterBlanks(line, quoted.end);
+    } else {
+      const comma = line.indexOf(',', start);
+      at = comma < 0 ? line.length : comma;
+      const bare = line.slice(start, at);
+      if (bare.includes('"')) return undefined;
+      fields.push(bare.trim());
+    }
+    if (at === line.length) return fields;
+    if (line[at] !== ',') return undefined;
   }
 }
 
@@ -74,12 +93,39 @@ export function joinFields(fields: readonly string[]): string {
   return fields.map((field) => `"${field.replace(/[^ -~]|["\\]/g, quoteChar)}"`).join(',');
 }
 
-const FIELD = /^\s*(?:"((?:[^"\\]|\\.|"")*)"\s*|([^,]*))/s;
+function afterBlanks(line: string, at: number): number {
+  let end = at;
+  while (end < line.length && line[end]!.trim() === '') end++;
+  return end;
+}
 
-function unquote(text: string): string {
-  return text.replace(/""|\\x([0-9a-f]{2})|\\(.)/gis, (_, code?: string, plain?: string) =>
-    code === undefined ? (plain ?? '"') : String.fromCharCode(Number.parseInt(code, 16)),
-  );
+/**
+ * Reads to the quotation mark that ends a field, character by character: a regular expression with a choice for each
+ * overflows its stack on a long field.
+ * @returns `undefined` when there is none
+ */
+function readQuoted(line: string, start: number): { text: string; end: number } | undefined {
+  let text = '';
+  for (let at = start; at < line.length; ) {
+    const char = line[at]!;
+    const next = line[at + 1];
+    if (char === '"' && next !== '"') return { text, end: at + 1 };
+    if (char === '"') {
+      text += '"';
+      at += 2;
+    } else if (char !== '\\') {
+      text += char;
+      at++;
+    } else if (next === undefined) {
+      return undefined;
+    } else {
+      const code = next === 'x' || next === 'X' ? line.slice(at + 2, at + 4) : '';
+      const isCode = /^[0-9a-f]{2}$/i.test(code);
+      text += isCode ? String.fromCharCode(Number.parseInt(code, 16)) : next;
+      at += isCode ? 4 : 2;
+    }
+  }
+  return undefined;
 }
 
 function quoteChar(char: string): string {

@@ -22,7 +22,7 @@ const MAX_WIDTH = 16;
 /** Bytes in a line of a dump, at most. */
 const MAX_LINE = 64;
 
-const DUMP_LINE = /^\s*(?:0x)?([0-9a-f]{3,8})(?::\s*|\s{2,}|\s(?=[0-9a-f]{2}(?:\s|$)))(.*)$/i;
+const DUMP_LINE = /^\s*(?:0x)?([0-9a-f]{3,8})(?::\s*|\s{2,}|\s(?=[0-9a-f]{2}(?:\s|$)))(.*)$/is;
 
 /**
  * Reads the bytes of one packet.

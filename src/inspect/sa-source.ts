@@ -18,14 +18,21 @@ export interface SaSource {
 /** SAs that are listed one by one: `ip xfrm state` text, Wireshark's esp_sa. */
 export class SaList implements SaSource {
   readonly #byStream = new Map<string, SaConfig[]>();
+  #size = 0;
 
   constructor(configs: Iterable<SaConfig> = []) {
     this.add(configs);
   }
 
+  /** How many SAs it lists. */
+  get size(): number {
+    return this.#size;
+  }
+
   /** Adds SAs that turn up later, as a capture's own secrets do. */
   add(configs: Iterable<SaConfig>): void {
     for (const config of configs) {
+      this.#size++;
       const key = placeName(config);
       const same = this.#byStream.get(key);
       if (same) same.push(config);
@@ -38,7 +45,17 @@ export class SaList implements SaSource {
     const name = placeName(place);
     const found = this.#byStream.get(name) ?? [];
     this.#byStream.delete(name);
+    this.#size -= found.length;
     return found;
+  }
+
+  /** Forgets the places that came first, until no more than `most` SAs are listed. */
+  shrink(most: number): void {
+    for (const [name, configs] of this.#byStream) {
+      if (this.#size <= most) return;
+      this.#byStream.delete(name);
+      this.#size -= configs.length;
+    }
   }
 
   find(src: Address, dst: Address, spi: number): readonly SaConfig[] {

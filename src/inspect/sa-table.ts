@@ -2,6 +2,7 @@
  * SAs for people, as an aligned table, and for programs, as JSON rows.
  * @module
  */
+import { safeText } from '../base/safe-text.ts';
 import type { SaConfig } from '../ipsec/sa-config.ts';
 import { formatAddress, formatPrefix } from '../wire/address.ts';
 import { keyText, type ShowKeys } from './show-keys.ts';
@@ -102,16 +103,16 @@ export function saTable(sas: readonly SaConfig[], options: ShowKeys): string {
     `0x${row.spi.toString(16).padStart(8, '0')}`,
     row.keyId === null ? '-' : String(row.keyId),
     row.mode,
-    row.suite,
+    safeText(row.suite),
     String(row.keyBits),
     String(row.icvBits),
     row.esn ? 'yes' : 'no',
     row.replayWindow === 0 ? 'off' : String(row.replayWindow),
-    row.origin,
+    safeText(row.origin),
     ...(row.keys ? [`${row.keys.key}${row.keys.salt}${row.keys.mac === '' ? '' : ` ${row.keys.mac}`}`] : []),
   ]);
   const lines = [columns.map(({ title }) => title), ...rows];
-  const widths = columns.map((_, i) => Math.max(...lines.map((line) => line[i]?.length ?? 0)));
+  const widths = columns.map((_, i) => lines.reduce((most, line) => Math.max(most, line[i]?.length ?? 0), 0));
   return lines
     .map((line) => {
       const cells = line.map((cell, i) => {

@@ -82,6 +82,7 @@ export class WirePackets {
 
   /** The capture has taken SAs away. */
   forget(places: readonly SaPlace[]): void {
+    if (places.length === 0) return;
     const gone = [...this.#written].filter(isAtOneOf(places));
     for (const sa of gone) this.#written.delete(sa);
     if (gone.length > 0) this.#writer.secrets(SECRETS_TYPE_ESP, new TextEncoder().encode(writeGone(gone)));

@@ -9,6 +9,7 @@
  * @module
  */
 import type { Mark } from '../ipsec/sa-config.ts';
+import { checkEntries } from './sa-limit.ts';
 import { parseMark, parseU32, unreadable, wordAfter, type XfrmLine, xfrmLines } from './xfrm-text.ts';
 
 export interface XfrmAlgorithm {
@@ -183,10 +184,11 @@ export function parseXfrm(text: string, source: string, showKeys = false): XfrmJ
       events.push({ event: entry.event, text: entry.head.text, state, policy, origin });
     } else if (state) states.push(state);
     else if (policy) policies.push(policy);
+    checkEntries(states.length + policies.length + events.length, source, entry.head.number);
     entry = undefined;
   };
 
-  for (const line of xfrmLines(text)) {
+  for (const line of xfrmLines(text, source)) {
     first ??= line.number;
     const { words } = line;
     const [, name, value] = /^(Xfrm\w+)\s+(\d+)$/.exec(line.text) ?? [];
@@ -309,9 +311,10 @@ function readState({ words: head, lines }: Entry, origin: string, showKeys: bool
         };
         break;
       case 'anti-replay':
-        if (words[1] === 'context:') state.antiReplay = readContext(lines, text, false);
+        // One state has one: a text may claim many, and each takes all its lines.
+        if (words[1] === 'context:') state.antiReplay ??= readContext(lines, text, false);
         else
-          state.antiReplay = readContext(
+          state.antiReplay ??= readContext(
             lines,
             lines.find(({ words: w }) => w[0] === 'seq-hi')?.text ?? '',
             true,

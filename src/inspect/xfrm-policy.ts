@@ -16,6 +16,7 @@
  */
 import type { Mark } from '../ipsec/sa-config.ts';
 import { type Address, type Prefix, parseAddress, parsePrefix } from '../wire/address.ts';
+import { checkEntries } from './sa-limit.ts';
 import { parseMark, parseU32, unreadable, wordAfter, type XfrmLine, xfrmLines } from './xfrm-text.ts';
 
 /** The SA that a policy asks for. */
@@ -61,7 +62,7 @@ export function parseXfrmPolicy(text: string, source: string): XfrmPolicy[] {
   let policy: Draft | undefined;
   let first: number | undefined;
   let isXfrm = false;
-  for (const line of xfrmLines(text)) {
+  for (const line of xfrmLines(text, source)) {
     const { words } = line;
     first ??= line.number;
     if (words[0] === 'src' && words[2] === 'dst') {
@@ -69,6 +70,7 @@ export function parseXfrmPolicy(text: string, source: string): XfrmPolicy[] {
       // A state begins like a policy, but with addresses.
       policy = words[1]!.includes('/') ? begin(line, source) : undefined;
       if (policy) found.push(policy);
+      checkEntries(found.length, source, line.number);
     } else if (policy) {
       policy.nested ??= line.indent > policy.indent;
       if (policy.nested && line.indent <= policy.indent) policy = undefined;

@@ -25,6 +25,7 @@ import { aead, authenc, type KeyMaterial } from '../crypto/suite.ts';
 import type { Counted, Lifetime, Mark, SaConfig, SequenceHint } from '../ipsec/sa-config.ts';
 import { type Address, parseAddress, parsePrefix } from '../wire/address.ts';
 import { ESN_WINDOW } from './esn-window.ts';
+import { checkEntries } from './sa-limit.ts';
 import { parseMark, parseU32, unreadable, wordAfter, type XfrmLine, xfrmLines } from './xfrm-text.ts';
 
 /** What `ip xfrm state nokeys` prints in place of a key. */
@@ -54,6 +55,7 @@ export function parseXfrmState(
 ): SaConfig[] {
   const found: SaConfig[] = [];
   let state: Draft | undefined;
+  let count = 0;
   let sawState = false;
   let sawPolicy = false;
   let firstLine: number | undefined;
@@ -66,7 +68,7 @@ export function parseXfrmState(
     state = undefined;
   };
 
-  for (const line of xfrmLines(text)) {
+  for (const line of xfrmLines(text, source)) {
     firstLine ??= line.number;
     const { words } = line;
     if (words[0] === 'src' && words[2] === 'dst') {
@@ -74,6 +76,7 @@ export function parseXfrmState(
       // A policy begins like a state, but with prefixes.
       if (words[1]!.includes('/')) sawPolicy = true;
       else {
+        checkEntries(++count, source, line.number);
         state = begin(line, source);
         sawState = true;
       }

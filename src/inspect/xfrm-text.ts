@@ -6,6 +6,7 @@
  * @module
  */
 import { InputError } from '../base/errors.ts';
+import { linesOf } from '../base/lines.ts';
 import type { Mark } from '../ipsec/sa-config.ts';
 
 /** A line that is not blank. */
@@ -19,11 +20,12 @@ export interface XfrmLine {
   readonly words: readonly string[];
 }
 
-/** The lines of a text; those of `ip -o` are taken apart, and keep their number. */
-export function* xfrmLines(text: string): Generator<XfrmLine> {
-  let number = 0;
-  for (const whole of text.split('\n')) {
-    number++;
+/**
+ * The lines of a text; those of `ip -o` are taken apart, and keep their number.
+ * @throws {InputError} naming a line that is too long
+ */
+export function* xfrmLines(text: string, source: string): Generator<XfrmLine> {
+  for (const { number, text: whole } of linesOf(text, source)) {
     for (const part of whole.split('\\')) {
       const trimmed = part.trim();
       if (trimmed === '') continue;

@@ -7,6 +7,7 @@
  * ```
  * @module
  */
+import { safeText } from '../base/safe-text.ts';
 import { type DropReason, dropRowOf } from '../ipsec/drop.ts';
 import {
   type Flow,
@@ -20,8 +21,12 @@ import {
 
 const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'];
 
-/** The line, without its end. */
+/** The line, without its end. Names in it are made safe for a terminal. */
 export function compactLine(line: FlowLine | LostLine): string {
+  return safeText(lineText(line));
+}
+
+function lineText(line: FlowLine | LostLine): string {
   if ('lost_events' in line) {
     const { source, num_events_lost } = line.lost_events;
     return `EVENTS LOST: ${source} CPU(0) ${num_events_lost}`;

@@ -70,7 +70,7 @@ export class FlowReader {
 
   /** The flows of a batch, each when it is asked for; last, how many were lost. */
   *read(batch: FlowBatch): Generator<FlowLine | LostLine> {
-    this.#names.push(...batch.names);
+    for (const name of batch.names) this.#names.push(name);
     const rows = FlowRows.of(batch.rows);
     for (let row = 0; row < rows.count; row++) yield this.#line(rows, row * ROW);
     if (batch.lost === 0) return;

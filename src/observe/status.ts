@@ -8,6 +8,7 @@
  * Cilium's other modes (Disabled, Wireguard, Ztunnel) cannot be: where IPsec is off, or not alone, a node does not start.
  * @module
  */
+import { safeText } from '../base/safe-text.ts';
 import { type CiliumVersion, isAtLeast } from '../cilium/version.ts';
 import { XFRM_COUNTERS } from './xfrm-counters.ts';
 
@@ -71,11 +72,13 @@ export function statusText({ mode, ipsec }: EncryptionStatus): string {
   const lines = [`Encryption: ${padded(mode)}`];
   if (ipsec) {
     lines.push(
-      `Decryption interface(s): ${ipsec['decrypt-interfaces'].join(', ')}`,
+      `Decryption interface(s): ${safeText(ipsec['decrypt-interfaces'].join(', '))}`,
       `Keys in use: ${padded(ipsec['keys-in-use'] ?? 0)}`,
       `Max Seq. Number: ${ipsec['max-seq-number']}`,
       `Errors: ${padded(ipsec['error-count'] ?? 0)}`,
-      ...Object.entries(ipsec['xfrm-errors'] ?? {}).map(([name, value]) => `\t${name}: ${padded(value)}`),
+      ...Object.entries(ipsec['xfrm-errors'] ?? {}).map(
+        ([name, value]) => `\t${safeText(name)}: ${padded(value)}`,
+      ),
     );
   }
   return `${lines.join('\n')}\n`;

@@ -15,11 +15,15 @@ export interface Prefix {
   readonly bits: number;
 }
 
+/** Longest text of an address, in characters: `0000:0000:0000:0000:0000:ffff:255.255.255.255`. */
+const MAX_TEXT = 45;
+
 /**
  * Reads an address as text. IPv4 must be four decimal numbers; a zone (`%eth0`) is refused.
  * @returns `undefined` when the text is no address
  */
 export function parseAddress(text: string): Address | undefined {
+  if (text.length > MAX_TEXT) return undefined;
   const v4 = parseIpv4(text);
   if (v4) return v4;
   // ipaddr.js reads `::10.0.0.1` as `::ffff:10.0.0.1` and takes octal there, so it gets hexadecimal groups.

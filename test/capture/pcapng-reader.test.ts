@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { toHex } from '../../src/base/bytes.ts';
+import { MAX_INTERFACES } from '../../src/capture/pcapng-reader.ts';
 import { captureReader } from '../../src/capture/reader.ts';
 import {
   block,
@@ -321,5 +322,59 @@ describe('pcapng of several sections', () => {
     expect(complaint(bytes(little, section('big'), packet('big', 0, TIME, counting(1))))).toMatch(
       /frame of interface 0, where 0 have been/,
     );
+  });
+});
+
+describe('limits', () => {
+  const order = 'little';
+
+  it('takes 65,536 interfaces in a section, and refuses one more', () => {
+    const one = iface(order, 1);
+    const all = new Uint8Array(one.length * MAX_INTERFACES);
+    for (let i = 0; i < MAX_INTERFACES; i++) all.set(one, i * one.length);
+    let count = 0;
+    const sink = { frame: () => {}, interface: () => count++ };
+    const reader = captureReader('made', sink);
+    reader.feed(section(order));
+    reader.feed(all);
+    reader.feed(section(order)); // begins anew
+    reader.feed(all);
+    expect(count).toBe(2 * MAX_INTERFACES);
+    expect(() => reader.feed(one)).toThrow(
+      /more than 65,536 interfaces in one section \(frames read before it: 0\)/,
+    );
+  });
+
+  /** `n` comments of `len` bytes each. */
+  const comments = (n: number, len: number) =>
+    options(order, ...Array.from({ length: n }, () => [1, new Uint8Array(len).fill(0x61)] as const));
+
+  it.each([
+    ['many', 1003, 1, 1000],
+    ['long', 20, 60_000, 17],
+  ])('hands on so many comments of a frame, and counts the rest: %s', (_, count, len, kept) => {
+    const frame = packet(order, 0, TIME, counting(1), comments(count, len));
+    const said: string[] = [];
+    const reader = captureReader('made', { frame: () => {}, comment: (text) => said.push(text) });
+    reader.feed(bytes(section(order), iface(order, 1)));
+    expect(reader.leftOut).toBeUndefined();
+    reader.feed(frame);
+    expect(said).toHaveLength(kept);
+    expect(reader.leftOut).toEqual({ comments: count - kept, byte: 48 });
+    reader.feed(frame);
+    expect(said).toHaveLength(2 * kept);
+    expect(reader.leftOut).toEqual({ comments: 2 * (count - kept), byte: 48 });
+  });
+
+  it('keeps the limit for what sections and interfaces say', () => {
+    const said: number[] = [];
+    const reader = captureReader('made', {
+      frame: () => {},
+      section: (s) => said.push(s.comments!.length),
+      interface: (s) => said.push(s.comments!.length),
+    });
+    reader.feed(bytes(section(order, comments(1001, 1)), iface(order, 1, comments(1002, 1))));
+    expect(said).toEqual([1000, 1000]);
+    expect(reader.leftOut).toEqual({ comments: 3, byte: 0 });
   });
 });

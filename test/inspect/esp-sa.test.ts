@@ -317,3 +317,60 @@ describe('splitFields', () => {
     );
   });
 });
+
+describe('splitFields on long lines', () => {
+  /** The grammar as one regular expression: obvious, and fit for short lines alone. */
+  function obvious(line: string): string[] | undefined {
+    const field = /^\s*(?:"((?:[^"\\]|\\.|"")*)"\s*|([^,]*))/s;
+    const fields: string[] = [];
+    for (let rest = line; ; rest = rest.slice(1)) {
+      const [whole = '', quoted, bare] = field.exec(rest) ?? [];
+      if (quoted === undefined && bare?.includes('"')) return undefined;
+      const plain = quoted?.replace(/""|\\x([0-9a-f]{2})|\\(.)/gis, (_, code?: string, char?: string) =>
+        code === undefined ? (char ?? '"') : String.fromCharCode(Number.parseInt(code, 16)),
+      );
+      fields.push(plain ?? (bare ?? '').trim());
+      rest = rest.slice(whole.length);
+      if (rest === '') return fields;
+      if (!rest.startsWith(',')) return undefined;
+    }
+  }
+
+  it('reads what the grammar says', () => {
+    const part = fc.constantFrom(
+      '"',
+      '""',
+      '\\',
+      '\\x4',
+      '\\x41',
+      '\\X4a',
+      'x',
+      ',',
+      ' ',
+      '\t',
+      '\u00a0',
+      '\r',
+      'é',
+    );
+    fc.assert(
+      fc.property(fc.array(part, { maxLength: 12 }), (parts) => {
+        const line = parts.join('');
+        expect(splitFields(line)).toEqual(obvious(line));
+      }),
+      { numRuns: 4 * RUNS },
+    );
+  });
+
+  it.each(['a', '\\x41', '""', '\\"'])('takes a field of 8 MB of %j', (unit) => {
+    const count = (8 << 20) / unit.length;
+    const [field, next] = splitFields(`"${unit.repeat(count)}",b`)!;
+    expect(field).toHaveLength(count);
+    expect(next).toBe('b');
+  });
+
+  it('names the line that is too long', () => {
+    expect(failure(`${row()}${row({ 5: 'a'.repeat(1 << 20) })}`)).toBe(
+      'esp_sa:2: the line has more than 65,536 characters. Check that this is the right file.',
+    );
+  });
+});

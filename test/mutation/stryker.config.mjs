@@ -14,9 +14,6 @@ export default {
   ignoreStatic: true,
   coverageAnalysis: 'perTest',
   concurrency: 1,
-  // A machine at work is slow: what only waits is not yet a loop without end.
-  timeoutMS: 10_000,
-  timeoutFactor: 3,
   reporters: ['clear-text', 'progress-append-only', 'json'],
   jsonReporter: { fileName: '.stryker-tmp/mutation.json' },
   clearTextReporter: { allowColor: false, allowEmojis: false, logTests: false, reportTests: false },
