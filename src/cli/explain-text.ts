@@ -94,7 +94,7 @@ class Printer {
       this.#out.push('');
       for (const { origin, at, id, problem } of stops) {
         const where = origin === 'frame' ? '' : `${ORIGINS[origin].toLowerCase()}, `;
-        this.#out.push(red(`Reading stopped at ${where}byte ${at} (${id}): ${problem}`));
+        this.#out.push(red(safeText(`Reading stopped at ${where}byte ${at} (${id}): ${problem}`)));
       }
     }
     return `${this.#out.map((line) => line.trimEnd()).join('\n')}\n`;
@@ -267,7 +267,9 @@ function wrap(text: string, width: number, indent: string): string[] {
   let rest = safeText(text);
   while (rest.length > width) {
     const cut = rest.lastIndexOf(' ', width);
-    const at = cut > indent.length ? cut : width;
+    // Between two halves of a character there is no place for a line end.
+    const most = rest.codePointAt(width - 1)! > 0xffff ? width - 1 : width;
+    const at = cut > indent.length ? cut : most;
     lines.push(rest.slice(0, at));
     rest = indent + rest.slice(at).trimStart();
   }

@@ -4,6 +4,7 @@
  * @module
  */
 import { EsplaneError } from '../base/errors.ts';
+import { safeLines } from '../base/safe-text.ts';
 import { compactLine } from '../observe/flow-compact.ts';
 import { FlowReader, type FlowReaderOptions } from '../observe/flow-json.ts';
 import type { FlowBatch } from '../observe/flow-recorder.ts';
@@ -97,7 +98,7 @@ export class FlowOutput {
             time,
           };
     try {
-      this.#file.write(lost ? `${this.#format(lost)}\n${text}` : text);
+      this.#file.write(safeLines(lost ? `${this.#format(lost)}\n${text}` : text));
       this.#unsaid = 0;
       this.#written += flows;
       if (lost) this.#warn?.(`${this.#file.name}: flows are written again, ${grouped(unsaid)} were not`);
