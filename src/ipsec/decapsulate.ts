@@ -33,6 +33,7 @@ import { ecnDecapsulate } from './outer-header.ts';
 import { payloadLength } from './padding.ts';
 import type { SecurityAssociation } from './sa.ts';
 import type { Sad } from './sad.ts';
+import { isByAddress, UpperLayer } from './selector.ts';
 
 const HEADER_ERROR = dropCode('header-error');
 const NOT_CAPTURED = dropCode('not-captured');
@@ -69,6 +70,7 @@ export class Decapsulator {
   readonly #engine: Engine;
   readonly #jobs: JobTable;
   readonly #place: EspPlace;
+  readonly #upper = new UpperLayer();
   /** What the later steps need of each packet: its high half as the window infers it, where the outer header starts,
    * how long it is with its extensions, and which of its bytes names ESP. */
   readonly #inferred: Uint32Array;
@@ -269,7 +271,7 @@ export class Decapsulator {
     // 9., 10.
     return sa.isTunnel
       ? this.#takeInner(batch, i, sa, textAt, payloadLen, next)
-      : this.#takeTransport(batch, i, textAt, payloadLen, next);
+      : this.#takeTransport(batch, i, sa, textAt, payloadLen, next);
   }
 
   /** The inner packet becomes the packet. */
@@ -298,7 +300,7 @@ export class Decapsulator {
       innerLen = ipv6.HEADER_LEN + words.getUint16(at + 4);
     }
     if (innerLen > payloadLen) return INNER_TRUNCATED;
-    if (!sa.takesAll && !inSelector(sa, slab, at, isV4)) return SELECTOR_MISMATCH;
+    if (!sa.takesAll && !inSelector(sa, slab, at, isV4, this.#upper)) return SELECTOR_MISMATCH;
     const outerTos = trafficClass(slab, this.#outerAt[i]!);
     if ((outerTos & ECN_CE) === ECN_CE || sa.rules.decapDscp)
       ecnDecapsulate(slab, outerTos, at, isV4 ? 4 : 6, sa.rules);
@@ -309,7 +311,14 @@ export class Decapsulator {
   }
 
   /** The outer header moves up to the payload and names it as what comes next (RFC 4303 §3.1.1). */
-  #takeTransport(batch: Batch, i: number, textAt: number, payloadLen: number, next: number): number {
+  #takeTransport(
+    batch: Batch,
+    i: number,
+    sa: SecurityAssociation,
+    textAt: number,
+    payloadLen: number,
+    next: number,
+  ): number {
     const { slab } = batch;
     const outerAt = this.#outerAt[i]!;
     const isV4 = u8(slab, outerAt) >>> 4 === 4;
@@ -325,7 +334,7 @@ export class Decapsulator {
     } else ipv6.setPayloadLength(slab, at, len - ipv6.HEADER_LEN);
     batch.offset[i] = at;
     batch.length[i] = len;
-    return PASS;
+    return sa.takesAll || inSelector(sa, slab, at, isV4, this.#upper) ? PASS : SELECTOR_MISMATCH;
   }
 }
 
@@ -344,16 +353,23 @@ function countReplay(sa: SecurityAssociation, verdict: number): void {
 }
 
 /** As in Linux (tried on 6.1.176) a prefix of length 0 covers the other IP version, too. */
-function inSelector(sa: SecurityAssociation, slab: Uint8Array, at: number, isV4: boolean): boolean {
+function inSelector(
+  sa: SecurityAssociation,
+  slab: Uint8Array,
+  at: number,
+  isV4: boolean,
+  upper: UpperLayer,
+): boolean {
   const { selector } = sa.config;
   if (!selector) return true;
   const len = isV4 ? ipv4.ADDRESS_LEN : ipv6.ADDRESS_LEN;
   const srcAt = at + (isV4 ? ipv4.SRC_AT : ipv6.SRC_AT);
   const { src, dst } = selector;
-  return (
-    (src.bits === 0 || inPrefix(src, slab, srcAt, len)) &&
-    (dst.bits === 0 || inPrefix(dst, slab, srcAt + len, len))
-  );
+  if (src.bits > 0 && !inPrefix(src, slab, srcAt, len)) return false;
+  if (dst.bits > 0 && !inPrefix(dst, slab, srcAt + len, len)) return false;
+  if (isByAddress(selector)) return true;
+  upper.read(slab, at, isV4);
+  return upper.fits(selector);
 }
 
 /** TOS of IPv4, traffic class of IPv6: DSCP and ECN in one byte. */

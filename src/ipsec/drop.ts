@@ -136,7 +136,7 @@ export const DROPS = [
     reason: 'selector-mismatch',
     counter: 'XfrmInStateMismatch',
     rule: 'RFC 4301 §5.2 step 4; Linux __xfrm_policy_check',
-    look: 'The inner addresses lie outside the selector of the SA that carried them.',
+    look: 'The inner packet (addresses, protocol, ports) lies outside the selector of the SA that carried it.',
   },
   {
     reason: 'in-no-policy',

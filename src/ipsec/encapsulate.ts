@@ -17,7 +17,6 @@
 import { netWord } from '../base/bytes.ts';
 import type { RandomBytes } from '../base/rng.ts';
 import { type Engine, JOB_OK, JobTable } from '../crypto/engine.ts';
-import { inPrefix } from '../wire/address.ts';
 import * as checksum from '../wire/checksum.ts';
 import * as esp from '../wire/esp.ts';
 import * as ipv4 from '../wire/ipv4.ts';
@@ -28,8 +27,8 @@ import * as udp from '../wire/udp.ts';
 import { dropCode } from './drop.ts';
 import { writeTrailer } from './padding.ts';
 import type { SecurityAssociation } from './sa.ts';
-import type { SaConfig } from './sa-config.ts';
 import type { Sad } from './sad.ts';
+import { covers, UpperLayer } from './selector.ts';
 
 const NOT_IP = dropCode('out-not-ip');
 const TOO_BIG = dropCode('out-too-big');
@@ -39,8 +38,6 @@ const EXPIRED = dropCode('out-expired');
 const NO_NUMBER = dropCode('out-sequence');
 const NO_RESERVE = dropCode('out-reserve');
 const PROTO_ERROR = dropCode('out-proto-error');
-
-type Selector = NonNullable<SaConfig['selector']>;
 
 /** What 16 bits of total length can say. */
 const MAX_LEN = 0xffff;
@@ -52,6 +49,7 @@ export class Encapsulator {
   readonly #engine: Engine;
   readonly #jobs: JobTable;
   readonly #random: RandomBytes;
+  readonly #upper = new UpperLayer();
   readonly #pool = new Uint8Array(IV_POOL);
   #poolAt = IV_POOL;
   /** Is there ESP in UDP over IPv6 in this batch? */
@@ -116,7 +114,7 @@ export class Encapsulator {
     if (len === 0) return NOT_IP;
     cells[capacity + i] = len;
     const isV4 = words.getUint8(at) >>> 4 === 4;
-    if (!(isV4 ? sa.sendsAllV4 : sa.sendsAllV6) && !covers(sa.config.selector!, slab, at, isV4))
+    if (!(isV4 ? sa.sendsAllV4 : sa.sendsAllV6) && !covers(sa.config.selector!, slab, at, isV4, this.#upper))
       return SELECTOR;
     const { isTunnel } = sa;
     let next: number = isV4 ? ipv4.PROTOCOL : ipv6.PROTOCOL;
@@ -238,13 +236,6 @@ export class Encapsulator {
 function mayBeCut(slab: Uint8Array, at: number, len: number, isV4: boolean, outerIsV4: boolean): boolean {
   if (isV4) return (ipv4.fragmentField(slab, at) & ipv4.DF) === 0;
   return len <= ipv6.MIN_MTU && !outerIsV4;
-}
-
-/** As in Linux a selector is of one IP version, even one of length 0. A receiver is not as strict. */
-function covers({ src, dst }: Selector, slab: Uint8Array, at: number, isV4: boolean): boolean {
-  const len = isV4 ? ipv4.ADDRESS_LEN : ipv6.ADDRESS_LEN;
-  const srcAt = at + (isV4 ? ipv4.SRC_AT : ipv6.SRC_AT);
-  return inPrefix(src, slab, srcAt, len) && inPrefix(dst, slab, srcAt + len, len);
 }
 
 /** How long the IP packet at `at` is by its header; 0 when it is none, or longer than the `len` bytes here. */

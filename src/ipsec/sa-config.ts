@@ -6,7 +6,8 @@
  * @module
  */
 import type { KeyMaterial } from '../crypto/suite.ts';
-import type { Address, Prefix } from '../wire/address.ts';
+import type { Address } from '../wire/address.ts';
+import type { Selector } from './selector.ts';
 
 /** A value and the bits of it that count, as xfrm marks have. */
 export interface Mark {
@@ -53,10 +54,10 @@ export interface SaConfig {
   readonly replayWindow: number;
   readonly reqid: number;
   /**
-   * Inner addresses that the SA may carry. As in Linux its family decides which IP version a tunnel sends; absent,
+   * Inner packets that the SA may carry. As in Linux its family decides which IP version a tunnel sends; absent,
    * both.
    */
-  readonly selector?: { readonly src: Prefix; readonly dst: Prefix };
+  readonly selector?: Selector;
   readonly mark?: Mark;
   /** Put on packets that leave xfrm. */
   readonly outputMark?: Mark;

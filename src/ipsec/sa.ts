@@ -19,6 +19,7 @@ import { type HeaderRules, LINUX_RULES, OuterHeader } from './outer-header.ts';
 import { ReplayWindow } from './replay.ts';
 import type { SaConfig } from './sa-config.ts';
 import type { SaRow } from './sa-row.ts';
+import { isByAddress, type Selector } from './selector.ts';
 import { OutboundSequence } from './sequence.ts';
 
 export interface SaOptions {
@@ -159,18 +160,20 @@ export class SecurityAssociation {
     this.netSpi = netWord(config.spi);
     this.sendsAllV4 = coversAll(config.selector, ipv4.ADDRESS_LEN);
     this.sendsAllV6 = coversAll(config.selector, ipv6.ADDRESS_LEN);
-    this.takesAll = !config.selector || (config.selector.src.bits === 0 && config.selector.dst.bits === 0);
+    this.takesAll = !config.selector || coversBoth(config.selector);
     this.key = old?.key ?? engine.addKey(config.keys);
   }
+}
+
+/** Are neither addresses nor protocol and ports asked for? */
+function coversBoth(selector: Selector): boolean {
+  return selector.src.bits === 0 && selector.dst.bits === 0 && isByAddress(selector);
 }
 
 /** Does a selector let every packet with addresses of that length leave? Even one of length 0 is of one IP version. */
 function coversAll(selector: SaConfig['selector'], addressLen: number): boolean {
   if (!selector) return true;
-  const { src, dst } = selector;
-  return (
-    src.bits === 0 && dst.bits === 0 && src.address.length === addressLen && dst.address.length === addressLen
-  );
+  return coversBoth(selector) && selector.src.address.length === addressLen;
 }
 
 /** The outer header as Linux makes it under the flags of `ip xfrm state`. */

@@ -14,6 +14,7 @@ import { HashChains } from '../base/hash-chains.ts';
 import { formatAddress, isAny } from '../wire/address.ts';
 import type { SecurityAssociation } from './sa.ts';
 import type { SaConfig } from './sa-config.ts';
+import { isByAddress } from './selector.ts';
 
 /** What, beside destination and SPI, has to fit: the packet's mark (as Linux) or its source address. */
 export type SadMatch = 'mark' | 'source';
@@ -43,6 +44,8 @@ export class Sad {
   #lastIndex = -1;
   /** How many SAs take any source: while there is none, a second look-up is spared. */
   #anySource = 0;
+  /** How many SAs have a selector that asks for protocol or ports. */
+  #withUpper = 0;
 
   constructor(match: SadMatch) {
     this.match = match;
@@ -70,6 +73,7 @@ export class Sad {
     this.#ages[index] = age ?? this.reserve(1);
     this.version++;
     this.#chains.add(index, this.#hashOf(config));
+    this.#countUpper(sa, 1);
     if (this.match === 'source') this.#anySource += isAny(config.src) ? 1 : 0;
     else {
       this.#countMask(maskOf(config), 1);
@@ -99,9 +103,20 @@ export class Sad {
    * @param age left out, its age is the old one's
    */
   replace(index: number, sa: SecurityAssociation, age = this.#ages[index]!): void {
+    this.#countUpper(this.sas[index]!, -1);
+    this.#countUpper(sa, 1);
     this.sas[index] = sa;
     this.#ages[index] = age;
     this.version++;
+  }
+
+  /** Do the selectors of all SAs go by addresses alone? Then packets of one flow have one SA. */
+  get byAddress(): boolean {
+    return this.#withUpper === 0;
+  }
+
+  #countUpper({ config: { selector } }: SecurityAssociation, by: 1 | -1): void {
+    if (selector && !isByAddress(selector)) this.#withUpper += by;
   }
 
   /** A number that is greater the later the SA at `index` was added. */
@@ -115,6 +130,7 @@ export class Sad {
     if (!sa) return;
     this.#lastIndex = -1;
     this.#chains.remove(index);
+    this.#countUpper(sa, -1);
     if (this.match === 'source') this.#anySource -= isAny(sa.config.src) ? 1 : 0;
     else {
       this.#countMask(maskOf(sa.config), -1);

@@ -11,30 +11,18 @@
  * authentication header.
  * @module
  */
-import { toHex, u16 } from '../base/bytes.ts';
-import { type Address, inPrefix, type Prefix } from '../wire/address.ts';
+import { toHex } from '../base/bytes.ts';
+import { type Address, inPrefix } from '../wire/address.ts';
 import * as ipv4 from '../wire/ipv4.ts';
 import * as ipv6 from '../wire/ipv6.ts';
-import { FRAGMENT, Walk } from '../wire/ipv6-extensions.ts';
 import { PolicyIndex } from './policy-index.ts';
 import type { Mark } from './sa-config.ts';
+import { isByAddress, type Selector, UpperLayer } from './selector.ts';
 
 /** Where a packet is asked about: leaving, for this host, or passing through it after decryption. */
 export type Direction = 'in' | 'out' | 'fwd';
 
 export type Action = 'allow' | 'block';
-
-/** Which packets; what is absent is any. Both prefixes are of one family. */
-export interface Selector {
-  readonly src: Prefix;
-  readonly dst: Prefix;
-  /** IP protocol number. */
-  readonly proto?: number;
-  /** Source port, or ICMP type. */
-  readonly sport?: number;
-  /** Destination port, or ICMP code. */
-  readonly dport?: number;
-}
 
 /** The SA that a policy asks for; what is absent, any SA has. */
 export interface Template {
@@ -59,9 +47,6 @@ export interface Policy {
   readonly templates: readonly Template[];
 }
 
-/** No port: the packet is a fragment, or its protocol has none. No policy asks for it. */
-const NO_PORT = -1;
-
 /** The policies of one direction. */
 interface PolicyTable {
   /** In the order in which they are asked. */
@@ -78,12 +63,9 @@ export class Spd {
   /** What becomes of a packet that no policy matches (`ip xfrm policy setdefault`). */
   readonly defaults: Readonly<Record<Direction, Action>>;
   readonly #tables: Record<Direction, PolicyTable> = { in: newTable(), out: newTable(), fwd: newTable() };
-  readonly #walk = new Walk();
+  readonly #upper = new UpperLayer();
   /** What was read last of the packet at hand. */
   #isRead = false;
-  #proto = 0;
-  #sport = NO_PORT;
-  #dport = NO_PORT;
 
   /** @param defaults those that are not `allow` */
   constructor(defaults: Partial<Record<Direction, Action>> = {}) {
@@ -112,7 +94,8 @@ export class Spd {
     if (known === policy) return;
     table.names.set(name, policy);
     table.index = undefined;
-    table.withPorts += (isByAddress(policy) ? 0 : 1) - (!known || isByAddress(known) ? 0 : 1);
+    table.withPorts +=
+      (isByAddress(policy.selector) ? 0 : 1) - (!known || isByAddress(known.selector) ? 0 : 1);
     const old = known ? list.indexOf(known) : -1;
     if (old >= 0 && list[old]!.priority === policy.priority) {
       list[old] = policy;
@@ -131,7 +114,7 @@ export class Spd {
     table.names.delete(name);
     table.list.splice(table.list.indexOf(known), 1);
     table.index = undefined;
-    if (!isByAddress(known)) table.withPorts--;
+    if (!isByAddress(known.selector)) table.withPorts--;
     return true;
   }
 
@@ -188,54 +171,10 @@ export class Spd {
     if (want && ((mark & want.mask) ^ want.value) !== 0) return false;
     if (!inPrefix(selector.dst, slab, srcAt + len, len) || !inPrefix(selector.src, slab, srcAt, len))
       return false;
-    const { proto, sport, dport } = selector;
-    if (proto === undefined && sport === undefined && dport === undefined) return true;
-    if (!this.#isRead) this.#readUpper(slab, at, isV4);
+    if (isByAddress(selector)) return true;
+    if (!this.#isRead) this.#upper.read(slab, at, isV4);
     this.#isRead = true;
-    return (
-      (proto === undefined || proto === this.#proto) &&
-      (sport === undefined || sport === this.#sport) &&
-      (dport === undefined || dport === this.#dport)
-    );
-  }
-
-  /** Reads protocol and ports, if the packet has them. */
-  #readUpper(b: Uint8Array, at: number, isV4: boolean): void {
-    this.#sport = NO_PORT;
-    this.#dport = NO_PORT;
-    let upperAt: number;
-    let end: number;
-    if (isV4) {
-      this.#proto = ipv4.protocol(b, at);
-      if (ipv4.isFragment(b, at)) return;
-      upperAt = at + ipv4.headerLen(b, at);
-      end = at + ipv4.totalLength(b, at);
-    } else {
-      const walk = this.#walk;
-      end = at + ipv6.HEADER_LEN + ipv6.payloadLength(b, at);
-      // A chain that is broken ends at an extension header, and those have no ports.
-      walk.run(b, at, end);
-      // A later fragment does not show what it carries, but its fragment header says it.
-      this.#proto = walk.protocol === FRAGMENT ? b[walk.fragmentAt]! : walk.protocol;
-      if (walk.fragmentAt >= 0) return;
-      upperAt = walk.at;
-    }
-    switch (this.#proto) {
-      case 6: // TCP
-      case 17: // UDP
-      case 33: // DCCP
-      case 132: // SCTP
-      case 136: // UDP-Lite
-        if (upperAt + 4 > end) return;
-        this.#sport = u16(b, upperAt);
-        this.#dport = u16(b, upperAt + 2);
-        return;
-      case 1: // ICMP
-      case 58: // ICMPv6
-        if (upperAt + 2 > end) return;
-        this.#sport = b[upperAt]!;
-        this.#dport = b[upperAt + 1]!;
-    }
+    return this.#upper.fits(selector);
   }
 }
 
@@ -253,10 +192,6 @@ function placeFor(list: readonly Policy[], priority: number): number {
     else to = middle;
   }
   return from;
-}
-
-function isByAddress({ selector: { proto, sport, dport } }: Policy): boolean {
-  return proto === undefined && sport === undefined && dport === undefined;
 }
 
 /** Linux keeps one policy for each direction, selector and mark. */

@@ -79,6 +79,7 @@ export class Interceptor {
 
   readonly #routes: RouteTable;
   readonly #spd: Spd;
+  readonly #sad: Sad;
   readonly #choice: SaChoice;
   readonly #strict: Prefix | undefined;
   /** The flows of this batch that are to be encrypted, and by slot what was found for them. */
@@ -109,6 +110,7 @@ export class Interceptor {
   ) {
     this.#routes = routes;
     this.#spd = spd;
+    this.#sad = sad;
     this.#choice = new SaChoice(sad);
     this.mtu = mtu;
     this.#strict = strict;
@@ -204,7 +206,7 @@ export class Interceptor {
     const sa = this.#choice.choose(template, header, headerAt, mark);
     if (sa < 0) return drop(batch, i, NO_STATE);
     batch.sa[i] = sa;
-    if (this.#spd.byAddress('out')) {
+    if (this.#spd.byAddress('out') && this.#sad.byAddress) {
       const slot = this.#memo.keep(slab, at);
       this.#memoMark[slot] = mark;
       this.#memoSa[slot] = sa;

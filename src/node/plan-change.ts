@@ -314,7 +314,13 @@ function sameLifetime(a: Lifetime, b: Lifetime): boolean {
 
 function sameSelector(a: SaConfig['selector'], b: SaConfig['selector']): boolean {
   if (!a || !b) return a === b;
-  return samePrefix(a.src, b.src) && samePrefix(a.dst, b.dst);
+  return (
+    samePrefix(a.src, b.src) &&
+    samePrefix(a.dst, b.dst) &&
+    a.proto === b.proto &&
+    a.sport === b.sport &&
+    a.dport === b.dport
+  );
 }
 
 function samePrefix(a: Prefix, b: Prefix): boolean {

@@ -8,22 +8,22 @@
 import { equalBytes } from '../base/bytes.ts';
 import type { SaConfig } from '../ipsec/sa-config.ts';
 import type { Sad } from '../ipsec/sad.ts';
+import { covers, UpperLayer } from '../ipsec/selector.ts';
 import type { Template } from '../ipsec/spd.ts';
-import { inPrefix } from '../wire/address.ts';
-import { addressLen, dstAt, srcAt } from './ip.ts';
 
 export class SaChoice {
   readonly #sad: Sad;
   /** For templates without an SPI: the SAs they ask for, the newest first. Good for one version of the SAD. */
   readonly #candidates = new Map<Template, number[]>();
   #version = -1;
+  readonly #upper = new UpperLayer();
 
   constructor(sad: Sad) {
     this.#sad = sad;
   }
 
   /**
-   * Chooses for the IP packet at `at`, by its addresses and mark alone.
+   * Chooses for the IP packet at `at`, by what its selectors and marks ask for.
    * @returns the SA's index, or -1
    */
   choose(template: Template, slab: Uint8Array, at: number, mark: number): number {
@@ -35,6 +35,7 @@ export class SaChoice {
       return sa?.valid && asksFor(template, sa.config) ? index : -1;
     }
     const candidates = this.#candidatesOf(template);
+    const isV4 = slab[at]! >>> 4 === 4;
     let dying = -1;
     for (let k = 0; k < candidates.length; k++) {
       const index = candidates[k]!;
@@ -42,7 +43,8 @@ export class SaChoice {
       if (!sa.valid || sa.gone) continue;
       const want = sa.config.mark;
       if (want && ((mark ^ want.value) & want.mask) !== 0) continue;
-      if (!covers(sa.config.selector, slab, at)) continue;
+      const { selector } = sa.config;
+      if (selector && !covers(selector, slab, at, isV4, this.#upper)) continue;
       if (!sa.life.dying) return index;
       if (dying < 0) dying = index;
     }
@@ -76,14 +78,5 @@ function asksFor({ src, dst, spi, reqid, mode }: Template, config: SaConfig): bo
     (reqid === undefined || reqid === config.reqid) &&
     (src === undefined || equalBytes(src, config.src)) &&
     (dst === undefined || equalBytes(dst, config.dst))
-  );
-}
-
-/** As in Linux a selector is of one IP version. */
-function covers(selector: SaConfig['selector'], slab: Uint8Array, at: number): boolean {
-  if (!selector) return true;
-  const len = addressLen(slab, at);
-  return (
-    inPrefix(selector.src, slab, srcAt(slab, at), len) && inPrefix(selector.dst, slab, dstAt(slab, at), len)
   );
 }

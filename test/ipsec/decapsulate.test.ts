@@ -193,6 +193,27 @@ describe('what Linux would count', () => {
     expect(receiver.decapsulate(forge.good(1))).toMatchObject({ reason: 'selector-mismatch' });
   });
 
+  it.each([
+    ['its protocol', { proto: 17 }, true],
+    ['its protocol and ports', { proto: 17, sport: 0x1234, dport: 80 }, true],
+    ['another protocol', { proto: 6, dport: 80 }, false],
+    ['another port', { proto: 17, dport: 81 }, false],
+  ])('a selector of %s, in tunnel and transport mode', (_, upper, isOk) => {
+    const any = { address: address('0.0.0.0'), bits: 0 };
+    const udp = hex('1234005000080000');
+    const inner = new Uint8Array([...ipv4Packet(20), ...udp]);
+    ipv4.setTotalLength(inner, 0, 28);
+    inner[9] = 17;
+    ipv4.fillChecksum(inner, 0);
+    for (const mode of ['tunnel', 'transport'] as const) {
+      const made = { ...config, mode };
+      const text = mode === 'tunnel' ? textOf(inner, 4) : textOf(udp, 17);
+      const receiver = receiverOf({ ...made, selector: { src: any, dst: any, ...upper } });
+      const outcome = receiver.decapsulate(new AnyForge(made).packet(1n, text));
+      expect(outcome, mode).toMatchObject(isOk ? { verdict: 'ok' } : { reason: 'selector-mismatch' });
+    }
+  });
+
   it('the statistics say that a packet cut off in its blocks failed the check, as a shorter one did not', () => {
     const keys = authenc('hmac(sha256)', new Uint8Array(32), 'cbc(aes)', new Uint8Array(16), 128);
     const cbc = { ...config, keys };

@@ -2,7 +2,8 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { hex, putU16 } from '../../src/base/bytes.ts';
 import { xorshift32 } from '../../src/base/rng.ts';
-import { type Action, type Direction, type Policy, type Selector, Spd } from '../../src/ipsec/spd.ts';
+import type { Selector } from '../../src/ipsec/selector.ts';
+import { type Action, type Direction, type Policy, Spd } from '../../src/ipsec/spd.ts';
 import { parseAddress, parsePrefix } from '../../src/wire/address.ts';
 import * as ipv4 from '../../src/wire/ipv4.ts';
 import * as ipv6 from '../../src/wire/ipv6.ts';
@@ -166,6 +167,36 @@ describe('Spd.lookup', () => {
       hit: true,
     },
     { why: 'another ICMP type', p: { ...both, proto: 1, upper: '0800' }, upper: { sport: 3 }, hit: false },
+    {
+      why: 'a GRE key',
+      p: { ...both, proto: 47, upper: '200008000001002a' },
+      upper: { proto: 47, sport: 1, dport: 42 },
+      hit: true,
+    },
+    {
+      why: 'a GRE key behind a checksum',
+      p: { ...both, proto: 47, upper: 'a0000800ffff00000001002a' },
+      upper: { proto: 47, sport: 1, dport: 42 },
+      hit: true,
+    },
+    {
+      why: 'another GRE key',
+      p: { ...both, proto: 47, upper: '200008000001002b' },
+      upper: { proto: 47, sport: 1, dport: 42 },
+      hit: false,
+    },
+    {
+      why: 'no GRE key as 0',
+      p: { ...both, proto: 47, upper: '00000800' },
+      upper: { sport: 0, dport: 0 },
+      hit: true,
+    },
+    {
+      why: 'a GRE key that is cut off',
+      p: { ...both, proto: 47, upper: '2000080000' },
+      upper: { sport: 0, dport: 0xa5a5 },
+      hit: false,
+    },
     { why: 'a whole packet', p: { ...both, fragment: { more: false, offset: 0 } }, upper: DNS, hit: true },
     {
       why: 'the first fragment has no ports',
