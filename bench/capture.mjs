@@ -11,7 +11,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { toHex } from '../dist/base/bytes.js';
 import { nativeProblem } from '../dist/crypto/native.js';
-import { writeEspSa } from '../dist/inspect/esp-sa.js';
+import { writeEspSa } from '../dist/sa-text/esp-sa.js';
 import { captureSa, innerPacket, writeEspCapture } from './lib/esp-capture.mjs';
 import { median } from './lib/machine.mjs';
 import { countLines, measure } from './lib/process.mjs';

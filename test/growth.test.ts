@@ -12,15 +12,15 @@ import { parseNodes } from '../src/cilium/nodes.ts';
 import { readKeys } from '../src/cilium/secret.ts';
 import { parseVersion } from '../src/cilium/version.ts';
 import { parseNodeConfig } from '../src/cli/node-config.ts';
-import { CaptureSas } from '../src/inspect/capture-sas.ts';
-import { parseDsbCsv, parseGone, parseNodeLines, saysNew } from '../src/inspect/dsb-csv.ts';
-import { parseEspSa, splitFields } from '../src/inspect/esp-sa.ts';
 import { parseHexDump } from '../src/inspect/hex-dump.ts';
-import { parseXfrm } from '../src/inspect/xfrm-json.ts';
-import { parseXfrmPolicy } from '../src/inspect/xfrm-policy.ts';
-import { parseXfrmStat } from '../src/inspect/xfrm-stat.ts';
-import { parseXfrmState } from '../src/inspect/xfrm-state.ts';
 import { captureFilter } from '../src/link/capture-filter.ts';
+import { CaptureSas } from '../src/sa-text/capture-sas.ts';
+import { parseDsbCsv, parseGone, parseNodeLines, saysNew } from '../src/sa-text/dsb-csv.ts';
+import { parseEspSa, splitFields } from '../src/sa-text/esp-sa.ts';
+import { readPolicies } from '../src/sa-text/to-policy.ts';
+import { parseXfrm } from '../src/sa-text/xfrm-parse.ts';
+import { parseXfrmState } from '../src/sa-text/xfrm-sas.ts';
+import { parseXfrmStat } from '../src/sa-text/xfrm-stat.ts';
 import { parseScenario } from '../src/sim/scenario.ts';
 import { parseAddress, parsePrefix } from '../src/wire/address.ts';
 import { Reassembler } from '../src/wire/reassembly.ts';
@@ -132,7 +132,7 @@ const readsYaml = tried((text: string) => {
 const yaml = tried((text: string) => new YamlText(text, 'f').value);
 const espSa = tried((text: string) => parseEspSa(text, 'f'));
 const xfrmState = tried((text: string) => parseXfrmState(text, 'f'));
-const xfrm = tried((text: string) => parseXfrm(text, 'f', true));
+const xfrm = tried((text: string) => parseXfrm(text, 'f'));
 const nodes = tried((text: string) => parseNodes(text, 'f'));
 const keys = tried((text: string) => readKeys(text, 'f', VERSION));
 const hexDump = tried((text: string) => parseHexDump(text, 'f'));
@@ -236,7 +236,7 @@ const TEXTS: Rows = {
     (n) => `${state(1)}${'\tanti-replay esn context:\n'.repeat(n)}`,
     xfrmState,
   ],
-  'ip xfrm policy': [(n) => list(n, policy), tried((text) => parseXfrmPolicy(text, 'f'))],
+  'ip xfrm policy': [(n) => list(n, policy), tried((text) => readPolicies(text, 'f'))],
   'xfrm as JSON': [(n) => list(n, (i) => state(i) + policy(i)), xfrm],
   'xfrm as JSON: contexts of one state': [
     (n) => `${state(1)}${'\tanti-replay esn context:\n'.repeat(n)}`,

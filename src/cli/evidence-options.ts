@@ -6,11 +6,11 @@
  * @module
  */
 import { InputError } from '../base/errors.ts';
-import type { CaptureSas } from '../inspect/capture-sas.ts';
 import type { StatText } from '../inspect/diagnose/case.ts';
 import type { Evidence } from '../inspect/diagnose/evidence.ts';
 import { type ReadEvidence, readEvidence } from '../inspect/diagnose/evidence-texts.ts';
-import { parseXfrmStat } from '../inspect/xfrm-stat.ts';
+import type { CaptureSas } from '../sa-text/capture-sas.ts';
+import { parseXfrmStat } from '../sa-text/xfrm-stat.ts';
 import { readText } from './files.ts';
 import { loadKeys, readNodes, readTexts, type SaOptions } from './sa-options.ts';
 

@@ -149,7 +149,7 @@ export class NodeControl {
         });
     const loaded = agent
       ? completePlan(config, agent.plan, agent.pods)
-      : await loadStaticPlan(config, this.#files);
+      : await loadStaticPlan(config, this.#files, this.#noteText);
     this.#loaded = loaded;
     const strict = agent ? agent.strict : strictIn(config);
     const isUp = new Promise<void>((resolve) => {
@@ -264,8 +264,11 @@ export class NodeControl {
   async #reloadStatic(): Promise<void> {
     // Without an agent, and before there is one, there is nothing to be read again.
     if (!this.#config.xfrm || !this.#inside) return;
-    await this.#apply(await loadStaticPlan(this.#config, this.#files));
+    await this.#apply(await loadStaticPlan(this.#config, this.#files, this.#noteText));
   }
+
+  /** Parts of a text that are left out. */
+  readonly #noteText = (line: string): void => this.#warn(`${this.#config.name}: ${line}`);
 
   /** What it has goes on: a bad file must not stop a node. */
   readonly #notReloaded = (error: Error): void => {

@@ -4,11 +4,11 @@
  */
 import { InputError } from '../base/errors.ts';
 import type { AgentPlan } from '../cilium/agent-plan.ts';
-import { parseXfrmPolicy, type XfrmPolicy } from '../inspect/xfrm-policy.ts';
-import { parseXfrmState } from '../inspect/xfrm-state.ts';
 import type { SaConfig } from '../ipsec/sa-config.ts';
 import type { Policy } from '../ipsec/spd.ts';
 import { staticPlan } from '../node/static-plan.ts';
+import { readPolicies, type TextPolicy } from '../sa-text/to-policy.ts';
+import { parseXfrmState } from '../sa-text/xfrm-sas.ts';
 import { isAny, type Prefix, parseAddress, parsePrefix } from '../wire/address.ts';
 import { PORT_ESP, HEADER_LEN as UDP_HEADER } from '../wire/udp.ts';
 import { PORT_LINUX } from '../wire/vxlan.ts';
@@ -23,20 +23,30 @@ export interface LoadedPlan {
 
 /**
  * Plans a node from the text of `ip xfrm` that a configuration names.
- * @throws {InputError} naming file and line
+ * @param warn is told, in one line each, which states are left out
+ * @throws {InputError} naming file and line, also for a policy that a node cannot honour
  */
-export async function loadStaticPlan(config: NodeConfig, files: InputFiles): Promise<LoadedPlan> {
+export async function loadStaticPlan(
+  config: NodeConfig,
+  files: InputFiles,
+  warn: (line: string) => void,
+): Promise<LoadedPlan> {
   const local = parseAddress(config.outside.address);
   if (!local)
     throw new InputError({ source: 'outside.address' }, 'no IP address', 'Write it like 192.168.0.1.');
   const { state, policy } = config.xfrm!;
   const states: SaConfig[] = [];
   for (const file of state)
-    for (const one of parseXfrmState(await files.read(file, INPUT.xfrm), file)) states.push(one);
+    for (const one of parseXfrmState(await files.read(file, INPUT.xfrm), file, warn)) states.push(one);
   const policies: Policy[] = [];
-  for (const file of policy)
-    for (const one of parseXfrmPolicy(await files.read(file, INPUT.xfrm), file))
-      if (!one.socket) policies.push(toPolicy(one));
+  for (const file of policy) {
+    const read = readPolicies(await files.read(file, INPUT.xfrm), file);
+    // Without one of them packets could leave in the clear.
+    const [bad] = read.omitted;
+    if (bad !== undefined)
+      throw new InputError({ source: 'xfrm.policy' }, bad, 'Correct it, or take it out of the text.');
+    for (const one of read.policies) if (!one.socket) policies.push(toPolicy(one));
+  }
   return completePlan(config, staticPlan({ states, policies, local: [local] }), []);
 }
 
@@ -83,20 +93,35 @@ export function outsidePort({ outside }: NodeConfig, { overlay }: AgentPlan): nu
   return outside.port ?? (overlay === 'esp-in-vxlan' ? PORT_LINUX : PORT_ESP);
 }
 
-function toPolicy({ direction, src, dst, action, priority, mark, templates }: XfrmPolicy): Policy {
+/** @throws {InputError} for a policy that asks for what a node does not have: without it packets could leave in the clear */
+function toPolicy(policy: TextPolicy): Policy {
+  const { direction, selector, action, priority, mark, ifId, dev, templates, origin } = policy;
+  const refuse = (what: string) =>
+    new InputError(
+      { source: origin },
+      `the policy ${what}, which esplane node does not have`,
+      'Take it out of the text.',
+    );
+  if (ifId !== undefined && ifId !== 0) throw refuse('is for an xfrm interface (if_id)');
+  if (dev !== undefined) throw refuse('is for one device (dev)');
   return {
     dir: direction,
-    selector: { src, dst },
+    selector,
     action,
     priority,
     ...(mark && { mark }),
-    templates: templates.map((template) => ({
-      mode: template.mode === 'transport' ? 'transport' : 'tunnel',
-      level: template.optional ? 'use' : 'required',
-      ...(!isAny(template.src) && { src: template.src }),
-      ...(!isAny(template.dst) && { dst: template.dst }),
-      ...(template.spi !== undefined && { spi: template.spi }),
-      ...(template.reqid !== 0 && { reqid: template.reqid }),
-    })),
+    templates: templates.map((template) => {
+      const { src, dst, proto, spi, reqid, mode, optional } = template;
+      if (proto !== 'esp') throw refuse(`asks for ${proto}`);
+      if (mode !== 'tunnel' && mode !== 'transport') throw refuse(`asks for mode ${mode}`);
+      return {
+        mode,
+        level: optional ? 'use' : 'required',
+        ...(!isAny(src) && { src }),
+        ...(!isAny(dst) && { dst }),
+        ...(spi !== undefined && { spi }),
+        ...(reqid !== 0 && { reqid }),
+      };
+    }),
   };
 }

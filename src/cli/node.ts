@@ -196,7 +196,7 @@ const warn = (line: string) => say(`esplane: ${line}`);
 async function check(config: NodeConfig, json: boolean): Promise<void> {
   const files = new InputFiles();
   const { plan, pods } = config.xfrm
-    ? await loadStaticPlan(config, files)
+    ? await loadStaticPlan(config, files, warn)
     : planOnce(config, await NodeAgent.open(config, { files, say: warn, now: systemClock.now() }));
   const out = plan.sas.filter(({ direction }) => direction === 'out').length;
   const summary = {

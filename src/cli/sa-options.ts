@@ -7,7 +7,7 @@ import { InputError } from '../base/errors.ts';
 import type { CiliumKey } from '../cilium/keys.ts';
 import type { CiliumNode } from '../cilium/nodes.ts';
 import { type CiliumVersion, DEFAULT_VERSION, formatVersion, parseVersion } from '../cilium/version.ts';
-import { type NamedText, readSas, type Sas } from '../inspect/sa-texts.ts';
+import { type NamedText, readSas, type Sas } from '../sa-text/sa-texts.ts';
 import { readText } from './files.ts';
 import { say } from './output.ts';
 

@@ -5,12 +5,12 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { InputError } from '../base/errors.ts';
 import type { RoutingMode } from '../cilium/tunnel.ts';
-import { writeDsbCsv } from '../inspect/dsb-csv.ts';
-import { writeEspSa } from '../inspect/esp-sa.ts';
-import { saRows, saTable } from '../inspect/sa-table.ts';
-import { writeScapy } from '../inspect/scapy.ts';
-import { writeXfrmPolicy, writeXfrmState } from '../inspect/xfrm-write.ts';
 import type { SaConfig } from '../ipsec/sa-config.ts';
+import { writeDsbCsv } from '../sa-text/dsb-csv.ts';
+import { writeEspSa } from '../sa-text/esp-sa.ts';
+import { saRows, saTable } from '../sa-text/sa-table.ts';
+import { writeScapy } from '../sa-text/scapy.ts';
+import { writeXfrmPolicy, writeXfrmState } from '../sa-text/xfrm-write.ts';
 import { Output, say } from './output.ts';
 import { addSaOptions, loadSas, type SaOptions } from './sa-options.ts';
 import { type KnownNodeId, loadNodePlan, parseNodeId } from './sas-of-node.ts';

@@ -3,8 +3,10 @@
  * @module
  */
 import type { Command } from 'commander';
-import { writeXfrmCommands } from '../inspect/xfrm-commands.ts';
-import { joinXfrm, parseXfrm } from '../inspect/xfrm-json.ts';
+import { damageLines, unreadLines } from '../sa-text/unread.ts';
+import { writeXfrmCommands } from '../sa-text/xfrm-commands.ts';
+import { xfrmJson } from '../sa-text/xfrm-json.ts';
+import { parseXfrm } from '../sa-text/xfrm-parse.ts';
 import { readText } from './files.ts';
 import { Output, say } from './output.ts';
 
@@ -40,10 +42,11 @@ Exit status: 0 read, 2 unusable input.`,
 
 async function xfrm(files: readonly string[], options: XfrmOptions): Promise<void> {
   const showKeys = options.showKeys ?? false;
-  const parts = (files.length === 0 ? ['-'] : files).map((file) => parseXfrm(readText(file), file, showKeys));
+  const trees = (files.length === 0 ? ['-'] : files).map((file) => parseXfrm(readText(file), file));
   const out = new Output();
-  const all = joinXfrm(parts);
-  if (options.commands) out.write(writeXfrmCommands(all, (line) => say(`warning: ${line}`)));
-  else out.write(`${JSON.stringify(all, null, 2)}\n`);
+  const note = (line: string) => say(`warning: ${line}`);
+  for (const tree of trees) for (const line of [...unreadLines(tree), ...damageLines(tree)]) note(line);
+  if (options.commands) out.write(writeXfrmCommands(trees, { showKeys, note }));
+  else out.write(`${JSON.stringify(xfrmJson(trees, { showKeys }), null, 2)}\n`);
   await out.flush();
 }

@@ -5,9 +5,9 @@
 import { type CiliumKey, mergeKeys } from '../cilium/keys.ts';
 import type { CiliumNode } from '../cilium/nodes.ts';
 import { ClusterPlan, type PlanOptions } from '../cilium/plan.ts';
+import type { PlanText } from '../sa-text/sa-texts.ts';
 import { formatAddress } from '../wire/address.ts';
 import type { ClusterText } from './diagnose/evidence.ts';
-import type { PlanText } from './sa-texts.ts';
 
 /** What each text holds. */
 export interface ClusterTexts {

@@ -26,6 +26,7 @@ import { EspPlace } from '../ipsec/esp-place.ts';
 import type { SecurityAssociation } from '../ipsec/sa.ts';
 import type { SaConfig, SaPlace } from '../ipsec/sa-config.ts';
 import { Sad } from '../ipsec/sad.ts';
+import { isAtOneOf, type SaSource } from '../sa-text/sa-source.ts';
 import { formatAddress, isAny } from '../wire/address.ts';
 import * as linkType from '../wire/link-type.ts';
 import { Batch, LentBatch, PASS } from '../wire/packet.ts';
@@ -33,7 +34,6 @@ import { Reassembler } from '../wire/reassembly.ts';
 import { type Contender, Contenders, Trials } from './contenders.ts';
 import { SearchBudget } from './high-half.ts';
 import { findVxlan, type VxlanPlace } from './overlay.ts';
-import { isAtOneOf, type SaSource } from './sa-source.ts';
 import { SecondChance } from './second-chance.ts';
 
 const BAD_ICV = dropCode('bad-icv');

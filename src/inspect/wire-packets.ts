@@ -11,10 +11,10 @@ import { SECRETS_TYPE_ESP } from '../capture/pcapng.ts';
 import type { PcapngWriter } from '../capture/pcapng-writer.ts';
 import { dropRow } from '../ipsec/drop.ts';
 import type { SaConfig, SaPlace } from '../ipsec/sa-config.ts';
+import { writeDsbCsv, writeGone } from '../sa-text/dsb-csv.ts';
+import { isAtOneOf } from '../sa-text/sa-source.ts';
 import { PASS } from '../wire/packet.ts';
 import type { Admission, EspRecord } from './decrypt.ts';
-import { writeDsbCsv, writeGone } from './dsb-csv.ts';
-import { isAtOneOf } from './sa-source.ts';
 
 export interface WirePacketsOptions {
   readonly withSecrets: boolean;

@@ -5,8 +5,8 @@ import { PcapWriter } from '../../src/capture/pcap-writer.ts';
 import { SECRETS_TYPE_ESP } from '../../src/capture/pcapng.ts';
 import { PcapngWriter } from '../../src/capture/pcapng-writer.ts';
 import { captureReader } from '../../src/capture/reader.ts';
-import { writeDsbCsv } from '../../src/inspect/dsb-csv.ts';
-import { parseXfrmState } from '../../src/inspect/xfrm-state.ts';
+import { writeDsbCsv } from '../../src/sa-text/dsb-csv.ts';
+import { parseXfrmState } from '../../src/sa-text/xfrm-sas.ts';
 import { esplane, hasPart, tempFolder } from '../support/cli.ts';
 import { fixedFields, type Line, readLines } from '../support/decrypt.ts';
 import { CAPTURES, needs, shared } from '../support/needs.ts';
@@ -292,7 +292,7 @@ describe('esplane decrypt with unusable input ends with 2 and one line that says
     {
       name: 'states with hidden keys',
       args: ['--xfrm-state', file('hidden.txt', state('aead rfc4106(gcm(aes)) <<Keys hidden>> 128'))],
-      says: /hidden\.txt:4: .*hidden/,
+      says: /hidden\.txt:1: .*hidden/,
     },
     { name: 'no SAs at all', args: [], says: /no security associations/ },
     { name: 'keys without nodes', args: ['--keys', goodKeys], says: /--nodes/ },

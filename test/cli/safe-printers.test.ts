@@ -8,13 +8,13 @@ import { makePaint } from '../../src/cli/paint.ts';
 import { scenarioText } from '../../src/cli/scenario-text.ts';
 import { aead } from '../../src/crypto/suite.ts';
 import type { Diagnosis } from '../../src/inspect/diagnose/finding.ts';
-import { writeEspSa } from '../../src/inspect/esp-sa.ts';
 import type { Explanation } from '../../src/inspect/explain/tree.ts';
-import { saTable } from '../../src/inspect/sa-table.ts';
-import { writeScapy } from '../../src/inspect/scapy.ts';
 import { compactLine } from '../../src/observe/flow-compact.ts';
 import type { Flow } from '../../src/observe/hubble.ts';
 import { encryptionStatus, statusText } from '../../src/observe/status.ts';
+import { writeEspSa } from '../../src/sa-text/esp-sa.ts';
+import { saTable } from '../../src/sa-text/sa-table.ts';
+import { writeScapy } from '../../src/sa-text/scapy.ts';
 import type { ScenarioReport } from '../../src/sim/report.ts';
 
 const PAINT = makePaint(true);

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { InputError } from '../../src/base/errors.ts';
-import { parseXfrmPolicy } from '../../src/inspect/xfrm-policy.ts';
+import { readPolicies } from '../../src/sa-text/to-policy.ts';
 import { esplane } from '../support/cli.ts';
 import { CAPTURES, needs, shared } from '../support/needs.ts';
 
@@ -41,7 +41,7 @@ needs([shared('captures')], 'esplane sas --node', () => {
     );
     expect(policies.filter((line) => / dst 10\.244\.2\.0\/24 dir out mark /.test(line))).toHaveLength(1);
     // Commands, and not what a kernel prints.
-    expect(() => parseXfrmPolicy(stdout, 'x')).toThrow(InputError);
+    expect(() => readPolicies(stdout, 'x').policies).toThrow(InputError);
   });
 
   it('takes the ids that the node has', () => {

@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { parseDsbCsv } from '../../src/inspect/dsb-csv.ts';
-import { parseEspSa } from '../../src/inspect/esp-sa.ts';
+import { parseDsbCsv } from '../../src/sa-text/dsb-csv.ts';
+import { parseEspSa } from '../../src/sa-text/esp-sa.ts';
 import { formatAddress } from '../../src/wire/address.ts';
 import { esplane, tempFolder } from '../support/cli.ts';
 import { CAPTURES, needs, shared } from '../support/needs.ts';

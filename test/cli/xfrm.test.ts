@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
-import type { XfrmJson } from '../../src/inspect/xfrm-json.ts';
+import type { XfrmJson } from '../../src/sa-text/xfrm-json.ts';
 import { esplane } from '../support/cli.ts';
 import { CAPTURES, needs, shared } from '../support/needs.ts';
 

@@ -4,11 +4,11 @@
  */
 import { beforeAll, describe, expect, it } from 'vitest';
 import { NobleEngine } from '../../src/crypto/noble.ts';
-import { parseXfrmState } from '../../src/inspect/xfrm-state.ts';
 import { Encapsulator } from '../../src/ipsec/encapsulate.ts';
 import { SecurityAssociation } from '../../src/ipsec/sa.ts';
 import { Sad } from '../../src/ipsec/sad.ts';
 import { SaChoice } from '../../src/node/sa-choice.ts';
+import { parseXfrmState } from '../../src/sa-text/xfrm-sas.ts';
 import { parseAddress } from '../../src/wire/address.ts';
 import { udp4 } from '../support/datagram.ts';
 import { batchOf } from '../support/frames.ts';

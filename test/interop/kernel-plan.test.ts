@@ -12,11 +12,11 @@ import { type AgentPlan, planAgent } from '../../src/cilium/agent-plan.ts';
 import type { RoutingMode } from '../../src/cilium/tunnel.ts';
 import { parseVersion } from '../../src/cilium/version.ts';
 import { NodeEngine } from '../../src/crypto/node.ts';
-import { parseXfrmPolicy } from '../../src/inspect/xfrm-policy.ts';
-import { parseXfrmState } from '../../src/inspect/xfrm-state.ts';
 import type { SaConfig } from '../../src/ipsec/sa-config.ts';
 import type { Policy } from '../../src/ipsec/spd.ts';
 import { TunnelEnd } from '../../src/ipsec/tunnel-end.ts';
+import { readPolicies } from '../../src/sa-text/to-policy.ts';
+import { parseXfrmState } from '../../src/sa-text/xfrm-sas.ts';
 import { formatAddress, formatPrefix, type Prefix } from '../../src/wire/address.ts';
 import { GCM, keysFrom, nodesFrom } from '../support/cilium-cluster.ts';
 import { esplane, tempFolder } from '../support/cli.ts';
@@ -115,12 +115,12 @@ function planned({ selector, templates, ...policy }: Policy): string {
 }
 
 function said(text: string): string[] {
-  return parseXfrmPolicy(text, 'kernel')
-    .map(({ direction, templates, ...policy }) => {
+  return readPolicies(text, 'kernel')
+    .policies.map(({ direction, selector, templates, ...policy }) => {
       const tmpl = templates.map(({ src, dst, spi = 0, reqid, mode, optional }) =>
         [formatAddress(src), formatAddress(dst), spi, reqid, mode, optional ? 'use' : 'required'].join(' '),
       );
-      return policyLine({ ...policy, dir: direction, tmpl });
+      return policyLine({ ...policy, ...selector, dir: direction, tmpl });
     })
     .sort();
 }

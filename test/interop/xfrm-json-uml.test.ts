@@ -1,8 +1,9 @@
 /** Text of a real kernel, as JSON, as commands, into another kernel, and out again: it must say the same. */
 import { readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
-import { writeXfrmCommands } from '../../src/inspect/xfrm-commands.ts';
-import { joinXfrm, parseXfrm, type XfrmJson } from '../../src/inspect/xfrm-json.ts';
+import { writeXfrmCommands } from '../../src/sa-text/xfrm-commands.ts';
+import { type XfrmJson, xfrmJson } from '../../src/sa-text/xfrm-json.ts';
+import { parseXfrm as parseTree } from '../../src/sa-text/xfrm-parse.ts';
 import { CAPTURES, needs, shared } from '../support/needs.ts';
 import { runInUml, UML_NEEDS } from '../support/uml.ts';
 
@@ -90,6 +91,9 @@ function lasting({ states, policies }: XfrmJson) {
   };
 }
 
+const parseXfrm = (text: string, source: string, showKeys = false) =>
+  xfrmJson([parseTree(text, source)], { showKeys });
+
 needs([...UML_NEEDS, shared('captures')], 'ip xfrm text through JSON and commands into a kernel', () => {
   it('comes out the same', async () => {
     const files: Record<string, string> = {};
@@ -100,10 +104,10 @@ needs([...UML_NEEDS, shared('captures')], 'ip xfrm text through JSON and command
       const state = `${readFileSync(`${CAPTURES}/${name}/n2.xfrm_state.txt`, 'utf8')}${ODD_STATES}`;
       const policy = `${readFileSync(`${CAPTURES}/${name}/n2.xfrm_policy.txt`, 'utf8')}${ODD}`;
       texts.set(name, { state, policy });
-      files[`${name}.sh`] = writeXfrmCommands(
-        joinXfrm([parseXfrm(state, name, true), parseXfrm(policy, name)]),
+      files[`${name}.sh`] = writeXfrmCommands([parseTree(state, name), parseTree(policy, name)], {
+        showKeys: true,
         note,
-      );
+      });
     }
     const script = FOLDERS.map(
       (name) => `

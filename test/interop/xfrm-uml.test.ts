@@ -3,10 +3,10 @@ import * as fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { toHex } from '../../src/base/bytes.ts';
 import { InputError } from '../../src/base/errors.ts';
-import { parseXfrmPolicy } from '../../src/inspect/xfrm-policy.ts';
-import { parseXfrmState } from '../../src/inspect/xfrm-state.ts';
-import { writeXfrmState } from '../../src/inspect/xfrm-write.ts';
 import type { SaConfig } from '../../src/ipsec/sa-config.ts';
+import { readPolicies } from '../../src/sa-text/to-policy.ts';
+import { parseXfrmState } from '../../src/sa-text/xfrm-sas.ts';
+import { writeXfrmState } from '../../src/sa-text/xfrm-write.ts';
 import { formatAddress, formatPrefix, isAny, parseAddress, parsePrefix } from '../../src/wire/address.ts';
 import { anySa, EVERY_SUITE } from '../support/arbitrary-sa.ts';
 import { needs } from '../support/needs.ts';
@@ -131,7 +131,7 @@ needs(UML_NEEDS, 'ip xfrm state in a real kernel', () => {
     expect(text('count')).toBe(`\t SAD count ${keyless.length}\n`);
     expect(stderr).toContain('ALGO-KEYMAT');
 
-    expect(parseXfrmPolicy(text('policy'), 'policy')).toMatchObject([
+    expect(readPolicies(text('policy'), 'policy').policies).toMatchObject([
       {
         direction: 'out',
         priority: 7,

@@ -6,7 +6,7 @@ import { ClusterPlan } from '../../src/cilium/plan.ts';
 import { NobleEngine } from '../../src/crypto/noble.ts';
 import { NodeEngine } from '../../src/crypto/node.ts';
 import { CaptureDecryptor } from '../../src/inspect/decrypt.ts';
-import { planSource } from '../../src/inspect/sa-source.ts';
+import { planSource } from '../../src/sa-text/sa-source.ts';
 import { type DemoOptions, runDemo } from '../../src/sim/demo.ts';
 import { demoCluster } from '../../src/sim/demo-cluster.ts';
 import { RANDOM } from '../support/sa.ts';

@@ -9,11 +9,11 @@ import { captureReader } from '../../src/capture/reader.ts';
 import { DEFAULT_VERSION } from '../../src/cilium/version.ts';
 import { loadSas, type SaOptions } from '../../src/cli/sa-options.ts';
 import type { Engine } from '../../src/crypto/engine.ts';
-import { CaptureSas } from '../../src/inspect/capture-sas.ts';
 import { CaptureDecryptor, type DecryptTotals, type EspRecord } from '../../src/inspect/decrypt.ts';
 import { putDecryptJson } from '../../src/inspect/decrypt-json.ts';
 import { OverlayFinder } from '../../src/inspect/overlay.ts';
-import { joinSources, SaList } from '../../src/inspect/sa-source.ts';
+import { CaptureSas } from '../../src/sa-text/capture-sas.ts';
+import { joinSources, SaList } from '../../src/sa-text/sa-source.ts';
 
 /** A line of `decrypt --json`. */
 export interface Line {

@@ -4,9 +4,9 @@
  */
 import { putU32, u32 } from '../../src/base/bytes.ts';
 import { aead, authenc, type KeyMaterial } from '../../src/crypto/suite.ts';
-import { writeXfrmState } from '../../src/inspect/xfrm-write.ts';
 import { EspPlace } from '../../src/ipsec/esp-place.ts';
 import type { SaConfig } from '../../src/ipsec/sa-config.ts';
+import { writeXfrmState } from '../../src/sa-text/xfrm-write.ts';
 import { formatAddress } from '../../src/wire/address.ts';
 import { address, counting, ipv4Packet, ipv6Packet } from './sa.ts';
 

@@ -2,8 +2,9 @@
  * All that a finder may look at once the capture has been read.
  * @module
  */
+
+import type { XfrmStat } from '../../sa-text/xfrm-stat.ts';
 import { formatAddress } from '../../wire/address.ts';
-import type { XfrmStat } from '../xfrm-stat.ts';
 import type { ClearTraffic } from './clear.ts';
 import type { Evidence } from './evidence.ts';
 import type { Finding, ReceiverReport, Severity } from './finding.ts';

@@ -4,12 +4,12 @@
  * @module
  */
 import { ClusterPlan, type PlanOptions } from '../../cilium/plan.ts';
-import type { CaptureSas } from '../capture-sas.ts';
+import type { CaptureSas } from '../../sa-text/capture-sas.ts';
+import { parseEspSa } from '../../sa-text/esp-sa.ts';
+import { bothWays, type NamedText, type SaTexts, udpPortsOf } from '../../sa-text/sa-texts.ts';
+import { readPolicies } from '../../sa-text/to-policy.ts';
+import { readStates } from '../../sa-text/xfrm-sas.ts';
 import { type ClusterTexts, historyOfTexts } from '../cluster-texts.ts';
-import { parseEspSa } from '../esp-sa.ts';
-import { bothWays, type NamedText, type SaTexts, udpPortsOf } from '../sa-texts.ts';
-import { parseXfrmPolicy } from '../xfrm-policy.ts';
-import { type KeylessSa, parseXfrmState } from '../xfrm-state.ts';
 import { Evidence } from './evidence.ts';
 
 export interface EvidenceTexts extends SaTexts, PlanOptions {
@@ -34,17 +34,16 @@ export interface ReadEvidence {
 export function readEvidence(texts: EvidenceTexts, own: CaptureSas): ReadEvidence {
   const warnings: string[] = [];
   const states = texts.xfrmState.map(({ source, text }) => {
-    const keyless: KeylessSa[] = [];
-    const sas = parseXfrmState(
-      text,
-      source,
-      (line) => warnings.push(line),
-      (sa) => keyless.push(sa),
-    );
+    const { sas, keyless, omitted } = readStates(text, source);
+    warnings.push(...omitted);
     return { file: source, sas, keyless };
   });
   const listed = texts.espSa.flatMap(({ source, text }) => parseEspSa(text, source)).flatMap(bothWays);
-  const policies = texts.xfrmPolicy.flatMap(({ source, text }) => parseXfrmPolicy(text, source));
+  const policies = texts.xfrmPolicy.flatMap(({ source, text }) => {
+    const read = readPolicies(text, source);
+    warnings.push(...read.omitted);
+    return read.policies;
+  });
   const { now, old } = historyOfTexts(texts.cluster);
   const evidence = new Evidence({
     states,

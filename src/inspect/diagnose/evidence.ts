@@ -11,11 +11,11 @@ import type { CiliumKey } from '../../cilium/keys.ts';
 import type { CiliumNode } from '../../cilium/nodes.ts';
 import type { ClusterPlan } from '../../cilium/plan.ts';
 import type { SaConfig } from '../../ipsec/sa-config.ts';
+import type { CaptureSas } from '../../sa-text/capture-sas.ts';
+import { planSource, type SaSource } from '../../sa-text/sa-source.ts';
+import type { TextPolicy } from '../../sa-text/to-policy.ts';
+import type { KeylessSa } from '../../sa-text/to-sa.ts';
 import { type Address, formatAddress, inPrefix, isAny, parseAddress } from '../../wire/address.ts';
-import type { CaptureSas } from '../capture-sas.ts';
-import { planSource, type SaSource } from '../sa-source.ts';
-import type { XfrmPolicy } from '../xfrm-policy.ts';
-import type { KeylessSa } from '../xfrm-state.ts';
 
 /** The states of one text of `ip xfrm state`. */
 export interface StateText {
@@ -32,7 +32,7 @@ export interface ClusterText {
 
 export interface EvidenceOptions {
   readonly states?: readonly StateText[];
-  readonly policies?: readonly XfrmPolicy[];
+  readonly policies?: readonly TextPolicy[];
   /** SAs of which nobody says which node holds them: Wireshark's esp_sa. */
   readonly listed?: readonly SaConfig[];
   /** SAs that the capture brings along; may grow while it is read. */
@@ -78,7 +78,7 @@ export interface Resolution {
 
 export class Evidence implements SaSource {
   readonly states: readonly HeldSa[];
-  readonly policies: readonly XfrmPolicy[];
+  readonly policies: readonly TextPolicy[];
   readonly cluster: ClusterText;
   readonly old: ClusterText;
   readonly #options: EvidenceOptions;

@@ -8,10 +8,10 @@ import { dropRow } from '../../ipsec/drop.ts';
 import type { ReplayWindow } from '../../ipsec/replay.ts';
 import type { SecurityAssociation } from '../../ipsec/sa.ts';
 import type { SaConfig } from '../../ipsec/sa-config.ts';
+import { HIDDEN_KEY } from '../../sa-text/show-keys.ts';
 import { formatAddress, isAny } from '../../wire/address.ts';
 import { PASS } from '../../wire/packet.ts';
 import { seqText } from '../decrypt-json.ts';
-import { HIDDEN_KEY } from '../show-keys.ts';
 
 /** The replay window at one moment (RFC 4303 §3.4.3). Numbers are decimal text: they have up to 64 bits. */
 export interface WindowState {

@@ -5,11 +5,11 @@
 import { toHex } from '../../base/bytes.ts';
 import { SECRETS_TYPE_ESP } from '../../capture/pcapng.ts';
 import { PcapngWriter } from '../../capture/pcapng-writer.ts';
-import { writeDsbCsv } from '../../inspect/dsb-csv.ts';
-import { writeEspSa } from '../../inspect/esp-sa.ts';
-import { writeScapy } from '../../inspect/scapy.ts';
-import { writeXfrmState } from '../../inspect/xfrm-write.ts';
 import type { SaConfig } from '../../ipsec/sa-config.ts';
+import { writeDsbCsv } from '../../sa-text/dsb-csv.ts';
+import { writeEspSa } from '../../sa-text/esp-sa.ts';
+import { writeScapy } from '../../sa-text/scapy.ts';
+import { writeXfrmState } from '../../sa-text/xfrm-write.ts';
 import { LINK_RAW } from '../../wire/link-type.ts';
 import type { PageFrame, PagePacket } from '../packets/page-packet.ts';
 

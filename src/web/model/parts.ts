@@ -6,8 +6,8 @@ import { toHex } from '../../base/bytes.ts';
 import { NobleEngine } from '../../crypto/noble.ts';
 import { explainBytes } from '../../inspect/explain/explain.ts';
 import type { Field, Packet, Protection } from '../../inspect/explain/tree.ts';
-import { SaList } from '../../inspect/sa-source.ts';
 import type { SaConfig } from '../../ipsec/sa-config.ts';
+import { SaList } from '../../sa-text/sa-source.ts';
 import { LINK_RAW } from '../../wire/link-type.ts';
 import type { Stretch } from './segments.ts';
 

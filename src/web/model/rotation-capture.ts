@@ -6,7 +6,7 @@
 import { SECRETS_TYPE_ESP } from '../../capture/pcapng.ts';
 import { PcapngWriter } from '../../capture/pcapng-writer.ts';
 import type { Engine } from '../../crypto/engine.ts';
-import { writeDsbCsv } from '../../inspect/dsb-csv.ts';
+import { writeDsbCsv } from '../../sa-text/dsb-csv.ts';
 import { saForms } from './copy-forms.ts';
 import { type RotationRun, runRotation } from './rotation.ts';
 import { type RotationPlan, scenarioText } from './rotation-plan.ts';

@@ -3,7 +3,7 @@
  * @module
  */
 import { toHex } from '../../base/bytes.ts';
-import { writeXfrmPolicy } from '../../inspect/xfrm-write.ts';
+import { writeXfrmPolicy } from '../../sa-text/xfrm-write.ts';
 import type { PageFrame } from '../packets/page-packet.ts';
 import { rawFrame, saForms } from './copy-forms.ts';
 import type { Way, WayStep } from './way.ts';

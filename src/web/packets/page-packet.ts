@@ -12,8 +12,8 @@ import { type CiliumVersion, parseVersion } from '../../cilium/version.ts';
 import { NobleEngine } from '../../crypto/noble.ts';
 import { Explainer } from '../../inspect/explain/explain.ts';
 import type { Explanation } from '../../inspect/explain/tree.ts';
-import { planSource, type SaSource } from '../../inspect/sa-source.ts';
 import type { SaConfig } from '../../ipsec/sa-config.ts';
+import { planSource, type SaSource } from '../../sa-text/sa-source.ts';
 import { parseAddress } from '../../wire/address.ts';
 import type { PacketChoice } from './selection.ts';
 

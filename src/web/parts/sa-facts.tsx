@@ -3,7 +3,7 @@
  * @module
  */
 import type { EspSecurity } from '../../inspect/explain/security.ts';
-import { HIDDEN_KEY } from '../../inspect/show-keys.ts';
+import { HIDDEN_KEY } from '../../sa-text/show-keys.ts';
 
 export function SaFacts({ security }: { readonly security: EspSecurity }) {
   const { lookup, sequence, window, nonce, aad } = security;

@@ -2,9 +2,9 @@ import { describe, expect, it } from 'vitest';
 import type { StatText } from '../../../src/inspect/diagnose/case.ts';
 import type { EvidenceOptions } from '../../../src/inspect/diagnose/evidence.ts';
 import type { Finding } from '../../../src/inspect/diagnose/finding.ts';
-import { parseXfrmPolicy } from '../../../src/inspect/xfrm-policy.ts';
-import type { KeylessSa } from '../../../src/inspect/xfrm-state.ts';
 import type { SaConfig } from '../../../src/ipsec/sa-config.ts';
+import { readPolicies } from '../../../src/sa-text/to-policy.ts';
+import type { KeylessSa } from '../../../src/sa-text/to-sa.ts';
 import { codesOf, diagnosePackets, sender } from '../../support/diagnose.ts';
 import { address, ipv4Packet, SUITES, saConfig } from '../../support/sa.ts';
 
@@ -196,14 +196,14 @@ describe('what nobody knows', () => {
 describe('in the clear', () => {
   const to = saConfig();
   const pods = { src: address('10.0.1.10'), dst: address('10.0.2.20') };
-  const policies = parseXfrmPolicy(
+  const policies = readPolicies(
     `src 10.0.1.0/24 dst 10.0.2.0/24
 	dir out priority 0
 	tmpl src 10.244.1.1 dst 10.244.2.1
 		proto esp reqid 1 mode tunnel
 `,
     'n1-policy.txt',
-  );
+  ).policies;
 
   it('what a policy wants encrypted', () => {
     const { findings } = diagnose([ipv4Packet(80, pods)], { policies, listed: [to] });

@@ -1,7 +1,7 @@
 /** What a capture says of itself, in its secrets: when SAs were made, and which nodes there are. */
 import { describe, expect, it } from 'vitest';
-import { NEW_LINE, writeDsbCsv, writeGone, writeNodes } from '../../../src/inspect/dsb-csv.ts';
 import type { SaConfig } from '../../../src/ipsec/sa-config.ts';
+import { NEW_LINE, writeDsbCsv, writeGone, writeNodes } from '../../../src/sa-text/dsb-csv.ts';
 import { nodeObject, nodesFrom } from '../../support/cilium-cluster.ts';
 import { codesOf, diagnosePackets, sender } from '../../support/diagnose.ts';
 import { address, ipv4Packet, SUITES, saConfig } from '../../support/sa.ts';

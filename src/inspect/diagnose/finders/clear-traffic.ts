@@ -2,8 +2,9 @@
  * What is in the clear and should not be, and what only looks so.
  * @module
  */
+
+import type { TextPolicy } from '../../../sa-text/to-policy.ts';
 import { formatAddress, inPrefix, parseAddress } from '../../../wire/address.ts';
-import type { XfrmPolicy } from '../../xfrm-policy.ts';
 import { type Case, count, finding } from '../case.ts';
 import type { ClearFlow } from '../clear.ts';
 import type { Finding } from '../finding.ts';
@@ -53,20 +54,20 @@ function nodeBehind({ clear, evidence }: Case, pod: string): string | undefined 
 }
 
 /** An outbound policy that asks for ESP for this flow. */
-function policyFor({ evidence }: Case, { src, dst }: ClearFlow): XfrmPolicy | undefined {
+function policyFor({ evidence }: Case, { src, dst }: ClearFlow): TextPolicy | undefined {
   const [from, to] = [parseAddress(src)!, parseAddress(dst)!];
   return evidence.policies.find(
     (policy) =>
       policy.direction === 'out' &&
       policy.action === 'allow' &&
       policy.templates.some(({ proto, optional }) => proto === 'esp' && !optional) &&
-      inPrefix(policy.src, from) &&
-      inPrefix(policy.dst, to),
+      inPrefix(policy.selector.src, from) &&
+      inPrefix(policy.selector.dst, to),
   );
 }
 
 /** What the policies of the sending node say about it. */
-function reason(c: Case, flow: ClearFlow, from: string, policy: XfrmPolicy | undefined): string {
+function reason(c: Case, flow: ClearFlow, from: string, policy: TextPolicy | undefined): string {
   const { evidence } = c;
   if (policy)
     return ` The policy ${policy.origin} covers it, so the packet passed without the mark, or before the policy was there.`;

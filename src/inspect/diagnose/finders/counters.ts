@@ -3,7 +3,7 @@
  * @module
  */
 import { DROPS } from '../../../ipsec/drop.ts';
-import { risen } from '../../xfrm-stat.ts';
+import { risen } from '../../../sa-text/xfrm-stat.ts';
 import { type Case, count, finding, grouped } from '../case.ts';
 import type { Finding } from '../finding.ts';
 

@@ -1,8 +1,8 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { aead } from '../../src/crypto/suite.ts';
-import { saRows, saTable } from '../../src/inspect/sa-table.ts';
 import type { SaConfig } from '../../src/ipsec/sa-config.ts';
+import { saRows, saTable } from '../../src/sa-text/sa-table.ts';
 import { parseAddress, parsePrefix } from '../../src/wire/address.ts';
 import { anySa, countingKey, EVERY_SUITE, KEY_MARK } from '../support/arbitrary-sa.ts';
 

@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { InputError } from '../../src/base/errors.ts';
-import { parseXfrmPolicy } from '../../src/inspect/xfrm-policy.ts';
+import { readPolicies } from '../../src/sa-text/to-policy.ts';
 import { formatAddress, formatPrefix } from '../../src/wire/address.ts';
 import { CAPTURES, needs, shared } from '../support/needs.ts';
 
@@ -27,6 +27,9 @@ src 0.0.0.0/0 dst 10.30.0.0/16
 	dir fwd action block priority 2147483647 ptype main 
 `;
 
+/** The first of them. */
+const ONE = `${PLAIN.split('\n').slice(0, 5).join('\n')}\n`;
+
 const STATS = `src 0.0.0.0/0 dst 10.20.0.0/16 uid 0
 	dir out action allow index 1 priority 7 ptype main share any flag  (0x00000000)
 	lifetime config:
@@ -46,9 +49,10 @@ const STATS = `src 0.0.0.0/0 dst 10.20.0.0/16 uid 0
 
 /** With addresses as text. */
 function plain(text: string) {
-  return parseXfrmPolicy(text, 'p').map(({ src, dst, templates, ...rest }) => ({
+  return readPolicies(text, 'p').policies.map(({ selector: { src, dst, ...upper }, templates, ...rest }) => ({
     src: formatPrefix(src),
     dst: formatPrefix(dst),
+    ...upper,
     ...rest,
     templates: templates.map((t) => ({ ...t, src: formatAddress(t.src), dst: formatAddress(t.dst) })),
   }));
@@ -68,7 +72,7 @@ const FIRST = {
   ],
 };
 
-describe('parseXfrmPolicy', () => {
+describe('readPolicies', () => {
   it('reads policies with their templates', () => {
     const [first, second, third, fourth, ...none] = plain(PLAIN);
     expect(none).toEqual([]);
@@ -101,28 +105,51 @@ describe('parseXfrmPolicy', () => {
   });
 
   it.each([
-    ['another text', 'hello\nworld\n', /^p:1: no line `src PREFIX dst PREFIX`/],
-    [
-      'a bad prefix',
-      PLAIN.replace('10.20.0.0/16', '10.20.0.0/33'),
-      /^p:1: a policy begins with two prefixes/,
-    ],
-    ['no direction', 'src 0.0.0.0/0 dst 0.0.0.0/0\n\tmark 1/1\n', /^p:1: the policy has no line `dir …`/],
-    ['a strange direction', PLAIN.replace('dir out', 'dir up'), /^p:2: cannot read the direction/],
-    ['a bad priority', PLAIN.replace('priority 7', 'priority x'), /^p:2: cannot read the priority/],
+    ['another text', 'hello\nworld\n', /^p:1: neither `ip xfrm` text/],
+    ['a bad prefix', ONE.replace('10.20.0.0/16', '10.20.0.0/33'), /^p:1: .*its selector cannot be read/],
+    ['no direction', 'src 0.0.0.0/0 dst 0.0.0.0/0\n\tmark 1/1\n', /^p:1: .*it has no line `dir …`/],
+    ['a strange direction', ONE.replace('dir out', 'dir up'), /^p:1: .*it has no line `dir …`/],
+    ['a bad priority', ONE.replace('priority 7', 'priority x'), /^p:1: .*its field priority cannot be read/],
     [
       'a bad template',
-      PLAIN.replace('tmpl src 10.0.0.1', 'tmpl src 10.0.0'),
-      /^p:4: cannot read the source of the template/,
+      ONE.replace('tmpl src 10.0.0.1', 'tmpl src 10.0.0'),
+      /^p:1: .*a template of it cannot/,
     ],
-    ['a bad SPI', PLAIN.replace('0x00000003', '0x000000031'), /^p:5: cannot read the SPI of the template/],
-  ])('refuses %s', (_, text, message) => {
-    expect(() => parseXfrmPolicy(text, 'p')).toThrow(message);
-    expect(() => parseXfrmPolicy(text, 'p')).toThrow(InputError);
+    ['a bad SPI', ONE.replace('0x00000003', '0x000000031'), /^p:1: .*its field spi cannot be read/],
+  ])('of %s says what is wrong, and leaves the others as they are', (_, text, message) => {
+    expect(() => readPolicies(text, 'p')).toThrow(message);
+    expect(() => readPolicies(text, 'p')).toThrow(InputError);
+    const { policies, omitted } = readPolicies(`${text}${STATS}`, 'p');
+    expect(policies).toHaveLength(1);
+    expect(text.startsWith('hello') || omitted.some((line) => message.test(line))).toBe(true);
   });
 
-  it('refuses damaged texts with an InputError and nothing else', () => {
-    let refused = 0;
+  it('reads protocol, ports, ICMP types and interface, by which the kernel matches too', () => {
+    const head = (text: string, more = '') =>
+      readPolicies(`${text}\n\tdir out priority 1 \n${more}`, 'p').policies[0]!;
+    expect(head('src 10.0.0.0/8 dst 10.1.0.0/16 proto tcp sport 80 dport 443 ').selector).toMatchObject({
+      proto: 6,
+      sport: 80,
+      dport: 443,
+    });
+    expect(head('src ::/0 dst ::/0 proto ipv6-icmp type 135 code 0 ').selector).toMatchObject({
+      proto: 58,
+      sport: 135,
+      dport: 0,
+    });
+    expect(head('src 10.0.0.0/8 dst 10.1.0.0/16 proto gre key 65538 ').selector).toMatchObject({
+      proto: 47,
+      sport: 1,
+      dport: 2,
+    });
+    expect(head('src 10.0.0.0/8 dst 10.1.0.0/16 dev eth0 ', '\tif_id 0x2a\n')).toMatchObject({
+      dev: 'eth0',
+      ifId: 42,
+    });
+  });
+
+  it('reads a text that was damaged, or refuses it with an InputError and nothing else', () => {
+    let omitted = 0;
     const text = PLAIN + STATS;
     fc.assert(
       fc.property(
@@ -131,30 +158,29 @@ describe('parseXfrmPolicy', () => {
         fc.string({ unit: 'binary', maxLength: 4 }),
         (at, cut, put) => {
           try {
-            parseXfrmPolicy(text.slice(0, at) + put + text.slice(at + cut), 'p');
+            omitted += readPolicies(text.slice(0, at) + put + text.slice(at + cut), 'p').omitted.length;
           } catch (error) {
             expect(error).toBeInstanceOf(InputError);
-            refused++;
           }
         },
       ),
       { numRuns: RUNS },
     );
-    expect(refused).toBeGreaterThan(0);
+    expect(omitted).toBeGreaterThan(0);
   });
 });
 
-needs([shared('captures')], 'parseXfrmPolicy on the texts of a real kernel', () => {
+needs([shared('captures')], 'readPolicies on the texts of a real kernel', () => {
   const files = readdirSync(`${CAPTURES}`, { recursive: true, encoding: 'utf8' })
     .filter((file) => file.endsWith('xfrm_policy.txt'))
     .sort();
 
   it.each(files)('%s', (file) => {
     const text = readFileSync(`${CAPTURES}/${file}`, 'utf8');
-    const policies = parseXfrmPolicy(text, file);
+    const policies = readPolicies(text, file).policies;
     const all = (pattern: RegExp) => [...text.matchAll(pattern)].map((match) => match[1]!);
     expect(policies.length).toBeGreaterThan(0);
-    expect(policies.map(({ src }) => formatPrefix(src))).toEqual(all(/^src (\S+)/gm));
+    expect(policies.map(({ selector }) => formatPrefix(selector.src))).toEqual(all(/^src (\S+)/gm));
     expect(policies.map(({ direction }) => direction)).toEqual(all(/^\tdir (\w+)/gm));
     expect(policies.flatMap(({ templates }) => templates.map(({ dst }) => formatAddress(dst)))).toEqual(
       all(/tmpl src \S+ dst (\S+)/g),

@@ -1,12 +1,12 @@
 import { expect, it } from 'vitest';
 import { NodeEngine } from '../../src/crypto/node.ts';
-import { CaptureSas } from '../../src/inspect/capture-sas.ts';
 import { CaptureDecryptor } from '../../src/inspect/decrypt.ts';
-import { writeDsbCsv, writeGone } from '../../src/inspect/dsb-csv.ts';
-import { joinSources } from '../../src/inspect/sa-source.ts';
 import { dropRow } from '../../src/ipsec/drop.ts';
 import type { SaConfig } from '../../src/ipsec/sa-config.ts';
 import { TunnelEnd } from '../../src/ipsec/tunnel-end.ts';
+import { CaptureSas } from '../../src/sa-text/capture-sas.ts';
+import { writeDsbCsv, writeGone } from '../../src/sa-text/dsb-csv.ts';
+import { joinSources } from '../../src/sa-text/sa-source.ts';
 import * as link from '../../src/wire/link-type.ts';
 import { ipv4Packet, RANDOM, SUITES, saConfig } from '../support/sa.ts';
 

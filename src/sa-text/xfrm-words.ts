@@ -4,7 +4,8 @@
  * @module
  */
 import type { Mark } from '../ipsec/sa-config.ts';
-import type { XfrmLifetime, XfrmSelector } from './xfrm-json.ts';
+import { flagMask, isBits } from './flags.ts';
+import type { XfrmLifetime, XfrmSelector } from './xfrm-tree.ts';
 
 /** A word that is not yet quoted. */
 export type Word = string | number;
@@ -41,13 +42,27 @@ export function limitWords(lifetime: Partial<XfrmLifetime> | null): Word[] {
 }
 
 /** Addresses first: iproute2 takes what stands behind `proto` for a part of it. */
-export function selectorWords({ src, dst, dev, proto, sport, dport }: XfrmSelector): Word[] {
+export function selectorWords({ src, dst, dev, proto, ...upper }: XfrmSelector): Word[] {
   const words: Word[] = ['src', src, 'dst', dst];
   if (dev !== null) words.push('dev', dev);
   if (proto !== null) words.push('proto', proto);
-  if (sport !== null) words.push('sport', sport);
-  if (dport !== null) words.push('dport', dport);
+  for (const name of ['sport', 'dport', 'type', 'code', 'key'] as const) {
+    const value = upper[name];
+    if (value !== null) words.push(name, value);
+  }
   return words;
+}
+
+/** Flags by name; as one number, where a bit of them has no name in iproute2 6.1. */
+export function flagWords(
+  name: 'flag' | 'extra-flag',
+  flags: readonly string[],
+  names: readonly string[],
+): Word[] {
+  if (flags.length === 0) return [];
+  return flags.some((flag) => isBits(flag) || !names.includes(flag))
+    ? [name, hex(flagMask(flags, names))]
+    : [name, ...flags];
 }
 
 function quote(word: Word): string {

@@ -2,8 +2,8 @@ import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { toHex } from '../../src/base/bytes.ts';
 import { InputError } from '../../src/base/errors.ts';
-import { joinFields, parseEspSa, splitFields, writeEspSa } from '../../src/inspect/esp-sa.ts';
 import type { SaConfig } from '../../src/ipsec/sa-config.ts';
+import { joinFields, parseEspSa, splitFields, writeEspSa } from '../../src/sa-text/esp-sa.ts';
 import { formatAddress, parseAddress } from '../../src/wire/address.ts';
 import { anySa, EVERY_SUITE, KEY_MARK } from '../support/arbitrary-sa.ts';
 

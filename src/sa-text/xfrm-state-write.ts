@@ -4,18 +4,42 @@
  * `dir`, which iproute2 knows only from 6.10, is not written; what has been seen of the window cannot be.
  * @module
  */
+
+import { EXTRA_FLAGS, flagNames, STATE_FLAGS } from './flags.ts';
 import { HIDDEN_KEY } from './show-keys.ts';
-import type { XfrmAlgorithm, XfrmLifetime, XfrmStateJson } from './xfrm-json.ts';
-import { commandLine, hex, limitWords, markWords, selectorWords, type Word } from './xfrm-words.ts';
+import type { XfrmAlgorithm, XfrmLifetime, XfrmState } from './xfrm-tree.ts';
+import {
+  commandLine,
+  flagWords,
+  hex,
+  limitWords,
+  markWords,
+  selectorWords,
+  type Word,
+} from './xfrm-words.ts';
 
 /** What a command sets up. */
 export type XfrmStateParts = Omit<
-  XfrmStateJson,
-  'lifetime' | 'use' | 'stats' | 'lastUsed' | 'direction' | 'origin'
-> & { readonly lifetime: Partial<XfrmLifetime> | null };
+  XfrmState,
+  | 'seq'
+  | 'algorithms'
+  | 'coa'
+  | 'lifetime'
+  | 'use'
+  | 'stats'
+  | 'lastUsed'
+  | 'direction'
+  | 'pcpuNum'
+  | 'natKeepalive'
+  | 'iptfs'
+  | 'damaged'
+  | 'origin'
+> & {
+  readonly algorithms: readonly AlgorithmParts[];
+  readonly lifetime: Partial<XfrmLifetime> | null;
+};
 
-/** Flags that iproute2 takes after `extra-flag`. */
-const EXTRA_FLAGS: readonly string[] = ['dont-encap-dscp', 'oseq-may-wrap'];
+export type AlgorithmParts = Omit<XfrmAlgorithm, 'line'>;
 
 /** Linux refuses ESN without a window; one that a state does not have is written this wide. */
 const LEAST_ESN_WINDOW = 32;
@@ -23,13 +47,12 @@ const LEAST_ESN_WINDOW = 32;
 /** The command, as a line. A key that is not there has a word in its place that `ip` refuses. */
 export function writeStateCommand(state: XfrmStateParts): string {
   const { src, dst, mode, antiReplay, encap, lifetime, selector, offload, ifId, tfcPad } = state;
-  const esn = state.flags.includes('esn');
+  const esn = flagNames(state.flags, STATE_FLAGS).includes('esn');
   // Where there is a context, the kernel goes by it and prints 0 in the line above.
   const window = antiReplay?.window ?? state.replayWindow ?? 0;
-  const flags = state.flags.filter((flag) => !EXTRA_FLAGS.includes(flag));
+  const flags = [...state.flags];
   // Without a selector Linux takes one of the outer family, unless the family is left open in so many words.
   if (!selector && mode === 'tunnel' && !flags.includes('af-unspec')) flags.push('af-unspec');
-  const extraFlags = state.flags.filter((flag) => EXTRA_FLAGS.includes(flag));
 
   const words: Word[] = ['ip', 'xfrm', 'state', 'add', 'src', src, 'dst', dst];
   words.push('proto', state.proto ?? 'esp', 'spi', hex(state.spi ?? 0, 8), 'reqid', state.reqid ?? 0);
@@ -42,8 +65,8 @@ export function writeStateCommand(state: XfrmStateParts): string {
     if (esn && seqHi > 0) words.push('replay-seq-hi', hex(seqHi));
     if (esn && oseqHi > 0) words.push('replay-oseq-hi', hex(oseqHi));
   }
-  if (flags.length > 0) words.push('flag', ...flags);
-  if (extraFlags.length > 0) words.push('extra-flag', ...extraFlags);
+  words.push(...flagWords('flag', flags, STATE_FLAGS));
+  words.push(...flagWords('extra-flag', state.extraFlags, EXTRA_FLAGS));
   words.push(...markWords('mark', state.mark), ...markWords('output-mark', state.outputMark));
   for (const algorithm of state.algorithms) words.push(...algorithmWords(algorithm));
   if (encap) {
@@ -57,12 +80,13 @@ export function writeStateCommand(state: XfrmStateParts): string {
   }
   if (ifId !== null) words.push('if_id', hex(ifId));
   if (tfcPad !== null) words.push('tfcpad', tfcPad);
+  if (state.secctx !== null) words.push('ctx', state.secctx);
   if (selector) words.push('sel', ...selectorWords(selector));
   return commandLine(words);
 }
 
 /** Without a key where there is none to have, and where it was not asked for. */
-function algorithmWords({ type, name, key, icvBits }: XfrmAlgorithm): Word[] {
+function algorithmWords({ type, name, key, icvBits }: AlgorithmParts): Word[] {
   if (type === 'comp') return [type, name];
   const digits = key ?? (hasNoKey(name) ? '' : HIDDEN_KEY);
   const words = [type, name, digits === '' ? '' : `0x${digits}`];

@@ -5,11 +5,12 @@
 import type { Suite } from '../crypto/suite.ts';
 import type { SaConfig } from '../ipsec/sa-config.ts';
 import type { Policy } from '../ipsec/spd.ts';
-import { formatAddress, formatPrefix, type Prefix } from '../wire/address.ts';
+import { formatAddress } from '../wire/address.ts';
+import { EXTRA_FLAGS } from './flags.ts';
 import { keyText, type ShowKeys } from './show-keys.ts';
-import type { XfrmAlgorithm, XfrmSelector } from './xfrm-json.ts';
+import { fromSelector } from './to-selector.ts';
 import { writePolicyCommand } from './xfrm-policy-write.ts';
-import { writeStateCommand } from './xfrm-state-write.ts';
+import { type AlgorithmParts, writeStateCommand } from './xfrm-state-write.ts';
 
 /** Writes one command a line. With keys hidden `ip` refuses the commands: what stands in a key's place is no number. */
 export function writeXfrmState(sas: readonly SaConfig[], { showKeys }: ShowKeys): string {
@@ -26,16 +27,17 @@ export function writeXfrmPolicy(policies: readonly Policy[]): string {
 
 function policyCommand({ dir, selector, action, priority, mark, templates }: Policy): string {
   const any = new Uint8Array(selector.dst.address.length);
-  const { proto, sport = null, dport = null } = selector;
   return writePolicyCommand({
     direction: dir,
-    selector: { ...addresses(selector), proto: proto === undefined ? null : String(proto), sport, dport },
+    selector: fromSelector(selector),
     action,
     priority,
     ptype: null,
     flags: [],
     mark: mark ?? null,
     ifId: null,
+    offload: null,
+    secctx: null,
     lifetime: null,
     templates: templates.map(({ src = any, dst = any, spi = null, reqid = null, mode, level }) => ({
       src: formatAddress(src),
@@ -60,13 +62,14 @@ function stateCommand(sa: SaConfig, showKeys: boolean): string {
     reqid,
     mode,
     replayWindow: sa.replayWindow,
-    flags: esn ? [...sa.flags, 'esn'] : sa.flags,
+    flags: [...sa.flags.filter((flag) => !EXTRA_FLAGS.includes(flag)), ...(esn ? ['esn'] : [])],
+    extraFlags: sa.flags.filter((flag) => EXTRA_FLAGS.includes(flag)),
     mark: sa.mark ?? null,
     outputMark: sa.outputMark ?? null,
     algorithms: algorithms(sa, showKeys),
     encap: encap ? { type: 'espinudp', ...encap, addr: null } : null,
     antiReplay: sequence ? { esn, window: null, bitmap: [], ...sequence } : null,
-    selector: selector ? addresses(selector) : null,
+    selector: selector ? fromSelector(selector) : null,
     lifetime: {
       softBytes: limit(lifetime.softBytes),
       hardBytes: limit(lifetime.hardBytes),
@@ -76,29 +79,18 @@ function stateCommand(sa: SaConfig, showKeys: boolean): string {
     offload: null,
     ifId: null,
     tfcPad: null,
+    secctx: null,
   });
 }
 
-function addresses({ src, dst }: { readonly src: Prefix; readonly dst: Prefix }): XfrmSelector {
-  return {
-    src: formatPrefix(src),
-    dst: formatPrefix(dst),
-    proto: null,
-    sport: null,
-    dport: null,
-    dev: null,
-    uid: null,
-  };
-}
-
-function algorithms({ keys }: SaConfig, showKeys: boolean): XfrmAlgorithm[] {
+function algorithms({ keys }: SaConfig, showKeys: boolean): AlgorithmParts[] {
   const { suite } = keys;
   const algorithm = (
-    type: XfrmAlgorithm['type'],
+    type: AlgorithmParts['type'],
     name: string,
     icvBits: number | null,
     ...parts: readonly Uint8Array[]
-  ): XfrmAlgorithm => ({
+  ): AlgorithmParts => ({
     type,
     name,
     keyBits: parts.reduce((sum, { length }) => sum + length * 8, 0),

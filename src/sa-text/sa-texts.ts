@@ -8,7 +8,7 @@ import type { SaConfig } from '../ipsec/sa-config.ts';
 import { ESN_WINDOW } from './esn-window.ts';
 import { parseEspSa } from './esp-sa.ts';
 import { joinSources, planSource, SaList, type SaSource } from './sa-source.ts';
-import { parseXfrmState } from './xfrm-state.ts';
+import { parseXfrmState } from './xfrm-sas.ts';
 
 /** A text and what it is called in errors. */
 export interface NamedText {

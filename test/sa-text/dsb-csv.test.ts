@@ -1,6 +1,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { InputError } from '../../src/base/errors.ts';
+import type { SaConfig } from '../../src/ipsec/sa-config.ts';
 import {
   parseDsbCsv,
   parseGone,
@@ -9,9 +10,8 @@ import {
   writeDsbCsv,
   writeGone,
   writeNodes,
-} from '../../src/inspect/dsb-csv.ts';
-import { parseEspSa } from '../../src/inspect/esp-sa.ts';
-import type { SaConfig } from '../../src/ipsec/sa-config.ts';
+} from '../../src/sa-text/dsb-csv.ts';
+import { parseEspSa } from '../../src/sa-text/esp-sa.ts';
 import { anySa, EVERY_SUITE, KEY_MARK } from '../support/arbitrary-sa.ts';
 import { nodeObject, nodesFrom } from '../support/cilium-cluster.ts';
 

@@ -1,8 +1,8 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { aead } from '../../src/crypto/suite.ts';
-import { writeScapy } from '../../src/inspect/scapy.ts';
 import type { SaConfig } from '../../src/ipsec/sa-config.ts';
+import { writeScapy } from '../../src/sa-text/scapy.ts';
 import { parseAddress } from '../../src/wire/address.ts';
 import { anySa, countingKey, EVERY_SUITE, KEY_MARK } from '../support/arbitrary-sa.ts';
 

@@ -1,8 +1,8 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { parseXfrmState } from '../../src/inspect/xfrm-state.ts';
-import { writeXfrmState } from '../../src/inspect/xfrm-write.ts';
 import type { SaConfig } from '../../src/ipsec/sa-config.ts';
+import { parseXfrmState } from '../../src/sa-text/xfrm-sas.ts';
+import { writeXfrmState } from '../../src/sa-text/xfrm-write.ts';
 import { parsePrefix } from '../../src/wire/address.ts';
 import { anySa, EVERY_SUITE, KEY_MARK } from '../support/arbitrary-sa.ts';
 

@@ -1,13 +1,14 @@
 import { expect, it } from 'vitest';
-import { writeXfrmCommands } from '../../src/inspect/xfrm-commands.ts';
-import { parseXfrm } from '../../src/inspect/xfrm-json.ts';
+import { writeXfrmCommands } from '../../src/sa-text/xfrm-commands.ts';
+import { parseXfrm } from '../../src/sa-text/xfrm-parse.ts';
 
 const KEY = '4142434445464748494a4b4c4d4e4f5001020304';
 
 /** The commands for a text, and what was said of it. */
 function commands(text: string, showKeys = true): { text: string; notes: string[] } {
   const notes: string[] = [];
-  return { text: writeXfrmCommands(parseXfrm(text, 'n1', showKeys), (line) => notes.push(line)), notes };
+  const note = (line: string) => notes.push(line);
+  return { text: writeXfrmCommands([parseXfrm(text, 'n1')], { showKeys, note }), notes };
 }
 
 const state = (lines: string, proto = 'esp', spi = '0x00000003') =>
@@ -67,13 +68,52 @@ it('copies states that esplane does not run', () => {
 });
 
 it('leaves out, and names, what no command makes', () => {
-  const text = state('replay-window 0', 'esp', '0x00000000') + state('replay-window 0', '4', '0x0a000001');
+  const text =
+    state('replay-window 0', 'esp', '0x00000000') +
+    state('replay-window 0', '4', '0x0a000001') +
+    state('replay-window 0') +
+    state(`replay-window 0\n${GCM}`).replace('mode tunnel', 'mode 5') +
+    state(`replay-window 0 flag af-unspec\n${GCM}`);
+  const made = commands(text);
+  expect(made.text.trimEnd().split('\n')).toEqual([
+    `${HEAD} replay-window 0 flag af-unspec aead 'rfc4106(gcm(aes))' 0x${KEY} 128`,
+  ]);
+  expect(made.notes).toEqual([
+    'n1:1: the state is left out: it has no SPI: it waits for its key exchange',
+    'n1:4: the state is left out: ip adds no state of its protocol',
+    'n1:7: the state is left out: it has no algorithm: it waits for its key exchange, or lines are missing',
+    'n1:10: the state is left out: iproute2 6.1 has no name for its mode',
+  ]);
+});
+
+it('names fields that no command expresses, once for all states', () => {
+  const one = state(`replay-window 0 flag af-unspec\n${GCM}\ndir in\npcpu-num 0`);
+  expect(commands(one + one).notes).toEqual([
+    'n1:1: dir (iproute2 takes it from 6.10) is left out, here and in 1 more',
+    'n1:1: pcpu-num (iproute2 takes it from 6.14) is left out, here and in 1 more',
+  ]);
+});
+
+it.each([
+  ['ICMPv6 by type', 'src ::/0 dst ::/0 proto ipv6-icmp type 135 ', 'proto ipv6-icmp type 135'],
+  ['ICMP by type and code', 'src ::/0 dst ::/0 proto icmp type 8 code 0 ', 'proto icmp type 8 code 0'],
+  ['GRE by key', 'src 10.1.0.0/16 dst 10.2.0.0/16 proto gre key 42 ', 'proto gre key 42'],
+])('copies a policy for %s', (_, head, words) => {
+  const { text, notes } = commands(`${head}\n\tdir out priority 1 ptype main \n`);
+  expect(notes).toEqual([]);
+  expect(text).toContain(` ${words} dir out priority 1\n`);
+});
+
+it('copies offload, security context and flags without a name of a policy', () => {
+  const text = `src 10.1.0.0/16 dst 10.2.0.0/16
+\tsecurity context system_u:object_r:ipsec_spd_t:s0
+\tdir out priority 1 ptype main flag 4
+\tcrypto offload parameters: dev lo mode packet
+\tif_id 0x2a
+`;
   expect(commands(text)).toEqual({
-    text: '',
-    notes: [
-      'n1:1: a state without SPI, which waits for its key exchange, is left out',
-      'n1:4: a state of a protocol that ip does not add is left out',
-    ],
+    text: 'ip xfrm policy add src 10.1.0.0/16 dst 10.2.0.0/16 dir out ctx system_u:object_r:ipsec_spd_t:s0 priority 1 flag 0x4 if_id 0x2a offload packet dev lo\n',
+    notes: [],
   });
 });
 
@@ -88,9 +128,13 @@ it('has a word in the place of a key that was not asked for, and nothing where n
 });
 
 it.each([
-  ['hidden by ip', 'aead rfc4106(gcm(aes)) <<Keys hidden>> 128', /n1:1: the key is hidden, or cut off/],
-  ['cut off', `aead rfc4106(gcm(aes)) 0x${KEY.slice(8)} (160 bits) 128`, /the key is hidden, or cut off/],
-  ['without the length of its ICV', `aead rfc4106(gcm(aes)) 0x${KEY}`, /the length of the ICV is missing/],
+  [
+    'hidden by ip',
+    'aead rfc4106(gcm(aes)) <<Keys hidden>> 128',
+    /n1:1: the state is left out: its key is hidden, or cut off/,
+  ],
+  ['cut off', `aead rfc4106(gcm(aes)) 0x${KEY.slice(8)} (160 bits) 128`, /its key is hidden, or cut off/],
+  ['without the length of its ICV', `aead rfc4106(gcm(aes)) 0x${KEY}`, /the length of its ICV is missing/],
 ])('refuses a key that is %s, and does not repeat it', (_, line, problem) => {
   const run = () => commands(state(`replay-window 0\n${line}`));
   expect(run).toThrow(problem);

@@ -1,0 +1,135 @@
+/**
+ * One policy of `ip xfrm policy`, from the words of its entry.
+ *
+ * ```text
+ * src 10.244.2.0/24 dst 10.244.1.0/24 proto tcp dport 80
+ *         dir out priority 0 ptype main
+ *         mark 0x3e00/0xff00
+ *         tmpl src 10.244.2.1 dst 10.244.1.1
+ *                 proto esp spi 0x00000003 reqid 1 mode tunnel
+ *                 level use
+ * ```
+ * @module
+ */
+import { LifeReader, readFlags, readOffload, readSelector } from './read-parts.ts';
+import { type NotRead, readMark, type Words } from './words.ts';
+import type { XfrmPolicy, XfrmTemplate } from './xfrm-tree.ts';
+
+type Writable<T> = { -readonly [K in keyof T]: T[K] };
+
+/**
+ * Reads it to its end.
+ * @param unread is told what is not known
+ */
+export function readPolicy(words: Words, origin: string, unread: NotRead): XfrmPolicy {
+  const life = new LifeReader();
+  const flags: string[] = [];
+  const templates: Writable<XfrmTemplate>[] = [];
+  const policy: Writable<XfrmPolicy> = {
+    selector: readSelector(words),
+    direction: null,
+    socket: false,
+    action: 'allow',
+    index: null,
+    priority: 0,
+    ptype: null,
+    share: null,
+    flags,
+    mark: null,
+    ifId: null,
+    offload: null,
+    lifetime: null,
+    use: null,
+    templates,
+    secctx: null,
+    damaged: [],
+    origin,
+  };
+  for (let word = words.take(); word !== undefined; word = words.take()) {
+    const line = words.takenFrom;
+    const template = templates.at(-1);
+    switch (word) {
+      case 'dir':
+      case 'socket':
+        policy.direction = words.take() ?? null;
+        policy.socket = word === 'socket';
+        break;
+      case 'action':
+        policy.action = words.take() ?? 'allow';
+        break;
+      case 'index':
+        policy.index = words.u32(word);
+        break;
+      case 'priority':
+        policy.priority = words.u32(word) ?? 0;
+        break;
+      case 'ptype':
+        policy.ptype = words.take() ?? null;
+        break;
+      case 'share':
+        if (template) template.share = words.take() ?? null;
+        else policy.share = words.take() ?? null;
+        break;
+      case 'flag':
+        readFlags(words, flags, flags);
+        break;
+      case 'mark':
+        policy.mark = words.value(word, readMark);
+        break;
+      case 'if_id':
+        policy.ifId = words.u32(word);
+        break;
+      case 'crypto':
+        policy.offload = readOffload(words);
+        break;
+      case 'security':
+        words.skip('context');
+        policy.secctx = words.take() ?? null;
+        break;
+      case 'tmpl':
+        templates.push({
+          src: words.skip('src') ? (words.take() ?? '') : '',
+          dst: words.skip('dst') ? (words.take() ?? '') : '',
+          proto: null,
+          spi: null,
+          reqid: null,
+          mode: null,
+          level: 'required',
+          share: null,
+          masks: null,
+        });
+        break;
+      case 'proto':
+        if (template) template.proto = words.take() ?? null;
+        else unread(line, word, words);
+        break;
+      case 'spi':
+        // `-s` prints 0 where any will do.
+        if (template) template.spi = words.u32(word) || null;
+        else unread(line, word, words);
+        break;
+      case 'reqid':
+        if (template) template.reqid = words.u32(word);
+        else unread(line, word, words);
+        break;
+      case 'mode':
+        if (template) template.mode = words.take() ?? null;
+        else unread(line, word, words);
+        break;
+      case 'level':
+        if (template) template.level = words.take() ?? 'required';
+        else unread(line, word, words);
+        break;
+      case 'enc-mask': {
+        const enc = words.take() ?? '';
+        const auth = words.skip('auth-mask') ? (words.take() ?? '') : '';
+        const comp = words.skip('comp-mask') ? (words.take() ?? '') : '';
+        if (template) template.masks = { enc, auth, comp };
+        break;
+      }
+      default:
+        if (!life.read(word, words)) unread(line, word, words);
+    }
+  }
+  return { ...policy, lifetime: life.lifetime, use: life.use, damaged: words.damaged.splice(0) };
+}

@@ -1,0 +1,264 @@
+/**
+ * One state of `ip xfrm state`, from the words of its entry.
+ * @module
+ */
+import { flagNames, STATE_FLAGS } from './flags.ts';
+import { LifeReader, readFlags, readOffload, readSelector, readTime } from './read-parts.ts';
+import { KEYWORDS, type NotRead, readMark, readU32, type Words } from './words.ts';
+import type { XfrmAlgorithm, XfrmAlgorithmType, XfrmAntiReplay, XfrmState } from './xfrm-tree.ts';
+
+type Writable<T> = { -readonly [K in keyof T]: T[K] };
+
+/**
+ * Reads it to its end.
+ * @param unread is told what is not known
+ */
+export function readState(words: Words, origin: string, unread: NotRead): XfrmState {
+  const life = new LifeReader();
+  const flags: string[] = [];
+  const extraFlags: string[] = [];
+  const algorithms: XfrmAlgorithm[] = [];
+  let replay: (Writable<XfrmAntiReplay> & { bitmap: string[] }) | null = null;
+  const antiReplay = () => {
+    replay ??= { esn: false, seqHi: 0, seq: 0, oseqHi: 0, oseq: 0, window: null, bitmap: [] };
+    return replay;
+  };
+  const state: Writable<XfrmState> = {
+    ...EMPTY,
+    src: words.skip('src') ? (words.take() ?? '') : '',
+    dst: words.skip('dst') ? (words.take() ?? '') : '',
+    flags,
+    extraFlags,
+    algorithms,
+    damaged: [],
+    origin,
+  };
+  for (let word = words.take(); word !== undefined; word = words.take()) {
+    const line = words.takenFrom;
+    switch (word) {
+      case 'proto':
+        state.proto = words.take() ?? null;
+        break;
+      case 'spi':
+        state.spi = words.u32(word);
+        break;
+      case 'reqid':
+        state.reqid = words.u32(word);
+        break;
+      case 'mode':
+        state.mode = words.take() ?? null;
+        break;
+      case 'replay-window':
+        // Of the statistics: `replay-window 5 replay 6 failed 15`.
+        if (words.peek(1) === 'replay') state.stats = readStats(words);
+        else state.replayWindow = words.u32(word);
+        break;
+      case 'seq':
+        // Of the line `replay-window`: decimal digits behind 0x.
+        if (state.antiReplay === null && replay === null) state.seq = words.value(word, readSeq);
+        else antiReplay().seq = readCounter(words, word) ?? 0;
+        break;
+      case 'flag':
+      case 'extra_flag':
+        readFlags(words, word === 'flag' ? flags : extraFlags, extraFlags);
+        break;
+      case 'mark':
+        state.mark = words.value(word, readMark);
+        break;
+      case 'output-mark':
+        state.outputMark = words.value(word, readMark);
+        break;
+      case 'aead':
+      case 'auth':
+      case 'auth-trunc':
+      case 'enc':
+      case 'comp':
+        algorithms.push(readAlgorithm(word, words));
+        break;
+      case 'encap':
+        state.encap = readEncap(words);
+        break;
+      case 'coa':
+        state.coa = words.take() ?? null;
+        break;
+      case 'lastused':
+        state.lastUsed = readTime(words);
+        break;
+      case 'anti-replay':
+        words.skip('esn');
+        words.skip('context:');
+        antiReplay();
+        break;
+      case 'seq-hi':
+        antiReplay().seqHi = readCounter(words, word) ?? 0;
+        break;
+      case 'oseq-hi':
+        antiReplay().oseqHi = readCounter(words, word) ?? 0;
+        break;
+      case 'oseq':
+        antiReplay().oseq = readCounter(words, word) ?? 0;
+        break;
+      case 'replay_window':
+        antiReplay().window = readCounter(words, word);
+        break;
+      case 'bitmap-length':
+        words.take();
+        break;
+      case 'bitmap':
+        antiReplay().bitmap.push((words.take() ?? '').replace(/^0x/, ''));
+        break;
+      case 'sel':
+        state.selector = readSelector(words);
+        break;
+      case 'security':
+        words.skip('context');
+        state.secctx = words.take() ?? null;
+        break;
+      case 'crypto':
+        state.offload = readOffload(words);
+        break;
+      case 'if_id':
+        state.ifId = words.u32(word);
+        break;
+      case 'tfcpad':
+        state.tfcPad = words.u32(word);
+        break;
+      case 'dir':
+        state.direction = words.take() ?? null;
+        break;
+      case 'pcpu-num':
+        state.pcpuNum = words.u32(word);
+        break;
+      case 'nat-keepalive-interval':
+      case 'nat_keepalive_interval':
+        state.natKeepalive = words.u32(word);
+        break;
+      case 'iptfs-opts':
+        state.iptfs = readIptfs(words);
+        break;
+      case 'stats:':
+        break;
+      default:
+        if (replay !== null && /^[0-9a-f]{8}$/.test(word)) antiReplay().bitmap.push(word);
+        else if (!life.read(word, words)) unread(line, word, words);
+    }
+  }
+  if (replay !== null) antiReplay().esn = flagNames(flags, STATE_FLAGS).includes('esn');
+  return {
+    ...state,
+    antiReplay: replay,
+    lifetime: life.lifetime,
+    use: life.use,
+    damaged: words.damaged.splice(0),
+  };
+}
+
+const EMPTY: Omit<XfrmState, 'src' | 'dst' | 'flags' | 'extraFlags' | 'algorithms' | 'damaged' | 'origin'> = {
+  proto: null,
+  spi: null,
+  reqid: null,
+  mode: null,
+  replayWindow: null,
+  seq: null,
+  mark: null,
+  outputMark: null,
+  encap: null,
+  coa: null,
+  antiReplay: null,
+  selector: null,
+  lifetime: null,
+  use: null,
+  stats: null,
+  offload: null,
+  ifId: null,
+  tfcPad: null,
+  direction: null,
+  pcpuNum: null,
+  natKeepalive: null,
+  iptfs: null,
+  secctx: null,
+  lastUsed: null,
+};
+
+/** What stands for a key: of ip itself, of cilium-bugtool, and of people. */
+const HASH = /^\[hash:([0-9a-f]{64})\]$/i;
+
+/** `NAME KEY [(160 bits)] [ICV]`; an empty key is printed as `0x`, or not at all. */
+function readAlgorithm(type: XfrmAlgorithmType, words: Words): XfrmAlgorithm {
+  const line = words.takenFrom;
+  const name = words.goesOn ? (words.take() ?? '') : '';
+  let key: string | undefined;
+  let keyHash: string | undefined;
+  let bits: number | null = null;
+  let icvBits: number | null = null;
+  let isHidden = false;
+  while (words.goesOn) {
+    const word = words.next!;
+    const [, digits] = /^0x((?:[0-9a-f]{2})*)$/i.exec(word) ?? [];
+    const [, hash] = HASH.exec(word) ?? [];
+    const [, count] = /^\((\d{1,6})$/.exec(word) ?? [];
+    if (digits !== undefined && key === undefined) key = digits.toLowerCase();
+    else if (hash !== undefined) keyHash = hash.toLowerCase();
+    else if (count !== undefined) bits = Number(count);
+    else if (/^\d{1,4}$/.test(word)) icvBits = Number(word);
+    else if (KEYWORDS.has(word)) break;
+    // Every other form of a key that is hidden or cut off.
+    else if (word !== 'bits)') isHidden = true;
+    words.take();
+  }
+  // Compression has no key, the null algorithms have an empty one; neither is printed.
+  const isEmpty = !isHidden && (isNull(name) || type === 'comp');
+  // A key that is not as long as the text says is cut off.
+  if (key !== undefined && bits !== null && key.length * 4 !== bits) key = undefined;
+  const isWhole = key !== undefined && (key !== '' || bits !== null || isEmpty);
+  return {
+    type,
+    name,
+    line,
+    keyBits: bits ?? (isWhole ? key!.length * 4 : isEmpty ? 0 : null),
+    icvBits: type === 'enc' || type === 'comp' ? null : icvBits,
+    ...(isWhole && { key: key! }),
+    ...(!isWhole && isEmpty && { key: '' }),
+    ...(keyHash !== undefined && { keyHash }),
+  };
+}
+
+/** `ecb(cipher_null)` and `digest_null` have an empty key. */
+function isNull(name: string): boolean {
+  return /(?:cipher|digest)_null/.test(name);
+}
+
+function readEncap(words: Words): NonNullable<XfrmState['encap']> {
+  const type = words.skip('type') ? (words.take() ?? '') : '';
+  const sport = words.skip('sport') ? words.u32('sport') : null;
+  const dport = words.skip('dport') ? words.u32('dport') : null;
+  const addr = words.skip('addr') ? (words.take() ?? null) : null;
+  return { type, sport, dport, addr };
+}
+
+function readStats(words: Words): NonNullable<XfrmState['stats']> {
+  const replayWindow = words.u32('stats') ?? 0;
+  const replay = words.skip('replay') ? (words.u32('stats') ?? 0) : 0;
+  const failed = words.skip('failed') ? (words.u32('stats') ?? 0) : 0;
+  return { replayWindow, replay, failed };
+}
+
+/** iproute2 prints it as `0x` and decimal digits. */
+function readSeq(word: string | undefined): number | null {
+  const [, digits] = /^0x(\d{8,10})$/.exec(word ?? '') ?? [];
+  return digits === undefined ? null : Number(digits);
+}
+
+function readCounter(words: Words, name: string): number | null {
+  return words.value(name, (word) => readU32(word?.replace(/,$/, '')));
+}
+
+function readIptfs(words: Words): Record<string, number | true> {
+  const options: Record<string, number | true> = {};
+  while (words.goesOn) {
+    const name = words.take()!;
+    const value = words.takeIf(/^\d+$/);
+    options[name] = value === undefined ? true : Number(value);
+  }
+  return options;
+}

@@ -1,0 +1,178 @@
+/**
+ * SAs of esplane, made of the states that a text holds. A state that cannot be used is left out and named: one of them
+ * never refuses the others.
+ * @module
+ */
+import { fromHex } from '../base/bytes.ts';
+import { EsplaneError } from '../base/errors.ts';
+import { aead, authenc, type KeyMaterial } from '../crypto/suite.ts';
+import type { Lifetime, SaConfig } from '../ipsec/sa-config.ts';
+import { parseAddress } from '../wire/address.ts';
+import { ESN_WINDOW } from './esn-window.ts';
+import { EXTRA_FLAGS, flagNames, STATE_FLAGS } from './flags.ts';
+import { toSelector } from './to-selector.ts';
+import type { XfrmAlgorithm, XfrmLifetime, XfrmState } from './xfrm-tree.ts';
+
+/** A state whose key the text does not show. */
+export interface KeylessSa extends Omit<SaConfig, 'keys'> {
+  /** SHA-256 of the key's text, in hexadecimal, where cilium-bugtool has put it in the key's place. */
+  readonly keyHash?: string;
+}
+
+/** What became of one state. */
+export type StateResult =
+  | { readonly kind: 'sa'; readonly sa: SaConfig }
+  | { readonly kind: 'keyless'; readonly sa: KeylessSa }
+  /** Why it is left out, and the line that says so; absent, its first one. */
+  | { readonly kind: 'omitted'; readonly why: string; readonly line?: number };
+
+/** Linux has no wider window (`XFRMA_REPLAY_ESN_MAX`). */
+const MAX_WINDOW = 4096;
+
+/** Makes an SA of a state. The reason for leaving one out never holds a key. */
+export function toSa(state: XfrmState): StateResult {
+  try {
+    return convert(state);
+  } catch (error) {
+    if (error instanceof Unusable) return omitted(error.message, error.line);
+    throw error;
+  }
+}
+
+function omitted(why: string, line?: number): StateResult {
+  return { kind: 'omitted', why: `the state is left out: ${why}`, ...(line !== undefined && { line }) };
+}
+
+class Unusable extends Error {
+  readonly line: number | undefined;
+
+  constructor(why: string, line?: number) {
+    super(why);
+    this.line = line;
+  }
+}
+
+function need<T>(value: T | null | undefined, what: string): T {
+  if (value === null || value === undefined) throw new Unusable(what);
+  return value;
+}
+
+function convert(state: XfrmState): StateResult {
+  const { antiReplay, algorithms, encap } = state;
+  const proto = need(state.proto, 'it has no line `proto …`: it is cut off');
+  if (proto !== 'esp') return omitted(`its protocol is ${plainWord(proto)}`);
+  const [damage] = state.damaged;
+  if (damage) return omitted(`its field ${damage.field} cannot be read`, damage.line);
+  const spi = need(state.spi, 'it has no SPI');
+  if (spi === 0) return omitted('it has no SPI: it waits for its key exchange');
+  const src = need(parseAddress(state.src), 'its source is not an IP address');
+  const dst = need(parseAddress(state.dst), 'its destination is not an IP address');
+  if (src.length !== dst.length) return omitted('its addresses are of different IP versions');
+  const { mode } = state;
+  if (mode !== 'tunnel' && mode !== 'transport')
+    return omitted(`its mode is ${modeName(mode)}; esplane has tunnel and transport`);
+  if (encap && encap.type !== 'espinudp')
+    return omitted(`its encapsulation is ${plainWord(encap.type)}; esplane has espinudp`);
+  const flags = flagNames(state.flags, STATE_FLAGS);
+  const esn = flags.includes('esn');
+  // Where there is a context, the kernel goes by it and prints 0 in the line above.
+  const window = antiReplay?.window ?? state.replayWindow ?? 0;
+  if (window > MAX_WINDOW) return omitted(`its replay window is above ${MAX_WINDOW}`);
+  // A state that takes both families (af-unspec and no selector given) prints no selector. One that is printed
+  // decides the family of what is sent, whatever the flags say: tried on Linux 6.1.
+  const selector = state.selector && need(toSelector(state.selector), 'its selector cannot be read');
+  const lifetime = toLifetime(state.lifetime);
+  const sa: Omit<SaConfig, 'keys'> = {
+    src,
+    dst,
+    spi,
+    mode,
+    esn,
+    replayWindow: esn && window === 0 ? ESN_WINDOW : window,
+    reqid: state.reqid ?? 0,
+    ...(selector && { selector }),
+    ...(state.mark && { mark: state.mark }),
+    ...(state.outputMark && { outputMark: state.outputMark }),
+    ...(encap && { encap: { sport: port(encap.sport), dport: port(encap.dport) } }),
+    flags: [...flags.filter((flag) => flag !== 'esn'), ...flagNames(state.extraFlags, EXTRA_FLAGS)],
+    ...(lifetime && { lifetime }),
+    ...(antiReplay && {
+      sequence: {
+        seqHi: antiReplay.seqHi,
+        seq: antiReplay.seq,
+        oseqHi: antiReplay.oseqHi,
+        oseq: antiReplay.oseq,
+      },
+    }),
+    ...(state.stats && { counted: state.stats }),
+    ...((state.direction === 'in' || state.direction === 'out') && { direction: state.direction }),
+    origin: state.origin,
+  };
+  const isKeyless = algorithms.length === 0 || algorithms.some(({ key }) => key === undefined);
+  if (!isKeyless) return { kind: 'sa', sa: { ...sa, keys: toKeys(algorithms) } };
+  const keyHash = algorithms.find(({ keyHash: hash }) => hash !== undefined)?.keyHash;
+  return { kind: 'keyless', sa: { ...sa, ...(keyHash !== undefined && { keyHash }) } };
+}
+
+function toKeys(algorithms: readonly XfrmAlgorithm[]): KeyMaterial {
+  const of = (...types: XfrmAlgorithm['type'][]) => algorithms.find(({ type }) => types.includes(type));
+  const enc = of('aead', 'enc');
+  const auth = of('auth', 'auth-trunc');
+  if (!enc)
+    throw new Unusable('it has no encryption algorithm (a line `aead …` or `enc …`)', algorithms[0]?.line);
+  try {
+    if (enc.type === 'aead') return aead(nameOf(enc), bytesOf(enc), icvOf(enc));
+    // Without `auth` Linux takes `digest_null`: no ICV at all.
+    if (!auth) return authenc('digest_null', new Uint8Array(0), nameOf(enc), bytesOf(enc), 0);
+    const icvBits = auth.type === 'auth-trunc' ? icvOf(auth) : (auth.icvBits ?? undefined);
+    return authenc(nameOf(auth), bytesOf(auth), nameOf(enc), bytesOf(enc), icvBits);
+  } catch (error) {
+    if (!(error instanceof EsplaneError)) throw error;
+    const wrong = auth && error.message.includes(auth.name) ? auth : enc;
+    throw new Unusable(error.message, wrong.line);
+  }
+}
+
+function bytesOf({ key = '', line }: XfrmAlgorithm): Uint8Array {
+  const bytes = fromHex(key);
+  if (!bytes) throw new Unusable('its key is not hexadecimal', line);
+  return bytes;
+}
+
+function icvOf({ icvBits, line }: XfrmAlgorithm): number {
+  if (icvBits === null) throw new Unusable('the length of its ICV is missing', line);
+  return icvBits;
+}
+
+/** Messages repeat the name. A key in its place must not get there. */
+function nameOf({ name, line }: XfrmAlgorithm): string {
+  if (!/^[a-z][a-z0-9_-]{1,15}(\([\w(),-]{1,48}\))?$/i.test(name))
+    throw new Unusable('the name of its algorithm cannot be read', line);
+  return name;
+}
+
+/** The limits that there are. No SA lives to see one beyond 2^53: as good as `(INF)`. */
+function toLifetime(limits: XfrmLifetime | null): Lifetime | undefined {
+  const lifetime: { -readonly [K in keyof Lifetime]: Lifetime[K] } = {};
+  for (const name of ['softBytes', 'hardBytes', 'softPackets', 'hardPackets'] as const) {
+    const limit = Number(limits?.[name] ?? Number.NaN);
+    if (Number.isSafeInteger(limit)) lifetime[name] = limit;
+  }
+  return Object.keys(lifetime).length > 0 ? lifetime : undefined;
+}
+
+function port(value: number | null): number {
+  if (value === null || value > 0xffff) throw new Unusable('its UDP ports cannot be read');
+  return value;
+}
+
+/** A word that a message may repeat: a name, and too short for a key. */
+function plainWord(word: string): string {
+  return /^[\w-]{1,16}$/.test(word) ? word : 'not known';
+}
+
+/** iproute2 without a name for it prints IP-TFS as 5. */
+function modeName(mode: string | null): string {
+  if (mode === '5' || mode === 'iptfs') return 'IP-TFS';
+  return mode === null ? 'missing' : plainWord(mode);
+}
