@@ -30,9 +30,14 @@ export class NodeProcess {
     this.process = child;
   }
 
-  /** Starts it and waits until it runs. @throws {Error} with what it said when it ends before */
-  static async start(config: string, environment: NodeJS.ProcessEnv = {}): Promise<NodeProcess> {
-    const child = spawn(process.execPath, [MAIN, 'node', '--config', config, '--json', '--stats', '0.2'], {
+  /** Starts it and waits until it runs. @param statsEvery seconds between two reports @throws {Error} with what it said when it ends before */
+  static async start(
+    config: string,
+    environment: NodeJS.ProcessEnv = {},
+    statsEvery = 0.2,
+  ): Promise<NodeProcess> {
+    const args = [MAIN, 'node', '--config', config, '--json', '--stats', String(statsEvery)];
+    const child = spawn(process.execPath, args, {
       stdio: ['ignore', 'pipe', 'pipe'],
       // Its socket is beside its configuration: tests run side by side, with nodes of one name.
       env: {
