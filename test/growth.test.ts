@@ -262,6 +262,13 @@ const TEXTS: Rows = {
   'address of digits': [(n) => '1'.repeat(64 * n), tried(parsePrefix)],
 };
 
+it('tells what is quadratic', () => {
+  const keys = (n: number) => Array.from({ length: n }, (_, i) => `k${i}`);
+  // As a mapping's keys were compared: each with all before it.
+  const compare = (all: readonly string[]) => all.filter((key, i) => all.indexOf(key) !== i);
+  expect(growth(keys, compare, MOST, LIMIT)).toBeGreaterThan(3);
+});
+
 describe('the time of a parser grows as its input does', () => {
   it.each(Object.entries(TEXTS))('%s', (_, [make, run]) => {
     expect(growth(make, run, MOST, LIMIT)).toBeLessThanOrEqual(LIMIT);

@@ -105,25 +105,24 @@ function afterBlanks(line: string, at: number): number {
  * @returns `undefined` when there is none
  */
 function readQuoted(line: string, start: number): { text: string; end: number } | undefined {
-  let text = '';
+  const parts: string[] = [];
+  /** Where what is taken as it stands begins. */
+  let from = start;
   for (let at = start; at < line.length; ) {
     const char = line[at]!;
-    const next = line[at + 1];
-    if (char === '"' && next !== '"') return { text, end: at + 1 };
-    if (char === '"') {
-      text += '"';
-      at += 2;
-    } else if (char !== '\\') {
-      text += char;
+    if (char !== '"' && char !== '\\') {
       at++;
-    } else if (next === undefined) {
-      return undefined;
-    } else {
-      const code = next === 'x' || next === 'X' ? line.slice(at + 2, at + 4) : '';
-      const isCode = /^[0-9a-f]{2}$/i.test(code);
-      text += isCode ? String.fromCharCode(Number.parseInt(code, 16)) : next;
-      at += isCode ? 4 : 2;
+      continue;
     }
+    const next = line[at + 1];
+    parts.push(line.slice(from, at));
+    if (char === '"' && next !== '"') return { text: parts.join(''), end: at + 1 };
+    if (next === undefined) return undefined;
+    const code = char === '\\' && (next === 'x' || next === 'X') ? line.slice(at + 2, at + 4) : '';
+    const isCode = /^[0-9a-f]{2}$/i.test(code);
+    parts.push(isCode ? String.fromCharCode(Number.parseInt(code, 16)) : next);
+    at += isCode ? 4 : 2;
+    from = at;
   }
   return undefined;
 }
