@@ -25,7 +25,7 @@ function median(values: readonly number[]): number {
  * The time at 2n over the time at n: 2 where it is linear, 4 where it is quadratic.
  * @param make an input of n parts
  * @param most largest n that is tried
- * @param limit where a first measurement is above it, it is taken again
+ * @param limit where a measurement is above it, it is taken again
  */
 export function growth<T>(
   make: (n: number) => T,
