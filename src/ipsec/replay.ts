@@ -20,9 +20,9 @@
  * 2^32, Linux's bitmap slips when the low half wraps, and may refuse or repeat numbers there. A new SA begins with
  * such a slip: with W = 33 its first packet is taken a second time.
  *
- * Halves may be given signed or unsigned. The data plane gives them signed, and so they go from method to method here:
- * an unsigned one above 2^31 is no small integer, and would be an object of its own wherever the compiler does not
- * inline the call.
+ * High halves are unsigned, as {@link ReplayWindow.inferHigh} gives them: `check` compares them with it. Low halves may be
+ * signed or unsigned, and the data plane passes them signed, from method to method here too: an unsigned one above 2^31
+ * is no small integer, and would be an object of its own wherever the compiler does not inline the call.
  *
  * The bits lie in a ring of words (RFC 6479): a jump ahead clears whole words, and nothing is shifted.
  * @module
@@ -119,7 +119,7 @@ export class ReplayWindow {
     return lo >>> 0 >= bottom ? (topHi - 1) >>> 0 : topHi;
   }
 
-  /** Is this number above the highest that verified? High halves are signed, as in the kernel: 0xffffffff is one behind 0. */
+  /** Is this number above the highest that verified? As in the kernel the high halves wrap: 0xffffffff is one behind 0. */
   isAhead(hi: number, lo: number): boolean {
     const epochs = (hi - this.#top[TOP.HI]!) | 0;
     return epochs > 0 || (epochs === 0 && lo >>> 0 > this.#top[TOP.LO]!);
