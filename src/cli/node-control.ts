@@ -155,13 +155,14 @@ export class NodeControl {
     const isUp = new Promise<void>((resolve) => {
       this.#up = resolve;
     });
-    if (!this.#state) this.#tellNoState(problem, agent);
     this.#plane.send({
       kind: 'start',
       ...(strict && { strict }),
       ...(this.#state && { stateFd: this.#state.fd }),
     });
     await Promise.all([this.#handOn(loaded), isUp]);
+    // Only now: a node that does not start has one line to say.
+    if (!this.#state) this.#tellNoState(problem, agent);
     this.#work('routes');
     this.#inside!.route(loaded.plan);
     this.#work('');
