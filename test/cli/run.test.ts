@@ -89,6 +89,7 @@ needs(LIVE, 'esplane node', () => {
         outside: { link: 'raw', address: '10.99.0.1' },
         keys: 'keys',
         nodes: 'nodes.json',
+        'state-dir': 'state',
         ...change,
       }),
     );

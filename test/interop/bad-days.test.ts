@@ -296,6 +296,7 @@ needs([PYTHON_NEED, program('gcc', 'gcc'), ...LIVE], 'bad days', () => {
           outside: { link, address: '10.99.0.1' },
           keys: join(CLUSTER, 'keys'),
           nodes: join(folder, 'nodes.json'),
+          'state-dir': join(folder, 'state'),
         }),
       );
       const cluster = readFileSync(join(CLUSTER, 'ciliumnodes.json'), 'utf8');

@@ -52,6 +52,7 @@ needs([PROMTOOL, program('python3', 'python3'), ...LIVE], 'a running node, seen 
       keys: 'keys',
       nodes: 'nodes.json',
       'key-rotation-duration': '1h',
+      'state-dir': `state-${i}`,
       metrics: i === 1 ? '127.0.0.1:0' : '[::1]:0',
       ...(i === 1 && { flows: '/dev/full' }),
       ...more,
@@ -182,7 +183,7 @@ ping.wait(); tap.send(frame)`;
     // Started again it takes the place of what was left, and follows the version of its configuration.
     net.remove();
     net = makeNamespaces();
-    nodes[0] = await start(1, { cilium: '1.19' });
+    nodes[0] = await start(1, { cilium: '1.19', 'state-dir': false });
     expect(esplane(['status']).stdout).toContain('\nMax Seq. Number: N/A\n');
   }, 60_000);
 

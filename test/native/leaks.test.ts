@@ -49,6 +49,7 @@ needs([program('g++', 'g++'), program('make', 'make'), ...LIVE], 'leaks of the a
       outside: { link: 'raw', address: '10.99.0.1' },
       keys: 'keys',
       nodes: 'ciliumnodes.json',
+      'state-dir': 'state',
     };
     writeFileSync(join(folder, 'node.yaml'), JSON.stringify(config));
   });

@@ -59,6 +59,7 @@ export function writeNode({ names, outer, folder }, i, link, algorithm = GCM) {
       outside: { link, address: here },
       xfrm: { state: `${name}.state`, policy: `${name}.policy` },
       pods: [PODS[i]],
+      'state-dir': `${name}.kept`,
     }),
   );
   return join(folder, `${name}.yaml`);
