@@ -9,7 +9,7 @@ import type { Engine } from '../crypto/engine.ts';
 import { SecurityAssociation } from '../ipsec/sa.ts';
 import type { SaConfig } from '../ipsec/sa-config.ts';
 import type { Address } from '../wire/address.ts';
-import { HighHalf, type Opens, type SearchBudget } from './high-half.ts';
+import { HighHalf, type Number64, type Opens, type SearchBudget } from './high-half.ts';
 import { Trial, textLength } from './trial.ts';
 
 /** What contenders of all streams of a capture have in common. */
@@ -128,7 +128,8 @@ export class Contenders {
     const hints = [config.sequence?.seqHi, config.sequence?.oseqHi].filter(
       (hi) => hi !== undefined && hi > 0,
     );
-    const made: Contender = { config, sa, high: new HighHalf(sa.window, hints as number[], budget) };
+    const high = new HighHalf(sa.window, hints as number[], budget, toldTop(config));
+    const made: Contender = { config, sa, high };
     this.#made.set(config, made);
     return made;
   }
@@ -142,4 +143,10 @@ export class Contenders {
       this.#made.delete(one);
     }
   }
+}
+
+/** The top of the window that a text tells: not of a state that sends, where it is 0. */
+function toldTop({ sequence, direction }: SaConfig): Number64 | undefined {
+  if (!sequence || direction === 'out' || sequence.oseq > 0 || sequence.oseqHi > 0) return undefined;
+  return { hi: sequence.seqHi, lo: sequence.seq };
 }

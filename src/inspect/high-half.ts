@@ -7,6 +7,9 @@
  * stream there. A lower epoch never does: a receiver's window only moves forward, and what authenticates with a lower
  * high half is late or a replay.
  *
+ * A text that was taken right before the first packet is the exception: it tells the number before that one, so the window
+ * is known, and what a receiver cannot infer from there it drops.
+ *
  * A frame without the key can at most cost trials: those of hints and of the two nearest high halves every time, and
  * others within a budget.
  * @module
@@ -25,6 +28,12 @@ export const STREAM_TRIALS = 1 << 14;
 export const CAPTURE_TRIALS = 1 << 19;
 /** Where the budget is spent, a full search comes after so many failures in a row, then after twice as many, and so on. */
 export const FAILURES = 64;
+
+/** A sequence number in two halves. */
+export interface Number64 {
+  readonly hi: number;
+  readonly lo: number;
+}
 
 /** What is left for the streams of one capture together. */
 export class SearchBudget {
@@ -47,13 +56,18 @@ export class HighHalf {
   #farTrials = 0;
   /** Packets in a row of which nothing is known. */
   #failures = 0;
+  readonly #told: Number64 | undefined;
+  /** Was the first packet the very next after {@link #told}? Then the kernel's own word says where its window stood. */
+  #isTold = false;
 
   /**
    * @param window of the SA: only its size and whether it has ESN are asked
    * @param hints high halves that a kernel's text tells
+   * @param told the top of the receiver's window, where its text tells it
    */
-  constructor(window: ReplayWindow, hints: readonly number[], budget: SearchBudget) {
+  constructor(window: ReplayWindow, hints: readonly number[], budget: SearchBudget, told?: Number64) {
     this.#window = window;
+    this.#told = told;
     // A text is taken before or after the capture, and the low half may have wrapped in between.
     this.#hints = [...new Set(hints.flatMap((hi) => [hi, hi + 1]))].filter((hi) => hi <= 0xffff_ffff);
     this.#budget = budget;
@@ -85,6 +99,7 @@ export class HighHalf {
   /** Forgets where it stands, but not what was spent. */
   reset(): void {
     this.#isStarted = false;
+    this.#isTold = false;
     this.#failures = 0;
   }
 
@@ -111,8 +126,11 @@ export class HighHalf {
    * @param isFar search all of them, as the budget allows, and not just the hints and the nearest
    */
   search(lo: number, opens: Opens, isFar: boolean): boolean {
+    if (this.#isTold) return false;
     const hi = this.#window.esn ? this.#search(opens, isFar) : !this.#isStarted && opens(0) ? 0 : -1;
     if (hi < 0) return false;
+    const told = this.#told;
+    if (!this.#isStarted && told) this.#isTold = hi === told.hi && lo === told.lo + 1;
     this.moveTo(hi, lo);
     return true;
   }

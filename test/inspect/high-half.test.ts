@@ -47,6 +47,15 @@ describe('the start of a stream', () => {
     }
   });
 
+  it('is final where the text tells the very number before it: a jump beyond 2^32 is lost, as at the receiver', () => {
+    const told = (lo: number) => {
+      const high = new HighHalf(new ReplayWindow(64, true), [], new SearchBudget(), { hi: 0, lo });
+      expect(searchAll(high, 21, packet(0).opens)).toBe(true);
+      return searchAll(high, 120, packet(1).opens);
+    };
+    expect([told(20), told(19), told(21)]).toEqual([false, true, true]);
+  });
+
   it('is still open after any number of forgeries, where a text tells it or it is near', () => {
     const hinted = highHalf([900]);
     for (let i = 0; i < 100_000; i++) searchAll(hinted, i, forged().opens);
