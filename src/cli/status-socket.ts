@@ -20,6 +20,9 @@ const MAX_PATH = 107;
 /** ms for an answer. */
 const TIMEOUT = 5000;
 
+/** Characters of an answer: eight thousand SAs take some ten million. */
+const MOST_ANSWER = 64 << 20;
+
 /** What status needs; there is more in it. */
 const ANSWER = z.object({
   name: z.string(),
@@ -202,6 +205,7 @@ function get(socketPath: string, path: string): Promise<string> {
       response.setEncoding('utf8');
       response.on('data', (part: string) => {
         text += part;
+        if (text.length > MOST_ANSWER) sent.destroy(new Error('answers too much'));
       });
       response.on('error', reject);
       response.on('end', () => {
