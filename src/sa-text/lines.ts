@@ -23,6 +23,7 @@ export interface TextLine {
  */
 export function* textLines(text: string, source: string): Generator<TextLine> {
   for (const line of linesOf(text, source)) {
+    if (line.text === '') continue;
     for (const part of line.text.split('\\')) {
       const { indent, bare } = unquoted(part);
       if (bare === '') continue;
@@ -32,15 +33,27 @@ export function* textLines(text: string, source: string): Generator<TextLine> {
   }
 }
 
-/** White space (a byte order mark is some), quotes of mail and Markdown, and the dots that some programs print for tabs. */
-const isMargin = (char: string | undefined) => char !== undefined && /[\s>*_`|.]/.test(char);
+/** Quotes of mail and Markdown, and the dots that some programs print for tabs. */
+const QUOTES: ReadonlySet<number> = new Set([...'>*_`|.'].map((char) => char.charCodeAt(0)));
+const MARKS: ReadonlySet<number> = new Set([...'*_`'].map((char) => char.charCodeAt(0)));
+/** White space beyond ASCII; a byte order mark is some. */
+const WIDE_SPACE = /\s/;
+
+function isSpace(text: string, at: number): boolean {
+  const code = text.charCodeAt(at);
+  return code === 32 || (code >= 9 && code <= 13) || (code > 127 && WIDE_SPACE.test(text[at]!));
+}
 
 function unquoted(part: string): { indent: number; bare: string } {
   let indent = 0;
-  while (isMargin(part[indent])) indent++;
-  const isMarked = /[*_`]/.test(part.slice(0, indent));
+  let isMarked = false;
+  for (; indent < part.length; indent++) {
+    const code = part.charCodeAt(indent);
+    if (MARKS.has(code)) isMarked = true;
+    else if (!isSpace(part, indent) && !QUOTES.has(code)) break;
+  }
   let end = part.length;
-  while (end > indent && (/\s/.test(part[end - 1]!) || (isMarked && /[*_`]/.test(part[end - 1]!)))) end--;
+  while (end > indent && (isSpace(part, end - 1) || (isMarked && MARKS.has(part.charCodeAt(end - 1))))) end--;
   return { indent, bare: part.slice(indent, end) };
 }
 
