@@ -168,11 +168,10 @@ const CASES = Object.entries(KINDS).flatMap(([command, make]) =>
 describe('a hostile capture twice as long', () => {
   it.each(CASES)('$command: $name', { timeout: 120_000 }, ({ make, sas, shape, frames = N }) => {
     run(make(sas), shape, frames);
-    const ratios = Array.from({ length: 3 }, () => {
-      const once = run(make(sas), shape, frames);
-      return run(make(sas), shape, 2 * frames) / once;
-    });
-    expect(median(ratios)).toBeLessThan(MOST_RATIO);
+    // The quickest of several: the compiler and the collector run beside them and count.
+    const quickest = (count: number) =>
+      Math.min(...Array.from({ length: 4 }, () => run(make(sas), shape, count)));
+    expect(quickest(2 * frames) / quickest(frames)).toBeLessThan(MOST_RATIO);
 
     const sink = make(sas);
     run(sink, shape, frames);
