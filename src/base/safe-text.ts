@@ -1,8 +1,8 @@
 /**
  * Text out of captures and files, made safe for a terminal and for a log of lines.
  *
- * A name in a capture may hold escape sequences that clear the screen or set its title, line ends that begin a line
- * of somebody else's making, and controls that turn the order of letters around. Each such character is shown as
+ * A name in a capture may hold escape sequences that clear the screen or set its title, line ends that add a line
+ * which the program did not print, and controls that turn the order of letters around. Each such character is shown as
  * `\uXXXX`, the way JSON writes it, so the same function also serves lines of JSON.
  *
  * What counts: C0, DEL and C1 (Unicode's category Cc), bidirectional controls (Unicode's property Bidi_Control: U+061C,

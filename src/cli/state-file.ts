@@ -283,7 +283,7 @@ function markClean(path: string): void {
   const fd = openSync(path, constants.O_RDWR | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   try {
     fdatasyncSync(fd);
-    // Only now does the disk have what the mark vouches for.
+    // Only now are the rows that the mark speaks for on the disk.
     writeSync(fd, new Uint8Array(Int32Array.of(CLEAN).buffer), 0, 4, 4 * HEADER.CLEAN);
     fdatasyncSync(fd);
   } finally {

@@ -35,7 +35,7 @@ export interface Number64 {
   readonly lo: number;
 }
 
-/** What is left for the streams of one capture together. */
+/** The trials that the streams of one capture still have together. */
 export class SearchBudget {
   left = CAPTURE_TRIALS;
 }

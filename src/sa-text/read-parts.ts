@@ -71,8 +71,8 @@ export function readFlags(words: Words, flags: string[], extraFlags: string[]): 
 /** `dev DEV dir DIR [mode packet]`, in any order. */
 export function readOffload(words: Words): XfrmOffload {
   const offload = { dev: null as string | null, dir: null as string | null, mode: null as string | null };
-  words.skip('offload');
-  words.skip('parameters:');
+  words.accept('offload');
+  words.accept('parameters:');
   while (words.goesOn) {
     const name = words.next;
     if (name !== 'dev' && name !== 'dir' && name !== 'mode') break;
@@ -124,7 +124,7 @@ export class LifeReader {
       }
       case 'add': {
         const added = readTime(words);
-        const used = words.skip('use') ? readTime(words) : null;
+        const used = words.accept('use') ? readTime(words) : null;
         this.use = { bytes: null, packets: null, ...this.use, added, used };
         return true;
       }
@@ -141,7 +141,7 @@ export class LifeReader {
   }
 }
 
-/** Notes that a field cannot be read, with what is left of its line. */
+/** Notes that a field cannot be read, and passes over the rest of its line. */
 function damage(name: string, words: Words): true {
   words.damage(name);
   words.rest();
@@ -175,7 +175,7 @@ interface Limit {
 /** `soft (INF)(bytes), hard 1000(bytes)`. */
 function readPair(words: Words): [soft?: Limit, hard?: Limit] {
   const one = (name: string): Limit | undefined => {
-    if (!words.skip(name)) return undefined;
+    if (!words.accept(name)) return undefined;
     const [, value, unit] = /^(\(INF\)|\d{1,20})\((bytes|packets|sec)\),?$/.exec(words.next ?? '') ?? [];
     if (value === undefined) return undefined;
     words.take();

@@ -83,13 +83,13 @@ export function readPolicy(words: Words, origin: string, unread: NotRead): XfrmP
         policy.offload = readOffload(words);
         break;
       case 'security':
-        words.skip('context');
+        words.accept('context');
         policy.secctx = words.take() ?? null;
         break;
       case 'tmpl':
         templates.push({
-          src: words.skip('src') ? (words.take() ?? '') : '',
-          dst: words.skip('dst') ? (words.take() ?? '') : '',
+          src: words.accept('src') ? (words.take() ?? '') : '',
+          dst: words.accept('dst') ? (words.take() ?? '') : '',
           proto: null,
           spi: null,
           reqid: null,
@@ -122,8 +122,8 @@ export function readPolicy(words: Words, origin: string, unread: NotRead): XfrmP
         break;
       case 'enc-mask': {
         const enc = words.take() ?? '';
-        const auth = words.skip('auth-mask') ? (words.take() ?? '') : '';
-        const comp = words.skip('comp-mask') ? (words.take() ?? '') : '';
+        const auth = words.accept('auth-mask') ? (words.take() ?? '') : '';
+        const comp = words.accept('comp-mask') ? (words.take() ?? '') : '';
         if (template) template.masks = { enc, auth, comp };
         break;
       }

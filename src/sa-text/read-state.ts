@@ -25,8 +25,8 @@ export function readState(words: Words, origin: string, unread: NotRead): XfrmSt
   };
   const state: Writable<XfrmState> = {
     ...EMPTY,
-    src: words.skip('src') ? (words.take() ?? '') : '',
-    dst: words.skip('dst') ? (words.take() ?? '') : '',
+    src: words.accept('src') ? (words.take() ?? '') : '',
+    dst: words.accept('dst') ? (words.take() ?? '') : '',
     flags,
     extraFlags,
     algorithms,
@@ -85,8 +85,8 @@ export function readState(words: Words, origin: string, unread: NotRead): XfrmSt
         state.lastUsed = readTime(words);
         break;
       case 'anti-replay':
-        words.skip('esn');
-        words.skip('context:');
+        words.accept('esn');
+        words.accept('context:');
         antiReplay();
         break;
       case 'seq-hi':
@@ -111,7 +111,7 @@ export function readState(words: Words, origin: string, unread: NotRead): XfrmSt
         state.selector = readSelector(words);
         break;
       case 'security':
-        words.skip('context');
+        words.accept('context');
         state.secctx = words.take() ?? null;
         break;
       case 'crypto':
@@ -229,17 +229,17 @@ function isNull(name: string): boolean {
 }
 
 function readEncap(words: Words): NonNullable<XfrmState['encap']> {
-  const type = words.skip('type') ? (words.take() ?? '') : '';
-  const sport = words.skip('sport') ? words.u32('sport') : null;
-  const dport = words.skip('dport') ? words.u32('dport') : null;
-  const addr = words.skip('addr') ? (words.take() ?? null) : null;
+  const type = words.accept('type') ? (words.take() ?? '') : '';
+  const sport = words.accept('sport') ? words.u32('sport') : null;
+  const dport = words.accept('dport') ? words.u32('dport') : null;
+  const addr = words.accept('addr') ? (words.take() ?? null) : null;
   return { type, sport, dport, addr };
 }
 
 function readStats(words: Words): NonNullable<XfrmState['stats']> {
   const replayWindow = words.u32('stats') ?? 0;
-  const replay = words.skip('replay') ? (words.u32('stats') ?? 0) : 0;
-  const failed = words.skip('failed') ? (words.u32('stats') ?? 0) : 0;
+  const replay = words.accept('replay') ? (words.u32('stats') ?? 0) : 0;
+  const failed = words.accept('failed') ? (words.u32('stats') ?? 0) : 0;
   return { replayWindow, replay, failed };
 }
 

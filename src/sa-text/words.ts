@@ -95,7 +95,7 @@ export class Words {
   }
 
   /** Takes the next word if it is this one. */
-  skip(word: string): boolean {
+  accept(word: string): boolean {
     if (this.next !== word) return false;
     this.#at++;
     return true;
