@@ -51,6 +51,11 @@ export class Words {
     }
   }
 
+  /** How many there are, those taken included. */
+  get size(): number {
+    return this.#texts.length;
+  }
+
   /** The next word, which stays. */
   get next(): string | undefined {
     return this.#texts[this.#at];

@@ -46,6 +46,11 @@ const STAMP = /^\[(?:nsid (\S+)|(\d{4}-\d\d-\d\dT[\d:.]+))\]\s*/;
 /** What `-t` puts on a line of its own. */
 const TIMESTAMP = /^Timestamp: (.+)$/;
 
+/** Words of one entry: the state with the widest window has 300. */
+const MOST_WORDS = 10_000;
+/** Parts that are not understood and are kept; more of them are as good. */
+const MOST_UNREAD = 10_000;
+
 interface Entry {
   readonly head: TextLine;
   readonly text: string;
@@ -114,7 +119,15 @@ class Parser {
     entry.isNested ??= line.indent > entry.head.indent;
     // Where lines are indented, one that is not belongs to something else: a prompt, a headline.
     if (entry.isNested && line.indent <= entry.head.indent) this.#close();
-    else entry.words.add(line);
+    else {
+      entry.words.add(line);
+      if (entry.words.size > MOST_WORDS)
+        throw new InputError(
+          { source: this.#source, line: line.number },
+          `a state or policy has more than ${MOST_WORDS} words`,
+          'Give the output of ip xfrm, as it was printed.',
+        );
+    }
   }
 
   end(): XfrmTree {
@@ -172,7 +185,7 @@ class Parser {
     checkEntries(++this.#entries, this.#source, head.number);
     const origin = `${this.#source}:${head.number}`;
     const unread: NotRead = (line, word, rest) => {
-      this.#unread.push({ line, word: plain(word) });
+      if (this.#unread.length < MOST_UNREAD) this.#unread.push({ line, word: plain(word) });
       rest.rest();
     };
     if (event !== undefined) {

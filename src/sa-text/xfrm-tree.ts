@@ -225,5 +225,6 @@ export interface XfrmTree {
   readonly counts: Readonly<Record<string, number>>;
   /** Of `/proc/net/xfrm_stat`; several are added up. */
   readonly stat: Readonly<Record<string, number>>;
+  /** The first 10,000 of them. */
   readonly unread: readonly Unread[];
 }

@@ -200,6 +200,12 @@ describe('texts as people have them', () => {
   });
 });
 
+it('refuses an entry that no kernel prints, and keeps a bounded number of what it does not understand', () => {
+  expect(() => parseXfrm(`${STATE}${'\tx\n'.repeat(11_000)}`, 'x')).toThrow(/more than 10000 words/);
+  const odd = `${STATE}${'\tx\n'.repeat(900)}`;
+  expect(parseXfrm(odd.repeat(20), 'x').unread).toHaveLength(10_000);
+});
+
 // Nothing is lost in silence: whatever is done to a text, each of its words is in a field or in what was not read.
 it('reads texts that were changed anywhere without a fault, and without losing an entry', () => {
   const heads = (text: string) => text.split('\n').filter((line) => /^src \S+ dst \S/.test(line)).length;
