@@ -28,7 +28,8 @@ import type { PlaneStats, ReadyFacts } from './running-node.ts';
 
 /**
  * Words of the memory that the threads share: end; batches of flows that main is done with; messages sent to the data
- * plane; two that data plane and control count up while they go round; what control is at, of {@link WORK}.
+ * plane; two that data plane and control count up while they go round; what control is at, of {@link WORK}; that control
+ * has ended, and nothing reserves sequence numbers any more.
  */
 export const CONTROL = {
   STOP: 0,
@@ -37,7 +38,8 @@ export const CONTROL = {
   PLANE_BEAT: 3,
   CONTROL_BEAT: 4,
   WORK: 5,
-  WORDS: 6,
+  UNRESERVED: 6,
+  WORDS: 7,
 } as const;
 
 /** What control may be at. */

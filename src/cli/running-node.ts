@@ -191,6 +191,7 @@ export async function runNode(data: ThreadData, talk: PlaneTalk): Promise<PlaneS
     let isThere = true;
     let mtu = outside.mtu;
     const follow = () => {
+      if (Atomics.exchange(control, CONTROL.UNRESERVED, 0) === 1) rows?.release();
       if ((outside.follow?.() ?? true) !== isThere) {
         isThere = !isThere;
         const what = isThere ? 'there again' : 'gone: nothing leaves until it is back with its address';

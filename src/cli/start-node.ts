@@ -211,6 +211,7 @@ class NodeThreads {
       return;
     }
     this.#health.controlEnded(error.message);
+    Atomics.store(this.#control, CONTROL.UNRESERVED, 1);
     this.#warn(
       `${this.#name}: the control thread has ended (${error.message}): packets go on with the last plan, and files are not read again until the node is restarted`,
     );

@@ -27,7 +27,7 @@ import { dirname, join } from 'node:path';
 import { EsplaneError, InputError } from '../base/errors.ts';
 import { type Prepared, type RowMemory, RowStore, recoverRows, type Words } from '../ipsec/row-store.ts';
 import type { SaConfig } from '../ipsec/sa-config.ts';
-import { rowLength, SaRow, sumOf } from '../ipsec/sa-row.ts';
+import { OUT, rowLength, SaRow, sumOf } from '../ipsec/sa-row.ts';
 import { lockFile, mapFile } from '../native/state.ts';
 
 const NAME = 'sequence-numbers';
@@ -173,6 +173,7 @@ export class StateFile {
 export class StateRows {
   readonly #fd: number;
   readonly #parts: Words[] = [];
+  readonly #rows = new Map<number, SaRow>();
   #end = PAGE;
 
   /** @param fd {@link StateFile.fd} */
@@ -186,7 +187,20 @@ export class StateRows {
    */
   row(at: number): SaRow {
     const words = this.#find(at) ?? this.#map(at);
-    return new SaRow(words.subarray(0, rowLength(words)));
+    const row = new SaRow(words.subarray(0, rowLength(words)));
+    this.#rows.set(at, row);
+    return row;
+  }
+
+  /**
+   * Lets senders pass their reserves, when the thread that raised them is gone: packets go on. The file still has every
+   * number after the process is killed, but no longer after the host loses power.
+   */
+  release(): void {
+    for (const { out } of this.#rows.values()) {
+      Atomics.store(out, OUT.ALLOWED_LO, -1);
+      Atomics.store(out, OUT.ALLOWED_HI, -1);
+    }
   }
 
   #find(at: number): Int32Array | undefined {

@@ -38,6 +38,7 @@ const SUM = 11;
 
 interface Opened {
   readonly file: StateFile;
+  readonly rows: StateRows;
   readonly said: string[];
   /** In order. */
   end(): void;
@@ -55,6 +56,7 @@ function open(folder: string, ...configs: readonly SaConfig[]): Opened {
   const row = (config: SaConfig) => rows.row(places.get(config)!);
   return {
     file,
+    rows,
     said,
     end: () => {
       file.close();
@@ -89,6 +91,24 @@ function otherBoot(words: Int32Array): void {
 const SA = saConfig();
 
 needs([ADDON], 'the state file', () => {
+  it('lets a sender pass its reserve when nothing raises it any more, and a killed process still knows the number', () => {
+    const folder = newFolder();
+    for (const esn of [true, false]) {
+      const config = saConfig({ esn, spi: esn ? 3 : 4 });
+      const one = open(folder, config);
+      const sequence = one.out(config);
+      send(sequence, RESERVE);
+      expect([sequence.advance(), sequence.isExhausted]).toEqual([false, false]);
+      one.rows.release();
+      send(sequence, 10);
+      const last = sequence.lo;
+      const again = open(afterKill(folder), config);
+      expect(again.out(config).lo).toBe(last);
+      again.end();
+      one.end();
+    }
+  });
+
   it('goes on exactly after an orderly end', () => {
     const folder = newFolder();
     const first = open(folder, SA);
