@@ -290,7 +290,9 @@ function emptyLists(): { [N in ListName]: Held[N][] } {
 }
 
 function sentSa({ keys, ...config }: SaConfig, row: number | undefined): SentSa {
-  return { ...config, suite: keys.suite, key: keys.key(), salt: keys.salt(), macKey: keys.macKey(), row };
+  // Copies: SAs may share a key (all do under a global one), a clone keeps what is shared, and the receiver wipes its own.
+  const [key, salt, macKey] = [keys.key(), keys.salt(), keys.macKey()].map((bytes) => bytes.slice());
+  return { ...config, suite: keys.suite, key: key!, salt: salt!, macKey: macKey!, row };
 }
 
 function sentRoute({ prefix, route }: PlannedRoute, peers: ReadonlyMap<Peer, number>): SentRoute {

@@ -8,6 +8,7 @@ import type { SaConfig } from '../../src/ipsec/sa-config.ts';
 import type { Policy } from '../../src/ipsec/spd.ts';
 import { anySa } from '../support/arbitrary-sa.ts';
 import { GCM, keysFrom, nodeObject, nodesFrom } from '../support/cilium-cluster.ts';
+import { saConfig } from '../support/sa.ts';
 
 /** As between threads. */
 function cross(decoder: PlanDecoder, parts: readonly PlanPart[]): NumberedPlan {
@@ -101,6 +102,17 @@ function expectSameObjects<T extends SaConfig | Policy>(
     else expect(old.has(got[i]!)).toBe(false);
   }
 }
+
+it('gives SAs that share a key, as all do under a global one, that key each', () => {
+  const one = saConfig({ spi: 3 });
+  const sas = [one, { ...one, spi: 4 }, { ...one, spi: 5 }];
+  const { plan } = cross(
+    new PlanDecoder(),
+    new PlanEncoder().encode({ plan: { sas, policies: [], routes: [] }, pods: [] }),
+  );
+  expect(plain(plan)).toEqual(plain({ sas, policies: [], routes: [] }));
+  expect(plan.sas.every(({ keys }) => keys.equals(one.keys))).toBe(true);
+});
 
 it('carries a rotation of an agent: only its new SAs, policies and marks cross', () => {
   const nodes = nodesFrom(...Array.from({ length: 40 }, (_, i) => nodeObject(i + 1)));
