@@ -117,7 +117,11 @@ export class HighHalf {
   isLate(lo: number, opens: Opens): boolean {
     if (!this.#isStarted || !this.#window.esn) return false;
     const inferred = this.#inferred(lo);
-    for (const hi of [this.#topHi, this.#topHi - 1]) if (hi >= 0 && hi !== inferred && opens(hi)) return true;
+    for (const hi of [this.#topHi, this.#topHi - 1]) {
+      // Above the top it is not late, however far: that the high half was inferred one too low then shows an old start.
+      if (hi === this.#topHi && lo > this.#topLo) continue;
+      if (hi >= 0 && hi !== inferred && opens(hi)) return true;
+    }
     return false;
   }
 
@@ -127,7 +131,7 @@ export class HighHalf {
    */
   search(lo: number, opens: Opens, isFar: boolean): boolean {
     if (this.#isTold) return false;
-    const hi = this.#window.esn ? this.#search(opens, isFar) : !this.#isStarted && opens(0) ? 0 : -1;
+    const hi = this.#window.esn ? this.#search(lo, opens, isFar) : !this.#isStarted && opens(0) ? 0 : -1;
     if (hi < 0) return false;
     const told = this.#told;
     if (!this.#isStarted && told) this.#isTold = hi === told.hi && lo === told.lo + 1;
@@ -144,8 +148,8 @@ export class HighHalf {
     return this.#window.inferHighFrom(this.#topHi, this.#topLo, lo);
   }
 
-  #search(opens: Opens, isFar: boolean): number {
-    const from = this.#isStarted ? this.#topHi + 1 : 0;
+  #search(lo: number, opens: Opens, isFar: boolean): number {
+    const from = this.#isStarted ? this.#topHi + (lo > this.#topLo ? 0 : 1) : 0;
     const isDue = isPowerFrom(FAILURES, this.#failures + 1);
     if (!isFar) {
       for (const hi of this.#hints) if (hi >= from && opens(hi)) return hi;

@@ -274,7 +274,7 @@ describe('twenty packets of the fourth 2^32', () => {
   });
 });
 
-describe('frames that are not authentic change no verdict of those that are', () => {
+describe('frames that are not authentic change no verdict of those that are', { timeout: 180_000 }, () => {
   it('of decrypt', () => {
     fc.assert(
       fc.property(captures, fc.boolean(), ({ sas, clean, mixed }, inPlace) => {

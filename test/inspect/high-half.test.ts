@@ -47,6 +47,19 @@ describe('the start of a stream', () => {
     }
   });
 
+  it('moves within one 2^32 too, where an old packet stands so low that the true ones are inferred below zero', () => {
+    const high = new HighHalf(new ReplayWindow(32, true), [], new SearchBudget());
+    expect(searchAll(high, 5, packet(0).opens)).toBe(true);
+    const { opens } = packet(0);
+    const lo = 2 ** 32 - 1;
+    expect([high.follow(lo, opens), high.isLate(lo, opens), searchAll(high, lo, opens)]).toEqual([
+      false,
+      false,
+      true,
+    ]);
+    expect([high.hi, high.lo]).toEqual([0, lo]);
+  });
+
   it('is final where the text tells the very number before it: a jump beyond 2^32 is lost, as at the receiver', () => {
     const told = (lo: number) => {
       const high = new HighHalf(new ReplayWindow(64, true), [], new SearchBudget(), { hi: 0, lo });
