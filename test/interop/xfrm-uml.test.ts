@@ -124,7 +124,7 @@ needs(UML_NEEDS, 'ip xfrm state in a real kernel', () => {
     expect(plain.map(less)).toEqual(sas.map(less));
 
     expect(() => parseXfrmState(text('nokeys'), 'nokeys')).toThrow(InputError);
-    expect(() => parseXfrmState(text('nokeys'), 'nokeys')).toThrow(/the key is hidden/);
+    expect(() => parseXfrmState(text('nokeys'), 'nokeys')).toThrow(/its key is hidden/);
 
     // Commands without keys do nothing but fail. Those that need no key are no secret.
     const keyless = sas.filter(({ keys }) => keys.key().length + keys.macKey().length === 0);
