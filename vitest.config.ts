@@ -9,7 +9,7 @@ import { QUICK } from './test/support/projects.ts';
 
 /** Where a thread that waits for a processor would lose packets, or a clock is asked: one file at a time. */
 const alone = [
-  'test/interop/{kernel,live}-rotation.test.ts',
+  'test/interop/{kernel,live}-rotation{,-1000}.test.ts',
   'test/conformance/link.test.ts',
   'test/link/{packet,sockets,tun,udp}.test.ts',
   'test/native/**/*.test.ts',
