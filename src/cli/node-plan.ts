@@ -7,6 +7,7 @@ import type { AgentPlan } from '../cilium/agent-plan.ts';
 import type { SaConfig } from '../ipsec/sa-config.ts';
 import type { Policy } from '../ipsec/spd.ts';
 import { staticPlan } from '../node/static-plan.ts';
+import { omissionLine } from '../sa-text/omission.ts';
 import { readPolicies, type TextPolicy } from '../sa-text/to-policy.ts';
 import { parseXfrmState } from '../sa-text/xfrm-sas.ts';
 import { isAny, type Prefix, parseAddress, parsePrefix } from '../wire/address.ts';
@@ -44,7 +45,11 @@ export async function loadStaticPlan(
     // Without one of them packets could leave in the clear.
     const [bad] = read.omitted;
     if (bad !== undefined)
-      throw new InputError({ source: 'xfrm.policy' }, bad, 'Correct it, or take it out of the text.');
+      throw new InputError(
+        { source: 'xfrm.policy' },
+        omissionLine(bad),
+        'Correct it, or take it out of the text.',
+      );
     for (const one of read.policies) if (!one.socket) policies.push(toPolicy(one));
   }
   return completePlan(config, staticPlan({ states, policies, local: [local] }), []);

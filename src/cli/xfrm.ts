@@ -3,7 +3,7 @@
  * @module
  */
 import type { Command } from 'commander';
-import { damageLines, unreadLines } from '../sa-text/unread.ts';
+import { damagedFields, omissionLine, unreadParts } from '../sa-text/omission.ts';
 import { writeXfrmCommands } from '../sa-text/xfrm-commands.ts';
 import { xfrmJson } from '../sa-text/xfrm-json.ts';
 import { parseXfrm } from '../sa-text/xfrm-parse.ts';
@@ -45,7 +45,8 @@ async function xfrm(files: readonly string[], options: XfrmOptions): Promise<voi
   const trees = (files.length === 0 ? ['-'] : files).map((file) => parseXfrm(readText(file), file));
   const out = new Output();
   const note = (line: string) => say(`warning: ${line}`);
-  for (const tree of trees) for (const line of [...unreadLines(tree), ...damageLines(tree)]) note(line);
+  for (const tree of trees)
+    for (const part of [...unreadParts(tree), ...damagedFields(tree)]) note(omissionLine(part));
   if (options.commands) out.write(writeXfrmCommands(trees, { showKeys, note }));
   else out.write(`${JSON.stringify(xfrmJson(trees, { showKeys }), null, 2)}\n`);
   await out.flush();

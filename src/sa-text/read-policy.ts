@@ -12,10 +12,8 @@
  * @module
  */
 import { LifeReader, readFlags, readOffload, readSelector } from './read-parts.ts';
-import { type NotRead, readMark, type Words } from './words.ts';
+import { type NotRead, readMark, type Words, type Writable } from './words.ts';
 import type { XfrmPolicy, XfrmTemplate } from './xfrm-tree.ts';
-
-type Writable<T> = { -readonly [K in keyof T]: T[K] };
 
 /**
  * Reads it to its end.

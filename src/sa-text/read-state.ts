@@ -4,10 +4,8 @@
  */
 import { flagNames, STATE_FLAGS } from './flags.ts';
 import { LifeReader, readFlags, readOffload, readSelector, readTime } from './read-parts.ts';
-import { KEYWORDS, type NotRead, readMark, readU32, type Words } from './words.ts';
+import { KEYWORDS, type NotRead, readMark, readU32, type Words, type Writable } from './words.ts';
 import type { XfrmAlgorithm, XfrmAlgorithmType, XfrmAntiReplay, XfrmState } from './xfrm-tree.ts';
-
-type Writable<T> = { -readonly [K in keyof T]: T[K] };
 
 /**
  * Reads it to its end.

@@ -2,13 +2,12 @@
  * Policies of esplane, made of those that a text holds. One that cannot be read is left out and named.
  * @module
  */
-import { InputError } from '../base/errors.ts';
 import type { Mark } from '../ipsec/sa-config.ts';
 import type { Selector } from '../ipsec/selector.ts';
 import type { Direction } from '../ipsec/spd.ts';
 import { type Address, parseAddress } from '../wire/address.ts';
+import { type Omission, omissionError, unreadParts } from './omission.ts';
 import { toSelector } from './to-selector.ts';
-import { unreadLines } from './unread.ts';
 import { parseXfrm } from './xfrm-parse.ts';
 import type { XfrmPolicy, XfrmTemplate, XfrmTree } from './xfrm-tree.ts';
 
@@ -47,10 +46,10 @@ export interface TextPolicy {
   readonly origin: string;
 }
 
-/** The policies of a text, and one line for each that is left out. */
+/** The policies of a text, and what is left out. */
 export interface ReadPolicies {
   readonly policies: readonly TextPolicy[];
-  readonly omitted: readonly string[];
+  readonly omitted: readonly Omission[];
 }
 
 /**
@@ -63,24 +62,20 @@ export function readPolicies(text: string, source: string): ReadPolicies {
   const tree = parseXfrm(text, source);
   const read = policiesOf(tree);
   if (read.policies.length > 0 || tree.states.length + tree.events.length > 0) return read;
-  const [, line, problem] = /:(\d+): (.*)$/.exec(read.omitted[0] ?? '') ?? [];
-  throw new InputError(
-    { source, ...(line !== undefined && { line: Number(line) }) },
-    problem ?? 'no policy `src PREFIX dst PREFIX`',
-    'Give the whole text of `ip xfrm policy`, as it was printed.',
-  );
+  const [first = { origin: source, why: 'no policy `src PREFIX dst PREFIX`' }] = read.omitted;
+  throw omissionError(first, 'Give the whole text of `ip xfrm policy`, as it was printed.');
 }
 
 /** The policies of a tree. */
 export function policiesOf(tree: XfrmTree): ReadPolicies {
   const policies: TextPolicy[] = [];
-  const omitted: string[] = [];
+  const omitted: Omission[] = [];
   for (const one of tree.policies) {
     const policy = toPolicy(one);
-    if (typeof policy === 'string') omitted.push(`${one.origin}: the policy is left out: ${policy}`);
-    else policies.push(policy);
+    if (typeof policy !== 'string') policies.push(policy);
+    else omitted.push({ origin: one.origin, why: `the policy is left out: ${policy}` });
   }
-  return { policies, omitted: [...omitted, ...unreadLines(tree)] };
+  return { policies, omitted: [...omitted, ...unreadParts(tree)] };
 }
 
 /** Makes a policy, or says why there is none, to follow `FILE:LINE: the policy is left out: `. */

@@ -6,6 +6,9 @@ import type { Mark } from '../ipsec/sa-config.ts';
 import type { TextLine } from './lines.ts';
 import type { Damage } from './xfrm-tree.ts';
 
+/** What is read field by field. */
+export type Writable<T> = { -readonly [K in keyof T]: T[K] };
+
 /** Reads `7`, `0x7` or `0x00000007(7)`; null when that is no number of 32 bits. */
 export function readU32(word: string | undefined): number | null {
   const [, digits] = /^(0x[0-9a-f]{1,8}|\d{1,10})(?:\(\w{1,12}\))?$/i.exec(word ?? '') ?? [];

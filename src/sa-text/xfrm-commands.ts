@@ -3,7 +3,7 @@
  * not esplane could run it.
  * @module
  */
-import { InputError } from '../base/errors.ts';
+import { type Omission, omissionError, omissionLine } from './omission.ts';
 import { writePolicyCommand } from './xfrm-policy-write.ts';
 import { hasNoKey, writeStateCommand } from './xfrm-state-write.ts';
 import type { Damage, XfrmPolicy, XfrmState, XfrmTree } from './xfrm-tree.ts';
@@ -27,11 +27,11 @@ export interface CommandOptions {
  */
 export function writeXfrmCommands(trees: readonly XfrmTree[], { showKeys, note }: CommandOptions): string {
   const lines: string[] = [];
-  const omitted: string[] = [];
+  const omitted: Omission[] = [];
   const lost = new LostFields();
   for (const state of trees.flatMap(({ states }) => states)) {
     const why = whyNoState(state);
-    if (why !== undefined) omitted.push(`${state.origin}: the state is left out: ${why}`);
+    if (why !== undefined) omitted.push({ origin: state.origin, why: `the state is left out: ${why}` });
     else {
       lines.push(writeStateCommand(showKeys ? state : hideKeys(state)));
       lost.ofState(state);
@@ -39,20 +39,17 @@ export function writeXfrmCommands(trees: readonly XfrmTree[], { showKeys, note }
   }
   for (const policy of trees.flatMap(({ policies }) => policies)) {
     const { direction, socket, damaged, origin } = policy;
-    if (socket) omitted.push(`${origin}: the policy is left out: it belongs to the socket of a program`);
-    else if (direction === null || damaged.length > 0)
-      omitted.push(`${origin}: the policy is left out: ${cutOff(damaged)}`);
+    const omit = (why: string) => omitted.push({ origin, why: `the policy is left out: ${why}` });
+    if (socket) omit('it belongs to the socket of a program');
+    else if (direction === null || damaged.length > 0) omit(cutOff(damaged));
     else {
       lines.push(writePolicyCommand({ ...policy, direction }));
       lost.ofPolicy(policy);
     }
   }
   const [first] = omitted;
-  if (lines.length === 0 && first !== undefined) {
-    const [, source = '', line = '', problem = first] = /^(.*):(\d+): (.*)$/.exec(first) ?? [];
-    throw new InputError({ source, line: Number(line) }, problem, AS_PRINTED);
-  }
-  for (const line of [...omitted, ...lost.lines()]) note(line);
+  if (lines.length === 0 && first) throw omissionError(first, AS_PRINTED);
+  for (const line of [...omitted.map(omissionLine), ...lost.lines()]) note(line);
   return lines.join('');
 }
 

@@ -26,7 +26,7 @@ import { readSelector } from './read-parts.ts';
 import { readPolicy } from './read-policy.ts';
 import { readState } from './read-state.ts';
 import { checkEntries } from './sa-limit.ts';
-import { type NotRead, readU32, Words } from './words.ts';
+import { type NotRead, readU32, Words, type Writable } from './words.ts';
 import type {
   Unread,
   XfrmEvent,
@@ -284,8 +284,6 @@ function readEvent({ words, text }: Entry, event: string, origin: string, unread
 }
 
 const NO_DEFAULTS = { in: '', fwd: '', out: '' };
-
-type Writable<T> = { -readonly [K in keyof T]: T[K] };
 
 /** A word that a message may repeat: a name, and too short for a key. */
 function plain(word: string): string {

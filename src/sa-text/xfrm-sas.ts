@@ -4,8 +4,8 @@
  */
 import { InputError } from '../base/errors.ts';
 import type { SaConfig } from '../ipsec/sa-config.ts';
+import { type Omission, omissionError, omissionLine, unreadParts } from './omission.ts';
 import { type KeylessSa, toSa } from './to-sa.ts';
-import { unreadLines } from './unread.ts';
 import { parseXfrm } from './xfrm-parse.ts';
 import type { XfrmTree } from './xfrm-tree.ts';
 
@@ -14,8 +14,8 @@ export interface StateSas {
   readonly sas: readonly SaConfig[];
   /** States whose key the text does not show. */
   readonly keyless: readonly KeylessSa[];
-  /** One line for every state that is left out, and for every part of a text that is not understood. */
-  readonly omitted: readonly string[];
+  /** States that are left out, and parts of the text that are not understood. */
+  readonly omitted: readonly Omission[];
 }
 
 const REMEDY = 'Give the whole text of `ip -s xfrm state`, as it was printed.';
@@ -44,17 +44,17 @@ export function readStates(text: string, source: string): StateSas {
 export function statesOf(tree: XfrmTree): StateSas {
   const sas: SaConfig[] = [];
   const keyless: KeylessSa[] = [];
-  const omitted: string[] = [];
+  const omitted: Omission[] = [];
   for (const state of tree.states) {
     const result = toSa(state);
     if (result.kind === 'sa') sas.push(result.sa);
     else if (result.kind === 'keyless') keyless.push(result.sa);
-    else
-      omitted.push(
-        `${result.line === undefined ? state.origin : `${tree.source}:${result.line}`}: ${result.why}`,
-      );
+    else {
+      const { line, why } = result;
+      omitted.push({ origin: line === undefined ? state.origin : `${tree.source}:${line}`, why });
+    }
   }
-  return { sas, keyless, omitted: [...omitted, ...unreadLines(tree)] };
+  return { sas, keyless, omitted: [...omitted, ...unreadParts(tree)] };
 }
 
 /**
@@ -72,21 +72,14 @@ export function parseXfrmState(
   const read = readStates(text, source);
   if (keyless) for (const sa of read.keyless) keyless(sa);
   const notes = keyless ? read.omitted : [...read.keyless.map(withoutKey), ...read.omitted];
-  if (read.sas.length === 0 && (!keyless || read.keyless.length === 0)) refuse(notes);
-  for (const line of notes) note(line);
+  const [first] = notes;
+  if (first && read.sas.length === 0 && (!keyless || read.keyless.length === 0))
+    throw omissionError(first, first.why.includes('key is hidden') ? AS_ROOT : REMEDY);
+  for (const one of notes) note(omissionLine(one));
   return [...read.sas];
 }
 
-/** What to say of a state without a key where one is needed. */
-export function withoutKey({ origin }: KeylessSa): string {
-  return `${origin}: the state is left out: its key is hidden, cut off or not there`;
-}
-
-/** The first reason is the answer where nothing is left. */
-function refuse(notes: readonly string[]): void {
-  const [first] = notes;
-  if (first === undefined) return;
-  const [, source = '', line = '', problem = first] = /^(.*):(\d+): (.*)$/.exec(first) ?? [];
-  const remedy = problem.includes('key is hidden') ? AS_ROOT : REMEDY;
-  throw new InputError({ source, line: Number(line) }, problem, remedy);
+/** A state without a key is left out where one is needed. */
+function withoutKey({ origin }: KeylessSa): Omission {
+  return { origin, why: 'the state is left out: its key is hidden, cut off or not there' };
 }

@@ -6,6 +6,7 @@
 import { ClusterPlan, type PlanOptions } from '../../cilium/plan.ts';
 import type { CaptureSas } from '../../sa-text/capture-sas.ts';
 import { parseEspSa } from '../../sa-text/esp-sa.ts';
+import { omissionLine } from '../../sa-text/omission.ts';
 import { bothWays, type NamedText, type SaTexts, udpPortsOf } from '../../sa-text/sa-texts.ts';
 import { readPolicies } from '../../sa-text/to-policy.ts';
 import { readStates } from '../../sa-text/xfrm-sas.ts';
@@ -35,13 +36,13 @@ export function readEvidence(texts: EvidenceTexts, own: CaptureSas): ReadEvidenc
   const warnings: string[] = [];
   const states = texts.xfrmState.map(({ source, text }) => {
     const { sas, keyless, omitted } = readStates(text, source);
-    warnings.push(...omitted);
+    warnings.push(...omitted.map(omissionLine));
     return { file: source, sas, keyless };
   });
   const listed = texts.espSa.flatMap(({ source, text }) => parseEspSa(text, source)).flatMap(bothWays);
   const policies = texts.xfrmPolicy.flatMap(({ source, text }) => {
     const read = readPolicies(text, source);
-    warnings.push(...read.omitted);
+    warnings.push(...read.omitted.map(omissionLine));
     return read.policies;
   });
   const { now, old } = historyOfTexts(texts.cluster);

@@ -1,0 +1,54 @@
+/**
+ * Parts of a text that are left out, and what to say of them.
+ * @module
+ */
+import { InputError } from '../base/errors.ts';
+import type { XfrmTree } from './xfrm-tree.ts';
+
+export interface Omission {
+  /** `FILE:LINE`. */
+  readonly origin: string;
+  readonly why: string;
+}
+
+/** One line for people. */
+export function omissionLine({ origin, why }: Omission): string {
+  return `${origin}: ${why}`;
+}
+
+/** The answer where nothing else is left. */
+export function omissionError({ origin, why }: Omission, remedy: string): InputError {
+  return new InputError({ source: origin }, why, remedy);
+}
+
+/** More parts than this of one text are counted. */
+const MOST = 8;
+
+/** The parts that are not understood, the first ones of many. */
+export function unreadParts({ source, unread }: XfrmTree): Omission[] {
+  return few(
+    unread.map(({ line, word }) => ({
+      origin: `${source}:${line}`,
+      why: `not understood and left out: ${word}`,
+    })),
+    source,
+  );
+}
+
+/** The fields whose value cannot be read. */
+export function damagedFields({ source, states, policies }: XfrmTree): Omission[] {
+  return few(
+    [...states, ...policies].flatMap(({ damaged }) =>
+      damaged.map(({ line, field }) => ({
+        origin: `${source}:${line}`,
+        why: `the field ${field} cannot be read`,
+      })),
+    ),
+    source,
+  );
+}
+
+function few(parts: Omission[], source: string): Omission[] {
+  if (parts.length <= MOST) return parts;
+  return [...parts.slice(0, MOST), { origin: source, why: `and ${parts.length - MOST} more like it` }];
+}
