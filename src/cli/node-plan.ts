@@ -24,7 +24,7 @@ export interface LoadedPlan {
 
 /**
  * Plans a node from the text of `ip xfrm` that a configuration names.
- * @param warn is told, in one line each, which states are left out
+ * @param warn called with one line for each state that is left out
  * @throws {InputError} naming file and line, also for a policy that a node cannot honour
  */
 export async function loadStaticPlan(

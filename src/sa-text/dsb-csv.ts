@@ -56,7 +56,7 @@ export interface NamedNode {
 
 /**
  * Writes the lines of a block.
- * @param note is told, in one line each, which SAs were left out because Wireshark cannot take them
+ * @param note called with one line for each SA that is left out because Wireshark cannot take them
  */
 export function writeDsbCsv(
   sas: readonly SaConfig[],

@@ -16,7 +16,7 @@ const AS_PRINTED = 'Give the whole text of `ip -s xfrm state` run as root, as it
 export interface CommandOptions {
   /** Otherwise a word that `ip` refuses stands in the place of each key. */
   readonly showKeys: boolean;
-  /** Is told, in one line each, what is left out. */
+  /** Called with one line for each part that is left out. */
   readonly note: (line: string) => void;
 }
 

@@ -59,7 +59,7 @@ export function statesOf(tree: XfrmTree): StateSas {
 
 /**
  * Reads the SAs of a text that keys are wanted of.
- * @param note is told, in one line each, what is left out
+ * @param note called with one line for each part that is left out
  * @param keyless takes states without a key; left out, they are noted
  * @throws {InputError} when the text holds states, and none can be used; the message never holds a key
  */

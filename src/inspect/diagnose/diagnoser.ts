@@ -66,7 +66,7 @@ export class Diagnoser implements FrameSink {
   /** Streams without an SA, and those with one in which nothing opened. */
   readonly #strange = new FurtherStreams();
   readonly #closed = new FurtherStreams();
-  /** Streams that are told apart, by what is known of them. */
+  /** How many more streams get a record of their own: without an SA, unopened, opened. */
   readonly #room = { strange: MOST_UNOPENED, closed: MOST_UNOPENED, opened: MOST_OPENED };
   /** Streams by {@link pairName}. */
   readonly #byPair = new Map<string, Stream[]>();
