@@ -16,7 +16,6 @@
  * @module
  */
 import { u32 } from '../base/bytes.ts';
-import { InputError } from '../base/errors.ts';
 import type { RandomBytes } from '../base/rng.ts';
 import type { FrameInfo, FrameSink } from '../capture/frame.ts';
 import type { Engine } from '../crypto/engine.ts';
@@ -28,12 +27,11 @@ import type { SaConfig, SaPlace } from '../ipsec/sa-config.ts';
 import { Sad } from '../ipsec/sad.ts';
 import { isAtOneOf, type SaSource } from '../sa-text/sa-source.ts';
 import { formatAddress, isAny } from '../wire/address.ts';
-import * as linkType from '../wire/link-type.ts';
 import { Batch, LentBatch, PASS } from '../wire/packet.ts';
-import { Reassembler } from '../wire/reassembly.ts';
+import type { Reassembler } from '../wire/reassembly.ts';
 import { type Contender, Contenders, Trials } from './contenders.ts';
+import { type Carrier, EspFinder, type FoundSink, type FrameTotals } from './find-esp.ts';
 import { SearchBudget } from './high-half.ts';
-import { findVxlan, type VxlanPlace } from './overlay.ts';
 import { SecondChance } from './second-chance.ts';
 
 const BAD_ICV = dropCode('bad-icv');
@@ -80,19 +78,12 @@ export class EspRecord {
   wireEnd = 0;
 }
 
-/** What went by beside the ESP packets. */
-export interface DecryptTotals {
-  frames: number;
+/** What became of the ESP packets, and what went by beside them. */
+export interface DecryptTotals extends FrameTotals {
   esp: number;
   ok: number;
   /** Dropped, by row of the drop table. */
   dropped: Map<number, number>;
-  keepalives: number;
-  ike: number;
-  /** Frames that hold no ESP. */
-  other: number;
-  /** IP packets that could not be read. */
-  broken: number;
 }
 
 /** A stream of packets: one direction of one tunnel under one SPI. */
@@ -169,7 +160,6 @@ export class CaptureDecryptor implements FrameSink {
     other: 0,
     broken: 0,
   };
-  readonly reassembler = new Reassembler();
 
   readonly #options: DecryptOptions;
   readonly #sad = new Sad('source');
@@ -178,13 +168,13 @@ export class CaptureDecryptor implements FrameSink {
   /** The batch, when packets stay where they lie. */
   readonly #lent: LentBatch | undefined;
   #batch: Batch;
-  /** Of the frame before. */
-  #linkType = -1;
   /** Copies of the batch's packets, slot for slot. */
   #wire: Uint8Array = new Uint8Array(0);
   readonly #wireLen = new Uint32Array(BATCH);
   readonly #decapsulator: Decapsulator;
-  readonly #place: EspPlace;
+  readonly #finder: EspFinder;
+  /** Where the packet at hand lies. */
+  #place = new EspPlace([]);
   readonly #record = new EspRecord();
   readonly #trials: Trials;
   readonly #unopened = new SecondChance<Stream>(MOST_UNOPENED);
@@ -193,7 +183,6 @@ export class CaptureDecryptor implements FrameSink {
   #batchNumber = 1;
   /** Does the batch have packets without an SA? */
   #hasStrangers = false;
-  readonly #vxlan: VxlanPlace = { vni: 0, frameAt: 0, frameEnd: 0 };
 
   // What a record needs to know of each packet of the batch.
   readonly #stream: (Stream | undefined)[] = new Array<Stream | undefined>(BATCH).fill(undefined);
@@ -210,7 +199,18 @@ export class CaptureDecryptor implements FrameSink {
     this.#options = options;
     this.#trials = new Trials(options.engine, options.random, new SearchBudget());
     const ports = [4500, ...(options.udpPorts ?? [])];
-    this.#place = new EspPlace(ports);
+    const { source, onOther, onFragment } = options;
+    const sink: FoundSink = {
+      esp: (b, at, end, info, carrier, place) => {
+        this.#place = place;
+        this.#takeEsp(b, at, end, info, carrier);
+      },
+      ...(onOther && {
+        other: (b, at, end, info, carrier) => onOther(b, at, end, info, carrier.vni),
+      }),
+      ...(onFragment && { fragment: (b, at, end, info) => onFragment(b, at, end, info) }),
+    };
+    this.#finder = new EspFinder({ source, udpPorts: ports, sink }, this.totals);
     this.#lent = options.inPlace && !options.keepWire ? new LentBatch(BATCH) : undefined;
     // Slots of an ordinary size lie close together, which caches like; a longer packet brings larger ones.
     this.#batch = this.#lent ?? new Batch({ capacity: BATCH, maxPacket: USUAL_PACKET });
@@ -223,18 +223,11 @@ export class CaptureDecryptor implements FrameSink {
    * @throws {InputError} when the capture has a link type that esplane does not know
    */
   frame(b: Uint8Array, at: number, end: number, info: FrameInfo): void {
-    this.totals.frames++;
-    if (info.linkType !== this.#linkType && !linkType.isKnownLinkType(info.linkType)) {
-      throw new InputError(
-        { source: this.#options.source, byte: info.byte },
-        `unknown link type ${info.linkType} (frame ${info.number})`,
-        'Take the capture on an Ethernet, cooked (any) or raw IP interface.',
-      );
-    }
-    this.#linkType = info.linkType;
-    const ipAt = linkType.ipAt(info.linkType, b, at, end);
-    if (ipAt < 0) this.totals.other++;
-    else this.#takeIp(b, ipAt, end, info, -1);
+    this.#finder.frame(b, at, end, info);
+  }
+
+  get reassembler(): Reassembler {
+    return this.#finder.reassembler;
   }
 
   /** The memory of frames is about to be used again. */
@@ -263,47 +256,8 @@ export class CaptureDecryptor implements FrameSink {
     }
   }
 
-  #takeIp(b: Uint8Array, at: number, end: number, info: FrameInfo, carrierVni: number): void {
-    const place = this.#place;
-    switch (place.find(b, at, end)) {
-      case 'esp':
-        this.#takeEsp(b, at, end, info, carrierVni);
-        return;
-      case 'fragment': {
-        this.#options.onFragment?.(b, at, end, info);
-        const whole = this.reassembler.add(b, at, end, info.seconds * 1000 + info.nanoseconds / 1e6);
-        if (whole) this.#takeIp(whole, 0, whole.length, info, carrierVni);
-        return;
-      }
-      case 'keepalive':
-        this.totals.keepalives++;
-        return;
-      case 'ike':
-      case 'short':
-        this.totals.ike++;
-        return;
-      case 'broken':
-        this.totals.broken++;
-        return;
-      case 'other': {
-        const vxlan = this.#vxlan;
-        // One carrier deep: Cilium does not nest, and a crafted capture must not make us recurse.
-        if (carrierVni < 0 && findVxlan(b, place, vxlan)) {
-          const { vni } = vxlan;
-          const innerAt = linkType.ipAt(linkType.LINK_ETHERNET, b, vxlan.frameAt, vxlan.frameEnd);
-          if (innerAt >= 0) {
-            this.#takeIp(b, innerAt, vxlan.frameEnd, info, vni);
-            return;
-          }
-        }
-        this.totals.other++;
-        this.#options.onOther?.(b, at, end, info, carrierVni);
-      }
-    }
-  }
-
   /** `#place` says where ESP lies. */
-  #takeEsp(b: Uint8Array, at: number, end: number, info: FrameInfo, carrierVni: number): void {
+  #takeEsp(b: Uint8Array, at: number, end: number, info: FrameInfo, carrier: Carrier): void {
     const place = this.#place;
     const { espAt, espEnd, srcAt, dstAt, addressLen } = place;
     const hasSpi = espEnd - espAt >= 8;
@@ -313,7 +267,7 @@ export class CaptureDecryptor implements FrameSink {
       if (!place.cut && !isCertain(stream)) stream = this.#look(stream, b);
     }
     this.#tell(b, at, espAt, espEnd, stream);
-    this.#push(b, at, end, info, carrierVni, stream);
+    this.#push(b, at, end, info, carrier, stream);
     if (stream) {
       stream.batch = this.#batchNumber;
       if (stream.firstBatch === STARTING) stream.firstBatch = this.#batchNumber;
@@ -389,7 +343,7 @@ export class CaptureDecryptor implements FrameSink {
     at: number,
     end: number,
     info: FrameInfo,
-    carrierVni: number,
+    carrier: Carrier,
     stream: Stream | undefined,
   ): void {
     // Nothing longer than an IP packet is ESP by its length fields; link-layer padding may go.
@@ -404,7 +358,7 @@ export class CaptureDecryptor implements FrameSink {
     this.#seconds[i] = info.seconds;
     this.#nanoseconds[i] = info.nanoseconds;
     this.#hasTime[i] = info.hasTime ? 1 : 0;
-    this.#carrier[i] = carrierVni;
+    this.#carrier[i] = carrier.vni;
     if (stream && !stream.isShared) return;
     const { srcAt, dstAt, addressLen } = this.#place;
     this.#addressLen[i] = addressLen;
