@@ -5,6 +5,7 @@
 import { closeSync, constants, createReadStream, fstatSync, openSync, readSync, statSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { setImmediate } from 'node:timers/promises';
+import { decodeText } from '../base/decode-text.ts';
 import { EsplaneError, InputError } from '../base/errors.ts';
 
 /**
@@ -31,7 +32,7 @@ export function readText(file: string): string {
     if (file === '-') takeStdin();
     const fd = file === '-' ? 0 : openSync(file, 'r');
     try {
-      return new TextDecoder().decode(readAll(fd, file));
+      return decodeText(readAll(fd, file));
     } finally {
       if (fd !== 0) closeSync(fd);
     }
