@@ -6,14 +6,20 @@ import { DROPS } from '../dist/ipsec/drop.js';
 
 const FILE = new URL('../docs/diagnose.md', import.meta.url);
 
+const BASES = {
+  seen: 'seen',
+  told: 'told',
+  sa: "told where the receiver's own text is given, otherwise assumed",
+};
+
 /** A finding a heading, so that each can be linked to. */
 function findings() {
-  return FINDINGS.flatMap(({ code, severity, means, proof, remedy }) => [
+  return FINDINGS.flatMap(({ code, severity, basis, means, proof, remedy }) => [
     `### ${code}`,
     '',
     `*${severity}.* ${means}`,
     '',
-    `**Known by:** ${proof}`,
+    `**Known by:** ${proof} Basis: ${BASES[basis]}.`,
     '',
     `**To do:** ${remedy}`,
     '',

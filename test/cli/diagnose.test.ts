@@ -17,8 +17,13 @@ describe('esplane diagnose', () => {
     expect(code).toBe(0);
     const { receivers, streams, findings, notes } = JSON.parse(stdout) as Diagnosis;
     expect(receivers).toEqual([
-      { address: '10.244.2.1', node: 'node-2', counters: { XfrmInStateProtoError: 8 } },
-      { address: '10.244.1.1', node: 'node-1', counters: {} },
+      {
+        address: '10.244.2.1',
+        node: 'node-2',
+        ...{ basis: 'told', packets: 8, judged: 8 },
+        counters: { XfrmInStateProtoError: 8 },
+      },
+      { address: '10.244.1.1', node: 'node-1', basis: 'told', packets: 2, judged: 2, counters: {} },
     ]);
     expect(streams[1]).toEqual({
       src: '10.244.2.1',
@@ -34,10 +39,25 @@ describe('esplane diagnose', () => {
       reordered: 0,
       beyondWindow: 0,
     });
-    expect(findings.map(({ code, severity, frames }) => [code, severity, frames])).toEqual([
-      ['stale-boot-id', 'error', [1, 2, 3, 4, 5, 6, 8, 10]],
-    ]);
-    expect(findings[0]!.summary).toContain(OLD_BOOT_ID);
+    const { summary, remedy, ...data } = findings[0]!;
+    expect(findings).toHaveLength(1);
+    expect(data).toEqual({
+      code: 'stale-boot-id',
+      severity: 'error',
+      basis: 'told',
+      node: 'node-2',
+      src: '10.244.1.1',
+      dst: '10.244.2.1',
+      spi: 3,
+      counter: 'XfrmInStateProtoError',
+      count: 8,
+      first: 1,
+      last: 10,
+      frames: [1, 2, 3, 4, 5, 6, 8, 10],
+      evidence: ['the capture', 'stale-boot-id.n2.xfrm_state.txt:1'],
+    });
+    expect(summary).toContain(OLD_BOOT_ID);
+    expect(remedy).toMatch(/\.$/);
     expect(notes).toEqual([]);
   });
 

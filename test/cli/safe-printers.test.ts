@@ -58,7 +58,9 @@ const diagnosis = (name: string): Diagnosis => {
     remedy: name,
   } as const;
   return {
-    receivers: [{ address: name, node: name, counters: { XfrmInError: 1 } }],
+    receivers: [
+      { address: name, node: name, basis: 'told', packets: 1, judged: 1, counters: { XfrmInError: 1 } },
+    ],
     streams: [
       {
         src: '10.0.0.1',

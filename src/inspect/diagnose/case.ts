@@ -2,9 +2,10 @@
  * All that a finder may look at once the capture has been read.
  * @module
  */
-
+import type { KeylessSa } from '../../sa-text/to-sa.ts';
 import type { XfrmStat } from '../../sa-text/xfrm-stat.ts';
 import { formatAddress } from '../../wire/address.ts';
+import type { Basis } from '../basis.ts';
 import type { ClearTraffic } from './clear.ts';
 import type { Evidence } from './evidence.ts';
 import type { Finding, ReceiverReport, Severity } from './finding.ts';
@@ -55,21 +56,78 @@ export interface Case {
 /** Looks for one thing. */
 export type Finder = (c: Case) => Iterable<Finding>;
 
+/** What is special about one finding. What is left out is null, or what its row in the table says. */
+export interface About {
+  /** The stream that it is about, from which ends, receiver, basis and evidence are taken where they are not given. */
+  readonly stream?: Stream;
+  /** What is counted, with its frames. */
+  readonly tally?: Pick<Tally, 'count' | 'first' | 'last' | 'frames'>;
+  readonly basis?: Basis;
+  readonly node?: string | undefined;
+  readonly src?: string;
+  readonly dst?: string;
+  readonly spi?: number;
+  /** Where the receiver of {@link stream} is not known to count its packets, it is left out. */
+  readonly counter?: string | null | undefined;
+  readonly count?: number;
+  readonly frames?: readonly number[];
+  readonly evidence?: readonly string[];
+  readonly severity?: Severity;
+  readonly remedy?: string;
+}
+
 /** A finding by its row, with what is special about this case. */
 export function finding(
+  { evidence }: Pick<Case, 'evidence'>,
   code: FindingCode,
   summary: string,
-  frames: readonly number[],
-  given: { readonly severity?: Severity; readonly remedy?: string } = {},
+  about: About,
 ): Finding {
   const row = findingRow(code);
+  const { stream, tally } = about;
+  const frames = [...(about.frames ?? tally?.frames ?? [])].sort((a, b) => a - b).slice(0, MAX_FRAMES);
+  const total = about.count ?? tally?.count ?? frames.length;
+  const basis = about.basis ?? (row.basis === 'sa' ? (stream?.basis ?? 'assumed') : row.basis);
+  const counter = stream && !stream.isCounted ? null : (about.counter ?? null);
   return {
     code,
-    severity: given.severity ?? row.severity,
+    severity: about.severity ?? row.severity,
+    basis,
+    node: about.node ?? (stream ? evidence.nameOf(stream.dst) : null),
+    src: about.src ?? stream?.src ?? null,
+    dst: about.dst ?? stream?.dst ?? null,
+    spi: about.spi ?? stream?.spi ?? null,
+    counter,
+    count: total,
+    first: (tally?.first || frames[0]) ?? null,
+    last: (tally?.last || (total <= frames.length ? frames.at(-1) : undefined)) ?? null,
+    frames,
+    evidence:
+      about.evidence ?? (row.basis === 'sa' && stream ? sourcesOf(stream, evidence) : ['the capture']),
     summary,
-    frames: [...frames].sort((a, b) => a - b).slice(0, MAX_FRAMES),
-    remedy: given.remedy ?? row.remedy,
+    remedy: about.remedy ?? row.remedy,
   };
+}
+
+/** Sources that are named beside a finding. */
+const MOST_SOURCES = 4;
+
+/** Where the SAs of a stream are from. */
+export function sourcesOf({ dst, resolution }: Stream, evidence: Evidence): string[] {
+  const { atReceiver, held, candidates } = resolution;
+  const sources =
+    held.length > 0
+      ? held.map(({ sa }) => sa.origin)
+      : atReceiver === 'missing'
+        ? evidence.heldBy(dst).map(({ file }) => file)
+        : candidates.map(({ origin }) => origin);
+  return [...new Set(['the capture', ...sources])].slice(0, MOST_SOURCES);
+}
+
+/** ` (XfrmInNoStates)` where the receiver counts it, or would as far as it is known; empty where that is not known. */
+export function countedAs(stream: Stream, counter: string | undefined): string {
+  if (!counter || !stream.isCounted) return '';
+  return stream.basis === 'told' ? ` (${counter})` : ` (would count as ${counter})`;
 }
 
 /** `node-1 > node-2 (10.244.1.1 > 10.244.2.1, SPI 0x3)` */
@@ -95,6 +153,12 @@ export function grouped(n: number): string {
 /** `key id 3`, where the SPI can be one of Cilium's. */
 export function keyIdOf(spi: number): string {
   return spi >= 1 && spi <= 15 ? `key id ${spi}` : `SPI 0x${spi.toString(16)}`;
+}
+
+/** What a finding is about that a state of a kernel's text shows, and no packet. */
+export function ofState(sa: KeylessSa, evidence: Evidence): About {
+  const [src, dst] = [formatAddress(sa.src), formatAddress(sa.dst)];
+  return { src, dst, spi: sa.spi, node: evidence.nameOf(dst), count: 0, evidence: [sa.origin] };
 }
 
 /** `10.244.1.1 > 10.244.2.1` of a state. */

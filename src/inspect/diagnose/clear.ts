@@ -77,12 +77,7 @@ export class ClearTraffic {
     const at = this.#clear.find(a, b);
     if (at >= 0) {
       const frame = this.#clear.take(a, b);
-      const flow = this.#flowOf[at];
-      if (flow) {
-        flow.tally.count--;
-        const known = flow.tally.frames.indexOf(frame);
-        if (known >= 0) flow.tally.frames.splice(known, 1);
-      }
+      this.#flowOf[at]?.tally.remove(frame);
       this.twice.also(frame);
       this.twice.add(record.frame);
     } else this.#decrypted.put(a, b, record.frame);

@@ -8,7 +8,7 @@ import type { RandomBytes } from '../../base/rng.ts';
 import type { FrameInfo, FrameSink } from '../../capture/frame.ts';
 import type { Engine } from '../../crypto/engine.ts';
 import type { KeyMaterial } from '../../crypto/suite.ts';
-import { dropCode, dropRow } from '../../ipsec/drop.ts';
+import { dropCode } from '../../ipsec/drop.ts';
 import { EspPlace } from '../../ipsec/esp-place.ts';
 import type { SaPlace } from '../../ipsec/sa-config.ts';
 import { isAtOneOf } from '../../sa-text/sa-source.ts';
@@ -23,16 +23,16 @@ import { CauseFinder, type EspBytes, printOf } from './cause.ts';
 import { ClearTraffic } from './clear.ts';
 import type { Evidence, Resolution } from './evidence.ts';
 import { FINDERS } from './finders/index.ts';
-import type { Diagnosis, Finding, FurtherReport, ReceiverReport } from './finding.ts';
+import type { Diagnosis, Finding, FurtherReport } from './finding.ts';
 import { FurtherStreams, MOST_OPENED, MOST_UNOPENED } from './further.ts';
 import { InnerPacket } from './inner.ts';
 import { PathWatch } from './path.ts';
+import { type Received, receiverReports, settle } from './receivers.ts';
 import { SeenIvs, SeenNumbers } from './seen.ts';
 import { pairName, Stream } from './stream.ts';
 import { rankOf } from './table.ts';
 import { countOf, Tally } from './tally.ts';
 
-const NO_STATE = dropCode('no-state');
 const HEADER_ERROR = dropCode('header-error');
 /** Receivers of packets without SPI that are told apart. */
 const MOST_RECEIVERS = 4096;
@@ -136,17 +136,20 @@ export class Diagnoser implements FrameSink {
   }
 
   #diagnose(): Diagnosis {
-    this.#settle();
-    const { pending, stats } = this.decryptor.reassembler;
-    const receivers = this.#receivers();
-    const c: Case = {
+    const received: Received = {
       evidence: this.#evidence,
       streams: this.streams,
-      receivers,
-      between: (src, dst) => this.#byPair.get(pairName(src, dst)) ?? [],
       strange: this.#strange,
       closed: this.#closed,
       headerErrors: this.#headerErrors,
+    };
+    settle(received, this.#byPair);
+    const { pending, stats } = this.decryptor.reassembler;
+    const receivers = receiverReports(received);
+    const c: Case = {
+      ...received,
+      receivers,
+      between: (src, dst) => this.#byPair.get(pairName(src, dst)) ?? [],
       clear: this.#clear,
       path: this.#path,
       ivReuse: this.#ivReuse,
@@ -334,69 +337,6 @@ export class Diagnoser implements FrameSink {
     if (known >= 0) return known;
     return this.#keys.length < MOST_KEYS ? this.#keys.push(keys) - 1 : -1;
   }
-
-  /** Decides what could not be decided while packets came. */
-  #settle(): void {
-    for (const streams of this.#byPair.values()) {
-      const held = streams.filter(({ ok, resolution }) => ok > 0 && resolution.atReceiver === 'held');
-      for (const stream of streams) {
-        const { candidates, atReceiver } = stream.resolution;
-        if (atReceiver === 'missing') stream.fate = isRetired(stream, held) ? 'retired' : 'gone';
-        else if (candidates.length > 0) stream.fate = 'known';
-        else if (atReceiver === 'hidden') stream.fate = 'unread';
-        else stream.fate = this.#evidence.knows(stream.dst) ? 'known' : 'foreign';
-      }
-    }
-  }
-
-  #receivers(): ReceiverReport[] {
-    const evidence = this.#evidence;
-    const byNode = new Map<string, { address: string; node: string | null; counters: Map<string, number> }>();
-    const of = (address: string) => {
-      const name = evidence.nameOf(address);
-      let receiver = byNode.get(name);
-      if (!receiver) {
-        receiver = { address, node: evidence.nodeNameOf(address) ?? null, counters: new Map() };
-        byNode.set(name, receiver);
-      }
-      return receiver.counters;
-    };
-    const add = (counters: Map<string, number>, verdict: number, n: number) => {
-      const counter = dropRow(verdict)?.counter;
-      if (counter) counters.set(counter, (counters.get(counter) ?? 0) + n);
-    };
-    for (const stream of this.streams) {
-      const counters = of(stream.dst);
-      if (stream.fate === 'foreign' || stream.fate === 'unread') continue;
-      if (stream.fate === 'retired' && stream.resolution.candidates.length === 0) continue;
-      if (stream.fate === 'gone') add(counters, NO_STATE, stream.packets);
-      else for (const [verdict, n] of stream.verdicts) add(counters, verdict, n);
-    }
-    for (const { verdicts } of [this.#strange, this.#closed]) {
-      for (const [dst, counted] of verdicts) {
-        for (const [verdict, n] of counted) add(of(dst), verdict, n);
-      }
-    }
-    for (const [dst, { count }] of this.#headerErrors) {
-      if (dst !== OTHER_RECEIVERS) add(of(dst), HEADER_ERROR, count);
-    }
-    return [...byNode.values()].map(({ address, node, counters }) => ({
-      address,
-      node,
-      counters: Object.fromEntries([...counters].sort(([a], [b]) => (a < b ? -1 : 1))),
-    }));
-  }
-}
-
-/**
- * The receiver's text does not have this SA, but was it there when its packets came? Texts are taken afterwards. Where
- * the sender went on to an SA that the receiver has, and never came back, the old one was deleted when its time was over.
- * @param held streams between the same ends whose SA the receiver has
- */
-function isRetired(stream: Stream, held: readonly Stream[]): boolean {
-  return held.some(
-    (next) => next !== stream && next.firstFrame > stream.firstFrame && next.lastFrame > stream.lastFrame,
-  );
 }
 
 /** Does no source at hand have an SA for it, or did the capture? */

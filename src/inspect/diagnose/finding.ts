@@ -2,6 +2,7 @@
  * What a diagnosis consists of: the JSON of `esplane diagnose`, a contract that others rely on.
  * @module
  */
+import type { Basis } from '../basis.ts';
 import type { FindingCode } from './table.ts';
 
 export type Severity = 'error' | 'warning' | 'info';
@@ -12,10 +13,27 @@ export interface Finding {
   readonly code: FindingCode;
   /** `error`: traffic is lost or exposed; `warning`: it is at risk, or may be; `info`: good to know. */
   readonly severity: Severity;
-  /** One or two sentences with the figures. */
-  readonly summary: string;
+  /** How it is known. */
+  readonly basis: Basis;
+  /** The node that it is about, by name, or by address where no source names it; null where it is about none. */
+  readonly node: string | null;
+  /** Addresses: of the tunnel's ends, or of pods where packets were in the clear; null where it is not about one way. */
+  readonly src: string | null;
+  readonly dst: string | null;
+  readonly spi: number | null;
+  /** The row of `/proc/net/xfrm_stat` that these packets raise at that node; null where none is known to rise. */
+  readonly counter: string | null;
+  /** Packets, or whatever the summary counts; 0 where it is about none of this capture. */
+  readonly count: number;
+  /** Frames of the first and the last of them, 1-based; null where they are not known. */
+  readonly first: number | null;
+  readonly last: number | null;
   /** 1-based numbers of frames that show it: the first ones, at most {@link MAX_FRAMES}. */
   readonly frames: readonly number[];
+  /** What says so: `the capture`, `FILE:LINE` of a state, a key or a policy, names of files. */
+  readonly evidence: readonly string[];
+  /** One or two sentences with the figures. */
+  readonly summary: string;
   readonly remedy: string;
 }
 
@@ -28,6 +46,11 @@ export interface ReceiverReport {
   readonly address: string;
   /** Its name, where the nodes are known. */
   readonly node: string | null;
+  /** `told` where its own text says what SAs it has; `assumed`: so it would count if it has those that others say. */
+  readonly basis: Exclude<Basis, 'seen'>;
+  /** ESP packets to it, and how many of them are known to be accepted or dropped: the counters are of these. */
+  readonly packets: number;
+  readonly judged: number;
   /** Rows of `/proc/net/xfrm_stat` that are not zero. */
   readonly counters: Readonly<Record<string, number>>;
 }

@@ -4,6 +4,7 @@
  */
 import type { KeyMaterial } from '../../crypto/suite.ts';
 import type { SecurityAssociation } from '../../ipsec/sa.ts';
+import type { Basis } from '../basis.ts';
 import { seqText } from '../decrypt-json.ts';
 import type { Resolution } from './evidence.ts';
 import type { StreamReport } from './finding.ts';
@@ -71,9 +72,10 @@ export class Stream {
 
   /**
    * What its packets count as: `known`, by their verdicts; `gone`, the receiver had no SA; `retired`, it had one, which
-   * was deleted later; `unread`, it has one whose key is not shown; `foreign`, nobody knows the receiver.
+   * was deleted later; `unread`, it has one whose key is not shown; `unopened`, the receiver's own text is not at hand,
+   * and what is opened none; `foreign`, no source names the receiver.
    */
-  fate: 'known' | 'gone' | 'retired' | 'unread' | 'foreign' = 'known';
+  fate: 'known' | 'gone' | 'retired' | 'unread' | 'unopened' | 'foreign' = 'known';
   /** What it counts as where streams are too many: without an SA, with one, with packets that opened. */
   kind: 'strange' | 'closed' | 'opened' = 'closed';
   /** The key that opened its packets, where there was a choice. */
@@ -132,6 +134,17 @@ export class Stream {
     this.dst = dst;
     this.spi = spi;
     this.resolution = resolution;
+  }
+
+  /** Is what its receiver does with it told by that node's own text, or assumed? */
+  get basis(): Basis {
+    return this.resolution.atReceiver === 'unknown' ? 'assumed' : 'told';
+  }
+
+  /** Is it known how the receiver counts its packets, as far as its SAs are? */
+  get isCounted(): boolean {
+    if (this.fate === 'retired') return this.resolution.candidates.length > 0;
+    return this.fate === 'known' || this.fate === 'gone';
   }
 
   /** Highest authentic number, or -1. */

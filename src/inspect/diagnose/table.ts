@@ -3,12 +3,15 @@
  * and the tests read this one table.
  * @module
  */
+import type { Basis } from '../basis.ts';
 import type { Severity } from './finding.ts';
 
 interface Row {
   /** Stable: never renamed, never used for something else. */
   readonly code: string;
   readonly severity: Severity;
+  /** How it is known; `sa`: told where the receiver's own text has, or lacks, the SA, and assumed otherwise. */
+  readonly basis: Exclude<Basis, 'assumed'> | 'sa';
   /** What was seen, in general. */
   readonly means: string;
   /** How it is known. */
@@ -21,6 +24,7 @@ export const FINDINGS = [
   {
     code: 'iv-reused',
     severity: 'error',
+    basis: 'seen',
     means:
       'Two different packets have the same IV under the same key. With AES-GCM both can be read, and others forged.',
     proof: 'Both packets authenticate under one key and carry the same 8 bytes of IV.',
@@ -30,6 +34,7 @@ export const FINDINGS = [
   {
     code: 'two-senders',
     severity: 'error',
+    basis: 'seen',
     means: 'Two senders use one SA: their numbers collide, and the receiver drops what comes second.',
     proof:
       'Authentic packets of one SA come from two counters side by side: Linux XORs each number with bytes of its own per SA, so the IVs tell the senders apart.',
@@ -39,6 +44,7 @@ export const FINDINGS = [
   {
     code: 'clear-traffic',
     severity: 'error',
+    basis: 'seen',
     means: 'Packets between pods of different nodes went by in the clear.',
     proof:
       'They are IP packets between two pods whose nodes differ, and no ESP packet of the capture carries the same.',
@@ -48,6 +54,7 @@ export const FINDINGS = [
   {
     code: 'one-way-encryption',
     severity: 'error',
+    basis: 'seen',
     means: 'One direction between two pods is encrypted, the other is not.',
     proof: 'ESP carried packets from one pod to the other; those the other way went by in the clear.',
     remedy:
@@ -56,6 +63,7 @@ export const FINDINGS = [
   {
     code: 'stale-boot-id',
     severity: 'error',
+    basis: 'sa',
     means: 'One end made the key of this tunnel from a boot id that the other end does not have now.',
     proof:
       'The packets fail with the one key and open with the other; the key that is out of date was derived again from an earlier boot id, or all other inputs are shown to be the same.',
@@ -65,6 +73,7 @@ export const FINDINGS = [
   {
     code: 'key-changed',
     severity: 'error',
+    basis: 'sa',
     means: 'The key was changed without a new key id: both ends use the same SPI with different keys.',
     proof: 'The packets fail with the one key of this id and open with another key of the same id.',
     remedy: 'Put a key with the next id into the Secret (`esplane keys rotate`), and let all agents load it.',
@@ -72,6 +81,7 @@ export const FINDINGS = [
   {
     code: 'wrong-key',
     severity: 'error',
+    basis: 'sa',
     means: 'Sender and receiver hold different keys for this tunnel.',
     proof: "The packets fail with the receiver's key and open with another one at hand.",
     remedy:
@@ -80,6 +90,7 @@ export const FINDINGS = [
   {
     code: 'unknown-key',
     severity: 'error',
+    basis: 'sa',
     means:
       'No packet of this stream opens with any key at hand: a key of another cluster, or one that is not given here.',
     proof: 'The keys at hand were tried with all boot ids, ids, addresses and with and without ESN.',
@@ -89,6 +100,7 @@ export const FINDINGS = [
   {
     code: 'esn-differs',
     severity: 'error',
+    basis: 'sa',
     means: 'One end has extended sequence numbers (ESN), the other has not: every ICV is wrong.',
     proof: 'The packets open with the same key once ESN is switched.',
     remedy:
@@ -97,6 +109,7 @@ export const FINDINGS = [
   {
     code: 'sa-gone',
     severity: 'error',
+    basis: 'sa',
     means: 'The receiver has no SA for packets that the sender is right to send: no more, or not yet.',
     proof:
       "The text of the receiver's kernel does not have it; the sender's, or keys and nodes, do. Or the capture itself says when it went, or came.",
@@ -106,6 +119,7 @@ export const FINDINGS = [
   {
     code: 'rotation-out-of-step',
     severity: 'error',
+    basis: 'sa',
     means: 'Sender and receiver are at different steps of a key rotation.',
     proof:
       "The receiver's kernel, or the capture's own list, has an SA of this tunnel under another key id, and none (yet) under the one that is used.",
@@ -115,6 +129,7 @@ export const FINDINGS = [
   {
     code: 'unknown-spi',
     severity: 'warning',
+    basis: 'sa',
     means: 'Packets with an SPI that no source at hand has an SA for.',
     proof: 'Neither kernel text nor keys and nodes yield an SA with this destination and SPI.',
     remedy:
@@ -123,6 +138,7 @@ export const FINDINGS = [
   {
     code: 'counter-reset',
     severity: 'error',
+    basis: 'seen',
     means:
       'The sender began to count again, below what the receiver has seen: everything is dropped until it catches up.',
     proof:
@@ -133,6 +149,7 @@ export const FINDINGS = [
   {
     code: 'mtu-hole',
     severity: 'error',
+    basis: 'seen',
     means: 'Long packets vanish on the way, short ones pass.',
     proof:
       'Inside the tunnel short requests and segments are answered; all longer ones are not, or are sent again and again. Behind the hole: TCP inside keeps waiting for bytes before a short segment that came, numbers go missing, and no long packet comes.',
@@ -142,6 +159,7 @@ export const FINDINGS = [
   {
     code: 'too-big',
     severity: 'warning',
+    basis: 'seen',
     means: 'A router says that ESP packets are too long for its next link.',
     proof:
       'ICMP "fragmentation needed" or "packet too big" that quotes a packet between the tunnel ends or pods.',
@@ -151,6 +169,7 @@ export const FINDINGS = [
   {
     code: 'sequence-near-end',
     severity: 'error',
+    basis: 'seen',
     means:
       'The sequence numbers of an SA without ESN are nearly used up. At 4,294,967,295 the sender drops everything.',
     proof: "The numbers in the capture, or `oseq` in the text of the sender's kernel.",
@@ -160,6 +179,7 @@ export const FINDINGS = [
   {
     code: 'reordered-beyond-window',
     severity: 'warning',
+    basis: 'sa',
     means: 'Packets came so late that the anti-replay window had moved past them.',
     proof:
       'They are authentic, their numbers had not been seen, and they are left of the window. Under ESN the kernel counts them as XfrmInStateProtoError.',
@@ -169,6 +189,7 @@ export const FINDINGS = [
   {
     code: 'replayed',
     severity: 'warning',
+    basis: 'seen',
     means: 'Packets came twice.',
     proof: 'Number, IV and ICV are those of a packet that was accepted.',
     remedy:
@@ -177,6 +198,7 @@ export const FINDINGS = [
   {
     code: 'altered',
     severity: 'warning',
+    basis: 'seen',
     means: 'Packets were altered on the way, or made up.',
     proof:
       'The ICV is wrong under a key that opens other packets of the stream; IV or number are those of a good packet.',
@@ -186,6 +208,7 @@ export const FINDINGS = [
   {
     code: 'truncated',
     severity: 'warning',
+    basis: 'seen',
     means: 'ESP packets were cut off on the way.',
     proof: 'They are shorter than the good packet with the same number, or too short for IV and ICV.',
     remedy: 'Look for a link that cuts long packets, or an offload that does; compare MTUs on the way.',
@@ -193,6 +216,7 @@ export const FINDINGS = [
   {
     code: 'header-error',
     severity: 'warning',
+    basis: 'seen',
     means: 'Packets of protocol ESP that are too short for SPI and sequence number.',
     proof: 'Fewer than eight bytes after the IP header.',
     remedy: 'Find out who sends them: no ESP implementation does.',
@@ -200,6 +224,7 @@ export const FINDINGS = [
   {
     code: 'number-zero',
     severity: 'warning',
+    basis: 'seen',
     means: 'Packets with sequence number 0, which no sender uses.',
     proof: 'The number on the wire.',
     remedy: 'The packet was altered, or the sender does not count: find out who sends it.',
@@ -207,6 +232,7 @@ export const FINDINGS = [
   {
     code: 'number-far-ahead',
     severity: 'warning',
+    basis: 'seen',
     means:
       'Authentic packets with numbers so far ahead that a receiver with ESN takes them for numbers of the past.',
     proof: 'They open with the high half that the stream has, which is not the one that the receiver infers.',
@@ -216,6 +242,7 @@ export const FINDINGS = [
   {
     code: 'missing-numbers',
     severity: 'warning',
+    basis: 'seen',
     means: 'Numbers that were sent never came by.',
     proof: 'Gaps between the first packet of the capture and the highest number.',
     remedy:
@@ -224,6 +251,7 @@ export const FINDINGS = [
   {
     code: 'fragments-missing',
     severity: 'warning',
+    basis: 'seen',
     means: 'ESP packets came as fragments, and some fragments never came.',
     proof: 'Fragments without the rest of their packet when the capture ends, or after 30 s.',
     remedy: 'Give Cilium the MTU of the path, so that ESP is not fragmented; firewalls often drop fragments.',
@@ -231,6 +259,7 @@ export const FINDINGS = [
   {
     code: 'selector-mismatch',
     severity: 'warning',
+    basis: 'sa',
     means: 'Decrypted packets have addresses outside the selector of their SA.',
     proof: 'Inner addresses beside `sel` of the state.',
     remedy:
@@ -239,6 +268,7 @@ export const FINDINGS = [
   {
     code: 'expired',
     severity: 'error',
+    basis: 'sa',
     means: 'An SA reached its hard limit of packets or bytes, and is gone.',
     proof: 'As many packets or bytes as `ip xfrm state` says the SA may carry.',
     remedy: 'Install a new SA; Cilium sets no limits, so something else made this one.',
@@ -246,6 +276,7 @@ export const FINDINGS = [
   {
     code: 'encap-mismatch',
     severity: 'error',
+    basis: 'sa',
     means: 'ESP in UDP came for an SA without UDP encapsulation, or the other way round.',
     proof: 'The UDP header, or its absence, beside `encap` of the state.',
     remedy: 'Set the same encapsulation on both ends; Cilium uses none.',
@@ -253,6 +284,7 @@ export const FINDINGS = [
   {
     code: 'bad-padding',
     severity: 'warning',
+    basis: 'seen',
     means: 'Authentic packets whose pad length leaves no payload.',
     proof: 'The trailer after decryption.',
     remedy: 'The sender builds wrong packets: find out which program it is.',
@@ -260,6 +292,7 @@ export const FINDINGS = [
   {
     code: 'dummy',
     severity: 'warning',
+    basis: 'seen',
     means: 'Dummy packets (next header 59), which Linux counts as errors.',
     proof: 'The trailer after decryption.',
     remedy: 'Switch traffic flow confidentiality off at the sender.',
@@ -267,6 +300,7 @@ export const FINDINGS = [
   {
     code: 'not-ip',
     severity: 'warning',
+    basis: 'sa',
     means: 'A tunnel SA carried something that is not IP.',
     proof: 'The next header in the trailer is neither 4 nor 41.',
     remedy: 'Sender and receiver differ in mode (tunnel, transport): compare `mode` in both texts.',
@@ -274,6 +308,7 @@ export const FINDINGS = [
   {
     code: 'inner-damaged',
     severity: 'warning',
+    basis: 'seen',
     means: 'The packet inside an authentic one is damaged: too short, cut off, or with a wrong header.',
     proof: 'The inner IP header after decryption.',
     remedy: 'It was damaged before encryption: look at the sender.',
@@ -281,6 +316,7 @@ export const FINDINGS = [
   {
     code: 'contradicting-keys',
     severity: 'warning',
+    basis: 'told',
     means: 'Two sources give different keys for one SA.',
     proof: 'The sources themselves; the packets say which one is right.',
     remedy: 'Trust the one that opens the packets, and find out how old the other one is.',
@@ -288,6 +324,7 @@ export const FINDINGS = [
   {
     code: 'state-differs',
     severity: 'warning',
+    basis: 'told',
     means: "A kernel holds another SA than keys and nodes, or the other end's kernel, say.",
     proof: 'Key, ESN or replay window in the text beside those that keys and nodes yield.',
     remedy: 'Restart the agent of that node, or rotate the key: an SA that is there is kept as it is.',
@@ -295,6 +332,7 @@ export const FINDINGS = [
   {
     code: 'counters-differ',
     severity: 'warning',
+    basis: 'told',
     means: 'A kernel counted something else than this capture explains.',
     proof: 'The rise in /proc/net/xfrm_stat beside what the packets would have caused.',
     remedy:
@@ -303,6 +341,7 @@ export const FINDINGS = [
   {
     code: 'sender-drops',
     severity: 'warning',
+    basis: 'told',
     means: 'A kernel dropped packets that it was to send.',
     proof: 'Its rows XfrmOut… rose.',
     remedy: 'The row says what was missing; docs/diagnose.md has an entry for each.',
@@ -310,6 +349,7 @@ export const FINDINGS = [
   {
     code: 'not-captured',
     severity: 'warning',
+    basis: 'seen',
     means: 'The capture holds only the beginning of packets, so these cannot be checked.',
     proof: 'The IP header says they are longer.',
     remedy: 'Capture with `tcpdump -s 0`.',
@@ -317,6 +357,7 @@ export const FINDINGS = [
   {
     code: 'seen-twice',
     severity: 'info',
+    basis: 'seen',
     means: 'The capture point sees packets in ESP and in the clear: before encryption, or after decryption.',
     proof: 'The clear packet is the one that came out of ESP, byte for byte, but for what a router changes.',
     remedy: 'Nothing: this is no leak. Capture with the filter `esp or udp port 8472` to have them once.',
@@ -324,6 +365,7 @@ export const FINDINGS = [
   {
     code: 'fragmented',
     severity: 'info',
+    basis: 'seen',
     means: 'ESP packets came as IP fragments, all of them complete.',
     proof: 'Fragments whose packet is ESP.',
     remedy: 'Nothing is lost, but it costs throughput: give Cilium the MTU of the path.',
@@ -331,6 +373,7 @@ export const FINDINGS = [
   {
     code: 'keys-hidden',
     severity: 'info',
+    basis: 'told',
     means:
       'The text shows no keys, so ICVs cannot be checked: only numbers, gaps and unknown SPIs can be told.',
     proof: '`<<Keys hidden>>` in the text.',
@@ -339,6 +382,7 @@ export const FINDINGS = [
   {
     code: 'no-evidence',
     severity: 'info',
+    basis: 'seen',
     means:
       'There is ESP of which no source at hand knows either end, or that an SA carried which is gone since.',
     proof: 'The addresses and SPIs beside those of the sources.',

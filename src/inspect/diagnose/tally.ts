@@ -6,12 +6,25 @@ import { MAX_FRAMES } from './finding.ts';
 
 export class Tally {
   count = 0;
+  /** Frames of the first and the last that was counted; 0 where there is none, or it is not known. */
+  first = 0;
+  last = 0;
   /** The first frames, in the order in which they were told. */
   readonly frames: number[] = [];
 
   add(frame: number): void {
-    this.count++;
+    if (this.count++ === 0) this.first = frame;
+    this.last = frame;
     if (this.frames.length < MAX_FRAMES) this.frames.push(frame);
+  }
+
+  /** Takes back a frame that was added. */
+  remove(frame: number): void {
+    this.count--;
+    const at = this.frames.indexOf(frame);
+    if (at >= 0) this.frames.splice(at, 1);
+    if (frame === this.first) this.first = this.frames[0] ?? 0;
+    if (frame === this.last) this.last = this.count === this.frames.length ? (this.frames.at(-1) ?? 0) : 0;
   }
 
   /** Adds a frame that belongs to what is counted already, such as the original of a copy. */

@@ -92,7 +92,7 @@ describe('the nodes that a capture names', () => {
     const sa = saConfig({ src: address('10.244.1.1'), dst: address('10.244.2.1') });
     const steps = [secrets(writeNodes(nodes), sa), sender(sa)()];
     expect(diagnosePackets(steps, {}).receivers).toEqual([
-      { address: '10.244.2.1', node: 'node-2', counters: {} },
+      { address: '10.244.2.1', node: 'node-2', basis: 'assumed', packets: 1, judged: 1, counters: {} },
     ]);
   });
 });

@@ -23,26 +23,30 @@ export function* clearTraffic(c: Case): Generator<Finding> {
     const pods = `${flow.src} on ${evidence.nameOf(from)} > ${flow.dst} on ${evidence.nameOf(to)}`;
     const how = flow.isInVxlan ? ' in plain VXLAN' : '';
     const why = reason(c, flow, from, policy);
+    const about = { tally: flow.tally, node: evidence.nameOf(from), src: flow.src, dst: flow.dst };
     if (back && !forth) {
       yield finding(
+        c,
         'one-way-encryption',
         `${pods}: ${count(flow.tally.count, 'packet')} in the clear${how}, while the other direction comes in ESP (first in frame ${back.frame}).${why}`,
-        [...flow.tally.frames.slice(0, 15), back.frame],
+        { ...about, frames: [...flow.tally.frames.slice(0, 15), back.frame] },
       );
     } else {
       const some = forth ? ` Others of the same flow were encrypted (first in frame ${forth.frame}).` : '';
       yield finding(
+        c,
         'clear-traffic',
         `${pods}: ${count(flow.tally.count, 'packet')} in the clear${how}.${some}${why}`,
-        flow.tally.frames,
+        about,
       );
     }
   }
   if (clear.twice.count > 0) {
     yield finding(
+      c,
       'seen-twice',
       `${count(clear.twice.count, 'packet')} in the clear that ESP packets of this capture carry too: the capture point sees them before encryption or after decryption.`,
-      framesOf([clear.twice]),
+      { tally: clear.twice, frames: framesOf([clear.twice]) },
     );
   }
 }

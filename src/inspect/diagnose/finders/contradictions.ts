@@ -3,10 +3,11 @@
  * @module
  */
 import { formatAddress } from '../../../wire/address.ts';
-import { type Case, finding, stateName, streamName } from '../case.ts';
+import { type Case, finding, ofState, stateName, streamName } from '../case.ts';
 import type { Finding } from '../finding.ts';
 
-export function* contradictions({ evidence, streams }: Case): Generator<Finding> {
+export function* contradictions(c: Case): Generator<Finding> {
+  const { evidence, streams } = c;
   const told = new Set<string>();
   for (const stream of streams) {
     const { candidates, held, others } = stream.resolution;
@@ -22,13 +23,19 @@ export function* contradictions({ evidence, streams }: Case): Generator<Finding>
     const winner = sources.find(({ config }) => stream.winner && config.keys.equals(stream.winner));
     const losers = sources.filter(({ config }) => !winner?.config.keys.equals(config.keys));
     yield finding(
+      c,
       'contradicting-keys',
       `${streamName(stream, evidence)}: ${[...new Set(sources.map(({ who }) => who))].join(' and ')} give different keys. ${
         winner
           ? `The packets open with that of ${winner.who}, so it counts; that of ${[...new Set(losers.map(({ who }) => who))].join(' and ')} does not fit.`
           : 'None of them opens the packets.'
       }`,
-      stream.all.frames.slice(0, 5),
+      {
+        stream,
+        tally: stream.all,
+        frames: stream.all.frames.slice(0, 5),
+        evidence: [...new Set(sources.map(({ who }) => who))],
+      },
     );
   }
   for (const key of evidence.old.keys) {
@@ -37,9 +44,10 @@ export function* contradictions({ evidence, streams }: Case): Generator<Finding>
     const used = streams.filter(({ spi, fits }) => spi === key.id && fits.length > 0);
     if (used.length > 0) continue;
     yield finding(
+      c,
       'contradicting-keys',
       `${key.source}:${key.line} and ${now.source}:${now.line} have different keys under id ${key.id}. The one given last counts; no packet opens with the other.`,
-      [],
+      { spi: key.id, count: 0, evidence: [key, now].map(({ source, line }) => `${source}:${line}`) },
     );
   }
   const pairs = new Set<string>();
@@ -57,9 +65,10 @@ export function* contradictions({ evidence, streams }: Case): Generator<Finding>
       if (what === '' || pairs.has(name)) continue;
       pairs.add(name);
       yield finding(
+        c,
         'state-differs',
         `The kernel of ${evidence.nameOf(holder)} (${file}) holds ${what} for ${stateName(sa)} than ${who}. No packet of this capture went that way, or could show it.`,
-        [],
+        { ...ofState(sa, evidence), node: evidence.nameOf(holder) },
       );
     }
   }

@@ -4,10 +4,11 @@
  */
 import { DROPS } from '../../../ipsec/drop.ts';
 import { risen } from '../../../sa-text/xfrm-stat.ts';
-import { type Case, count, finding, grouped } from '../case.ts';
+import { type About, type Case, count, finding, grouped } from '../case.ts';
 import type { Finding } from '../finding.ts';
 
-export function* counters({ stats, receivers, evidence }: Case): Generator<Finding> {
+export function* counters(c: Case): Generator<Finding> {
+  const { stats, receivers, evidence } = c;
   for (const { node, file, before, after } of stats) {
     const receiver = receivers.find(
       (one) => node === undefined || one.node === node || evidence.isSameNode(one.address, node),
@@ -19,32 +20,37 @@ export function* counters({ stats, receivers, evidence }: Case): Generator<Findi
     for (const row of rows) {
       const there = rose.get(row) ?? 0;
       const here = ours[row] ?? 0;
+      const about = (n: number): About => ({ node: name, counter: row, count: n, evidence: [file] });
       if (there < 0) {
         yield finding(
+          c,
           'counters-differ',
           `${name}: ${row} fell by ${grouped(-there)} from one text to the other: the node was rebooted in between.`,
-          [],
+          about(Math.abs(there)),
         );
       } else if (row.startsWith('XfrmOut')) {
         if (there === 0) continue;
         const look = DROPS.find(({ counter }) => counter === row)?.look;
         yield finding(
+          c,
           'sender-drops',
           `${name}: ${row} ${before ? 'rose by' : 'is'} ${grouped(there)} (${file}).${look ? ` ${look}` : ''}`,
-          [],
+          about(Math.abs(there)),
         );
       } else if (there > here) {
         const since = before ? '' : ' since it was booted';
         yield finding(
+          c,
           'counters-differ',
           `${name}: ${row} ${before ? 'rose by' : 'is'} ${grouped(there)}${since} (${file}), and this capture explains ${here === 0 ? 'none' : grouped(here)} of it.`,
-          [],
+          about(Math.abs(there)),
         );
       } else if (there < here) {
         yield finding(
+          c,
           'counters-differ',
           `${name}: by this capture ${row} should have risen by ${grouped(here)}, and the kernel counted ${there === 0 ? 'nothing' : count(there, 'packet')} (${file}).`,
-          [],
+          about(Math.abs(there)),
         );
       }
     }

@@ -4,7 +4,7 @@
  */
 import { dropCode } from '../../../ipsec/drop.ts';
 import { formatAddress } from '../../../wire/address.ts';
-import { type Case, count, finding, keyIdOf, streamName } from '../case.ts';
+import { type Case, count, countedAs, finding, keyIdOf, streamName } from '../case.ts';
 import type { Evidence } from '../evidence.ts';
 import type { Finding } from '../finding.ts';
 import { type GuessKind, nameKey } from '../guesses.ts';
@@ -22,26 +22,35 @@ const CODES: Readonly<Record<GuessKind, FindingCode>> = {
   'other-address': 'wrong-key',
 };
 
-export function* keys({ streams, evidence }: Case): Generator<Finding> {
+export function* keys(c: Case): Generator<Finding> {
+  const { streams, evidence } = c;
   for (const stream of streams) {
     if (stream.fate === 'gone') continue;
-    for (const fit of stream.fits) yield explain(stream, fit, evidence);
+    for (const fit of stream.fits) yield explain(c, stream, fit);
     const none = stream.causes.get('no-key');
     if (!none || none.count === 0) continue;
     yield finding(
+      c,
       'unknown-key',
       `${streamName(stream, evidence)}: ${count(none.count, 'packet')} ${dropped(stream, none.count)}. Tried in vain: the key that counts${tried(stream)}.`,
-      none.frames,
+      {
+        stream,
+        tally: none,
+        counter: PROTO_ERROR,
+        ...(stream.fate === 'unopened' && { severity: 'warning' }),
+      },
     );
   }
 }
 
 const BAD_ICV = dropCode('bad-icv');
+const PROTO_ERROR = 'XfrmInStateProtoError';
 
 /** The window is asked before the key is. */
 function dropped(stream: Stream, packets: number): string {
+  if (stream.fate === 'unopened') return 'not opened';
   return (stream.verdicts.get(BAD_ICV) ?? 0) >= packets
-    ? 'with a wrong ICV (XfrmInStateProtoError)'
+    ? `with a wrong ICV${countedAs(stream, PROTO_ERROR)}`
     : 'that begin to count again, with IVs of another counter and another key (XfrmInStateSeqError while the numbers were seen, then XfrmInStateProtoError)';
 }
 
@@ -51,12 +60,16 @@ function tried({ guessed: n }: Stream): string {
     : ` and ${count(n, 'other key')} made from what is at hand`;
 }
 
-function explain(stream: Stream, { guess, tally }: Fit, evidence: Evidence): Finding {
-  const where = `${streamName(stream, evidence)}: ${count(tally.count, 'packet')} with a wrong ICV (XfrmInStateProtoError)`;
+function explain(c: Case, stream: Stream, { guess, tally }: Fit): Finding {
+  const { evidence } = c;
+  const failed =
+    stream.fate === 'unopened' ? 'not opened' : `with a wrong ICV${countedAs(stream, PROTO_ERROR)}`;
+  const where = `${streamName(stream, evidence)}: ${count(tally.count, 'packet')} ${failed}`;
   const opens = `They open with ${guess.what}`;
   const [sender, receiver] = [evidence.nameOf(stream.src), evidence.nameOf(stream.dst)];
   const held = stream.resolution.held[0]?.config;
-  const say = (code: FindingCode, more: string) => finding(code, `${where}. ${opens}${more}.`, tally.frames);
+  const say = (code: FindingCode, more: string) =>
+    finding(c, code, `${where}. ${opens}${more}.`, { stream, tally, counter: PROTO_ERROR });
   if (guess.kind === 'esn-differs') return say('esn-differs', '');
   if (guess.kind === 'former') {
     const why = `${receiver} has replaced it (a new boot id, or another key under the same id), and ${sender} has not`;

@@ -3,10 +3,10 @@
  * @module
  */
 import { formatAddress } from '../../../wire/address.ts';
-import { type Case, count, finding, grouped, stateName, streamName } from '../case.ts';
+import { type Case, count, countedAs, finding, grouped, ofState, stateName, streamName } from '../case.ts';
 import type { Finding } from '../finding.ts';
 import type { Stream } from '../stream.ts';
-import { isReset, sideBySide } from './senders.ts';
+import { isReset, lateCounter, sideBySide } from './senders.ts';
 
 const U32 = 2 ** 32;
 /** From here on an SA without ESN should have been renewed: seven eighths. */
@@ -16,48 +16,53 @@ const MOST_A_SECOND = 1e9;
 /** Linux has no wider window (`XFRMA_REPLAY_ESN_MAX`). */
 const MAX_WINDOW = 4096;
 
-export function* numbers({ streams, evidence }: Case): Generator<Finding> {
+export function* numbers(c: Case): Generator<Finding> {
+  const { streams, evidence } = c;
   for (const stream of streams) {
-    if (stream.fate === 'gone' || stream.fate === 'foreign') continue;
+    if (stream.fate === 'gone' || stream.fate === 'foreign' || stream.fate === 'unopened') continue;
     const where = streamName(stream, evidence);
     const late = stream.causes.get('late');
     if (late && !isReset(stream) && !sideBySide(stream.senders.all)) {
-      const esn = stream.resolution.candidates.some((config) => config.esn);
       const enough = stream.window - 1 + stream.beyondWindow;
       yield finding(
+        c,
         'reordered-beyond-window',
-        `${where}: ${count(late.count, 'packet')} came up to ${grouped(enough)} numbers late, the window is ${grouped(stream.window)}: dropped as ${esn ? 'XfrmInStateProtoError, which ESN makes of it' : 'XfrmInStateSeqError'}. A window of ${grouped(windowFor(enough + 1))} would have been enough${enough + 1 > MAX_WINDOW ? `, and Linux has at most ${grouped(MAX_WINDOW)}` : ''}.`,
-        late.frames,
+        `${where}: ${count(late.count, 'packet')} came up to ${grouped(enough)} numbers late, the window is ${grouped(stream.window)}: dropped${countedAs(stream, lateCounter(stream))}. A window of ${grouped(windowFor(enough + 1))} would have been enough${enough + 1 > MAX_WINDOW ? `, and Linux has at most ${grouped(MAX_WINDOW)}` : ''}.`,
+        { stream, tally: late, counter: lateCounter(stream) },
       );
     }
     const zero = stream.causes.get('zero');
     if (zero)
       yield finding(
+        c,
         'number-zero',
-        `${where}: ${count(zero.count, 'packet')} with number 0 (XfrmInStateSeqError).`,
-        zero.frames,
+        `${where}: ${count(zero.count, 'packet')} with number 0${countedAs(stream, 'XfrmInStateSeqError')}.`,
+        { stream, tally: zero, counter: 'XfrmInStateSeqError' },
       );
     const ahead = stream.causes.get('far-ahead');
     if (ahead) {
       yield finding(
+        c,
         'number-far-ahead',
-        `${where}: ${count(ahead.count, 'authentic packet')} with numbers near 2^32 while the window ends at ${grouped(stream.highest)}: the receiver takes them for numbers below zero, and the ICV fails (XfrmInStateProtoError).`,
-        ahead.frames,
+        `${where}: ${count(ahead.count, 'authentic packet')} with numbers near 2^32 while the window ends at ${grouped(stream.highest)}: the receiver takes them for numbers below zero, and the ICV fails${countedAs(stream, 'XfrmInStateProtoError')}.`,
+        { stream, tally: ahead, counter: 'XfrmInStateProtoError' },
       );
     }
     if (stream.missing > 0 && !isReset(stream)) {
       yield finding(
+        c,
         'missing-numbers',
         `${where}: ${count(stream.missing, 'number')} between the first and the highest never came by (${count(stream.packets, 'packet')} did).${inARow(stream)}`,
-        isInARow(stream) ? [stream.widest.frame] : [],
+        { stream, count: stream.missing, frames: isInARow(stream) ? [stream.widest.frame] : [] },
       );
     }
     if (isNearEnd(stream)) {
       const left = U32 - 1 - stream.highest;
       yield finding(
+        c,
         'sequence-near-end',
         `${where}: the highest number is ${grouped(stream.highest)} of 4,294,967,295${timeLeft(stream, left)}.`,
-        [stream.lastFrame],
+        { stream, node: evidence.nameOf(stream.src), count: stream.packets, frames: [stream.lastFrame] },
       );
     }
   }
@@ -67,9 +72,10 @@ export function* numbers({ streams, evidence }: Case): Generator<Finding> {
     if (streams.some((one) => one.src === formatAddress(sa.src) && one.spi === sa.spi && isNearEnd(one)))
       continue;
     yield finding(
+      c,
       'sequence-near-end',
       `${stateName(sa)}: ${file} says that ${grouped(used)} of 4,294,967,295 numbers are used.`,
-      [],
+      { ...ofState(sa, evidence), node: evidence.nameOf(formatAddress(sa.src)), basis: 'told' },
     );
   }
 }

@@ -3,7 +3,7 @@
  * @module
  */
 import { dropRowOf } from '../../../ipsec/drop.ts';
-import { type Case, count, finding, streamName } from '../case.ts';
+import { type Case, count, countedAs, finding, streamName } from '../case.ts';
 import type { Finding } from '../finding.ts';
 import type { FindingCode } from '../table.ts';
 
@@ -19,18 +19,20 @@ const CODES = [
   ['encap-mismatch', 'encap-mismatch'],
 ] as const satisfies readonly (readonly [string, FindingCode])[];
 
-export function* oddInside({ streams, evidence }: Case): Generator<Finding> {
+export function* oddInside(c: Case): Generator<Finding> {
+  const { streams, evidence } = c;
   for (const stream of streams) {
     if (stream.fate === 'gone') continue;
     for (const [reason, code] of CODES) {
       const tally = stream.causes.get(reason);
       if (!tally) continue;
       const { counter, elsewhere, look } = dropRowOf(reason);
-      const counted = counter ?? elsewhere ?? '';
+      const dropped = stream.isCounted ? `dropped${countedAs(stream, counter ?? elsewhere)}` : 'not opened';
       yield finding(
+        c,
         code,
-        `${streamName(stream, evidence)}: ${count(tally.count, 'packet')} dropped (${counted}). ${look}`,
-        tally.frames,
+        `${streamName(stream, evidence)}: ${count(tally.count, 'packet')} ${dropped}. ${look}`,
+        { stream, tally, counter },
       );
     }
   }

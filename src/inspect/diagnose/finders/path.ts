@@ -9,30 +9,34 @@ import { countOf, framesOf } from '../tally.ts';
 /** One lost packet is no hole. */
 const FEWEST = 2;
 
-export function* path({ path: watch, evidence, clear, incomplete }: Case): Generator<Finding> {
+export function* path(c: Case): Generator<Finding> {
+  const { path: watch, evidence, clear, incomplete } = c;
   for (const [stream, lengths] of watch.lengths) {
     const { gap, behind } = lengths;
     if (gap.length > stream.largest) {
       yield finding(
+        c,
         'mtu-hole',
         `${streamName(stream, evidence)}: TCP inside still waits for ${count(gap.bytes, 'byte')} before ${count(behind.count, 'segment')} that came, though the sender sends again. ${count(stream.missing, 'number')} of this stream never came by, and no packet that did is longer than ${stream.largest} bytes. The path takes short ones only.`,
-        behind.frames,
+        { stream, tally: behind },
       );
     }
     const hole = lengths.hole();
     if (!hole || lengths.answered === 0 || hole.tally.count < FEWEST) continue;
     yield finding(
+      c,
       'mtu-hole',
       `${streamName(stream, evidence)}: of the packets inside, those in ESP packets of up to ${lengths.answered} bytes are answered; ${count(hole.tally.count, 'longer one')}, of ${hole.shortest} bytes and more, never. The path takes less than ${hole.shortest} bytes.`,
-      hole.tally.frames,
+      { stream, tally: hole.tally },
     );
   }
   for (const { from, src, dst, mtu, tally } of watch.tooBig) {
     const isPods = clear.behind.has(src) && !evidence.knows(src);
     yield finding(
+      c,
       'too-big',
       `${from} says ${count(tally.count, 'time')} that packets of ${evidence.nameOf(src)} to ${evidence.nameOf(dst)} are longer than the ${mtu} bytes of its next link${isPods ? ' (packets of pods, before ESP)' : ''}.`,
-      tally.frames,
+      { tally, src, dst, node: evidence.nameOf(src) },
     );
   }
   const fragments = [...watch.fragments];
@@ -41,10 +45,9 @@ export function* path({ path: watch, evidence, clear, incomplete }: Case): Gener
   const tallies = fragments.map(([, { tally }]) => tally);
   const what = `${count(countOf(tallies), 'fragment')} of ESP packets: ${ways}.`;
   if (incomplete > 0) {
-    yield finding(
-      'fragments-missing',
-      `${what} Of ${count(incomplete, 'packet')} some never came.`,
-      framesOf(tallies),
-    );
-  } else yield finding('fragmented', what, framesOf(tallies));
+    yield finding(c, 'fragments-missing', `${what} Of ${count(incomplete, 'packet')} some never came.`, {
+      frames: framesOf(tallies),
+      count: incomplete,
+    });
+  } else yield finding(c, 'fragmented', what, { frames: framesOf(tallies), count: countOf(tallies) });
 }

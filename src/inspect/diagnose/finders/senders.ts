@@ -8,12 +8,14 @@ import type { SenderMark } from '../salts.ts';
 import type { Stream } from '../stream.ts';
 import { countOf, framesOf, Tally } from '../tally.ts';
 
-export function* senders({ streams, evidence, ivReuse }: Case): Generator<Finding> {
+export function* senders(c: Case): Generator<Finding> {
+  const { streams, evidence, ivReuse } = c;
   for (const { stream, tally } of ivReuse.values()) {
     yield finding(
+      c,
       'iv-reused',
       `${streamName(stream, evidence)}: ${count(tally.count, 'packet')} with an IV that another packet has under the same key.`,
-      tally.frames,
+      { stream, tally, node: evidence.nameOf(stream.src) },
     );
   }
   for (const stream of streams) {
@@ -33,27 +35,40 @@ export function* senders({ streams, evidence, ivReuse }: Case): Generator<Findin
           ? ` ${count(same.count, 'number')} came twice with different contents, and the second was dropped.`
           : '';
       yield finding(
+        c,
         'two-senders',
         `${where}: ${marks.length} counters side by side on one SA (their IVs differ by a constant), with ${marks.map(({ packets }) => grouped(packets)).join(' and ')} authentic packets.${numbers}`,
-        frames,
+        {
+          stream,
+          frames,
+          count: same.count,
+          ...(same.count > 0 && { counter: 'XfrmInStateSeqError' }),
+        },
       );
     } else if (isReset(stream)) {
       const dropped = countOf([same, late]);
       const before =
         marks.length > 1 ? ` From frame ${marks.at(-1)!.firstFrame} on its IVs are of a new counter.` : '';
       yield finding(
+        c,
         'counter-reset',
         `${where}: ${count(dropped, 'authentic packet')} dropped with numbers that lie up to ${grouped(stream.beyondWindow + stream.window - 1)} below the highest (${grouped(stream.highest)}).${before} The sender restarted its counter and the receiver kept its window.`,
-        framesOf([late, same]),
+        { stream, count: dropped, frames: framesOf([late, same]), counter: lateCounter(stream) },
       );
     } else if (same.count > 0) {
       yield finding(
+        c,
         'two-senders',
         `${where}: ${count(same.count, 'packet')} with a number that another authentic packet had.`,
-        same.frames,
+        { stream, tally: same, counter: 'XfrmInStateSeqError' },
       );
     }
   }
+}
+
+/** The row that packets left of the window raise: under ESN their number is taken for one of the next 2^32. */
+export function lateCounter({ resolution }: Stream): string {
+  return resolution.candidates.some(({ esn }) => esn) ? 'XfrmInStateProtoError' : 'XfrmInStateSeqError';
 }
 
 /** Did the counter begin again, rather than some packets come late? */

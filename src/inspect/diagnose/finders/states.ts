@@ -4,11 +4,13 @@
  */
 import { MAX_KEY_ID } from '../../../cilium/keys.ts';
 import { formatAddress } from '../../../wire/address.ts';
-import { type Case, count, finding, grouped, keyIdOf, streamName } from '../case.ts';
+import { type Case, count, countedAs, finding, grouped, keyIdOf, streamName } from '../case.ts';
 import type { Evidence } from '../evidence.ts';
 import type { Finding } from '../finding.ts';
 import type { Stream } from '../stream.ts';
 import { framesOf } from '../tally.ts';
+
+const NO_STATE = 'XfrmInNoStates';
 
 /** An SA that came too late needs nobody to bring it back. */
 const LATE =
@@ -17,7 +19,8 @@ const LATE =
 const FLOOD =
   'Find out who sends them: so many streams are made up, or come from a sender that takes a new SPI for every packet.';
 
-export function* states({ streams, between, strange: further, closed, evidence }: Case): Generator<Finding> {
+export function* states(c: Case): Generator<Finding> {
+  const { streams, between, strange: further, closed, evidence } = c;
   /** SPIs that are no key ids, by their ends: many of them are one trouble. */
   const strange = new Map<string, Stream[]>();
   for (const stream of streams) {
@@ -31,49 +34,55 @@ export function* states({ streams, between, strange: further, closed, evidence }
       else strange.set(ends, [stream]);
       continue;
     }
-    const { frames, count: dropped } = isMissing ? stream.all : stream.tally('no-state');
-    const what = `${streamName(stream, evidence)}: ${count(dropped, 'packet')} dropped as XfrmInNoStates.`;
+    const tally = isMissing ? stream.all : stream.tally('no-state');
+    const about = { stream, tally, counter: NO_STATE };
+    const what = `${streamName(stream, evidence)}: ${count(tally.count, 'packet')} dropped${countedAs(stream, NO_STATE)}.`;
     const [sender, receiver] = [evidence.nameOf(stream.src), evidence.nameOf(stream.dst)];
     const here = otherIds(stream, between(stream.src, stream.dst), evidence);
     const id = keyIdOf(stream.spi);
     if (isMissing && here.length > 0) {
       yield finding(
+        c,
         'rotation-out-of-step',
         `${what} ${sender} sends with ${id}; the kernel of ${receiver} has only ${list(here)} of this tunnel.${proof(stream)}`,
-        frames,
+        about,
       );
     } else if (isMissing && known) {
       const who = `${known.who} ${known.who.includes(' and ') ? 'have' : 'has'} one`;
       yield finding(
+        c,
         'sa-gone',
         `${what} ${sender} sends with ${id}, for which the kernel of ${receiver} has no SA; ${who}${stream.ok > 0 ? `, and ${count(stream.ok, 'packet')} ${stream.ok === 1 ? 'opens' : 'open'} with it` : ''}.`,
-        frames,
+        about,
       );
     } else if (!isMissing && stream.ok > 0 && here.length > 0) {
       yield finding(
+        c,
         'rotation-out-of-step',
         `${what} ${sender} sent with ${id} while ${receiver} had only ${list(here)} of this tunnel; ${receiver} had an SA for it by frame ${stream.firstOkFrame}.`,
-        frames,
+        about,
       );
     } else if (stream.resolution.former.length > 0) {
       yield finding(
+        c,
         'sa-gone',
         `${what} ${sender} sends with ${id}, for which ${receiver} had an SA and then removed it.`,
-        frames,
+        about,
       );
     } else if (!isMissing && stream.ok > 0) {
       yield finding(
+        c,
         'sa-gone',
         `${what} ${sender} sent with ${id} before ${receiver} had an SA for it, which it had by frame ${stream.firstOkFrame}.`,
-        frames,
-        { remedy: LATE },
+        { ...about, remedy: LATE },
       );
     } else {
       const others = here.length > 0 ? `; of this tunnel there is ${list(here)}` : '';
       yield finding(
+        c,
         'unknown-spi',
         `${what} ${sender} sends with ${id}, and no source at hand has an SA for it${others}.`,
-        frames,
+        about,
       );
     }
   }
@@ -82,9 +91,10 @@ export function* states({ streams, between, strange: further, closed, evidence }
     const packets = group.reduce((sum, stream) => sum + stream.packets, 0);
     const spis = group.slice(0, 4).map(({ spi }) => `0x${spi.toString(16)}`);
     yield finding(
+      c,
       'unknown-spi',
-      `${evidence.nameOf(first!.src)} > ${evidence.nameOf(first!.dst)}: ${count(packets, 'packet')} dropped as XfrmInNoStates. SPI ${spis.join(', ')}${group.length > 4 ? ' and others' : ''}: no key id of Cilium (1 to 15), and no source has an SA for it.`,
-      framesOf(group.map(({ all }) => all)),
+      `${evidence.nameOf(first!.src)} > ${evidence.nameOf(first!.dst)}: ${count(packets, 'packet')} dropped${countedAs(first!, NO_STATE)}. SPI ${spis.join(', ')}${group.length > 4 ? ' and others' : ''}: no key id of Cilium (1 to 15), and no source has an SA for it.`,
+      { stream: first!, count: packets, frames: framesOf(group.map(({ all }) => all)), counter: NO_STATE },
     );
   }
   for (const [streams, what] of [
@@ -94,10 +104,10 @@ export function* states({ streams, between, strange: further, closed, evidence }
     const { count: n, isMore } = streams.streams;
     if (n === 0) continue;
     yield finding(
+      c,
       what === 'without an SA' ? 'unknown-spi' : 'unknown-key',
       `${isMore ? 'More than ' : ''}${grouped(n)} further streams ${what}, ${count(streams.tally.count, 'packet')}: too many to be told apart. Their packets are in the counters of receivers that sources name.`,
-      streams.tally.frames,
-      { remedy: FLOOD },
+      { tally: streams.tally, remedy: FLOOD },
     );
   }
 }
