@@ -12,8 +12,10 @@ export interface Suite {
   /** `rfc4106(gcm(aes))`, or `authenc(hmac(sha256),cbc(aes))`: what the kernel's crypto layer calls it. */
   readonly name: string;
   readonly cipher: Cipher;
-  /** Absent for AEAD ciphers and for `digest_null`. */
+  /** Absent for AEAD ciphers, for `digest_null`, and where the ICV is not checked. */
   readonly mac: Mac | undefined;
+  /** The ICV is passed over, because its algorithm or key is not known: for reading captures, never for a node. */
+  readonly unchecked?: true;
   /** Cipher key, without salt. */
   readonly keyLen: number;
   /** Bytes at the end of the key material that begin every nonce (RFC 4106 §8.1). */
@@ -96,6 +98,11 @@ export class KeyMaterial {
   [Symbol.for('nodejs.util.inspect.custom')](): string {
     return this.toJSON();
   }
+}
+
+/** Does an ICV vouch for what opens? Not under `digest_null`, nor where the ICV is not checked. */
+export function isAuthenticated({ icvLen, unchecked }: Suite): boolean {
+  return icvLen > 0 && unchecked === undefined;
 }
 
 /**
@@ -194,6 +201,27 @@ export function authenc(
   };
   return new KeyMaterial(suite, encKey, new Uint8Array(0), authKey);
 }
+
+/**
+ * A suite whose ICV is passed over: what it opens may be forged.
+ * @param icvBits how long the ICV is; 0 where it is not known whether there is one, and none is taken off
+ * @throws {EsplaneError} `ERR_SUITE` unknown name or ICV length; `ERR_KEY` key length that the cipher does not have
+ */
+export function uncheckedCipher(enc: string, encKey: Uint8Array, icvBits: number): KeyMaterial {
+  const { suite } = authenc('digest_null', new Uint8Array(0), enc, encKey, 0);
+  if (icvBits % 8 !== 0 || icvBits < 0 || icvBits > MAX_ICV_BITS)
+    throw new EsplaneError('ERR_SUITE', `ICV of ${icvBits} bits; possible are 0 to ${MAX_ICV_BITS}`);
+  const unchecked: Suite = {
+    ...suite,
+    name: icvBits === 0 ? suite.name : suite.name.replace('digest_null', 'unchecked'),
+    unchecked: true,
+    icvLen: icvBits / 8,
+  };
+  return new KeyMaterial(unchecked, encKey, new Uint8Array(0), new Uint8Array(0));
+}
+
+/** Of the longest MAC that there is. */
+const MAX_ICV_BITS = 512;
 
 interface Aead {
   readonly cipher: Cipher;

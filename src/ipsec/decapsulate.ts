@@ -18,6 +18,10 @@
  * packet asking the window once more. The answers are those of one packet after the other. Where an earlier
  * packet of the batch could change what a later one gets (under ESN, the guess of the high half), what is
  * pending is finished first.
+ *
+ * In a capture a source may leave mode or UDP open (`SaConfig.unstated`): each packet then tells its own, and no step
+ * refuses it for them. An SA whose ICV is not checked has instead that its text must look like one
+ * (`plausible.ts`), before the window moves.
  * @module
  */
 import { netWord, u8 } from '../base/bytes.ts';
@@ -31,6 +35,7 @@ import { dropCode } from './drop.ts';
 import { EspPlace } from './esp-place.ts';
 import { ecnDecapsulate } from './outer-header.ts';
 import { payloadLength } from './padding.ts';
+import { isPlausible } from './plausible.ts';
 import type { SecurityAssociation } from './sa.ts';
 import type { Sad } from './sad.ts';
 import { isByAddress, UpperLayer } from './selector.ts';
@@ -52,6 +57,7 @@ const INNER_SHORT = dropCode('inner-short');
 const INNER_HEADER = dropCode('inner-header');
 const INNER_TRUNCATED = dropCode('inner-truncated');
 const SELECTOR_MISMATCH = dropCode('selector-mismatch');
+const IMPLAUSIBLE = dropCode('implausible');
 
 /** Congestion experienced: with it, or with another DSCP to take over, the inner header may change (RFC 3168 §9.1.1). */
 const ECN_CE = 3;
@@ -149,7 +155,7 @@ export class Decapsulator {
       verdict[i] = STATE_INVALID;
       return;
     }
-    if (sa.isEncap !== place.udpAt >= 0) {
+    if (sa.isEncap !== place.udpAt >= 0 && !sa.isEncapOpen) {
       verdict[i] = ENCAP_MISMATCH;
       return;
     }
@@ -188,7 +194,7 @@ export class Decapsulator {
       return;
     }
     this.#outerAt[i] = place.outerAt;
-    if (!sa.isTunnel) {
+    if (!sa.isTunnel || sa.isModeOpen) {
       this.#headerLen[i] = (place.udpAt < 0 ? espAt : place.udpAt) - place.outerAt;
       this.#protocolAt[i] = place.protocolAt;
     }
@@ -259,6 +265,8 @@ export class Decapsulator {
     }
     const textAt = jobs.textAt[row]!;
     const textLen = jobs.textLen[row]!;
+    if (sa.isUnchecked && !isPlausible(slab, textAt, textLen, sa.isTunnel && !sa.isModeOpen))
+      return IMPLAUSIBLE;
     // 7.
     const payloadLen = payloadLength(slab, textAt, textLen);
     if (payloadLen < 0) return BAD_PADDING;
@@ -269,7 +277,8 @@ export class Decapsulator {
     sa.window.commit(hi, lo);
     sa.life.count(payloadLen);
     // 9., 10.
-    return sa.isTunnel
+    const isTunnel = sa.isModeOpen ? isIpInside(slab, textAt, next) : sa.isTunnel;
+    return isTunnel
       ? this.#takeInner(batch, i, sa, textAt, payloadLen, next)
       : this.#takeTransport(batch, i, sa, textAt, payloadLen, next);
   }
@@ -336,6 +345,12 @@ export class Decapsulator {
     batch.length[i] = len;
     return sa.takesAll || inSelector(sa, slab, at, isV4, this.#upper) ? PASS : SELECTOR_MISMATCH;
   }
+}
+
+/** Is it the text of tunnel mode, where the SA does not say? Transport mode hardly ever carries IP in IP. */
+function isIpInside(b: Uint8Array, at: number, next: number): boolean {
+  const version = next === ipv4.PROTOCOL ? 4 : next === ipv6.PROTOCOL ? 6 : 0;
+  return version > 0 && b[at]! >>> 4 === version;
 }
 
 /**

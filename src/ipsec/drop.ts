@@ -283,6 +283,13 @@ export const DROPS = [
     rule: 'esplane: a sequence number is reserved on disk before it is used (docs/state-file.md)',
     look: 'The disk with the state directory did not store the next reserve in time: it is full, slow or gone.',
   },
+  {
+    reason: 'implausible',
+    counter: null,
+    elsewhere: 'not known: nothing tells what the receiver did',
+    rule: 'RFC 4303 §2.4: padding counts 1, 2, 3, …, and the payload is what the next header says',
+    look: 'Opened without a check of its ICV, and no packet came out: the key is a wrong one, or the packet was altered.',
+  },
 ] as const satisfies readonly DropSpec[];
 
 export type DropReason = (typeof DROPS)[number]['reason'];

@@ -23,6 +23,16 @@ export interface Lifetime {
   readonly hardBytes?: number;
 }
 
+/**
+ * What a source does not say, and {@link SaConfig} has to: there it is a guess. Wireshark's esp_sa says neither mode nor
+ * UDP, and in its form of eight fields not whether there is ESN.
+ */
+export interface Unstated {
+  readonly mode?: true;
+  readonly encap?: true;
+  readonly esn?: true;
+}
+
 /** Counters that the source printed. For a capture they are hints, not the state. */
 export interface SequenceHint {
   readonly seqHi: number;
@@ -70,6 +80,8 @@ export interface SaConfig {
   readonly counted?: Counted;
   /** Known for planned SAs and for states that print `dir`. */
   readonly direction?: 'in' | 'out';
+  /** Absent, all is said. Packets then tell, each for itself, mode and UDP; ESN is found by trying. */
+  readonly unstated?: Unstated;
   /** Where it comes from, for people: `keys:1 node-1 -> node-2`, `n2.txt:14`. */
   readonly origin: string;
 }

@@ -84,6 +84,11 @@ export class SecurityAssociation {
   readonly isTunnel: boolean;
   /** ESP in UDP? */
   readonly isEncap: boolean;
+  /** Where the source says neither, each packet tells its mode, and whether it comes in UDP. */
+  readonly isModeOpen: boolean;
+  readonly isEncapOpen: boolean;
+  /** Does no ICV vouch for what it opens, and neither the kernel's word that there is none? */
+  readonly isUnchecked: boolean;
   /** ESP header and IV, in bytes. */
   readonly espLen: number;
   /** What goes before the inner packet (tunnel mode) or between its headers (transport mode), in bytes. */
@@ -146,6 +151,9 @@ export class SecurityAssociation {
     this.icvLen = suite.icvLen;
     this.isTunnel = config.mode === 'tunnel';
     this.isEncap = config.encap !== undefined;
+    this.isModeOpen = config.unstated?.mode ?? false;
+    this.isEncapOpen = config.unstated?.encap ?? false;
+    this.isUnchecked = suite.unchecked ?? false;
     this.espLen = esp.HEADER_LEN + suite.ivLen;
     this.before = this.espLen + (this.isTunnel ? outer.length : config.encap ? udp.HEADER_LEN : 0);
     this.behind = esp.TRAILER_LEN + suite.icvLen;
