@@ -12,6 +12,10 @@ export function decryptSummary(capture: string, decryptor: CaptureDecryptor): st
   const lines = [
     `${capture}: ${grouped(t.frames)} frames, ${grouped(t.esp)} ESP packets: ${grouped(t.ok)} decrypted, ${grouped(t.esp - t.ok)} dropped`,
   ];
+  if (t.unauthenticated > 0)
+    lines.push(
+      `  ${grouped(t.unauthenticated)} decrypted unauthenticated: no ICV was checked, and any of them may be forged`,
+    );
   for (const { row, count } of dropCounts(decryptor)) {
     lines.push(`  ${grouped(count)} ${row.reason} (${row.counter ?? row.elsewhere}): ${row.look}`);
   }

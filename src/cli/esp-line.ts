@@ -28,6 +28,9 @@ export function putEspLine(out: TextBuffer, r: EspRecord): void {
   } else out.text(': ESP(short) ');
   const row = dropRow(r.verdict);
   if (row) out.text(`dropped: ${row.reason} (${row.counter ?? row.elsewhere})`);
-  else putPacketLine(out, r.bytes, r.at, r.end);
+  else {
+    if (!r.authenticated) out.text('unauthenticated: ');
+    putPacketLine(out, r.bytes, r.at, r.end);
+  }
   out.text('\n');
 }

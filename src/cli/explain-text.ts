@@ -177,7 +177,7 @@ class Printer {
 
   #security(s: EspSecurity, depth: number): void {
     const indent = margin(depth);
-    const { green, red } = this.#paint;
+    const { green, red, yellow } = this.#paint;
     const say = (label: string, text: string, paint: (text: string) => string = plain) => {
       const width = this.#treeWidth + (this.#meaningWidth > 0 ? this.#meaningWidth + 2 : 0);
       for (const [i, line] of wrap(text, Math.max(20, width - indent.length - 10), '').entries()) {
@@ -185,7 +185,10 @@ class Printer {
         this.#rowsOf([], [{ text: `${indent}${head}${line}`, paint }], [], 'none');
       }
     };
-    if (s.verdict === 'ok') say('verdict', 'opened: the ICV is right, and the packet goes on', green);
+    if (s.verdict === 'ok' && s.authenticated)
+      say('verdict', 'opened: the ICV is right, and the packet goes on', green);
+    else if (s.verdict === 'ok')
+      say('verdict', 'opened unauthenticated: no ICV vouches for it, it may be forged', yellow);
     else if (s.verdict === 'drop') {
       say('verdict', `dropped: ${s.reason}${s.counter ? `, counted as ${s.counter}` : ''} (${s.rule})`, red);
       if (s.look) say('', s.look);
@@ -193,7 +196,7 @@ class Printer {
     say('SA', s.lookup);
     if (s.sa) {
       const { suite, icvBits, esn, mode } = s.sa;
-      say('', `${suite}, ICV of ${icvBits} bits, ${mode} mode, ${esn ? 'ESN' : 'no ESN'}`);
+      say('', `${suite}, ICV of ${icvBits} bits, ${mode ?? 'unknown'} mode, ${esn ? 'ESN' : 'no ESN'}`);
     }
     if (s.sequence) say('number', `${s.sequence.full}. ${s.sequence.how}`);
     if (s.window) {

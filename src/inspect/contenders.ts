@@ -10,6 +10,7 @@ import { SecurityAssociation } from '../ipsec/sa.ts';
 import type { SaConfig } from '../ipsec/sa-config.ts';
 import type { Address } from '../wire/address.ts';
 import { HighHalf, type Number64, type Opens, type SearchBudget } from './high-half.ts';
+import { waysOf } from './infer.ts';
 import { Trial, textLength } from './trial.ts';
 
 /** What contenders of all streams of a capture have in common. */
@@ -40,9 +41,13 @@ export interface Contender {
 
 /**
  * What a packet says about its stream. `follows`: it authenticates under {@link Contenders.current} as a receiver infers
- * its number; `starts`: it does with a high half that its window has to be moved to; `unknown`: neither.
+ * its number; `starts`: it does with a high half that its window has to be moved to; `unchecked`: under none, but current is
+ * now one that is not checked, and what it opens is plausible; `unknown`: none of these.
+ *
+ * What is not checked never starts a stream: nothing that is kept of one for good comes of packets that may be forged. Once
+ * a packet has authenticated, nothing of its stream is opened unchecked.
  */
-export type Look = 'follows' | 'starts' | 'unknown';
+export type Look = 'follows' | 'starts' | 'unchecked' | 'unknown';
 
 export class Contenders {
   /** The SAs that are still possible. */
@@ -53,9 +58,14 @@ export class Contenders {
 
   /** @param configs at least one */
   constructor(configs: readonly SaConfig[], trials: Trials) {
-    this.configs = configs;
+    this.configs = configs.flatMap(waysOf);
     this.#trials = trials;
-    this.#current = this.#of(configs[0]!);
+    this.#current = this.#of(this.configs[0]!);
+  }
+
+  /** Is there just one SA, and one that is not checked? */
+  get isUnchecked(): boolean {
+    return this.configs.length === 1 && this.#current.sa.isUnchecked;
   }
 
   /** The one that the last packet that authenticated was of; until then, the first. */
@@ -71,7 +81,8 @@ export class Contenders {
       ({ sa }: Contender): Opens =>
       (hi) =>
         this.#trials.opens(sa, b, espAt, espEnd, hi);
-    const fitting = all.filter(({ config }) => textLength(config.keys.suite, espEnd - espAt) >= 0);
+    const whole = all.filter(({ config }) => textLength(config.keys.suite, espEnd - espAt) >= 0);
+    const fitting = whole.filter(({ sa }) => !sa.isUnchecked);
     for (const one of fitting) {
       if (one.high.follow(lo, opensWith(one))) {
         this.#current = one;
@@ -88,7 +99,10 @@ export class Contenders {
       }
     }
     for (const one of fitting) one.high.fail();
-    return 'unknown';
+    const unchecked = whole.find((one) => one.sa.isUnchecked && opensWith(one)(0));
+    if (!unchecked) return 'unknown';
+    this.#current = unchecked;
+    return 'unchecked';
   }
 
   /** The same SAs for one source, where these take any: the current one stands where this one does. */
@@ -134,9 +148,11 @@ export class Contenders {
     return made;
   }
 
-  /** The same key with and without ESN was a question, and this is the answer. */
+  /** The same key with and without ESN was a question, and this is the answer; what is not checked has no say any more. */
   #settle(config: SaConfig): void {
-    this.configs = this.configs.filter((one) => one === config || !one.keys.equals(config.keys));
+    this.configs = this.configs.filter(
+      (one) => one === config || (!one.keys.equals(config.keys) && !one.keys.suite.unchecked),
+    );
     for (const [one, { sa }] of this.#made) {
       if (this.configs.includes(one)) continue;
       this.#trials.engine.removeKey(sa.key);

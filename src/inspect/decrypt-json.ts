@@ -36,7 +36,9 @@ export function putDecryptJson(out: TextBuffer, r: EspRecord, overlays: OverlayF
     out.text(`,"verdict":"drop","reason":${quoted(row?.reason)},"counter":${quoted(row?.counter)}`);
     out.text(',"inner":null,"overlay":null');
   } else {
-    out.text(',"verdict":"ok","reason":null,"counter":null,"inner":"');
+    out.text(',"verdict":"ok","reason":null,"counter":null,');
+    if (!r.authenticated) out.text('"authenticated":false,');
+    out.text('"inner":"');
     out.hex(r.bytes, r.at, r.end);
     const vxlan = overlays.find(r.bytes, r.at, r.end);
     if (vxlan) {

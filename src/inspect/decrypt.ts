@@ -19,6 +19,7 @@ import { u32 } from '../base/bytes.ts';
 import type { RandomBytes } from '../base/rng.ts';
 import type { FrameInfo, FrameSink } from '../capture/frame.ts';
 import type { Engine } from '../crypto/engine.ts';
+import { isAuthenticated } from '../crypto/suite.ts';
 import { Decapsulator } from '../ipsec/decapsulate.ts';
 import { dropCode } from '../ipsec/drop.ts';
 import { EspPlace } from '../ipsec/esp-place.ts';
@@ -66,6 +67,8 @@ export class EspRecord {
   seqLo = 0;
   /** {@link PASS} or the row of the drop table. */
   verdict = PASS;
+  /** Did an ICV vouch for it? Only where the verdict is {@link PASS}. */
+  authenticated = false;
   /** The clear packet, `bytes[at..end)`, where the verdict is {@link PASS}. */
   bytes: Uint8Array = new Uint8Array(0);
   at = 0;
@@ -82,6 +85,8 @@ export class EspRecord {
 export interface DecryptTotals extends FrameTotals {
   esp: number;
   ok: number;
+  /** Of them those that no ICV vouches for. */
+  unauthenticated: number;
   /** Dropped, by row of the drop table. */
   dropped: Map<number, number>;
 }
@@ -154,6 +159,7 @@ export class CaptureDecryptor implements FrameSink {
     frames: 0,
     esp: 0,
     ok: 0,
+    unauthenticated: 0,
     dropped: new Map(),
     keepalives: 0,
     ike: 0,
@@ -291,6 +297,8 @@ export class CaptureDecryptor implements FrameSink {
       if (contenders.configs.length > 1 && sa.window.check(sa.window.inferHigh(lo), lo) !== PASS)
         return stream;
     }
+    // A packet that authenticates takes what is not checked out of the engine.
+    if (sa.isUnchecked) this.#finish(stream);
     const look = contenders.look(b, espAt, espEnd);
     if (look === 'unknown') return stream;
     const { current } = contenders;
@@ -302,6 +310,8 @@ export class CaptureDecryptor implements FrameSink {
       stream.inSad = current;
       this.#streams[stream.index] = stream;
     }
+    // A source that nothing vouches for does not get a stream.
+    if (look === 'unchecked') return stream;
     if (stream.isShared) {
       const own = this.#addStream(contenders.forSource(b.slice(srcAt, srcAt + addressLen)), false);
       contenders.reset();
@@ -438,8 +448,10 @@ export class CaptureDecryptor implements FrameSink {
     const verdict = batch.verdict[i]!;
     const stream = this.#stream[i];
     totals.esp++;
-    if (verdict === PASS) totals.ok++;
-    else {
+    if (verdict === PASS) {
+      totals.ok++;
+      if (!isAuthenticated(stream!.inSad.sa.suite)) totals.unauthenticated++;
+    } else {
       totals.dropped.set(verdict, (totals.dropped.get(verdict) ?? 0) + 1);
       if (verdict === BAD_ICV && stream && isCertain(stream)) doubt(stream);
     }
@@ -455,6 +467,7 @@ export class CaptureDecryptor implements FrameSink {
     record.seqHi = seqHi[i]!;
     record.seqLo = seqLo[i]!;
     record.verdict = verdict;
+    record.authenticated = verdict === PASS && isAuthenticated(stream!.inSad.sa.suite);
     record.bytes = batch.slab;
     record.at = batch.offset[i]!;
     record.end = record.at + batch.length[i]!;
@@ -474,6 +487,7 @@ const STARTING = -1;
 
 /** Is there nothing to try on the packets of a stream? */
 function isCertain({ contenders, inSad, followed }: Stream): boolean {
+  if (contenders.isUnchecked) return true;
   if (!inSad.high.isStarted || contenders.configs.length > 1) return false;
   return !inSad.sa.esn || followed >= PROVEN;
 }

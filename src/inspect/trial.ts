@@ -6,6 +6,7 @@
 import { netWord, u32 } from '../base/bytes.ts';
 import { type Engine, JOB_OK, JobTable } from '../crypto/engine.ts';
 import type { Suite } from '../crypto/suite.ts';
+import { isPlausible } from '../ipsec/plausible.ts';
 import type { SecurityAssociation } from '../ipsec/sa.ts';
 import { HEADER_LEN, TRAILER_LEN } from '../wire/esp.ts';
 
@@ -34,7 +35,8 @@ export class Trial {
   }
 
   /**
-   * Does the ESP packet `b[espAt..espEnd)` authenticate under this SA with this high half?
+   * Does the ESP packet `b[espAt..espEnd)` authenticate under this SA with this high half? Of one that is not checked:
+   * is what comes out plausible?
    * False also where {@link textLength} says -1.
    */
   opens(sa: SecurityAssociation, b: Uint8Array, espAt: number, espEnd: number, hi: number): boolean {
@@ -56,7 +58,8 @@ export class Trial {
       job.setNonce(row, sa.netSalt, netWord(u32(copy, ivAt)), netWord(u32(copy, ivAt + 4)));
     }
     this.#engine.open(copy, job);
-    return job.verdict[0] === JOB_OK;
+    if (job.verdict[0] !== JOB_OK) return false;
+    return !sa.isUnchecked || isPlausible(copy, this.#textAt, textLen, sa.isTunnel && !sa.isModeOpen);
   }
 
   /** The clear text of the packet that {@link opens} has just said yes to, trailer included; a copy. */

@@ -5,7 +5,6 @@
  */
 import type { ClusterPlan } from '../cilium/plan.ts';
 import type { SaConfig } from '../ipsec/sa-config.ts';
-import { ESN_WINDOW } from './esn-window.ts';
 import { parseEspSa } from './esp-sa.ts';
 import { joinSources, planSource, SaList, type SaSource } from './sa-source.ts';
 import { parseXfrmState } from './xfrm-sas.ts';
@@ -55,19 +54,11 @@ export function readSas({ xfrmState, espSa }: SaTexts, plan?: PlanText): Sas {
   const wireshark = espSa.flatMap(({ source, text }) => parseEspSa(text, source));
   const stated = [...kernel, ...wireshark];
   return {
-    source: joinSources([
-      new SaList([...kernel, ...wireshark.flatMap(bothWays)]),
-      ...(plan ? [planSource(plan.plan)] : []),
-    ]),
+    source: joinSources([new SaList(stated), ...(plan ? [planSource(plan.plan)] : [])]),
     all: () => [...stated, ...(plan?.plan.all() ?? [])],
     udpPorts: udpPortsOf(stated, plan?.udpPort),
     warnings: [...warnings, ...(plan?.warnings ?? [])],
   };
-}
-
-/** A line of esp_sa with eight fields does not say whether its SA has ESN, so both are tried. */
-export function bothWays(config: SaConfig): SaConfig[] {
-  return config.esn ? [config] : [config, { ...config, esn: true, replayWindow: ESN_WINDOW }];
 }
 
 /** UDP ports that carry ESP by what SAs say, and one more that is given. */

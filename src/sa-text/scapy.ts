@@ -54,6 +54,8 @@ function entry(sa: SaConfig, showKeys: boolean, made: Map<string, string>): stri
   const origin = sa.origin.replace(/[^ -~]/g, ' ');
 
   const crypt = cryptName(suite);
+  if (suite.unchecked && suite.icvLen > 0)
+    return `    # ${origin}: its integrity algorithm is not known, and scapy 2.5 passes no ICV over\n`;
   if (crypt === undefined) {
     return `    # ${origin}: scapy 2.5 has no ${suite.name} with an ICV of ${suite.icvLen * 8} bits\n`;
   }

@@ -12,7 +12,7 @@
  */
 import { fromHex } from '../base/bytes.ts';
 import { EsplaneError, InputError, type Place } from '../base/errors.ts';
-import { aead, authenc, type KeyMaterial, type Mac, type Suite } from '../crypto/suite.ts';
+import { aead, authenc, type KeyMaterial, type Mac, type Suite, uncheckedCipher } from '../crypto/suite.ts';
 import type { SaConfig, SaPlace } from '../ipsec/sa-config.ts';
 import { type Address, formatAddress, isAny, parseAddress } from '../wire/address.ts';
 import { ESN_WINDOW } from './esn-window.ts';
@@ -139,6 +139,7 @@ export function fromWireshark(columns: readonly string[], place: Place): SaConfi
     replayWindow: esn ? ESN_WINDOW : 0,
     reqid: 0,
     flags: [],
+    unstated: { mode: true, encap: true, ...(columns.length === 8 && { esn: true }) },
     ...(esn && seqHi > 0 && { sequence: { seqHi, seq: 0, oseqHi: seqHi, oseq: 0 } }),
     origin: place.line === undefined ? place.source : `${place.source}:${place.line}`,
   }));
@@ -206,12 +207,15 @@ function algorithms(suite: Suite): {
       return { authentication: NULL, remark: 'Wireshark has no AES-GMAC' };
   }
   const encryption = suite.cipher === 'aes-cbc' ? AES_CBC : NULL;
-  if (suite.mac === undefined) return { encryption, authentication: NULL, remark: undefined };
+  if (icvBits === 0) return { encryption, authentication: NULL, remark: undefined };
   const exact = AUTHS.find((auth) => auth.mac === suite.mac && auth.bits === icvBits);
   if (exact) return { encryption, authentication: exact.name, remark: undefined };
   const unchecked = `ANY ${icvBits} bit authentication [no checking]`;
-  if (!ANY_ICV.test(unchecked)) {
-    return { authentication: NULL, remark: `Wireshark has no ${suite.mac} with an ICV of ${icvBits} bits` };
+  const isKnown = ANY_ICV.test(unchecked);
+  if (isKnown && suite.unchecked) return { encryption, authentication: unchecked, remark: undefined };
+  if (!isKnown) {
+    const what = suite.mac ?? 'ICV that is not checked';
+    return { authentication: NULL, remark: `Wireshark has no ${what} with an ICV of ${icvBits} bits` };
   }
   return {
     encryption,
@@ -243,14 +247,9 @@ function readKeys(
     if (cipher === undefined) {
       throw unknown('encryption', `AES-GCM with 8, 12 or 16 octet ICV, ${AES_CBC}, ${CHACHA}, ${NULL}`);
     }
-    if (authentication === NULL) return authenc('digest_null', new Uint8Array(0), cipher, key, 0);
-    if (ANY_ICV.test(authentication)) {
-      throw new InputError(
-        place,
-        'the integrity algorithm is not named, and esplane opens no packet unchecked',
-        `Name it, such as ${AUTHS[2].name}, with its key.`,
-      );
-    }
+    if (authentication === NULL) return uncheckedCipher(cipher, key, 0);
+    const any = ANY_ICV.exec(authentication);
+    if (any) return uncheckedCipher(cipher, key, Number(any[1]));
     const auth = AUTHS.find((known) => known.name === authentication);
     if (!auth) throw unknown('integrity', [...AUTHS.map(({ name }) => name), NULL].join(', '));
     return authenc(auth.kernel, readKey(authenticationKey, place), cipher, key, auth.bits);

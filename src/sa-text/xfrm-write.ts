@@ -12,9 +12,15 @@ import { fromSelector } from './to-selector.ts';
 import { writePolicyCommand } from './xfrm-policy-write.ts';
 import { type AlgorithmParts, writeStateCommand } from './xfrm-state-write.ts';
 
-/** Writes one command a line. With keys hidden `ip` refuses the commands: what stands in a key's place is no number. */
+/** Writes one command a line; an SA that is not checked is a comment. With keys hidden `ip` refuses the commands: what stands in a key's place is no number. */
 export function writeXfrmState(sas: readonly SaConfig[], { showKeys }: ShowKeys): string {
-  return sas.map((sa) => stateCommand(sa, showKeys)).join('');
+  return sas
+    .map((sa) =>
+      sa.keys.suite.unchecked && sa.keys.suite.icvLen > 0
+        ? `# ${sa.origin.replace(/[^ -~]/g, ' ')}: its integrity algorithm is not known, and Linux passes no ICV over\n`
+        : stateCommand(sa, showKeys),
+    )
+    .join('');
 }
 
 /**

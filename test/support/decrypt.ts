@@ -26,6 +26,8 @@ export interface Line {
   verdict: 'ok' | 'drop';
   reason?: string | null;
   counter: string | null;
+  /** Only where it is false. */
+  authenticated?: false;
   inner: string | null;
   overlay: { vni: number; frame: string } | null;
   carrier: { vni: number } | null;

@@ -58,8 +58,8 @@ export const PYTHON_NEED: Need = program(PYTHON, 'python3');
 /** Prometheus's own reader of metrics. */
 export const PROMTOOL: Need = program('promtool', 'prometheus');
 
-/** The shared vectors, or captures. */
-export function shared(folder: 'captures' | 'vectors'): Need {
+/** The shared vectors, captures, or cases: inputs that people have, each with the right answer. */
+export function shared(folder: 'captures' | 'vectors' | 'cases'): Need {
   return {
     what: `../shared/${folder}`,
     there: existsSync(folder === 'captures' ? CAPTURES : `${SHARED}${folder}`),

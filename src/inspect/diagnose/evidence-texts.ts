@@ -7,10 +7,11 @@ import { ClusterPlan, type PlanOptions } from '../../cilium/plan.ts';
 import type { CaptureSas } from '../../sa-text/capture-sas.ts';
 import { parseEspSa } from '../../sa-text/esp-sa.ts';
 import { omissionLine } from '../../sa-text/omission.ts';
-import { bothWays, type NamedText, type SaTexts, udpPortsOf } from '../../sa-text/sa-texts.ts';
+import { type NamedText, type SaTexts, udpPortsOf } from '../../sa-text/sa-texts.ts';
 import { readPolicies } from '../../sa-text/to-policy.ts';
 import { readStates } from '../../sa-text/xfrm-sas.ts';
 import { type ClusterTexts, historyOfTexts } from '../cluster-texts.ts';
+import { waysOf } from '../infer.ts';
 import { Evidence } from './evidence.ts';
 
 export interface EvidenceTexts extends SaTexts, PlanOptions {
@@ -39,7 +40,7 @@ export function readEvidence(texts: EvidenceTexts, own: CaptureSas): ReadEvidenc
     warnings.push(...omitted.map(omissionLine));
     return { file: source, sas, keyless };
   });
-  const listed = texts.espSa.flatMap(({ source, text }) => parseEspSa(text, source)).flatMap(bothWays);
+  const listed = texts.espSa.flatMap(({ source, text }) => parseEspSa(text, source)).flatMap(waysOf);
   const policies = texts.xfrmPolicy.flatMap(({ source, text }) => {
     const read = readPolicies(text, source);
     warnings.push(...read.omitted.map(omissionLine));

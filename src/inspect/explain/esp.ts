@@ -145,9 +145,10 @@ function shaped(w: Walker, at: number, end: number, opened: OpenedEsp): Field[] 
         at: icvAt,
         end,
         value: toHex(b, icvAt, end),
-        text: `${toHex(b, icvAt, end)}${icvOk === true ? ', right' : ''}`,
-        meaning:
-          'Integrity check value: whoever has no key cannot make it, and any changed bit makes it wrong.',
+        text: `${toHex(b, icvAt, end)}${icvOk === true ? ', right' : vouches ? '' : ', not checked'}`,
+        meaning: vouches
+          ? 'Integrity check value: whoever has no key cannot make it, and any changed bit makes it wrong.'
+          : 'Integrity check value, which is passed over: its algorithm or key is not known.',
         reference: 'RFC 4303 §2.8',
         protection: w.protection,
         ...(icvOk === false && { problem: 'the ICV is wrong' }),

@@ -9,6 +9,7 @@ import { u32 } from '../../base/bytes.ts';
 import type { RandomBytes } from '../../base/rng.ts';
 import type { FrameInfo } from '../../capture/frame.ts';
 import type { Engine } from '../../crypto/engine.ts';
+import { isAuthenticated } from '../../crypto/suite.ts';
 import type { SecurityAssociation } from '../../ipsec/sa.ts';
 import type { SaPlace } from '../../ipsec/sa-config.ts';
 import { SaList, type SaSource } from '../../sa-text/sa-source.ts';
@@ -160,8 +161,9 @@ export class Explainer {
     const { sa, candidates } = kept.admission;
     const hasHeader = espEnd - espAt >= esp.HEADER_LEN;
     const isWhole = sa !== undefined && hasHeader && textLength(sa.suite, espEnd - espAt) >= 0;
-    const icvOk = isWhole ? this.#trial.opens(sa, bytes, espAt, espEnd, kept.high) : null;
-    const text = icvOk ? this.#trial.text() : undefined;
+    const opens = isWhole && this.#trial.opens(sa, bytes, espAt, espEnd, kept.high);
+    const text = opens ? this.#trial.text() : undefined;
+    const vouches = sa !== undefined && isAuthenticated(sa.suite);
     const ivEnd = espAt + esp.HEADER_LEN + (sa?.suite.ivLen ?? 0);
     const security = describeSecurity({
       src: kept.src,
@@ -177,7 +179,8 @@ export class Explainer {
       isFirst: kept.isFirst,
       iv: ivEnd <= espEnd ? bytes.slice(espAt + esp.HEADER_LEN, ivEnd) : new Uint8Array(0),
       aad: isWhole ? this.#trial.aad() : new Uint8Array(0),
-      icvOk,
+      icvOk: isWhole && vouches ? opens : null,
+      text,
       verdict: delivered.verdict,
       showKeys: this.#options.showKeys ?? false,
     });
@@ -187,7 +190,7 @@ export class Explainer {
         ivLen: sa.suite.ivLen,
         icvLen: sa.suite.icvLen,
         hides: hidesText(sa.suite),
-        vouches: sa.suite.icvLen > 0,
+        vouches,
       },
       text,
       delivered: delivered.packet,

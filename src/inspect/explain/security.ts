@@ -12,6 +12,7 @@ import { HIDDEN_KEY } from '../../sa-text/show-keys.ts';
 import { formatAddress, isAny } from '../../wire/address.ts';
 import { PASS } from '../../wire/packet.ts';
 import { seqText } from '../decrypt-json.ts';
+import { modeOf } from '../infer.ts';
 
 /** The replay window at one moment (RFC 4303 §3.4.3). Numbers are decimal text: they have up to 64 bits. */
 export interface WindowState {
@@ -30,7 +31,8 @@ export interface EspSecurity {
     readonly src: string;
     readonly dst: string;
     readonly spi: number;
-    readonly mode: 'tunnel' | 'transport';
+    /** Null where neither its source nor the packet tells. */
+    readonly mode: 'tunnel' | 'transport' | null;
     readonly suite: string;
     readonly icvBits: number;
     readonly esn: boolean;
@@ -67,8 +69,10 @@ export interface EspSecurity {
     readonly bytes: string;
     readonly parts: readonly { readonly label: string; readonly bytes: string }[];
   } | null;
-  /** Null where it was not tried. */
+  /** Null where it was not tried, or there is none to try. */
   readonly icvOk: boolean | null;
+  /** Does an ICV vouch for what was opened? Null where nothing was. */
+  readonly authenticated: boolean | null;
   /** What the receiving kernel does; null where no SAs were given, so that nothing can be said. */
   readonly verdict: 'ok' | 'drop' | null;
   readonly reason: string | null;
@@ -100,6 +104,8 @@ export interface EspFacts {
   readonly iv: Uint8Array;
   readonly aad: Uint8Array;
   readonly icvOk: boolean | null;
+  /** What was opened. */
+  readonly text: Uint8Array | undefined;
   readonly verdict: number;
   readonly showKeys: boolean;
 }
@@ -111,11 +117,11 @@ export function hidesText(suite: Suite): boolean {
 
 /** Puts the facts into words. */
 export function describeSecurity(facts: EspFacts): EspSecurity {
-  const { sa, spi, seqLo, high, hasSources, verdict, icvOk } = facts;
+  const { sa, spi, seqLo, high, hasSources, verdict, icvOk, text } = facts;
   const known = verdict === PASS ? undefined : dropRow(verdict);
   const says = hasSources || spi === undefined;
   return {
-    sa: sa ? saOf(sa.config) : null,
+    sa: sa ? saOf(sa.config, text) : null,
     lookup: lookup(facts),
     sequence:
       spi === undefined
@@ -130,13 +136,14 @@ export function describeSecurity(facts: EspFacts): EspSecurity {
     nonce: nonceOf(facts),
     aad: aadOf(facts),
     icvOk,
+    authenticated: text ? icvOk === true : null,
     verdict: says ? (verdict === PASS ? 'ok' : 'drop') : null,
     reason: says ? (known?.reason ?? null) : null,
     counter: says ? (known?.counter ?? null) : null,
     rule: says ? (known?.rule ?? null) : null,
     look: says ? (known?.look ?? null) : null,
     ...(icvOk === false && { problem: 'not opened: the ICV is wrong under this SA' }),
-    ...(icvOk === null && known && { problem: `not opened: ${known.reason}` }),
+    ...(icvOk === null && !text && known && { problem: `not opened: ${known.reason}` }),
   };
 }
 
@@ -169,14 +176,14 @@ export function windowState(window: ReplayWindow): WindowState {
 
 const U32 = 2n ** 32n;
 
-function saOf(config: SaConfig): NonNullable<EspSecurity['sa']> {
+function saOf(config: SaConfig, text: Uint8Array | undefined): NonNullable<EspSecurity['sa']> {
   const { suite } = config.keys;
   return {
     origin: config.origin,
     src: formatAddress(config.src),
     dst: formatAddress(config.dst),
     spi: config.spi,
-    mode: config.mode,
+    mode: modeOf(config, text),
     suite: suite.name,
     icvBits: suite.icvLen * 8,
     esn: config.esn,
@@ -185,7 +192,7 @@ function saOf(config: SaConfig): NonNullable<EspSecurity['sa']> {
   };
 }
 
-function lookup({ sa, candidates, src, dst, spi, hasSources, icvOk }: EspFacts): string {
+function lookup({ sa, candidates, src, dst, spi, hasSources, icvOk, text }: EspFacts): string {
   if (spi === undefined) return 'There are no eight bytes of SPI and sequence number.';
   const to = `destination ${formatAddress(dst)}, SPI 0x${spi.toString(16).padStart(8, '0')}`;
   const from = `source ${formatAddress(src)}`;
@@ -196,9 +203,11 @@ function lookup({ sa, candidates, src, dst, spi, hasSources, icvOk }: EspFacts):
   const why =
     others <= 0
       ? ''
-      : icvOk
-        ? ` Of ${candidates.length} SAs that the sources know for it, this is the one that the ICV is right with.`
-        : ` The sources know ${candidates.length} SAs for it; the ICV is right with none.`;
+      : text && !icvOk
+        ? ` The sources know ${candidates.length} SAs for it; this one opens it, and no ICV vouches for that.`
+        : icvOk
+          ? ` Of ${candidates.length} SAs that the sources know for it, this is the one that the ICV is right with.`
+          : ` The sources know ${candidates.length} SAs for it; the ICV is right with none.`;
   return `${by}${why}`;
 }
 
@@ -218,7 +227,8 @@ function windowOf({ sa, before, isFirst, verdict }: EspFacts): EspSecurity['wind
   const { window } = sa;
   const after = windowState(window);
   let how: string;
-  if (window.size === 0) how = 'The window is off: replays are not noticed, as in Cilium without ESN.';
+  if (sa.isUnchecked) how = 'There is none: where no ICV is checked any number may be forged.';
+  else if (window.size === 0) how = 'The window is off: replays are not noticed, as in Cilium without ESN.';
   else if (verdict === PASS && after.top !== before.top)
     how = `The number is new and above ${before.top}: the window moves.`;
   else if (verdict === PASS) how = 'The number is inside the window and new: it is marked.';

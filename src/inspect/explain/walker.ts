@@ -38,7 +38,7 @@ export interface OpenedEsp {
   readonly shape:
     | { readonly ivLen: number; readonly icvLen: number; readonly hides: boolean; readonly vouches: boolean }
     | undefined;
-  /** The clear text, trailer included, where the ICV is right. */
+  /** The clear text, trailer included, where the ICV is right, or no ICV vouches for it. */
   readonly text: Uint8Array | undefined;
   /** The packet that the kernel hands up, where the verdict is good. */
   readonly delivered: Uint8Array | undefined;
