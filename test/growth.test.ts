@@ -12,6 +12,7 @@ import { parseNodes } from '../src/cilium/nodes.ts';
 import { readKeys } from '../src/cilium/secret.ts';
 import { parseVersion } from '../src/cilium/version.ts';
 import { parseNodeConfig } from '../src/cli/node-config.ts';
+import { recogniseText } from '../src/inspect/files/recognise.ts';
 import { parseHexDump } from '../src/inspect/hex-dump.ts';
 import { captureFilter } from '../src/link/capture-filter.ts';
 import { CaptureSas } from '../src/sa-text/capture-sas.ts';
@@ -257,6 +258,28 @@ const TEXTS: Rows = {
     hexDump,
   ],
   'hex dump: blanks behind an offset': [(n) => `000:${' '.repeat(16 * n)}\u2028x`, hexDump],
+  ...Object.fromEntries(
+    [
+      ' ',
+      '\n',
+      'src a dst b\n',
+      'kind: X\n',
+      '- ',
+      '[a] ',
+      '{',
+      'IPv4,a\n',
+      '>',
+      '#\n',
+      '"IPv4"',
+      'hmac(',
+    ].map(
+      (part) =>
+        [
+          `what a text is: ${JSON.stringify(part)}`,
+          [(n: number) => part.repeat(8 * n), recogniseText],
+        ] as const,
+    ),
+  ),
   'hex text': [(n) => ' 00'.repeat(n), tried(fromHex)],
   address: [(n) => '1:'.repeat(64 * n), tried(parseAddress)],
   'address of digits': [(n) => '1'.repeat(64 * n), tried(parsePrefix)],

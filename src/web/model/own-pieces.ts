@@ -3,9 +3,11 @@
  * The content says it; names and endings count for nothing.
  * @module
  */
-import { u32 } from '../../base/bytes.ts';
+import { decodeText } from '../../base/decode-text.ts';
 import { InputError } from '../../base/errors.ts';
 import { looksLikeManifest } from '../../cilium/manifest.ts';
+import { KIND_NAMES, type Kind } from '../../inspect/files/kinds.ts';
+import { HEAD, isBinary, isCapture, recogniseText } from '../../inspect/files/recognise.ts';
 import { parseHexDump } from '../../inspect/hex-dump.ts';
 
 /** Kinds of texts that open ESP, or say more about it. */
@@ -25,23 +27,8 @@ export interface OpeningText {
 
 export type Piece = Subject | OpeningText;
 
-/** What each kind is called. */
-export const KIND_NAMES: Readonly<Record<Piece['kind'], string>> = {
-  capture: 'capture',
-  packet: 'one packet',
-  keys: "Cilium's keys",
-  nodes: 'CiliumNodes',
-  'xfrm-state': 'ip xfrm state',
-  'xfrm-policy': 'ip xfrm policy',
-  'esp-sa': "Wireshark's esp_sa",
-};
-
-/** Bytes that tell a capture from a text. */
-const HEAD = 4096;
 /** 5,000 nodes as JSON are no longer. */
 const MOST_TEXT = 64 << 20;
-/** As they stand at the start of pcap (both byte orders, micro- and nanoseconds) and pcapng. */
-const MAGIC = [0xa1b2c3d4, 0xd4c3b2a1, 0xa1b23c4d, 0x4d3cb2a1, 0x0a0d0d0a];
 const EXPECTED =
   'Give a pcap or pcapng file, a packet in hexadecimal, keys, CiliumNodes, the text of `ip xfrm state`, or lines of esp_sa.';
 
@@ -53,9 +40,7 @@ export async function piecesOf(name: string, blob: Blob): Promise<Piece[]> {
   const head = new Uint8Array(await blob.slice(0, HEAD).arrayBuffer());
   if (head.length === 0) throw new InputError({ source: name }, 'it is empty', EXPECTED);
   // What is no text goes to the reader of captures, which says what is wrong with it.
-  if ((head.length >= 4 && MAGIC.includes(u32(head, 0))) || isBinary(head)) {
-    return [{ kind: 'capture', name, blob }];
-  }
+  if (isCapture(head) || isBinary(head)) return [{ kind: 'capture', name, blob }];
   if (blob.size > MOST_TEXT) {
     throw new InputError(
       { source: name },
@@ -63,39 +48,37 @@ export async function piecesOf(name: string, blob: Blob): Promise<Piece[]> {
       EXPECTED,
     );
   }
-  const text = await blob.text();
+  const text = decodeText(new Uint8Array(await blob.arrayBuffer()));
   const kinds = textKinds(text, name);
   if (kinds.length > 0) return kinds.map((kind) => ({ kind, name, text }));
   return [{ kind: 'packet', name, bytes: packetBytes(text, name) }];
 }
 
-/** No expression here may run from line to line: of a million blank lines each would be gone through from each. */
+/** What the lab uses, and as what. */
+const USED: Readonly<Partial<Record<Kind, TextKind>>> = {
+  keys: 'keys',
+  nodes: 'nodes',
+  'xfrm-state': 'xfrm-state',
+  'xfrm-policy': 'xfrm-policy',
+  'esp-sa': 'esp-sa',
+  'dsb-csv': 'esp-sa',
+};
+
 function textKinds(text: string, source: string): TextKind[] {
-  if (/^[ \t]*src \S+ dst \S+/m.test(text)) {
-    if (/^[ \t]*proto esp spi\b/m.test(text)) return ['xfrm-state'];
-    if (/^[ \t]*dir (?:in|out|fwd)\b/m.test(text)) return ['xfrm-policy'];
-  }
-  if (looksLikeManifest(text)) {
-    const kinds: TextKind[] = [];
-    if (/\bkind["']?\s*:\s*["']?Secret\b/.test(text)) kinds.push('keys');
-    if (/\bkind["']?\s*:\s*["']?CiliumNode(?:List)?\b/.test(text)) kinds.push('nodes');
-    if (kinds.length > 0) return kinds;
+  const kinds = recogniseText(text);
+  const used = kinds.flatMap((kind) => USED[kind] ?? []);
+  const [other] = kinds;
+  if (used.length > 0) return used;
+  if (looksLikeManifest(text) && other !== 'flows') {
     throw new InputError(
       { source },
       'neither a Secret with keys nor CiliumNodes',
       'Give what kubectl printed: get secret cilium-ipsec-keys -o yaml, or get ciliumnodes -o json.',
     );
   }
-  if (/^[ \t]*"?(?:IPv4|IPv6)"?[ \t]*,/im.test(text)) return ['esp-sa'];
-  if (/^[^"#\n]*\b(?:rfc4106|hmac|cbc)\(/m.test(text)) return ['keys'];
-  if (/^Xfrm\w+[ \t]+\d+[ \t]*$/m.test(text)) {
-    throw new InputError(
-      { source },
-      'this is /proc/net/xfrm_stat, and the lab compares no counters',
-      'Use `esplane diagnose --xfrm-stat`.',
-    );
-  }
-  return [];
+  if (other === undefined) return [];
+  const remedy = other === 'xfrm-stat' ? 'Use `esplane diagnose --xfrm-stat`.' : EXPECTED;
+  throw new InputError({ source }, `this is ${KIND_NAMES[other]}, which the lab does not use`, remedy);
 }
 
 function packetBytes(text: string, source: string): Uint8Array {
@@ -108,10 +91,4 @@ function packetBytes(text: string, source: string): Uint8Array {
     if (!(error instanceof InputError) || (head !== '' && 5 * digits > 4 * head.length)) throw error;
     throw new InputError({ source }, 'this is nothing that the lab can read', EXPECTED);
   }
-}
-
-function isBinary(b: Uint8Array): boolean {
-  let odd = 0;
-  for (const byte of b) if (byte < 9 || (byte > 13 && byte < 32)) odd++;
-  return 50 * odd > b.length;
 }

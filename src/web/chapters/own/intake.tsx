@@ -3,7 +3,8 @@
  * @module
  */
 import { useEffect, useState } from 'preact/hooks';
-import { KIND_NAMES, type Piece } from '../../model/own-pieces.ts';
+import { KIND_NAMES } from '../../../inspect/files/kinds.ts';
+import type { Piece } from '../../model/own-pieces.ts';
 
 /** Minor releases at which something changed, newest first. */
 const VERSIONS = ['1.18', '1.17', '1.16', '1.15', '1.14', '1.13'];
