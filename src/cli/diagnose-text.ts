@@ -3,7 +3,8 @@
  * @module
  */
 import { safeText } from '../base/safe-text.ts';
-import type { Diagnosis, Finding, StreamReport } from '../inspect/diagnose/finding.ts';
+import { countersHead } from '../inspect/diagnose/conclusion.ts';
+import type { Diagnosis, Finding, ReceiverReport, StreamReport } from '../inspect/diagnose/finding.ts';
 import { grouped } from './output.ts';
 import type { Paint } from './paint.ts';
 
@@ -20,7 +21,7 @@ export interface PageFacts {
 
 /** Writes the page. @param width columns of the terminal */
 export function diagnosisText(diagnosis: Diagnosis, facts: PageFacts, paint: Paint, width: number): string {
-  const { receivers, streams, further, findings, notes } = diagnosis;
+  const { conclusion, receivers, streams, further, findings, notes } = diagnosis;
   const more = further ? ` and ${grouped(further.streams)} further` : '';
   const ok = streams.reduce((sum, stream) => sum + stream.ok, 0);
   const lines = [
@@ -29,25 +30,36 @@ export function diagnosisText(diagnosis: Diagnosis, facts: PageFacts, paint: Pai
     ),
     '',
   ];
-  if (findings.length === 0) lines.push(paint.green('Nothing is wrong in this capture.'), '');
   for (const one of findings) lines.push(...findingLines(one, paint, width), '');
+  const isClean = conclusion.code === 'clean' && conclusion.basis === 'told';
+  if (conclusion.summary !== '') {
+    const said = wrap(conclusion.summary, width, '');
+    lines.push(...(isClean ? said.map(paint.green) : said), '');
+  }
   if (receivers.length > 0) {
-    lines.push(paint.bold('What the receiving kernels count (/proc/net/xfrm_stat)'));
+    lines.push(paint.bold(`${countersHead(receivers)} (/proc/net/xfrm_stat)`));
     const names = receivers.map(({ node, address }) =>
       safeText(node === null ? address : `${node} (${address})`),
     );
     const longest = names.reduce((most, name) => Math.max(most, name.length), 0);
-    for (const [i, { counters }] of receivers.entries()) {
-      const rows = Object.entries(counters).map(([row, n]) => `${row} ${grouped(n)}`);
-      lines.push(
-        `  ${names[i]!.padEnd(longest)}  ${rows.length > 0 ? rows.join(', ') : paint.dim('nothing')}`,
-      );
+    for (const [i, receiver] of receivers.entries()) {
+      lines.push(`  ${names[i]!.padEnd(longest)}  ${countersText(receiver, paint)}`);
     }
     lines.push('');
   }
   if (streams.length > 0) lines.push(...streamTable(streams, paint), '');
   for (const one of notes) lines.push(...findingLines(one, paint, width), '');
   return `${lines.join('\n').trimEnd()}\n`;
+}
+
+function countersText({ counters, packets, judged }: ReceiverReport, paint: Paint): string {
+  if (judged === 0) return paint.dim('not known');
+  const rows = Object.entries(counters).map(([row, n]) => `${row} ${grouped(n)}`);
+  const text = rows.length > 0 ? rows.join(', ') : paint.dim('nothing');
+  const left = packets - judged;
+  return left > 0
+    ? `${text} ${paint.dim(`(not known of ${grouped(left)} of ${grouped(packets)} packets)`)}`
+    : text;
 }
 
 /** One finding, as it appears. */
@@ -95,7 +107,7 @@ function streamTable(streams: readonly StreamReport[], paint: Paint): string[] {
     ...[s.packets, s.ok].map(grouped),
     s.seqFirst ?? '-',
     s.seqLast ?? '-',
-    ...[s.missing, s.duplicates, s.late, s.reordered].map(grouped),
+    ...[s.missing, s.duplicates, s.late, s.reordered].map((n) => (n === null ? '-' : grouped(n))),
   ]);
   const widths = head.map((text, i) => Math.max(text.length, ...rows.map((row) => row[i]!.length)));
   const line = (cells: readonly string[]) =>
@@ -109,13 +121,13 @@ function streamTable(streams: readonly StreamReport[], paint: Paint): string[] {
 }
 
 /** Breaks a sentence into indented lines. A word that is longer than a line stays whole. */
-function wrap(text: string, width: number): string[] {
+function wrap(text: string, width: number, indent = INDENT): string[] {
   const lines: string[] = [];
-  let line = INDENT;
+  let line = indent;
   for (const word of safeText(text).split(' ')) {
     if (line.trim() !== '' && line.length + word.length > width) {
       lines.push(line.trimEnd());
-      line = INDENT;
+      line = indent;
     }
     line += `${word} `;
   }

@@ -14,7 +14,7 @@ import { type EvidenceOptions, loadEvidence } from './evidence-options.ts';
 import { Output, say } from './output.ts';
 import { paintFor } from './paint.ts';
 import { readCapture } from './read-capture.ts';
-import { addSaOptions, namesSas, noSas } from './sa-options.ts';
+import { addSaOptions } from './sa-options.ts';
 import { EXIT_INTERRUPTED, Interrupt } from './signals.ts';
 
 /** Columns of a page that goes to no terminal, and the most that are easy to read. */
@@ -80,17 +80,11 @@ async function diagnose(capture: string, options: DiagnoseOptions): Promise<void
     stats,
   });
   const { totals } = diagnoser.decryptor;
-  let hasSas = namesSas(options);
   const sink: FrameSink = {
-    frame: (b, at, end, info) => {
-      diagnoser.frame(b, at, end, info);
-      // Frames without ESP may come before the capture's own secrets.
-      if (!hasSas && totals.esp > 0) throw noSas();
-    },
+    frame: (b, at, end, info) => diagnoser.frame(b, at, end, info),
     secrets: (type, data) => {
       if (type !== SECRETS_TYPE_ESP) return;
       diagnoser.forget(own.read(data, `${capture} (secrets)`));
-      hasSas = true;
     },
   };
   const { failure, isInterrupted } = await readCapture({
@@ -99,9 +93,7 @@ async function diagnose(capture: string, options: DiagnoseOptions): Promise<void
     sink,
     interrupt,
     frames: () => totals.frames,
-    atEnd: () => {
-      if (!hasSas) throw noSas();
-    },
+    atEnd: () => {},
   });
   // What could be read is worth having, even when the rest could not.
   if (failure === undefined || totals.frames > 0) {

@@ -57,6 +57,11 @@ export class CaptureSas implements SaSource {
     return this.#now.find(src, dst, spi);
   }
 
+  /** Has it brought no SA so far? */
+  get isEmpty(): boolean {
+    return this.#spis.size === 0;
+  }
+
   /** Does the capture say of one of its SAs that it had just been made? */
   isNew(sa: SaConfig): boolean {
     return this.#new.has(sa);

@@ -58,6 +58,7 @@ const diagnosis = (name: string): Diagnosis => {
     remedy: name,
   } as const;
   return {
+    conclusion: { code: 'findings', basis: 'told', packets: 1, judged: 1, summary: `${name}'s own state` },
     receivers: [
       { address: name, node: name, basis: 'told', packets: 1, judged: 1, counters: { XfrmInError: 1 } },
     ],
@@ -68,6 +69,8 @@ const diagnosis = (name: string): Diagnosis => {
         spi: 3,
         packets: 1,
         ok: 0,
+        basis: 'told',
+        judged: true,
         seqFirst: null,
         seqLast: null,
         missing: 0,

@@ -67,6 +67,14 @@ export function shared(folder: 'captures' | 'vectors' | 'cases'): Need {
   };
 }
 
+/** The cases of people's inputs, and what is right for each. */
+export const CASES = `${SHARED}cases/`;
+export const CASES_NEED: Need = {
+  what: '../shared/cases',
+  there: existsSync(CASES),
+  remedy: 'docs/testing.md says what belongs there',
+};
+
 /** Runs `tests` when every need is met; otherwise skips them loudly, or fails under ESPLANE_NO_SKIP. */
 export function needs(needed: readonly Need[], title: string, tests: () => void): void {
   const missing: Need[] = [];

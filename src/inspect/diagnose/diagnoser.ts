@@ -21,6 +21,7 @@ import { CaptureDecryptor, type EspRecord } from '../decrypt.ts';
 import { type Case, type IvReuse, OTHER_RECEIVERS, type StatText } from './case.ts';
 import { CauseFinder, type EspBytes, printOf } from './cause.ts';
 import { ClearTraffic } from './clear.ts';
+import { conclude } from './conclusion.ts';
 import type { Evidence, Resolution } from './evidence.ts';
 import { FINDERS } from './finders/index.ts';
 import type { Diagnosis, Finding, FurtherReport } from './finding.ts';
@@ -158,11 +159,13 @@ export class Diagnoser implements FrameSink {
     };
     const all = FINDERS.flatMap((find) => [...find(c)]).sort(byImportance);
     const further = this.#further();
+    const findings = all.filter(({ severity }) => severity !== 'info');
     return {
+      conclusion: conclude(c, findings),
       ...(further && { further }),
       receivers,
       streams: this.streams.map((stream) => stream.report()),
-      findings: all.filter(({ severity }) => severity !== 'info'),
+      findings,
       notes: all.filter(({ severity }) => severity === 'info'),
     };
   }

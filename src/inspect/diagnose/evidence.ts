@@ -128,6 +128,12 @@ export class Evidence implements SaSource {
     }
   }
 
+  /** Is there any source of SAs? */
+  get hasSas(): boolean {
+    const { listed = [], own, plan } = this.#options;
+    return this.states.length + listed.length > 0 || plan !== undefined || own?.isEmpty === false;
+  }
+
   /** The node that has an address, with all that its keys are made of. */
   nodeOf(address: string): CiliumNode | undefined {
     return this.#nodeOf.get(address);

@@ -64,19 +64,23 @@ export interface StreamReport {
   readonly packets: number;
   /** Of them accepted by the receiver. */
   readonly ok: number;
-  /** Lowest and highest authentic number, in decimal; null where nothing is authentic. */
+  /** How what its receiver does is known. */
+  readonly basis: Exclude<Basis, 'seen'>;
+  /** Is it known which of its packets are accepted? Else numbers are those on the wire, which anyone can write. */
+  readonly judged: boolean;
+  /** Lowest and highest authentic number, in decimal, or those on the wire where nothing is authentic. */
   readonly seqFirst: string | null;
   readonly seqLast: string | null;
-  /** Numbers between the first packet's and the highest that never came by. */
-  readonly missing: number;
+  /** Numbers between the first packet's and the highest that never came by. This, and what follows, is null where it is not known. */
+  readonly missing: number | null;
   /** Packets whose number had been accepted before. */
-  readonly duplicates: number;
+  readonly duplicates: number | null;
   /** Authentic packets that were left of the window. */
-  readonly late: number;
+  readonly late: number | null;
   /** Accepted packets with a lower number than one before them. */
-  readonly reordered: number;
+  readonly reordered: number | null;
   /** How far below the window the latest of the late ones was, in numbers. */
-  readonly beyondWindow: number;
+  readonly beyondWindow: number | null;
 }
 
 /** Streams that are not told apart, because they are too many. */
@@ -86,7 +90,24 @@ export interface FurtherReport {
   readonly packets: number;
 }
 
+/** What can be said of the whole. */
+export interface Conclusion {
+  /**
+   * `findings`: see them; `clean`: all ESP packets were judged, and nothing is wrong; `partial`: so with those that were;
+   * `unchecked`: none could be; `no-esp`: there is none.
+   */
+  readonly code: 'findings' | 'clean' | 'partial' | 'unchecked' | 'no-esp';
+  /** `told` where every ESP packet was judged by what the receivers' own kernels hold. */
+  readonly basis: Exclude<Basis, 'seen'>;
+  /** ESP packets, and how many of them are known to be accepted or dropped. */
+  readonly packets: number;
+  readonly judged: number;
+  /** Sentences; none where the findings say all. */
+  readonly summary: string;
+}
+
 export interface Diagnosis {
+  readonly conclusion: Conclusion;
   /** Absent where all streams are listed. */
   readonly further?: FurtherReport;
   readonly receivers: readonly ReceiverReport[];

@@ -57,6 +57,9 @@ export interface Fit {
 
 const U32 = 2 ** 32;
 
+/** Of a stream in which nothing opened. */
+const NOT_KNOWN = { late: null, reordered: null, beyondWindow: null };
+
 /** Names the two ends of streams. */
 export function pairName(src: string, dst: string): string {
   return `${src} ${dst}`;
@@ -126,7 +129,7 @@ export class Stream {
   #arrived = 0;
   /** Of the packet before, in seconds since 1970. */
   #lastTime = 0;
-  #unread: { lowest: number; highest: number; distinct: number } | undefined;
+  #unread: { lowest: number; highest: number; distinct: number; twice: number } | undefined;
 
   constructor(id: number, src: string, dst: string, spi: number, resolution: Resolution) {
     this.id = id;
@@ -137,7 +140,7 @@ export class Stream {
   }
 
   /** Is what its receiver does with it told by that node's own text, or assumed? */
-  get basis(): Basis {
+  get basis(): Exclude<Basis, 'seen'> {
     return this.resolution.atReceiver === 'unknown' ? 'assumed' : 'told';
   }
 
@@ -160,9 +163,12 @@ export class Stream {
   /** Numbers between the first and the highest that never came. */
   get missing(): number {
     if (this.#base >= 0) return Math.max(0, this.#highest.n - this.#base + 1 - this.#arrived - this.damaged);
+    return this.isUnread ? (this.#missingOnWire ?? 0) : 0;
+  }
+
+  get #missingOnWire(): number | null {
     const unread = this.#unread;
-    if (!unread || !this.isUnread) return 0;
-    return Math.max(0, unread.highest - unread.lowest + 1 - unread.distinct);
+    return unread ? Math.max(0, unread.highest - unread.lowest + 1 - unread.distinct) : null;
   }
 
   /** Is it known by its headers alone: without keys, or with one that was guessed? */
@@ -227,24 +233,30 @@ export class Stream {
   /** Takes the number of a packet that nobody can open. */
   read(lo: number, isNew: boolean): void {
     const unread = this.#unread;
-    if (!unread) this.#unread = { lowest: lo, highest: lo, distinct: 1 };
+    if (!unread) this.#unread = { lowest: lo, highest: lo, distinct: 1, twice: 0 };
     else {
       unread.lowest = Math.min(unread.lowest, lo);
       unread.highest = Math.max(unread.highest, lo);
       if (isNew) unread.distinct++;
+      else unread.twice++;
     }
   }
 
   report(): StreamReport {
-    const { src, dst, spi, packets, ok, missing, duplicates, late, reordered, beyondWindow } = this;
+    const { src, dst, spi, packets, ok, basis, isCounted } = this;
     const unread = this.#unread;
     const isRead = this.#highest.n >= 0;
+    const { missing, duplicates, late, reordered, beyondWindow } = isRead
+      ? this
+      : { ...NOT_KNOWN, missing: this.#missingOnWire, duplicates: unread?.twice ?? null };
     return {
       src,
       dst,
       spi,
       packets,
       ok: this.fate === 'gone' ? 0 : ok,
+      basis,
+      judged: isCounted,
       seqFirst: isRead ? seqText(this.#lowest.hi, this.#lowest.lo) : unread ? String(unread.lowest) : null,
       seqLast: isRead ? seqText(this.#highest.hi, this.#highest.lo) : unread ? String(unread.highest) : null,
       missing,

@@ -3,6 +3,7 @@
  * @module
  */
 import { grouped } from '../../../inspect/diagnose/case.ts';
+import { countersHead } from '../../../inspect/diagnose/conclusion.ts';
 import type { Diagnosis, Finding } from '../../../inspect/diagnose/finding.ts';
 
 /** Frames of a finding that are named, and streams in the table. */
@@ -15,26 +16,27 @@ interface DiagnosisProps {
 }
 
 export function DiagnosisView({ diagnosis, onFrame }: DiagnosisProps) {
-  const { receivers, streams, findings, notes } = diagnosis;
+  const { conclusion, receivers, streams, findings, notes } = diagnosis;
+  const isClean = conclusion.code === 'clean' && conclusion.basis === 'told';
   const sorted = [...streams].sort((a, b) => b.packets - b.ok - (a.packets - a.ok));
   return (
     <section aria-label="Diagnosis">
       <h2>Diagnosis</h2>
-      {findings.length === 0 && <p class="notice good">Nothing is wrong in this capture.</p>}
+      {conclusion.summary !== '' && <p class={isClean ? 'notice good' : 'notice'}>{conclusion.summary}</p>}
       {[...findings, ...notes].map((finding, i) => (
         <FindingCard key={`${i} ${finding.code}`} finding={finding} onFrame={onFrame} />
       ))}
       <h3>
-        What the receiving kernels count <small>(/proc/net/xfrm_stat)</small>
+        {countersHead(receivers)} <small>(/proc/net/xfrm_stat)</small>
       </h3>
       <dl class="facts own-counters">
-        {receivers.map(({ node, address, counters }) => (
+        {receivers.map(({ node, address, judged, counters }) => (
           <div key={address}>
             <dt>{node === null ? address : `${node} (${address})`}</dt>
             <dd>
               {Object.entries(counters)
                 .map(([counter, n]) => `${counter} ${grouped(n)}`)
-                .join(', ') || 'nothing'}
+                .join(', ') || (judged > 0 ? 'nothing' : 'not known')}
             </dd>
           </div>
         ))}
@@ -63,9 +65,9 @@ export function DiagnosisView({ diagnosis, onFrame }: DiagnosisProps) {
                 <td class="number">{grouped(s.ok)}</td>
                 <td class="number">{s.seqFirst ?? ''}</td>
                 <td class="number">{s.seqLast ?? ''}</td>
-                <td class="number">{grouped(s.missing)}</td>
-                <td class="number">{grouped(s.duplicates)}</td>
-                <td class="number">{grouped(s.late)}</td>
+                <td class="number">{numberText(s.missing)}</td>
+                <td class="number">{numberText(s.duplicates)}</td>
+                <td class="number">{numberText(s.late)}</td>
               </tr>
             ))}
           </tbody>
@@ -76,6 +78,10 @@ export function DiagnosisView({ diagnosis, onFrame }: DiagnosisProps) {
       )}
     </section>
   );
+}
+
+function numberText(n: number | null): string {
+  return n === null ? '-' : grouped(n);
 }
 
 function FindingCard({ finding, onFrame }: { finding: Finding; onFrame: (frame: number) => void }) {

@@ -1,0 +1,121 @@
+/**
+ * What can be said of a capture as a whole: that nothing is wrong only where every ESP packet was judged by what the
+ * receivers' own kernels hold; and else as far as what is it known by, or that nothing could be checked, and what to give.
+ * @module
+ */
+import { type Case, count, grouped } from './case.ts';
+import type { Conclusion, Finding, ReceiverReport } from './finding.ts';
+import type { Stream } from './stream.ts';
+import { countOf } from './tally.ts';
+
+/** Nodes and sources that a sentence names. */
+const MOST_NAMES = 3;
+
+/** @param findings those that are no notes */
+export function conclude(c: Case, findings: readonly Finding[]): Conclusion {
+  const { receivers, streams } = c;
+  const packets =
+    streams.reduce((sum, stream) => sum + stream.packets, 0) +
+    countOf([c.strange.tally, c.closed.tally, ...c.headerErrors.values()]);
+  const judged = receivers.reduce((sum, receiver) => sum + receiver.judged, 0);
+  const isTold = judged === packets && receivers.every(({ basis }) => basis === 'told');
+  const basis = isTold && packets > 0 ? 'told' : 'assumed';
+  const say = (code: Conclusion['code'], ...sentences: string[]): Conclusion => ({
+    code,
+    basis,
+    packets,
+    judged,
+    summary: sentences.filter((sentence) => sentence !== '').join(' '),
+  });
+  if (packets === 0)
+    return say(findings.length > 0 ? 'findings' : 'no-esp', 'No ESP packet was found in this capture.');
+  if (judged === 0)
+    return say(findings.length > 0 ? 'findings' : 'unchecked', 'Nothing could be checked.', ...wanted(c));
+  const left = packets - judged;
+  const rest = left > 0 ? [`${count(left, 'ESP packet')} could not be checked.`, ...wanted(c)] : [];
+  if (findings.length > 0) return say('findings', ...rest, isTold ? '' : proviso(c));
+  const what =
+    left > 0
+      ? `nothing is wrong with ${grouped(judged)} of ${count(packets, 'ESP packet')}`
+      : 'nothing is wrong in this capture';
+  if (isTold) return say('clean', 'Nothing is wrong in this capture.');
+  const sources = sourcesOfAssumed(c);
+  const sentence =
+    sources.length === 0
+      ? `N${what.slice(1)}.`
+      : `As far as ${list(sources)} ${sources.length > 1 || sources[0]!.includes(' and ') ? 'tell' : 'tells'}, ${what}.`;
+  return say(left > 0 ? 'partial' : 'clean', sentence, ...rest, proviso(c));
+}
+
+/** What the table of counters is headed by: they are told where all receivers told what SAs they have. */
+export function countersHead(receivers: readonly ReceiverReport[]): string {
+  const isTold = receivers.every(({ basis, judged }) => basis === 'told' || judged === 0);
+  return isTold
+    ? 'What the receiving kernels count'
+    : 'What the receiving kernels would count, as far as is known';
+}
+
+/** What to give, so that more can be judged. */
+function wanted({ streams, evidence, strange, closed }: Case): string[] {
+  if (!evidence.hasSas) {
+    return ['No security associations are given: give --keys with --nodes, or --xfrm-state, or --esp-sa.'];
+  }
+  const of = (isOne: (stream: Stream) => boolean) =>
+    names(streams.filter(isOne).map(({ dst }) => evidence.nameOf(dst)));
+  const said: string[] = [];
+  const hidden = of(({ fate }) => fate === 'unread');
+  if (hidden !== '')
+    said.push(
+      `The text of ${hidden} shows no keys: run \`ip -s xfrm state\` as root without \`nokeys\`, or give --keys and --nodes.`,
+    );
+  const closedAt = of(({ fate, resolution }) => fate === 'unopened' && resolution.candidates.length > 0);
+  if (closedAt !== '' || closed.streams.count > 0)
+    said.push(
+      `No key at hand opens the packets to ${closedAt || 'these nodes'}: give \`ip -s xfrm state\` of that node, or the keys and nodes of the time of the capture.`,
+    );
+  const strangers = of(
+    ({ fate, resolution }) =>
+      fate === 'foreign' ||
+      (resolution.candidates.length === 0 && (fate === 'unopened' || fate === 'retired')),
+  );
+  if (strangers !== '' || strange.streams.count > 0)
+    said.push(
+      `No source has an SA for packets to ${strangers || 'these nodes'}: give \`ip -s xfrm state\` of that node, or its keys and nodes.`,
+    );
+  return said;
+}
+
+/** What is said of a receiver holds if it has the SAs that others say. */
+function proviso({ receivers }: Case): string {
+  const assumed = names(
+    receivers
+      .filter(({ basis, judged }) => basis === 'assumed' && judged > 0)
+      .map(({ node, address }) => node ?? address),
+  );
+  if (assumed === '') return '';
+  const isOne = !assumed.includes(',') && !assumed.includes(' and ');
+  return isOne
+    ? `${assumed}'s own state was not given: if its counter rises, give \`ip -s xfrm state\` of ${assumed}.`
+    : `The own states of ${assumed} were not given: if a counter there rises, give \`ip -s xfrm state\` of that node.`;
+}
+
+/** Who says what SAs the receivers have whose own texts are not at hand. */
+function sourcesOfAssumed({ streams }: Case): string[] {
+  const sources = new Set<string>();
+  for (const { basis, isCounted, resolution } of streams) {
+    if (basis !== 'assumed' || !isCounted) continue;
+    for (const { who } of resolution.others) sources.add(who.replace(/:\d+$/, ''));
+  }
+  return [...sources];
+}
+
+function names(all: readonly string[]): string {
+  return list([...new Set(all)]);
+}
+
+function list(words: readonly string[]): string {
+  const shown = words.slice(0, MOST_NAMES);
+  const left = words.length - shown.length;
+  if (left > 0) return `${shown.join(', ')} and ${grouped(left)} more`;
+  return shown.length > 1 ? `${shown.slice(0, -1).join(', ')} and ${shown.at(-1)}` : (shown[0] ?? '');
+}
