@@ -15,19 +15,18 @@ import { Explainer } from '../inspect/explain/explain.ts';
 import { OverlayFinder } from '../inspect/overlay.ts';
 import { putPacketLine } from '../inspect/packet-line.ts';
 import { CaptureSas } from '../sa-text/capture-sas.ts';
-import { joinSources } from '../sa-text/sa-source.ts';
 import { decryptSummary } from './decrypt-summary.ts';
 import { diagnosisText, findingText } from './diagnose-text.ts';
 import { addEngineOption, type EngineName, makeEngine } from './engine.ts';
 import { putEspLine } from './esp-line.ts';
-import { loadEvidence } from './evidence-options.ts';
+import { loadEvidence, loadOpening } from './evidence-options.ts';
 import { explainText } from './explain-text.ts';
 import { interfaceSource, type LiveSource, stdinSource } from './live-source.ts';
 import { grouped, LiveLine, Output, say } from './output.ts';
 import { addWriteOptions, checkStdout, openPacketFile, type WriteOptions } from './packet-file.ts';
 import { paintFor } from './paint.ts';
 import { sayLeftOut } from './read-capture.ts';
-import { addSaOptions, loadNamedSas, namesSas, noSas, type SaOptions } from './sa-options.ts';
+import { addSaOptions, namesSas, noSas, type SaOptions } from './sa-options.ts';
 import { onSignals } from './signals.ts';
 
 /** Columns where nothing says how wide the terminal is. */
@@ -88,13 +87,10 @@ async function capture(stream: string | undefined, options: CaptureOptions): Pro
   checkStdout(options, ['json', 'explain', 'diagnose']);
   const own = new CaptureSas();
   const random = secureBytes;
-  const [engine, evidence, sas] = [
-    await makeEngine(options.crypto),
-    options.diagnose ? await loadEvidence({ ...options, xfrmStat: [], xfrmPolicy: [] }, own) : undefined,
-    options.diagnose ? undefined : await loadNamedSas(options),
-  ];
-  const { udpPorts, warnings } = evidence ?? sas!;
-  const source = evidence?.evidence ?? joinSources([sas!.source, own]);
+  const engine = await makeEngine(options.crypto);
+  const { evidence, udpPorts, warnings } = options.diagnose
+    ? await loadEvidence({ ...options, xfrmStat: [], xfrmPolicy: [] }, own)
+    : await loadOpening(options, own);
   for (const warning of warnings) say(`warning: ${warning}`);
 
   const from = openSource(options, udpPorts);
@@ -114,7 +110,7 @@ async function capture(stream: string | undefined, options: CaptureOptions): Pro
   let file: ReturnType<typeof openPacketFile>;
   const decryptor = new CaptureDecryptor({
     ...base,
-    sas: source,
+    sas: evidence,
     onAdmit: (admission) => file?.admit(admission),
     onPacket: (record) => {
       packets++;
@@ -132,8 +128,8 @@ async function capture(stream: string | undefined, options: CaptureOptions): Pro
       if (!isQuiet) putClearLine(out, b, at, end, info);
     },
   });
-  const explainer = options.explain ? new Explainer({ ...base, sas: source }) : undefined;
-  const diagnoser = evidence && new Diagnoser({ ...base, evidence: evidence.evidence });
+  const explainer = options.explain ? new Explainer({ ...base, sas: evidence }) : undefined;
+  const diagnoser = options.diagnose ? new Diagnoser({ ...base, evidence }) : undefined;
   const told = new Set<string>();
   const tellFindings = () => {
     if (!diagnoser) return;

@@ -12,14 +12,14 @@ import { CaptureDecryptor } from '../inspect/decrypt.ts';
 import { putDecryptJson } from '../inspect/decrypt-json.ts';
 import { OverlayFinder } from '../inspect/overlay.ts';
 import { CaptureSas } from '../sa-text/capture-sas.ts';
-import { joinSources } from '../sa-text/sa-source.ts';
 import { decryptSummary } from './decrypt-summary.ts';
 import { addEngineOption, type EngineName, makeEngine } from './engine.ts';
 import { putEspLine } from './esp-line.ts';
+import { loadOpening } from './evidence-options.ts';
 import { Output, say } from './output.ts';
 import { addWriteOptions, checkStdout, openPacketFile, type WriteOptions } from './packet-file.ts';
 import { readCapture } from './read-capture.ts';
-import { addSaOptions, loadNamedSas, namesSas, noSas, type SaOptions } from './sa-options.ts';
+import { addSaOptions, namesSas, noSas, type SaOptions } from './sa-options.ts';
 import { EXIT_INTERRUPTED, Interrupt } from './signals.ts';
 
 interface DecryptCommandOptions extends SaOptions, WriteOptions {
@@ -58,19 +58,19 @@ Exit status: 0 the capture was read to its end (packets may have been dropped), 
 async function decrypt(capture: string, options: DecryptCommandOptions): Promise<void> {
   checkStdout(options, ['json']);
   checkIsAnother(capture, options.write);
-  const sas = await loadNamedSas(options);
+  const own = new CaptureSas();
+  const sas = await loadOpening(options, own);
   for (const warning of sas.warnings) say(`warning: ${warning}`);
   const out = new Output();
   const interrupt = new Interrupt();
   const file = openPacketFile(options);
   const overlays = new OverlayFinder();
-  const own = new CaptureSas();
   // Frames without ESP may come before the capture's own secrets.
   let hasSas = namesSas(options);
   let isLost = false;
   const decryptor = new CaptureDecryptor({
     source: capture,
-    sas: joinSources([sas.source, own]),
+    sas: sas.evidence,
     engine: await makeEngine(options.crypto),
     random: secureBytes,
     udpPorts: sas.udpPorts,

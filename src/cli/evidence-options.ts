@@ -1,18 +1,20 @@
 /**
- * Everything that `esplane diagnose` can be told beside the capture, read from the files that the options name.
+ * Everything that a command can be told beside the capture, read from the files that the options name.
  *
- * Unlike the other commands it takes sources that contradict each other, because that may be what is wrong: of keys and
- * nodes that are given twice the last one counts, and the others are tried on what does not open.
+ * Sources may contradict each other, because that may be what is wrong: of keys and nodes that are given twice the last
+ * one counts, and `diagnose` tries the others on what does not open.
  * @module
  */
 import { InputError } from '../base/errors.ts';
+import type { CiliumNode } from '../cilium/nodes.ts';
 import type { StatText } from '../inspect/diagnose/case.ts';
-import type { Evidence } from '../inspect/diagnose/evidence.ts';
-import { type ReadEvidence, readEvidence } from '../inspect/diagnose/evidence-texts.ts';
+import type { Evidence } from '../inspect/evidence.ts';
+import { type ReadEvidence, readEvidence } from '../inspect/evidence-texts.ts';
 import type { CaptureSas } from '../sa-text/capture-sas.ts';
+import type { NamedText } from '../sa-text/sa-texts.ts';
 import { parseXfrmStat } from '../sa-text/xfrm-stat.ts';
 import { readText } from './files.ts';
-import { loadKeys, readNodes, readTexts, type SaOptions } from './sa-options.ts';
+import { loadKeys, loadNodes, readNodes, readTexts, type SaOptions } from './sa-options.ts';
 
 export interface EvidenceOptions extends SaOptions {
   readonly xfrmStat: readonly string[];
@@ -24,24 +26,52 @@ export interface LoadedEvidence extends ReadEvidence {
 }
 
 /**
- * Reads what the options name.
+ * Reads what the options name for a diagnosis.
  * @param own SAs that the capture brings along
  * @throws {InputError} when an input cannot be used
  */
 export async function loadEvidence(options: EvidenceOptions, own: CaptureSas): Promise<LoadedEvidence> {
-  const read = readEvidence(
+  const read = await readOptions(options, own, {
+    xfrmPolicy: readTexts(options.xfrmPolicy),
+    // Where a capture brings its SAs along, nodes say whose addresses are pods'.
+    nodes: await readNodes(options.nodes),
+  });
+  return { ...read, stats: loadStats(options, read.evidence) };
+}
+
+/**
+ * Reads what the options name, to open packets with. It may be nothing: a capture may bring its own SAs.
+ * @param own SAs that the capture brings along
+ * @throws {InputError} when an input cannot be used
+ */
+export async function loadOpening(options: SaOptions, own: CaptureSas): Promise<ReadEvidence> {
+  if (options.udpPort !== undefined && options.keys.length === 0)
+    throw new InputError({ source: '--udp-port' }, 'is for the SAs of --keys', 'Give --keys and --nodes.');
+  return readOptions(options, own, { nodes: await loadNodes(options), needsKeys: true });
+}
+
+async function readOptions(
+  options: SaOptions,
+  own: CaptureSas,
+  given: {
+    readonly nodes: readonly CiliumNode[][];
+    readonly xfrmPolicy?: readonly NamedText[];
+    readonly needsKeys?: boolean;
+  },
+): Promise<ReadEvidence> {
+  const { nodes, xfrmPolicy = [], needsKeys = false } = given;
+  return readEvidence(
     {
       xfrmState: readTexts(options.xfrmState),
       espSa: readTexts(options.espSa),
-      xfrmPolicy: readTexts(options.xfrmPolicy),
-      // Where a capture brings its SAs along, nodes say whose addresses are pods'.
-      cluster: { keys: await loadKeys(options), nodes: await readNodes(options.nodes) },
+      xfrmPolicy,
+      needsKeys,
+      cluster: { keys: await loadKeys(options), nodes },
       version: options.cilium,
       udpPort: options.udpPort,
     },
     own,
   );
-  return { ...read, stats: loadStats(options, read.evidence) };
 }
 
 /** `--xfrm-stat [NODE=]FILE`: of two files for one node the first is from before, the second from after. */

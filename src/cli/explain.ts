@@ -12,14 +12,14 @@ import { Explainer, type ExplainOptions, explainBytes, guessLinkType } from '../
 import type { Explanation } from '../inspect/explain/tree.ts';
 import { parseHexDump } from '../inspect/hex-dump.ts';
 import { CaptureSas } from '../sa-text/capture-sas.ts';
-import { joinSources } from '../sa-text/sa-source.ts';
 import * as linkType from '../wire/link-type.ts';
 import { addEngineOption, type EngineName, makeEngine } from './engine.ts';
+import { loadOpening } from './evidence-options.ts';
 import { explainText } from './explain-text.ts';
 import { readChunks, readText, sizeOf } from './files.ts';
 import { grouped, Output, Progress, say } from './output.ts';
 import { paintFor } from './paint.ts';
-import { addSaOptions, loadNamedSas, namesSas, type SaOptions } from './sa-options.ts';
+import { addSaOptions, namesSas, type SaOptions } from './sa-options.ts';
 
 /** Columns where nothing says how wide the terminal is. */
 const USUAL_WIDTH = 100;
@@ -77,7 +77,8 @@ Exit status: 0 explained, as far as it can be read; 2 unusable input.`,
 }
 
 async function explain(packet: string, options: ExplainCommandOptions): Promise<void> {
-  const sas = await loadNamedSas(options);
+  const own = new CaptureSas();
+  const sas = await loadOpening(options, own);
   for (const warning of sas.warnings) say(`warning: ${warning}`);
   const base = {
     source: packet,
@@ -95,19 +96,17 @@ async function explain(packet: string, options: ExplainCommandOptions): Promise<
         'Leave it out with --frame.',
       );
     }
-    const own = new CaptureSas();
-    const source = joinSources([sas.source, own]);
     explanation = await explainFrame(
       packet,
       options.frame,
       base,
-      (hasOwn) => (namesSas(options) || hasOwn ? source : undefined),
+      (hasOwn) => (namesSas(options) || hasOwn ? sas.evidence : undefined),
       own,
     );
   } else {
     const bytes = readPacket(packet);
     const type = options.linkType ?? guessLinkType(bytes);
-    explanation = explainBytes(bytes, type, { ...base, sas: namesSas(options) ? sas.source : undefined });
+    explanation = explainBytes(bytes, type, { ...base, sas: namesSas(options) ? sas.evidence : undefined });
   }
   const out = new Output();
   if (options.json) out.write(`${JSON.stringify(explanation, null, 2)}\n`);

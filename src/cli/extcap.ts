@@ -15,17 +15,17 @@ import { putClear } from '../inspect/clear-packets.ts';
 import { CaptureDecryptor } from '../inspect/decrypt.ts';
 import { CaptureSas } from '../sa-text/capture-sas.ts';
 import { writeDsbCsv } from '../sa-text/dsb-csv.ts';
-import { joinSources } from '../sa-text/sa-source.ts';
 import { runDemo } from '../sim/demo.ts';
 import { demoCluster } from '../sim/demo-cluster.ts';
 import { LINK_RAW } from '../wire/link-type.ts';
 import { PASS } from '../wire/packet.ts';
 import { addEngineOption, type EngineName, makeEngine } from './engine.ts';
+import { loadOpening } from './evidence-options.ts';
 import { readChunks } from './files.ts';
 import { interfaceSource } from './live-source.ts';
 import { print, say } from './output.ts';
 import { outputError } from './output-file.ts';
-import { addSaOptions, loadNamedSas, namesSas, noSas, type SaOptions } from './sa-options.ts';
+import { addSaOptions, namesSas, noSas, type SaOptions } from './sa-options.ts';
 import { onSignals } from './signals.ts';
 
 interface ExtcapOptions extends SaOptions {
@@ -175,7 +175,8 @@ async function extcap(options: ExtcapOptions): Promise<void> {
 
 /** Writes the decrypted packets of a source until it ends, nobody reads any more, or Wireshark ends it. */
 async function captureInto(fifo: string, name: string, options: ExtcapOptions): Promise<void> {
-  const sas = await loadNamedSas(options);
+  const own = new CaptureSas();
+  const sas = await loadOpening(options, own);
   if (name === 'esplane-live' && !namesSas(options)) throw noSas();
   const source = await INTERFACES[name]!.open(options, sas.udpPorts);
   const fd = openFifo(fifo);
@@ -188,11 +189,10 @@ async function captureInto(fifo: string, name: string, options: ExtcapOptions): 
     if (!isOver && !writeAll(fd, bytes, fifo)) stop();
   });
   const interfaceId = writer.interface({ linkType: LINK_RAW, snapLength: 0, name });
-  const own = new CaptureSas();
   let hasSas = namesSas(options);
   const decryptor = new CaptureDecryptor({
     source: source.name,
-    sas: joinSources([sas.source, own]),
+    sas: sas.evidence,
     engine: await makeEngine(options.crypto),
     random: secureBytes,
     udpPorts: sas.udpPorts,

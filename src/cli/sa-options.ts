@@ -67,7 +67,15 @@ export function addVersionOption(command: Command): Command {
  */
 export async function loadSas(options: SaOptions): Promise<Sas> {
   if (!namesSas(options) && options.nodes.length === 0) throw noSas();
-  return loadNamedSas(options);
+  const cluster = { keys: await loadKeys(options), nodes: await loadNodes(options) };
+  const texts = { xfrmState: readTexts(options.xfrmState), espSa: readTexts(options.espSa) };
+  const { cilium: version, udpPort } = options;
+  if (cluster.keys.length === 0) {
+    if (udpPort === undefined) return readSas(texts);
+    throw new InputError({ source: '--udp-port' }, 'is for the SAs of --keys', 'Give --keys and --nodes.');
+  }
+  const { planOfTexts } = await import('../inspect/cluster-texts.ts');
+  return readSas(texts, planOfTexts(cluster, { version, udpPort }));
 }
 
 /** Do the options name any source of SAs? Nodes alone are none. */
@@ -82,22 +90,6 @@ export function noSas(): InputError {
     'no security associations are given',
     'Give --keys with --nodes, or --xfrm-state, or --esp-sa.',
   );
-}
-
-/**
- * Reads what the options name, which may be nothing: a capture may bring its own SAs.
- * @throws {InputError} when an input cannot be used
- */
-export async function loadNamedSas(options: SaOptions): Promise<Sas> {
-  const cluster = { keys: await loadKeys(options), nodes: await loadNodes(options) };
-  const texts = { xfrmState: readTexts(options.xfrmState), espSa: readTexts(options.espSa) };
-  const { cilium: version, udpPort } = options;
-  if (cluster.keys.length === 0) {
-    if (udpPort === undefined) return readSas(texts);
-    throw new InputError({ source: '--udp-port' }, 'is for the SAs of --keys', 'Give --keys and --nodes.');
-  }
-  const { planOfTexts } = await import('../inspect/cluster-texts.ts');
-  return readSas(texts, planOfTexts(cluster, { version, udpPort }));
 }
 
 /** The files' texts. */
@@ -133,7 +125,7 @@ export async function loadKeys({ keys, nodes, cilium }: SaOptions): Promise<Cili
  * The nodes of each file, which keys go with.
  * @throws {InputError} when a file cannot be used, or there are nodes and no keys
  */
-async function loadNodes({ keys, nodes }: SaOptions): Promise<CiliumNode[][]> {
+export async function loadNodes({ keys, nodes }: SaOptions): Promise<CiliumNode[][]> {
   if (nodes.length > 0 && keys.length === 0) {
     throw new InputError(
       { source: '--nodes' },

@@ -7,7 +7,7 @@ import type { CiliumNode } from '../cilium/nodes.ts';
 import { ClusterPlan, type PlanOptions } from '../cilium/plan.ts';
 import type { PlanText } from '../sa-text/sa-texts.ts';
 import { formatAddress } from '../wire/address.ts';
-import type { ClusterText } from './diagnose/evidence.ts';
+import type { ClusterText } from './evidence.ts';
 
 /** What each text holds. */
 export interface ClusterTexts {
@@ -49,7 +49,8 @@ export function historyOfTexts(texts: ClusterTexts): { now: ClusterText; old: Cl
 }
 
 /** Nodes that say they use a key which nobody gave us. */
-function missingKeys(keys: readonly CiliumKey[], nodes: readonly CiliumNode[]): string[] {
+export function missingKeys(keys: readonly CiliumKey[], nodes: readonly CiliumNode[]): string[] {
+  if (keys.length === 0) return [];
   const ids = new Set(keys.map((key) => key.id));
   const lacking = nodes.filter((node) => node.keyId > 0 && !ids.has(node.keyId));
   const [first] = lacking;

@@ -65,6 +65,11 @@ export class SaList implements SaSource {
   }
 }
 
+/** Do both give the same answers: have they one key and one ESN setting? */
+export function isSameSa(a: SaConfig, b: SaConfig): boolean {
+  return a.esn === b.esn && a.keys.equals(b.keys);
+}
+
 /** What Cilium's keys and nodes yield, derived for a pair of addresses when it is asked for. */
 export function planSource(plan: ClusterPlan): SaSource {
   return { find: (src, dst, spi) => plan.between(src, dst, spi) };

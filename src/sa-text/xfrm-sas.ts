@@ -72,14 +72,22 @@ export function parseXfrmState(
   const read = readStates(text, source);
   if (keyless) for (const sa of read.keyless) keyless(sa);
   const notes = keyless ? read.omitted : [...read.keyless.map(withoutKey), ...read.omitted];
-  const [first] = notes;
-  if (first && read.sas.length === 0 && (!keyless || read.keyless.length === 0))
-    throw omissionError(first, first.why.includes('key is hidden') ? AS_ROOT : REMEDY);
+  if (!keyless || read.keyless.length === 0) checkUsable([read], notes);
   for (const one of notes) note(omissionLine(one));
   return [...read.sas];
 }
 
+/**
+ * Texts of which only parts could be used.
+ * @throws {InputError} when they yield no SA at all, and something was left out
+ */
+export function checkUsable(texts: readonly Pick<StateSas, 'sas'>[], omitted: readonly Omission[]): void {
+  const [first] = omitted;
+  if (first && texts.every(({ sas }) => sas.length === 0))
+    throw omissionError(first, first.why.includes('key is hidden') ? AS_ROOT : REMEDY);
+}
+
 /** A state without a key is left out where one is needed. */
-function withoutKey({ origin }: KeylessSa): Omission {
+export function withoutKey({ origin }: KeylessSa): Omission {
   return { origin, why: 'the state is left out: its key is hidden, cut off or not there' };
 }

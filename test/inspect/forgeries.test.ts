@@ -9,7 +9,7 @@ import type { FrameInfo } from '../../src/capture/frame.ts';
 import { NodeEngine } from '../../src/crypto/node.ts';
 import { CaptureDecryptor } from '../../src/inspect/decrypt.ts';
 import { Diagnoser } from '../../src/inspect/diagnose/diagnoser.ts';
-import { Evidence } from '../../src/inspect/diagnose/evidence.ts';
+import { Evidence } from '../../src/inspect/evidence.ts';
 import { Explainer } from '../../src/inspect/explain/explain.ts';
 import { OverlayFinder } from '../../src/inspect/overlay.ts';
 import type { SaConfig } from '../../src/ipsec/sa-config.ts';
@@ -67,7 +67,9 @@ function verdicts(frames: readonly Frame[], lines: readonly Line[]) {
 }
 
 function diagnose(frames: readonly Frame[], sas: readonly SaConfig[]) {
-  const evidence = new Evidence({ states: [{ file: 'n2.txt', sas, keyless: [] }] });
+  // With a mark, as Cilium has it: without one a kernel takes packets of any source for the SA's.
+  const marked = sas.map((sa) => ({ ...sa, mark: { value: 0xd00, mask: 0xf00 } }));
+  const evidence = new Evidence({ states: [{ file: 'n2.txt', sas: marked, keyless: [] }] });
   const engine = new NodeEngine();
   const diagnoser = new Diagnoser({ source: 'test', evidence, engine, random: seededBytes(1) });
   frames.forEach(({ bytes }, i) => {

@@ -10,7 +10,7 @@ import type { FrameInfo, FrameSink } from '../../src/capture/frame.ts';
 import { NodeEngine } from '../../src/crypto/node.ts';
 import { CaptureDecryptor } from '../../src/inspect/decrypt.ts';
 import { Diagnoser } from '../../src/inspect/diagnose/diagnoser.ts';
-import { Evidence } from '../../src/inspect/diagnose/evidence.ts';
+import { Evidence } from '../../src/inspect/evidence.ts';
 import { Explainer } from '../../src/inspect/explain/explain.ts';
 import type { SaConfig } from '../../src/ipsec/sa-config.ts';
 import { SaList } from '../../src/sa-text/sa-source.ts';

@@ -7,13 +7,13 @@ import { seededBytes } from '../../src/base/rng.ts';
 import { textOf } from '../../src/base/text-buffer.ts';
 import { captureReader } from '../../src/capture/reader.ts';
 import { DEFAULT_VERSION } from '../../src/cilium/version.ts';
-import { loadSas, type SaOptions } from '../../src/cli/sa-options.ts';
+import { loadOpening } from '../../src/cli/evidence-options.ts';
+import type { SaOptions } from '../../src/cli/sa-options.ts';
 import type { Engine } from '../../src/crypto/engine.ts';
 import { CaptureDecryptor, type DecryptTotals, type EspRecord } from '../../src/inspect/decrypt.ts';
 import { putDecryptJson } from '../../src/inspect/decrypt-json.ts';
 import { OverlayFinder } from '../../src/inspect/overlay.ts';
 import { CaptureSas } from '../../src/sa-text/capture-sas.ts';
-import { joinSources, SaList } from '../../src/sa-text/sa-source.ts';
 
 /** A line of `decrypt --json`. */
 export interface Line {
@@ -54,14 +54,13 @@ export async function decryptBytes(
   chunk?: number,
 ): Promise<{ lines: Line[]; totals: DecryptTotals }> {
   // Without options, by what the capture brings along.
-  const isAlone = Object.keys(options).length === 0;
-  const sas = isAlone ? { source: new SaList(), udpPorts: [] } : await loadSas(saOptions(options));
   const own = new CaptureSas();
+  const sas = await loadOpening(saOptions(options), own);
   const lines: Line[] = [];
   const overlays = new OverlayFinder();
   const decryptor = new CaptureDecryptor({
     source: 'test',
-    sas: joinSources([sas.source, own]),
+    sas: sas.evidence,
     engine,
     random: seededBytes(1),
     udpPorts: sas.udpPorts,

@@ -9,8 +9,8 @@ import { type EvidenceOptions, loadEvidence } from '../../src/cli/evidence-optio
 import { NodeEngine } from '../../src/crypto/node.ts';
 import type { StatText } from '../../src/inspect/diagnose/case.ts';
 import { Diagnoser } from '../../src/inspect/diagnose/diagnoser.ts';
-import { Evidence, type EvidenceOptions as Known } from '../../src/inspect/diagnose/evidence.ts';
 import type { Diagnosis, Finding } from '../../src/inspect/diagnose/finding.ts';
+import { Evidence, type EvidenceOptions as Known } from '../../src/inspect/evidence.ts';
 import type { SaConfig } from '../../src/ipsec/sa-config.ts';
 import { TunnelEnd } from '../../src/ipsec/tunnel-end.ts';
 import { CaptureSas } from '../../src/sa-text/capture-sas.ts';

@@ -6,10 +6,12 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { seededBytes } from '../../src/base/rng.ts';
 import type { FrameInfo } from '../../src/capture/frame.ts';
 import { captureReader } from '../../src/capture/reader.ts';
-import { loadSas, type SaOptions } from '../../src/cli/sa-options.ts';
+import { loadOpening } from '../../src/cli/evidence-options.ts';
+import type { SaOptions } from '../../src/cli/sa-options.ts';
 import { NodeEngine } from '../../src/crypto/node.ts';
 import { Explainer } from '../../src/inspect/explain/explain.ts';
 import { type Explanation, type Field, walkFields } from '../../src/inspect/explain/tree.ts';
+import { CaptureSas } from '../../src/sa-text/capture-sas.ts';
 import { saOptions } from './decrypt.ts';
 import { CAPTURES } from './needs.ts';
 
@@ -40,10 +42,10 @@ export function captureFiles(): string[] {
 
 /** An explainer with the SAs that the options name. */
 export async function explainerWith(options?: Partial<SaOptions>): Promise<Explainer> {
-  const sas = options && (await loadSas(saOptions(options)));
+  const sas = options && (await loadOpening(saOptions(options), new CaptureSas()));
   return new Explainer({
     source: 'test',
-    sas: sas?.source,
+    sas: sas?.evidence,
     engine: new NodeEngine(),
     random: seededBytes(1),
     udpPorts: sas?.udpPorts ?? [],

@@ -9,7 +9,7 @@ import type { CiliumNode } from '../../cilium/nodes.ts';
 import type { KeyMaterial } from '../../crypto/suite.ts';
 import type { SaConfig } from '../../ipsec/sa-config.ts';
 import { type Address, formatAddress, parseAddress } from '../../wire/address.ts';
-import type { Evidence, Resolution } from './evidence.ts';
+import type { Evidence, Resolution } from '../evidence.ts';
 
 /** What is wrong when a guess fits. */
 export type GuessKind =

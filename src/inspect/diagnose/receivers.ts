@@ -8,8 +8,8 @@
  */
 import { dropCode, dropRow } from '../../ipsec/drop.ts';
 import type { Basis } from '../basis.ts';
+import type { Evidence } from '../evidence.ts';
 import { OTHER_RECEIVERS } from './case.ts';
-import type { Evidence } from './evidence.ts';
 import type { ReceiverReport } from './finding.ts';
 import type { FurtherStreams } from './further.ts';
 import type { Stream } from './stream.ts';

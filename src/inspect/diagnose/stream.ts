@@ -6,7 +6,7 @@ import type { KeyMaterial } from '../../crypto/suite.ts';
 import type { SecurityAssociation } from '../../ipsec/sa.ts';
 import type { Basis } from '../basis.ts';
 import { seqText } from '../decrypt-json.ts';
-import type { Resolution } from './evidence.ts';
+import type { Resolution } from '../evidence.ts';
 import type { StreamReport } from './finding.ts';
 import type { Guess } from './guesses.ts';
 import { SenderMarks } from './salts.ts';

@@ -15,12 +15,12 @@ import { readKeys } from '../../cilium/secret.ts';
 import { type CiliumVersion, parseVersion } from '../../cilium/version.ts';
 import { NobleEngine } from '../../crypto/noble.ts';
 import { clearInterface, putClear } from '../../inspect/clear-packets.ts';
-import { type ClusterTexts, planOfTexts } from '../../inspect/cluster-texts.ts';
+import type { ClusterTexts } from '../../inspect/cluster-texts.ts';
 import { CaptureDecryptor, type EspRecord } from '../../inspect/decrypt.ts';
 import { besideCounts, dropCounts } from '../../inspect/decrypt-counts.ts';
 import { putDecryptJson, seqText, timeText } from '../../inspect/decrypt-json.ts';
 import { Diagnoser } from '../../inspect/diagnose/diagnoser.ts';
-import { readEvidence } from '../../inspect/diagnose/evidence-texts.ts';
+import { type ReadEvidence, readEvidence } from '../../inspect/evidence-texts.ts';
 import { Explainer, guessLinkType } from '../../inspect/explain/explain.ts';
 import type { Explanation } from '../../inspect/explain/tree.ts';
 import { OverlayFinder } from '../../inspect/overlay.ts';
@@ -29,8 +29,7 @@ import { WirePackets } from '../../inspect/wire-packets.ts';
 import { dropRow } from '../../ipsec/drop.ts';
 import type { SaPlace } from '../../ipsec/sa-config.ts';
 import { CaptureSas } from '../../sa-text/capture-sas.ts';
-import { joinSources } from '../../sa-text/sa-source.ts';
-import { type NamedText, readSas, type Sas } from '../../sa-text/sa-texts.ts';
+import type { NamedText } from '../../sa-text/sa-texts.ts';
 import { PASS } from '../../wire/packet.ts';
 import type { OwnInput, OwnResult, OwnRow, Saved } from './own-messages.ts';
 import type { TextKind } from './own-pieces.ts';
@@ -54,7 +53,6 @@ export class OwnCase {
   readonly #input: OwnInput;
   readonly #version: CiliumVersion;
   readonly #cluster: ClusterTexts;
-  readonly #sas: Sas;
 
   /** @throws {InputError} when a text cannot be used */
   constructor(input: OwnInput) {
@@ -79,36 +77,22 @@ export class OwnCase {
       keys: keys.map(({ source, text }) => readKeys(text, source, this.#version)),
       nodes: nodes.map(({ source, text }) => parseNodes(text, source)),
     };
-    this.#sas = readSas(
-      { xfrmState: this.#texts('xfrm-state'), espSa: this.#texts('esp-sa') },
-      keys.length > 0
-        ? planOfTexts(this.#cluster, { version: this.#version, udpPort: input.udpPort })
-        : undefined,
-    );
+    // What cannot be used is to be said at once.
+    this.#evidence(new CaptureSas());
   }
 
   /** Reads the whole, and says what became of it; of a damaged capture, of what could be read. */
   async read(onRows: OnRows, onProgress: OnProgress): Promise<OwnResult> {
     const own = new CaptureSas();
-    const { evidence, udpPorts } = readEvidence(
-      {
-        xfrmState: this.#texts('xfrm-state'),
-        espSa: this.#texts('esp-sa'),
-        xfrmPolicy: this.#texts('xfrm-policy'),
-        cluster: this.#cluster,
-        version: this.#version,
-        udpPort: this.#input.udpPort,
-      },
-      own,
-    );
+    const { evidence, udpPorts, warnings } = this.#evidence(own);
     const base = { source: this.#input.subject.name, engine: new NobleEngine(), random: secureBytes };
     const diagnoser = new Diagnoser({ ...base, evidence, udpPorts });
     let hasSas = this.#namesSas();
     const rows = new Rows();
     const decryptor = new CaptureDecryptor({
       ...base,
-      sas: joinSources([this.#sas.source, own]),
-      udpPorts: this.#sas.udpPorts,
+      sas: evidence,
+      udpPorts,
       inPlace: true,
       onPacket: (record) => rows.take(record, hasSas),
     });
@@ -154,7 +138,7 @@ export class OwnCase {
           })
         : [],
       beside: besideCounts(decryptor),
-      warnings: this.#sas.warnings,
+      warnings,
       problem,
       diagnosis: hasSas ? diagnoser.finish() : null,
     };
@@ -167,6 +151,7 @@ export class OwnCase {
   async explain(frame: number, onProgress: OnProgress): Promise<Explanation | undefined> {
     const own = new CaptureSas();
     let hasSas = this.#namesSas();
+    const { evidence, udpPorts } = this.#evidence(own);
     let explainer: Explainer | undefined;
     let found: Explanation | undefined;
     const { name } = this.#input.subject;
@@ -176,10 +161,10 @@ export class OwnCase {
           if (found) return;
           explainer ??= new Explainer({
             source: name,
-            sas: hasSas ? joinSources([this.#sas.source, own]) : undefined,
+            sas: hasSas ? evidence : undefined,
             engine: new NobleEngine(),
             random: secureBytes,
-            udpPorts: this.#sas.udpPorts,
+            udpPorts,
           });
           if (info.number < frame) explainer.pass(b, at, end, info);
           else found = explainer.explain(b, at, end, info);
@@ -204,6 +189,7 @@ export class OwnCase {
   async save(what: Saved, onProgress: OnProgress): Promise<Blob | undefined> {
     const parts = new Parts();
     const own = new CaptureSas();
+    const { evidence, udpPorts } = this.#evidence(own);
     const writer = new PcapngWriter((bytes) => parts.add(bytes));
     const wire = what === 'wire' ? new WirePackets(writer, { withSecrets: true }) : undefined;
     const text = new TextBuffer(2 * SLICE);
@@ -220,10 +206,10 @@ export class OwnCase {
     const { name, kind } = this.#input.subject;
     const decryptor = new CaptureDecryptor({
       source: name,
-      sas: joinSources([this.#sas.source, own]),
+      sas: evidence,
       engine: new NobleEngine(),
       random: secureBytes,
-      udpPorts: this.#sas.udpPorts,
+      udpPorts,
       inPlace: !wire,
       ...(wire && { onAdmit: (admission) => wire.admit(admission) }),
       onPacket: put,
@@ -266,6 +252,20 @@ export class OwnCase {
     if (what === 'lines') parts.add(text.written);
     else writer.flush();
     return parts.whole(what === 'lines' ? 'application/jsonl' : 'application/x-pcapng');
+  }
+
+  #evidence(own: CaptureSas): ReadEvidence {
+    return readEvidence(
+      {
+        xfrmState: this.#texts('xfrm-state'),
+        espSa: this.#texts('esp-sa'),
+        xfrmPolicy: this.#texts('xfrm-policy'),
+        cluster: this.#cluster,
+        version: this.#version,
+        udpPort: this.#input.udpPort,
+      },
+      own,
+    );
   }
 
   #texts(wanted: TextKind): NamedText[] {

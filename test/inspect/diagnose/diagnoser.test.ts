@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { StatText } from '../../../src/inspect/diagnose/case.ts';
-import type { EvidenceOptions } from '../../../src/inspect/diagnose/evidence.ts';
 import type { Finding } from '../../../src/inspect/diagnose/finding.ts';
+import type { EvidenceOptions } from '../../../src/inspect/evidence.ts';
 import type { SaConfig } from '../../../src/ipsec/sa-config.ts';
 import { readPolicies } from '../../../src/sa-text/to-policy.ts';
 import type { KeylessSa } from '../../../src/sa-text/to-sa.ts';

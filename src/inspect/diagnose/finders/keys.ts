@@ -4,8 +4,8 @@
  */
 import { dropCode } from '../../../ipsec/drop.ts';
 import { formatAddress } from '../../../wire/address.ts';
+import type { Evidence } from '../../evidence.ts';
 import { type Case, count, countedAs, finding, keyIdOf, streamName } from '../case.ts';
-import type { Evidence } from '../evidence.ts';
 import type { Finding } from '../finding.ts';
 import { type GuessKind, nameKey } from '../guesses.ts';
 import type { Fit, Stream } from '../stream.ts';

@@ -4,8 +4,8 @@
  */
 import { MAX_KEY_ID } from '../../../cilium/keys.ts';
 import { formatAddress } from '../../../wire/address.ts';
+import type { Evidence } from '../../evidence.ts';
 import { type Case, count, countedAs, finding, grouped, keyIdOf, streamName } from '../case.ts';
-import type { Evidence } from '../evidence.ts';
 import type { Finding } from '../finding.ts';
 import type { Stream } from '../stream.ts';
 import { framesOf } from '../tally.ts';

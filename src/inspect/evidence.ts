@@ -2,20 +2,26 @@
  * What is known about SAs, and who says so: what a receiver's kernel holds is what counts there, whatever keys and nodes
  * say; where its text is not at hand, all sources are asked and the packets decide.
  *
+ * A kernel looks an SA up by destination, SPI, protocol and mark, and not by the source (`xfrm_state_lookup`): behind NAT,
+ * or after MOBIKE, packets come from elsewhere than the state says. A capture has no marks. So of a kernel's states with
+ * the destination and SPI of a packet those of its source are taken, or of any source; where there is none, those that ask
+ * for no mark. (With Cilium the mark stands for the source, and the states of other sources are of other nodes.) No two
+ * states of one kernel fit one packet; of several texts what was named first is asked first.
+ *
  * A text of `ip xfrm state` does not say which node printed it, nor which of its states send and which receive. Counters
  * tell: `oseq` rises where packets are sent; `seq`, and the statistics of failures, where they are received; and Cilium
  * marks the ones that receive 0xd00. What is still open goes by the other states of the same text.
  * @module
  */
-import type { CiliumKey } from '../../cilium/keys.ts';
-import type { CiliumNode } from '../../cilium/nodes.ts';
-import type { ClusterPlan } from '../../cilium/plan.ts';
-import type { SaConfig } from '../../ipsec/sa-config.ts';
-import type { CaptureSas } from '../../sa-text/capture-sas.ts';
-import { planSource, type SaSource } from '../../sa-text/sa-source.ts';
-import type { TextPolicy } from '../../sa-text/to-policy.ts';
-import type { KeylessSa } from '../../sa-text/to-sa.ts';
-import { type Address, formatAddress, inPrefix, isAny, parseAddress } from '../../wire/address.ts';
+import type { CiliumKey } from '../cilium/keys.ts';
+import type { CiliumNode } from '../cilium/nodes.ts';
+import type { ClusterPlan } from '../cilium/plan.ts';
+import type { SaConfig } from '../ipsec/sa-config.ts';
+import type { CaptureSas } from '../sa-text/capture-sas.ts';
+import { isSameSa, planSource, SaList, type SaSource } from '../sa-text/sa-source.ts';
+import type { TextPolicy } from '../sa-text/to-policy.ts';
+import type { KeylessSa } from '../sa-text/to-sa.ts';
+import { type Address, formatAddress, inPrefix, isAny, parseAddress } from '../wire/address.ts';
 
 /** The states of one text of `ip xfrm state`. */
 export interface StateText {
@@ -88,7 +94,7 @@ export class Evidence implements SaSource {
   /** Ends of SAs that are listed, and all SPIs of which there can be an SA. */
   readonly #ends = new Set<string>();
   readonly #spis = new Set<number>();
-  readonly #listed = new Map<string, SaConfig[]>();
+  readonly #listed: SaList;
   /** States by destination and SPI, and by the name of the node that holds them: there may be thousands. */
   readonly #byEnd = new Map<string, HeldSa[]>();
   readonly #byHolder = new Map<string, HeldSa[]>();
@@ -114,13 +120,8 @@ export class Evidence implements SaSource {
       this.#spis.add(spi);
     };
     for (const { sa } of this.states) isOf(sa);
-    for (const config of options.listed ?? []) {
-      isOf(config);
-      const end = endName(formatAddress(config.dst), config.spi);
-      const same = this.#listed.get(end);
-      if (same) same.push(config);
-      else this.#listed.set(end, [config]);
-    }
+    for (const config of options.listed ?? []) isOf(config);
+    this.#listed = new SaList(options.listed);
     for (const id of options.plan?.keyIds ?? []) this.#spis.add(id);
     for (const state of this.states) {
       index(this.#byEnd, endName(formatAddress(state.sa.dst), state.sa.spi), state);
@@ -219,29 +220,29 @@ export class Evidence implements SaSource {
   #resolve(src: string, dst: string, spi: number): Resolution {
     const from = parseAddress(src)!;
     const to = parseAddress(dst)!;
-    const fits = ({ sa }: HeldSa) =>
-      sa.spi === spi && formatAddress(sa.dst) === dst && (isAny(sa.src) || formatAddress(sa.src) === src);
     const ofReceiver = this.heldBy(dst);
-    const fitting = (this.#byEnd.get(endName(dst, spi)) ?? []).filter(fits);
-    const held = fitting.filter(({ holder }) => holder !== undefined && this.isSameNode(holder, dst));
+    const isHeld = ({ holder }: HeldSa) => holder !== undefined && this.isSameNode(holder, dst);
+    const atEnd = this.#byEnd.get(endName(dst, spi)) ?? [];
+    const held = fitting(atEnd.filter(isHeld), src);
+    const elsewhere = fitting(
+      atEnd.filter((state) => !isHeld(state)),
+      src,
+    );
     const others: NamedSa[] = [];
-    for (const state of fitting) {
-      const { config, holder, file } = state;
-      if (!config || held.includes(state)) continue;
+    for (const { config, holder, file } of elsewhere) {
+      if (!config) continue;
       const who = holder === undefined ? file : `the kernel of ${this.nameOf(holder)} (${file})`;
       others.push({ config, who });
     }
     const { own, plan } = this.#options;
-    for (const config of this.#listed.get(endName(dst, spi)) ?? []) {
-      if (fits({ sa: config, holder: undefined, file: '' })) others.push({ config, who: config.origin });
-    }
+    for (const config of this.#listed.find(from, to, spi)) others.push({ config, who: config.origin });
     for (const config of own?.find(from, to, spi) ?? []) others.push({ config, who: 'the capture itself' });
     for (const config of plan ? planSource(plan).find(from, to, spi) : []) {
       others.push({ config, who: 'keys and nodes' });
     }
     const shown = held.flatMap(({ config }) => (config ? [config] : []));
     const isHidden =
-      held.length > 0 || (ofReceiver.length === 0 && others.length === 0 && fitting.length > 0);
+      held.length > 0 || (ofReceiver.length === 0 && others.length === 0 && elsewhere.length > 0);
     const atReceiver =
       shown.length > 0 ? 'held' : isHidden ? 'hidden' : ofReceiver.length > 0 ? 'missing' : 'unknown';
     const candidates = distinct(shown.length > 0 ? shown : others.map(({ config }) => config));
@@ -276,6 +277,17 @@ const MOST_KNOWN = 1 << 14;
 const UNKNOWN: Resolution = { candidates: [], atReceiver: 'unknown', held: [], others: [], former: [] };
 const MISSING: Resolution = { ...UNKNOWN, atReceiver: 'missing' };
 
+/** Of states with one destination and SPI those that packets from `src` find: see above. */
+function fitting(states: readonly HeldSa[], src: string): readonly HeldSa[] {
+  const ofSource = states.filter(({ sa }) => isAny(sa.src) || formatAddress(sa.src) === src);
+  return ofSource.length > 0 ? ofSource : states.filter(({ sa }) => takesAnySource(sa));
+}
+
+/** Does a kernel find this state whatever the source of a packet is? */
+export function takesAnySource({ mark }: Pick<KeylessSa, 'mark'>): boolean {
+  return !mark || mark.mask === 0;
+}
+
 /** Names where an SA ends. */
 function endName(dst: string, spi: number): string {
   return `${dst} ${spi}`;
@@ -296,7 +308,5 @@ function directionOf({ direction, outputMark, sequence, counted }: KeylessSa): '
 
 /** Each key and ESN setting once. */
 function distinct(configs: readonly SaConfig[]): SaConfig[] {
-  return configs.filter(
-    (config, i) => configs.findIndex((one) => one.esn === config.esn && one.keys.equals(config.keys)) === i,
-  );
+  return configs.filter((config, i) => configs.findIndex((one) => isSameSa(one, config)) === i);
 }

@@ -3,21 +3,23 @@
  * given twice the last one counts, and the others are tried on what does not open.
  * @module
  */
-import { ClusterPlan, type PlanOptions } from '../../cilium/plan.ts';
-import type { CaptureSas } from '../../sa-text/capture-sas.ts';
-import { parseEspSa } from '../../sa-text/esp-sa.ts';
-import { omissionLine } from '../../sa-text/omission.ts';
-import { type NamedText, type SaTexts, udpPortsOf } from '../../sa-text/sa-texts.ts';
-import { readPolicies } from '../../sa-text/to-policy.ts';
-import { readStates } from '../../sa-text/xfrm-sas.ts';
-import { type ClusterTexts, historyOfTexts } from '../cluster-texts.ts';
-import { waysOf } from '../infer.ts';
+import { ClusterPlan, type PlanOptions } from '../cilium/plan.ts';
+import type { CaptureSas } from '../sa-text/capture-sas.ts';
+import { parseEspSa } from '../sa-text/esp-sa.ts';
+import { type Omission, omissionLine } from '../sa-text/omission.ts';
+import { type NamedText, type SaTexts, udpPortsOf } from '../sa-text/sa-texts.ts';
+import { readPolicies } from '../sa-text/to-policy.ts';
+import { checkUsable, readStates, withoutKey } from '../sa-text/xfrm-sas.ts';
+import { type ClusterTexts, historyOfTexts, missingKeys } from './cluster-texts.ts';
 import { Evidence } from './evidence.ts';
+import { waysOf } from './infer.ts';
 
 export interface EvidenceTexts extends SaTexts, PlanOptions {
   /** `ip xfrm policy` of one or several nodes. */
   readonly xfrmPolicy: readonly NamedText[];
   readonly cluster: ClusterTexts;
+  /** Packets are to be opened: a text that shows no key is of no use, and each state without one is named. */
+  readonly needsKeys?: boolean;
 }
 
 /** What texts say. */
@@ -34,19 +36,21 @@ export interface ReadEvidence {
  * @throws {InputError} when a text cannot be used
  */
 export function readEvidence(texts: EvidenceTexts, own: CaptureSas): ReadEvidence {
-  const warnings: string[] = [];
+  const omitted: Omission[] = [];
   const states = texts.xfrmState.map(({ source, text }) => {
-    const { sas, keyless, omitted } = readStates(text, source);
-    warnings.push(...omitted.map(omissionLine));
-    return { file: source, sas, keyless };
+    const read = readStates(text, source);
+    if (texts.needsKeys) omitted.push(...read.keyless.map(withoutKey));
+    omitted.push(...read.omitted);
+    return { file: source, sas: read.sas, keyless: read.keyless };
   });
   const listed = texts.espSa.flatMap(({ source, text }) => parseEspSa(text, source)).flatMap(waysOf);
   const policies = texts.xfrmPolicy.flatMap(({ source, text }) => {
     const read = readPolicies(text, source);
-    warnings.push(...read.omitted.map(omissionLine));
+    omitted.push(...read.omitted);
     return read.policies;
   });
   const { now, old } = historyOfTexts(texts.cluster);
+  if (texts.needsKeys && now.keys.length === 0 && listed.length === 0) checkUsable(states, omitted);
   const evidence = new Evidence({
     states,
     policies,
@@ -59,6 +63,6 @@ export function readEvidence(texts: EvidenceTexts, own: CaptureSas): ReadEvidenc
   return {
     evidence,
     udpPorts: udpPortsOf([...states.flatMap(({ sas }) => sas), ...listed], texts.udpPort),
-    warnings,
+    warnings: [...omitted.map(omissionLine), ...missingKeys(now.keys, now.nodes)],
   };
 }
