@@ -1,0 +1,225 @@
+/**
+ * gzip and zstd, unpacked as a stream: captures come packed, and archives with many texts do.
+ *
+ * gzip is unpacked by the platform, which checks its checksum. No platform has zstd in Node 20 and in browsers; its
+ * frames are taken apart here, so that a library unpacks one block at a time, and no frame claims more memory than the
+ * `zstd` command would give it. The checksum of zstd, which files seldom have, is not looked at.
+ * @module
+ */
+import { Decompress } from 'fzstd';
+import { toHex } from '../base/bytes.ts';
+import { EsplaneError, InputError } from '../base/errors.ts';
+
+export type Compression = 'gzip' | 'zstd';
+
+/** Largest window of a zstd frame, in bytes: that of `zstd -d` without `--long`. */
+const MAX_WINDOW = 128 << 20;
+/** Bytes that are given to the platform at once, which may unpack them to 1,000 times as many before it can be stopped. */
+const MOST_AT_ONCE = 64 << 10;
+const ZSTD_MAGIC = '28b52ffd';
+/** Frames that hold no data, by the last 28 bits of their first word. */
+const SKIPPABLE = /^5.2a4d18$/;
+
+/** What a file is packed in, by its first bytes. */
+export function compressionOf(head: Uint8Array): Compression | undefined {
+  const magic = toHex(head, 0, Math.min(4, head.length));
+  if (magic.startsWith('1f8b')) return 'gzip';
+  return magic === ZSTD_MAGIC ? 'zstd' : undefined;
+}
+
+/**
+ * Unpacks a file. What comes before a damage is handed out before the error is thrown. An error of `packed` passes.
+ * @param source the file's name, for errors
+ * @throws {InputError} it is damaged or cut off, or takes too much memory
+ */
+export async function* decompress(
+  packed: AsyncIterable<Uint8Array>,
+  compression: Compression,
+  source: string,
+): AsyncGenerator<Uint8Array> {
+  try {
+    yield* compression === 'gzip' ? gunzip(packed) : unzstd(packed, source);
+  } catch (error) {
+    if (error instanceof EsplaneError) throw error;
+    throw damaged(compression, source, error);
+  }
+}
+
+function damaged(compression: Compression, source: string, cause?: unknown): InputError {
+  return new InputError(
+    { source },
+    `the ${compression} data is damaged or cut off`,
+    'Copy the file again, or unpack it yourself.',
+    cause === undefined ? {} : { cause },
+  );
+}
+
+/** Each piece is written when the one before is taken: Node 20 would queue 16,384 of them, a gigabyte, in a pipe. */
+async function* gunzip(packed: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  const { readable, writable } = new DecompressionStream('gzip');
+  const reader = readable.getReader() as ReadableStreamDefaultReader<Uint8Array>;
+  const writer = writable.getWriter() as WritableStreamDefaultWriter<Uint8Array>;
+  /** Errors of streams lose their class on the way. */
+  let failure: unknown;
+  let isWanted = true;
+  const write = async () => {
+    try {
+      for await (const chunk of packed) {
+        // The memory of a chunk may be used again for the next one, and the platform keeps it.
+        const bytes = chunk.slice();
+        for (let at = 0; at < bytes.length && isWanted; at += MOST_AT_ONCE) {
+          await writer.write(bytes.subarray(at, at + MOST_AT_ONCE));
+        }
+        if (!isWanted) return;
+      }
+      await writer.close();
+    } catch (error) {
+      failure ??= error;
+      await writer.abort(error).catch(() => {});
+    }
+  };
+  const writing = write();
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) break;
+      yield value;
+    }
+    await writing;
+  } catch (error) {
+    throw failure instanceof EsplaneError ? failure : error;
+  } finally {
+    // Where nobody wants the rest. A chunk that is asked for may never come, and is not waited for.
+    isWanted = false;
+    await reader.cancel().catch(() => {});
+  }
+}
+
+/** RFC 8878: frames, each with a header, blocks, and perhaps a checksum. */
+async function* unzstd(packed: AsyncIterable<Uint8Array>, source: string): AsyncGenerator<Uint8Array> {
+  const input = new Bytes(packed, () => damaged('zstd', source));
+  try {
+    yield* frames(input, source);
+  } finally {
+    // Where nobody wants the rest.
+    await input.close();
+  }
+}
+
+async function* frames(input: Bytes, source: string): AsyncGenerator<Uint8Array> {
+  for (;;) {
+    const magic = await input.take(4, true);
+    if (magic.length === 0) return;
+    if (SKIPPABLE.test(toHex(magic))) {
+      await input.skip(littleEndian(await input.take(4)));
+      continue;
+    }
+    if (toHex(magic) !== ZSTD_MAGIC) throw damaged('zstd', source);
+    const { bytes, window, hasChecksum } = await readHeader(input);
+    if (window > MAX_WINDOW) {
+      throw new InputError(
+        { source },
+        'unpacking this zstd data takes more than 128 MiB of memory',
+        'Unpack it yourself: zstd -d --long=31.',
+      );
+    }
+    const output: Uint8Array[] = [];
+    const frame = new Decompress((chunk) => void output.push(chunk));
+    frame.push(joined(magic, bytes), false);
+    for (let isLast = false; !isLast; ) {
+      const head = await input.take(3);
+      const word = littleEndian(head);
+      isLast = (word & 1) === 1;
+      // A block that repeats one byte says how often.
+      const body = await input.take(((word >> 1) & 3) === 1 ? 1 : word >> 3);
+      const checksum = await input.take(isLast && hasChecksum ? 4 : 0);
+      frame.push(joined(head, body, checksum), isLast);
+      for (const chunk of output.splice(0)) if (chunk.length > 0) yield chunk;
+    }
+  }
+}
+
+/** Bytes of a frame's header behind the magic number, and what they say. */
+async function readHeader(
+  input: Bytes,
+): Promise<{ readonly bytes: Uint8Array; readonly window: number; readonly hasChecksum: boolean }> {
+  const descriptor = await input.take(1);
+  const flags = descriptor[0]!;
+  const isSingle = (flags & 0x20) !== 0;
+  const windowByte = await input.take(isSingle ? 0 : 1);
+  const dictionary = await input.take([0, 1, 2, 4][flags & 3]!);
+  const size = await input.take([isSingle ? 1 : 0, 2, 4, 8][flags >> 6]!);
+  const exponent = windowByte[0] ?? 0;
+  const base = 2 ** (10 + (exponent >> 3));
+  return {
+    bytes: joined(descriptor, windowByte, dictionary, size),
+    // A frame of a single segment is its own window.
+    window: isSingle ? littleEndian(size) : base + (base / 8) * (exponent & 7),
+    hasChecksum: (flags & 4) !== 0,
+  };
+}
+
+function littleEndian(bytes: Uint8Array): number {
+  return bytes.reduceRight((value, byte) => value * 256 + byte, 0);
+}
+
+function joined(...parts: readonly Uint8Array[]): Uint8Array {
+  const whole = new Uint8Array(parts.reduce((length, part) => length + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
+}
+
+/** Takes so many bytes at a time from a stream of chunks. */
+class Bytes {
+  readonly #chunks: AsyncIterator<Uint8Array>;
+  readonly #cutOff: () => InputError;
+  #chunk: Uint8Array = new Uint8Array(0);
+
+  constructor(chunks: AsyncIterable<Uint8Array>, cutOff: () => InputError) {
+    this.#chunks = chunks[Symbol.asyncIterator]();
+    this.#cutOff = cutOff;
+  }
+
+  /** @param isEnd may the stream end here? Then nothing is returned. */
+  async take(length: number, isEnd = false): Promise<Uint8Array> {
+    const taken = new Uint8Array(length);
+    let at = 0;
+    while (at < length) {
+      if (this.#chunk.length === 0 && !(await this.#next())) {
+        if (isEnd && at === 0) return taken.subarray(0, 0);
+        throw this.#cutOff();
+      }
+      const some = this.#chunk.subarray(0, length - at);
+      taken.set(some, at);
+      at += some.length;
+      this.#chunk = this.#chunk.subarray(some.length);
+    }
+    return taken;
+  }
+
+  async skip(length: number): Promise<void> {
+    for (let left = length; left > 0; ) {
+      if (this.#chunk.length === 0 && !(await this.#next())) throw this.#cutOff();
+      const some = Math.min(left, this.#chunk.length);
+      left -= some;
+      this.#chunk = this.#chunk.subarray(some);
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#chunks.return?.();
+  }
+
+  async #next(): Promise<boolean> {
+    for (;;) {
+      const { done, value } = await this.#chunks.next();
+      if (done) return false;
+      this.#chunk = value;
+      if (value.length > 0) return true;
+    }
+  }
+}
