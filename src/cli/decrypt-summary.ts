@@ -21,5 +21,6 @@ export function decryptSummary(capture: string, decryptor: CaptureDecryptor): st
   }
   const parts = besideCounts(decryptor).map(({ what, count }) => `${grouped(count)} ${what}`);
   if (parts.length > 0) lines.push(`  other frames: ${parts.join(', ')}`);
+  if (t.skippedAh > 0) lines.push(`  AH: ${grouped(t.skippedAh)} headers taken off, their ICVs not checked`);
   return lines.join('\n');
 }

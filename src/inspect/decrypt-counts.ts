@@ -23,6 +23,7 @@ export function besideCounts({ totals, reassembler }: CaptureDecryptor): { what:
   const { pending, stats } = reassembler;
   return [
     { what: 'without ESP', count: totals.other },
+    { what: 'ICMP errors that send ESP back', count: totals.quotes },
     { what: 'NAT keepalives', count: totals.keepalives },
     { what: 'IKE', count: totals.ike },
     { what: 'not readable as IP', count: totals.broken },
@@ -31,5 +32,6 @@ export function besideCounts({ totals, reassembler }: CaptureDecryptor): { what:
       count: pending + stats.timedOut + stats.evicted,
     },
     { what: 'fragments that contradict others', count: stats.overlapping + stats.malformed },
+    ...[...totals.notRead].map(([kind, count]) => ({ what: `of ${kind}, not looked into`, count })),
   ].filter(({ count }) => count > 0);
 }

@@ -49,12 +49,17 @@ export function putDecryptJson(out: TextBuffer, r: EspRecord, overlays: OverlayF
       out.text('"}');
     } else out.text('","overlay":null');
   }
-  if (r.carrierVni < 0) out.text(',"carrier":null}\n');
+  const { carrier } = r;
+  if (carrier.vni < 0) out.text(',"carrier":null');
   else {
     out.text(',"carrier":{"vni":');
-    out.decimal(r.carrierVni);
-    out.text('}}\n');
+    out.decimal(carrier.vni);
+    out.text('}');
   }
+  // VXLAN alone was all there was before the others had names, and says all by its VNI.
+  if (carrier.depth > 1 || (carrier.depth === 1 && carrier.kind !== 'vxlan'))
+    out.text(`,"carriers":${JSON.stringify(carrier.kinds())}`);
+  out.text('}\n');
 }
 
 /** Writes seconds with six decimals, or nine where the capture is finer than microseconds. */

@@ -31,7 +31,7 @@ import { formatAddress, isAny } from '../wire/address.ts';
 import { Batch, LentBatch, PASS } from '../wire/packet.ts';
 import type { Reassembler } from '../wire/reassembly.ts';
 import { type Contender, Contenders, Trials } from './contenders.ts';
-import { type Carrier, EspFinder, type FoundSink, type FrameTotals } from './find-esp.ts';
+import { Carrier, EspFinder, type FoundSink, type FrameTotals, noFrames } from './find-esp.ts';
 import { SearchBudget } from './high-half.ts';
 import { SecondChance } from './second-chance.ts';
 
@@ -73,8 +73,8 @@ export class EspRecord {
   bytes: Uint8Array = new Uint8Array(0);
   at = 0;
   end = 0;
-  /** VNI of the VXLAN packet that carried ESP, or -1. */
-  carrierVni = -1;
+  /** What carried the IP packet. */
+  carrier = Carrier.NONE;
   /** The IP packet as it was on the wire, `wire[wireAt..wireEnd)`, where {@link DecryptOptions.keepWire} asks for it. */
   wire: Uint8Array = new Uint8Array(0);
   wireAt = 0;
@@ -156,15 +156,11 @@ export interface Admission {
 
 export class CaptureDecryptor implements FrameSink {
   readonly totals: DecryptTotals = {
-    frames: 0,
+    ...noFrames(),
     esp: 0,
     ok: 0,
     unauthenticated: 0,
     dropped: new Map(),
-    keepalives: 0,
-    ike: 0,
-    other: 0,
-    broken: 0,
   };
 
   readonly #options: DecryptOptions;
@@ -196,7 +192,7 @@ export class CaptureDecryptor implements FrameSink {
   readonly #seconds = new Float64Array(BATCH);
   readonly #nanoseconds = new Uint32Array(BATCH);
   readonly #hasTime = new Uint8Array(BATCH);
-  readonly #carrier = new Int32Array(BATCH);
+  readonly #carrier: Carrier[] = new Array<Carrier>(BATCH).fill(Carrier.NONE);
   readonly #addressLen = new Uint8Array(BATCH);
   /** Source and destination of packets without a stream, as they were: decapsulation may overwrite them. */
   readonly #addresses = new Uint8Array(BATCH * 32);
@@ -205,7 +201,7 @@ export class CaptureDecryptor implements FrameSink {
     this.#options = options;
     this.#trials = new Trials(options.engine, options.random, new SearchBudget());
     const ports = [4500, ...(options.udpPorts ?? [])];
-    const { source, onOther, onFragment } = options;
+    const { onOther, onFragment } = options;
     const sink: FoundSink = {
       esp: (b, at, end, info, carrier, place) => {
         this.#place = place;
@@ -216,7 +212,7 @@ export class CaptureDecryptor implements FrameSink {
       }),
       ...(onFragment && { fragment: (b, at, end, info) => onFragment(b, at, end, info) }),
     };
-    this.#finder = new EspFinder({ source, udpPorts: ports, sink }, this.totals);
+    this.#finder = new EspFinder({ udpPorts: ports, sink }, this.totals);
     this.#lent = options.inPlace && !options.keepWire ? new LentBatch(BATCH) : undefined;
     // Slots of an ordinary size lie close together, which caches like; a longer packet brings larger ones.
     this.#batch = this.#lent ?? new Batch({ capacity: BATCH, maxPacket: USUAL_PACKET });
@@ -224,10 +220,7 @@ export class CaptureDecryptor implements FrameSink {
     if (options.keepWire) this.#wire = new Uint8Array(this.#batch.slab.length);
   }
 
-  /**
-   * Takes the next frame of the capture.
-   * @throws {InputError} when the capture has a link type that esplane does not know
-   */
+  /** Takes the next frame of the capture. */
   frame(b: Uint8Array, at: number, end: number, info: FrameInfo): void {
     this.#finder.frame(b, at, end, info);
   }
@@ -368,7 +361,7 @@ export class CaptureDecryptor implements FrameSink {
     this.#seconds[i] = info.seconds;
     this.#nanoseconds[i] = info.nanoseconds;
     this.#hasTime[i] = info.hasTime ? 1 : 0;
-    this.#carrier[i] = carrier.vni;
+    this.#carrier[i] = carrier;
     if (stream && !stream.isShared) return;
     const { srcAt, dstAt, addressLen } = this.#place;
     this.#addressLen[i] = addressLen;
@@ -471,7 +464,7 @@ export class CaptureDecryptor implements FrameSink {
     record.bytes = batch.slab;
     record.at = batch.offset[i]!;
     record.end = record.at + batch.length[i]!;
-    record.carrierVni = this.#carrier[i]!;
+    record.carrier = this.#carrier[i]!;
     if (this.#options.keepWire) {
       record.wire = this.#wire;
       record.wireAt = i * batch.slotSize;

@@ -11,7 +11,7 @@
  *
  * A tag pushes the type, and all behind it, four bytes back. The type that counts is the last one.
  *
- * **Not** read: LLC and SNAP behind an IEEE 802.3 length, MPLS, PPPoE.
+ * What else a frame may carry is in `carrier.ts`.
  * @module
  */
 import { putU16, u16 } from '../base/bytes.ts';
@@ -98,10 +98,10 @@ export function payloadAt(b: Uint8Array, at = 0): number {
  * Follows VLAN tags from a type field at `typeAt` to the type behind the last tag.
  *
  * Linux cooked captures have tags after their own header, so this does not ask for an Ethernet header.
- * @returns the offset of that type in `b`, or -1 when tags run past `end` or are more than {@link MAX_TAGS}
+ * @returns the offset of that type in `b`, or -1 when tags run past `end` or are more than `most`
  */
-export function lastTypeAt(b: Uint8Array, typeAt: number, end: number): number {
-  for (let tags = 0; tags <= MAX_TAGS; tags++) {
+export function lastTypeAt(b: Uint8Array, typeAt: number, end: number, most = MAX_TAGS): number {
+  for (let tags = 0; tags <= most; tags++) {
     const at = typeAt + tags * TAG_LEN;
     if (at + 2 > end) return -1;
     if (!isTag(u16(b, at))) return at;

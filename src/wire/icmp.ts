@@ -39,6 +39,26 @@ export const V6_TIME_EXCEEDED = 3;
 export const V6_ECHO_REQUEST = 128;
 export const V6_ECHO_REPLY = 129;
 
+const SOURCE_QUENCH = 4;
+const REDIRECT = 5;
+const PARAMETER_PROBLEM = 12;
+const V6_PARAMETER_PROBLEM = 4;
+
+/** Does a message of this type send back the packet that caused it (RFC 792, RFC 4443 §2.1)? */
+export function isError(type: number, isV6: boolean): boolean {
+  if (isV6) return type >= V6_UNREACHABLE && type <= V6_PARAMETER_PROBLEM;
+  switch (type) {
+    case UNREACHABLE:
+    case SOURCE_QUENCH:
+    case REDIRECT:
+    case TIME_EXCEEDED:
+    case PARAMETER_PROBLEM:
+      return true;
+    default:
+      return false;
+  }
+}
+
 /** Field map of the header, as an echo has it. */
 export const FIELDS = [
   {

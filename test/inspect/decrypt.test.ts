@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest';
 import { hex, putU16, toHex } from '../../src/base/bytes.ts';
-import { InputError } from '../../src/base/errors.ts';
 import type { FrameInfo } from '../../src/capture/frame.ts';
 import { NodeEngine } from '../../src/crypto/node.ts';
 import { CaptureDecryptor } from '../../src/inspect/decrypt.ts';
@@ -261,11 +260,11 @@ describe('what cannot be decrypted', () => {
     expect(lines[0]).toMatchObject({ spi: 9, seq: '7', reason: 'no-state', counter: 'XfrmInNoStates' });
   });
 
-  it('a link type that nobody knows stops the work, and names the byte', () => {
-    expect(() => decrypt([{ bytes: hex('00'), linkType: 147 }], [saConfig()])).toThrow(InputError);
-    expect(() => decrypt([{ bytes: hex('00'), linkType: 147 }], [saConfig()])).toThrow(
-      /test\.pcap at byte 24: .*147/,
-    );
+  it('frames of a link type that is not known are counted, and the rest is read', () => {
+    const esp = frame(senderOf(saConfig())());
+    const { lines, totals } = decrypt([{ bytes: hex('00'), linkType: 147 }, esp], [saConfig()]);
+    expect(lines).toMatchObject([{ frame: 2, verdict: 'ok' }]);
+    expect([...totals.notRead]).toEqual([['link type 147', 1]]);
   });
 
   it('frames without ESP are counted', () => {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { hex } from '../../src/base/bytes.ts';
+import { ipAt } from '../../src/wire/carrier.ts';
 import * as linkType from '../../src/wire/link-type.ts';
 import { amid, PING, PING_V6, VXLAN_ARP } from './packets.ts';
 
@@ -35,13 +36,13 @@ describe('ipAt', () => {
     ['OpenBSD loopback', 108, '00000018 60', 4],
   ])('%s', (_name, type, text, want) => {
     const b = hex(text);
-    expect(linkType.ipAt(type, b, 0, b.length)).toBe(want);
+    expect(ipAt(type, b, 0, b.length)).toBe(want);
     for (const fill of [0x00, 0x45, 0x81]) {
       const slab = amid(b, 3, 30, fill);
-      expect(linkType.ipAt(type, slab, 3, 3 + b.length), 'in a slab').toBe(3 + want);
+      expect(ipAt(type, slab, 3, 3 + b.length), 'in a slab').toBe(3 + want);
       // One byte less, and the first byte of IP is gone; nothing shorter is IP either.
       for (let end = 3; end < 3 + b.length; end++) {
-        expect(linkType.ipAt(type, slab, 3, end), `cut to ${end - 3}`).toBe(-1);
+        expect(ipAt(type, slab, 3, end), `cut to ${end - 3}`).toBe(-1);
       }
     }
   });
@@ -60,17 +61,17 @@ describe('ipAt', () => {
     ['cooked v2 ARP', 276, `0806 ${SLL2} 45`],
     ['loopback of another family', 0, '07000000 45'],
     ['a family with rubbish in it', 0, '020000ff 45'],
-    ['a link type we do not know', 105, `${MACS} 0800 45`],
+    ['a link type we do not know', 147, `${MACS} 0800 45`],
   ])('is -1 for %s', (_name, type, text) => {
     const b = hex(text);
-    expect(linkType.ipAt(type, b, 0, b.length)).toBe(-1);
+    expect(ipAt(type, b, 0, b.length)).toBe(-1);
   });
 
   it('finds IP in real frames', () => {
     for (const frame of [PING, PING_V6, VXLAN_ARP]) {
-      expect(linkType.ipAt(linkType.LINK_ETHERNET, frame, 0, frame.length)).toBe(14);
+      expect(ipAt(linkType.LINK_ETHERNET, frame, 0, frame.length)).toBe(14);
     }
-    expect(linkType.ipAt(linkType.LINK_ETHERNET, VXLAN_ARP, 50, VXLAN_ARP.length)).toBe(-1); // ARP inside
+    expect(ipAt(linkType.LINK_ETHERNET, VXLAN_ARP, 50, VXLAN_ARP.length)).toBe(-1); // ARP inside
   });
 });
 
@@ -81,7 +82,8 @@ describe('link type names', () => {
       expect(linkType.isKnownLinkType(type), `${type}`).toBe(true);
       expect(linkType.linkTypeName(type), `${type}`).not.toMatch(/^link type/);
     }
-    expect(linkType.isKnownLinkType(105)).toBe(false);
-    expect(linkType.linkTypeName(105)).toBe('link type 105');
+    expect(linkType.isKnownLinkType(220)).toBe(false);
+    expect(linkType.linkTypeName(220)).toBe('link type 220 (USB, Linux)');
+    expect(linkType.linkTypeName(147)).toBe('link type 147');
   });
 });

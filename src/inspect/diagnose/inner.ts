@@ -6,9 +6,10 @@
  */
 import { u32 } from '../../base/bytes.ts';
 import { EspPlace } from '../../ipsec/esp-place.ts';
+import { ipAt } from '../../wire/carrier.ts';
 import * as ipv4 from '../../wire/ipv4.ts';
 import * as ipv6 from '../../wire/ipv6.ts';
-import * as linkType from '../../wire/link-type.ts';
+import { LINK_ETHERNET } from '../../wire/link-type.ts';
 import { findVxlan, type VxlanPlace } from '../overlay.ts';
 import { fingerprint } from './seen.ts';
 
@@ -37,9 +38,9 @@ export class InnerPacket {
     let kind = this.#place.find(b, at, end);
     if (kind === 'other' && findVxlan(b, this.#place, this.#vxlan)) {
       const { frameAt, frameEnd } = this.#vxlan;
-      const ipAt = linkType.ipAt(linkType.LINK_ETHERNET, b, frameAt, frameEnd);
-      if (ipAt >= 0) {
-        kind = this.#place.find(b, ipAt, frameEnd);
+      const innerAt = ipAt(LINK_ETHERNET, b, frameAt, frameEnd);
+      if (innerAt >= 0) {
+        kind = this.#place.find(b, innerAt, frameEnd);
         this.isInVxlan = true;
       }
     }

@@ -18,6 +18,7 @@ const V6 = 'RFC 4443 §2.1';
 const TYPES: ReadonlyMap<number, string> = new Map([
   [icmp.ECHO_REPLY, 'echo reply'],
   [icmp.UNREACHABLE, 'destination unreachable'],
+  [4, 'source quench'],
   [5, 'redirect'],
   [icmp.ECHO_REQUEST, 'echo request'],
   [icmp.TIME_EXCEEDED, 'time exceeded'],
@@ -44,9 +45,6 @@ const TYPES_V6: ReadonlyMap<number, string> = new Map([
 
 const NEIGHBOUR_SOLICITATION = 135;
 const NEIGHBOUR_ADVERTISEMENT = 136;
-/** Errors, which send back what caused them. */
-const ERRORS = [icmp.UNREACHABLE, 5, icmp.TIME_EXCEEDED, 12];
-const ERRORS_V6 = [icmp.V6_UNREACHABLE, icmp.V6_PACKET_TOO_BIG, icmp.V6_TIME_EXCEEDED, 4];
 
 const ECHO = new HeaderMap(icmp.FIELDS, {
   type: { id: 'icmp.type', label: 'Type', reference: V4, show: numberWithName((n) => TYPES.get(n)) },
@@ -164,7 +162,7 @@ export function readIcmp(w: Walker, protocol: number, at: number, end: number, i
     problem: ip.quoted ? undefined : fault?.problem,
   });
   if (headerEnd >= end) return;
-  if ((v6 ? ERRORS_V6 : ERRORS).includes(type) && (b[headerEnd]! >>> 4 === 4 || b[headerEnd]! >>> 4 === 6)) {
+  if (icmp.isError(type, v6) && (b[headerEnd]! >>> 4 === 4 || b[headerEnd]! >>> 4 === 6)) {
     w.next.ip(w, headerEnd, end, -1, true);
   } else w.data(headerEnd, end, { label: 'Payload', meaning: 'In a ping, bytes that come back unchanged.' });
 }

@@ -364,7 +364,7 @@ class Rows {
       counter: drop?.counter ?? null,
       inner: isOpen ? packetLine(r.bytes, r.at, r.end) : null,
       overlay: isOpen ? (this.#overlays.find(r.bytes, r.at, r.end)?.vni ?? null) : null,
-      carrier: r.carrierVni < 0 ? null : r.carrierVni,
+      carrier: r.carrier.vni < 0 ? null : r.carrier.vni,
     };
   }
 }

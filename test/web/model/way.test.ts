@@ -68,8 +68,8 @@ describe.each(ALL_WAYS)('$mode, IPv$family, ESN $esn', (options) => {
       sas: new SaList([way.out]),
       engine: new NobleEngine(),
       random: () => {},
-      onPacket: ({ verdict, bytes, at, end, seqLo, carrierVni }) =>
-        out.push({ verdict, bytes: toHex(bytes, at, end), seq: seqLo, vni: carrierVni }),
+      onPacket: ({ verdict, bytes, at, end, seqLo, carrier }) =>
+        out.push({ verdict, bytes: toHex(bytes, at, end), seq: seqLo, vni: carrier.vni }),
     });
     const { bytes } = step(way, 'wire').after;
     const info = { number: 1, seconds: 0, nanoseconds: 0, hasTime: false, linkType: LINK_RAW };
