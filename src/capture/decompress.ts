@@ -27,6 +27,46 @@ export function compressionOf(head: Uint8Array): Compression | undefined {
   return magic === ZSTD_MAGIC ? 'zstd' : undefined;
 }
 
+/** Bytes that {@link compressionOf} needs. */
+const HEAD = 4;
+
+/**
+ * What a file holds: unpacked where its first bytes say that it is packed, else as it is. Chunks of `bytes` may be
+ * overwritten when the next one is asked for, and so may those that come out.
+ * @param source the file's name, for errors
+ * @throws {InputError} as {@link decompress}
+ */
+export async function* unpacked(
+  bytes: AsyncIterable<Uint8Array>,
+  source: string,
+): AsyncGenerator<Uint8Array> {
+  const chunks = bytes[Symbol.asyncIterator]();
+  try {
+    let head: Uint8Array = new Uint8Array(0);
+    while (head.length < HEAD) {
+      const { done, value } = await chunks.next();
+      if (done) break;
+      // Pipes may begin with a byte or two.
+      head = head.length === 0 ? value : joined(head.slice(), value);
+      if (head.length < HEAD) head = head.slice();
+    }
+    const all = resumed(head, chunks);
+    const compression = compressionOf(head);
+    yield* compression === undefined ? all : decompress(all, compression, source);
+  } finally {
+    await chunks.return?.();
+  }
+}
+
+async function* resumed(head: Uint8Array, chunks: AsyncIterator<Uint8Array>): AsyncGenerator<Uint8Array> {
+  if (head.length > 0) yield head;
+  for (;;) {
+    const { done, value } = await chunks.next();
+    if (done) return;
+    yield value;
+  }
+}
+
 /**
  * Unpacks a file. What comes before a damage is handed out before the error is thrown. An error of `packed` passes.
  * @param source the file's name, for errors

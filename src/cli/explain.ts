@@ -6,6 +6,7 @@ import { existsSync } from 'node:fs';
 import { type Command, InvalidArgumentError } from 'commander';
 import { InputError } from '../base/errors.ts';
 import { secureBytes } from '../base/rng.ts';
+import { unpacked } from '../capture/decompress.ts';
 import { SECRETS_TYPE_ESP } from '../capture/pcapng.ts';
 import { captureReader } from '../capture/reader.ts';
 import { Explainer, type ExplainOptions, explainBytes, guessLinkType } from '../inspect/explain/explain.ts';
@@ -16,7 +17,7 @@ import * as linkType from '../wire/link-type.ts';
 import { addEngineOption, type EngineName, makeEngine } from './engine.ts';
 import { loadOpening } from './evidence-options.ts';
 import { explainText } from './explain-text.ts';
-import { readChunks, readText, sizeOf } from './files.ts';
+import { counted, readChunks, readText, sizeOf } from './files.ts';
 import { grouped, Output, Progress, say } from './output.ts';
 import { paintFor } from './paint.ts';
 import { addSaOptions, namesSas, type SaOptions } from './sa-options.ts';
@@ -161,11 +162,11 @@ async function explainFrame(
   });
   const size = sizeOf(capture);
   const progress = new Progress('explain');
-  let bytes = 0;
-  for await (const chunk of readChunks(capture)) {
+  const file = counted(readChunks(capture));
+  for await (const chunk of unpacked(file.chunks, capture)) {
     reader.feed(chunk);
-    bytes += chunk.length;
-    progress.update(`${size ? `${Math.floor((100 * bytes) / size)} %, ` : ''}${grouped(frames)} frames`);
+    const share = size ? `${Math.floor((100 * file.bytes()) / size)} %, ` : '';
+    progress.update(`${share}${grouped(frames)} frames`);
     if (found) break;
   }
   progress.done();

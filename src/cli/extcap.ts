@@ -7,6 +7,7 @@ import { closeSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { type Command, InvalidArgumentError } from 'commander';
 import { InputError } from '../base/errors.ts';
 import { secureBytes } from '../base/rng.ts';
+import { unpacked } from '../capture/decompress.ts';
 import { SECRETS_TYPE_ESP } from '../capture/pcapng.ts';
 import { PcapngWriter } from '../capture/pcapng-writer.ts';
 import { captureReader } from '../capture/reader.ts';
@@ -83,7 +84,7 @@ const INTERFACES: Readonly<
     open: async ({ file }) => {
       if (file === undefined)
         throw new InputError({ source: 'esplane-file' }, 'no capture is named', 'Give --file CAPTURE.');
-      return { name: file, chunks: () => readChunks(file) };
+      return { name: file, chunks: () => unpacked(readChunks(file), file) };
     },
   },
   'esplane-live': {

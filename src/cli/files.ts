@@ -107,6 +107,23 @@ export async function* readChunks(file: string): AsyncGenerator<Uint8Array> {
   }
 }
 
+/** The same chunks, and how many bytes of them were taken so far. */
+export function counted(chunks: AsyncIterable<Uint8Array>): {
+  readonly chunks: AsyncIterable<Uint8Array>;
+  readonly bytes: () => number;
+} {
+  let bytes = 0;
+  return {
+    chunks: (async function* () {
+      for await (const chunk of chunks) {
+        bytes += chunk.length;
+        yield chunk;
+      }
+    })(),
+    bytes: () => bytes,
+  };
+}
+
 /**
  * Reads a file on this thread. (To hand each read to another thread costs more than the copy that it saves, and the
  * bytes then come from the cache of the other core.)

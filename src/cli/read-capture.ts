@@ -4,9 +4,10 @@
  * @module
  */
 import { EsplaneError } from '../base/errors.ts';
+import { unpacked } from '../capture/decompress.ts';
 import type { FrameSink } from '../capture/frame.ts';
 import { type CaptureReader, captureReader } from '../capture/reader.ts';
-import { readChunks, sizeOf } from './files.ts';
+import { counted, readChunks, sizeOf } from './files.ts';
 import { grouped, Progress, say } from './output.ts';
 import type { Interrupt } from './signals.ts';
 
@@ -46,13 +47,12 @@ export async function readCapture(options: ReadOptions): Promise<ReadEnd> {
   const reader = captureReader(capture, sink);
   const size = sizeOf(capture);
   const progress = new Progress(command);
-  let bytes = 0;
   try {
-    for await (const chunk of interrupt.until(readChunks(capture))) {
+    const file = counted(readChunks(capture));
+    for await (const chunk of interrupt.until(unpacked(file.chunks, capture))) {
       reader.feed(chunk);
       await afterChunk?.();
-      bytes += chunk.length;
-      const share = size ? `${Math.floor((100 * bytes) / size)} %, ` : '';
+      const share = size ? `${Math.floor((100 * file.bytes()) / size)} %, ` : '';
       progress.update(`${share}${grouped(frames())} frames`);
     }
     if (!interrupt.isAsked) {

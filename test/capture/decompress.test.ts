@@ -3,7 +3,7 @@ import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { EsplaneError, InputError } from '../../src/base/errors.ts';
-import { type Compression, compressionOf, decompress } from '../../src/capture/decompress.ts';
+import { type Compression, compressionOf, decompress, unpacked } from '../../src/capture/decompress.ts';
 import { needs, SHARED, shared } from '../support/needs.ts';
 
 const RUNS = Number(process.env['ESPLANE_FUZZ_RUNS'] ?? 300);
@@ -154,9 +154,9 @@ describe('zstd', () => {
   it('has blocks of one byte, frames to skip, and frames without blocks', async () => {
     const skipped = Uint8Array.of(0x5a, 0x2a, 0x4d, 0x18, 3, 0, 0, 0, 1, 2, 3);
     const bytes = new Uint8Array([...skipped, ...frame([[7, 100_000]]), ...frame([new Uint8Array(0)])]);
-    const unpacked = await unpack(bytes, 'zstd');
-    expect(unpacked.error).toBeUndefined();
-    expectSame(unpacked.bytes, new Uint8Array(100_000).fill(7));
+    const { bytes: whole, error } = await unpack(bytes, 'zstd');
+    expect(error).toBeUndefined();
+    expectSame(whole, new Uint8Array(100_000).fill(7));
   });
 
   it('takes no more memory for a frame than zstd does, whichever frame it is', async () => {
@@ -202,5 +202,35 @@ needs([shared('cases')], 'captures 26: what gzip and zstd make', () => {
     );
     expect(error).toBeUndefined();
     expectSame(bytes, readFileSync(`${folder}/plain.pcap`));
+  });
+});
+
+describe('a file that may be packed', () => {
+  const some = text.subarray(0, 5000);
+
+  it.each([
+    ['as it is', some],
+    ['of three bytes', some.subarray(0, 3)],
+    ['in gzip', new Uint8Array(gzipSync(some))],
+    ['empty', new Uint8Array(0)],
+  ])('%s', async (name, bytes) => {
+    for (const size of [1, 3, 1000]) {
+      const parts: Uint8Array[] = [];
+      for await (const chunk of unpacked(chunks(bytes, size), 'f')) parts.push(chunk.slice());
+      expectSame(new Uint8Array(Buffer.concat(parts)), name === 'in gzip' ? some : bytes);
+    }
+  });
+
+  it('is given back when nobody wants the rest', async () => {
+    let isClosed = false;
+    const source = (async function* () {
+      try {
+        for (;;) yield text;
+      } finally {
+        isClosed = true;
+      }
+    })();
+    for await (const chunk of unpacked(source, 'f')) if (chunk.length > 0) break;
+    expect(isClosed).toBe(true);
   });
 });

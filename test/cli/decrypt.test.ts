@@ -1,4 +1,5 @@
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { gzipSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
 import { toHex } from '../../src/base/bytes.ts';
 import { PcapWriter } from '../../src/capture/pcap-writer.ts';
@@ -81,6 +82,22 @@ needs([shared('captures')], 'esplane decrypt', () => {
     ]);
     expect(lines[0]!.time).toBe('1795398120.660059');
     expect(stderr).toContain('74 ESP packets: 74 decrypted, 0 dropped');
+  });
+
+  it('reads a capture in gzip, from a file and from standard input', () => {
+    const plain = esplane(['decrypt', `${NATIVE}/wire.pcap`, ...SAS, '--json']);
+    const packed = gzipSync(readFileSync(`${NATIVE}/wire.pcap`));
+    writeFileSync(`${folder}/wire.pcap.gz`, packed);
+    const read = [
+      esplane(['decrypt', `${folder}/wire.pcap.gz`, ...SAS, '--json']),
+      esplane(['decrypt', '-', ...SAS, '--json'], packed),
+    ];
+    for (const { code, stdout } of read) {
+      expect(code).toBe(0);
+      expect(stdout).toBe(plain.stdout);
+    }
+    for (const args of [['explain', '--frame', '1'], ['diagnose']])
+      expect(esplane([...args, `${folder}/wire.pcap.gz`, ...SAS]).code).toBe(0);
   });
 
   it('reads a capture from standard input', () => {
@@ -328,7 +345,12 @@ describe('esplane decrypt with unusable input ends with 2 and one line that says
       says: /text\.pcap at byte 0: /,
     },
     { name: 'an empty file', capture: () => file('nothing.pcap', ''), says: /nothing\.pcap.*empty/ },
-    { name: 'gzip', capture: () => file('a.pcap.gz', Uint8Array.of(0x1f, 0x8b, 8, 0, 0, 0)), says: /gzip/ },
+    {
+      name: 'cut off in gzip',
+      capture: () => file('a.pcap.gz', Uint8Array.of(0x1f, 0x8b, 8, 0, 0, 0)),
+      says: /a\.pcap\.gz: the gzip data is damaged or cut off/,
+    },
+    { name: 'lz4', capture: () => file('a.lz4', Uint8Array.of(4, 0x22, 0x4d, 0x18)), says: /lz4/ },
     { name: 'a folder', capture: () => folder, says: /is a folder/ },
     { name: 'no such file', capture: () => `${folder}/none.pcap`, says: /none\.pcap: no such file/ },
   ])('a capture that is $name', ({ capture, says }) => {

@@ -6,6 +6,7 @@
 import { EsplaneError, InputError } from '../../base/errors.ts';
 import { secureBytes } from '../../base/rng.ts';
 import { TextBuffer } from '../../base/text-buffer.ts';
+import { unpacked } from '../../capture/decompress.ts';
 import type { FrameInfo, FrameSink } from '../../capture/frame.ts';
 import { SECRETS_TYPE_ESP } from '../../capture/pcapng.ts';
 import { PcapngWriter } from '../../capture/pcapng-writer.ts';
@@ -290,9 +291,17 @@ export class OwnCase {
     }
     const { blob, name } = subject;
     const reader = captureReader(name, sink);
-    for (let at = 0; at < blob.size; at += SLICE) {
-      reader.feed(new Uint8Array(await sliceOf(blob, at, name)));
-      if (!onProgress(Math.min(at + SLICE, blob.size), blob.size)) return;
+    let done = 0;
+    const slices = async function* () {
+      for (let at = 0; at < blob.size; at += SLICE) {
+        const slice = new Uint8Array(await sliceOf(blob, at, name));
+        done = at + slice.length;
+        yield slice;
+      }
+    };
+    for await (const chunk of unpacked(slices(), name)) {
+      reader.feed(chunk);
+      if (!onProgress(done, blob.size)) return;
     }
     reader.end();
   }

@@ -195,8 +195,18 @@ describe('a capture', () => {
     expect(rows.length).toBe(readLines(`${NATIVE}/expected.jsonl`).length - 1);
   });
 
+  it('in gzip is read as it is', async () => {
+    const { result, rows } = await read(await given(gzipSync(bytes)));
+    expect(result).toMatchObject({ problem: null, ok: rows.length });
+    expect(rows.length).toBe(readLines(`${NATIVE}/expected.jsonl`).length);
+  });
+
   it.each([
-    ['gzip', gzipSync(bytes), /^mine\.pcap at byte 0: this is gzip, not a capture\./],
+    [
+      'lz4',
+      Uint8Array.of(4, 0x22, 0x4d, 0x18, 0, 0, 0, 0),
+      /^mine\.pcap at byte 0: this is lz4, not a capture\./,
+    ],
     [
       'zeros',
       new Uint8Array(5000),
