@@ -3,14 +3,25 @@
  * @module
  */
 import { safeText } from '../base/safe-text.ts';
+import { keyIdOf } from '../inspect/diagnose/case.ts';
 import { countersHead } from '../inspect/diagnose/conclusion.ts';
-import type { Diagnosis, Finding, ReceiverReport, StreamReport } from '../inspect/diagnose/finding.ts';
+import { encryptionText } from '../inspect/diagnose/encryption.ts';
+import type {
+  CarriedReport,
+  Diagnosis,
+  EncryptionReport,
+  Finding,
+  ReceiverReport,
+  StreamReport,
+} from '../inspect/diagnose/finding.ts';
 import { grouped } from './output.ts';
 import type { Paint } from './paint.ts';
 
 /** Streams in the table; the rest is summed up in a line. */
 const MOST_STREAMS = 20;
 const INDENT = '    ';
+/** Pairs of pods that are shown. */
+const MOST_PAIRS = 10;
 
 /** What stands above the findings. */
 export interface PageFacts {
@@ -36,6 +47,7 @@ export function diagnosisText(diagnosis: Diagnosis, facts: PageFacts, paint: Pai
     const said = wrap(conclusion.summary, width, '');
     lines.push(...(isClean ? said.map(paint.green) : said), '');
   }
+  if (diagnosis.encryption) lines.push(...encryptionLines(diagnosis.encryption, paint), '');
   if (receivers.length > 0) {
     lines.push(paint.bold(`${countersHead(receivers)} (/proc/net/xfrm_stat)`));
     const names = receivers.map(({ node, address }) =>
@@ -50,6 +62,29 @@ export function diagnosisText(diagnosis: Diagnosis, facts: PageFacts, paint: Pai
   if (streams.length > 0) lines.push(...streamTable(streams, paint), '');
   for (const one of notes) lines.push(...findingLines(one, paint, width), '');
   return `${lines.join('\n').trimEnd()}\n`;
+}
+
+function encryptionLines({ esp, clear, pairs }: EncryptionReport, paint: Paint): string[] {
+  const shown = pairs.slice(0, MOST_PAIRS);
+  const rows = shown.map((p) =>
+    [`${p.src} > ${p.dst}`, `${p.from} > ${p.to}`, keyIdOf(p.spi), suiteText(p), grouped(p.packets)].map(
+      safeText,
+    ),
+  );
+  const widths = [0, 1, 2, 3, 4].map((i) => Math.max(...rows.map((row) => row[i]!.length)));
+  const left = pairs.length - shown.length;
+  return [
+    paint.bold(encryptionText({ esp, clear })),
+    ...rows.map(
+      (row) =>
+        `  ${row.map((cell, i) => (i < 4 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!))).join('  ')}`,
+    ),
+    ...(left > 0 ? [paint.dim(`  and ${grouped(left)} more pairs: --json has them`)] : []),
+  ];
+}
+
+function suiteText({ suite, keyBits }: CarriedReport): string {
+  return suite === null ? '' : `${suite}, ${keyBits}-bit key`;
 }
 
 function countersText({ counters, packets, judged }: ReceiverReport, paint: Paint): string {

@@ -59,6 +59,23 @@ const diagnosis = (name: string): Diagnosis => {
   } as const;
   return {
     conclusion: { code: 'findings', basis: 'told', packets: 1, judged: 1, summary: `${name}'s own state` },
+    encryption: {
+      esp: 1,
+      clear: 0,
+      pairs: [
+        {
+          src: '10.0.1.10',
+          dst: '10.0.2.20',
+          from: name,
+          to: name,
+          spi: 3,
+          suite: name,
+          keyBits: 128,
+          icvBits: 128,
+          packets: 1,
+        },
+      ],
+    },
     receivers: [
       { address: name, node: name, basis: 'told', packets: 1, judged: 1, counters: { XfrmInError: 1 } },
     ],

@@ -12,6 +12,7 @@ import type { Finding, ReceiverReport, Severity } from './finding.ts';
 import { MAX_FRAMES } from './finding.ts';
 import type { FurtherStreams } from './further.ts';
 import type { PathWatch } from './path.ts';
+import type { OutboundPolicies } from './policies.ts';
 import type { Stream } from './stream.ts';
 import { type FindingCode, findingRow } from './table.ts';
 import type { Tally } from './tally.ts';
@@ -46,6 +47,7 @@ export interface Case {
   /** Packets without SPI, by destination; those beyond a number of these under {@link OTHER_RECEIVERS}. */
   readonly headerErrors: ReadonlyMap<string, Tally>;
   readonly clear: ClearTraffic;
+  readonly policies: OutboundPolicies;
   readonly path: PathWatch;
   readonly ivReuse: ReadonlyMap<Stream, IvReuse>;
   readonly stats: readonly StatText[];

@@ -6,8 +6,9 @@
  * @module
  */
 import { formatAddress } from '../../wire/address.ts';
-import type { EspRecord } from '../decrypt.ts';
 import type { InnerPacket } from './inner.ts';
+import type { OutboundPolicies } from './policies.ts';
+import type { Stream } from './stream.ts';
 import { Tally } from './tally.ts';
 
 /** Packets that are remembered: copies come within a few hundred frames. */
@@ -19,39 +20,59 @@ const PAIRS = 1 << 12;
 const MOST_FLOWS = 4096;
 const MOST_PODS = 1 << 16;
 
-/** Packets in the clear from one address to another. */
+/** TTLs that packets begin with: one that has its own still has passed no router, and no node. */
+const FIRST_HOPS: ReadonlySet<number> = new Set([64, 128, 255]);
+
+/** Packets in the clear from one address to another which policies answer alike. */
 export interface ClearFlow {
   readonly src: string;
   readonly dst: string;
+  /** See {@link OutboundPolicies.signature}. */
+  readonly signature: string;
+  /** Of the first packet. */
+  readonly protocol: number;
+  /** Packets that a node has forwarded. */
   readonly tally: Tally;
+  /** Packets that are as their sender made them, so that its node has yet to encrypt them. */
+  readonly unsent: Tally;
   isInVxlan: boolean;
 }
 
-/** Inner addresses of one direction that ESP carried. */
+/** Inner addresses of one direction that ESP carried, in one stream. */
 export interface CarriedPair {
   readonly src: string;
   readonly dst: string;
   /** Outer addresses. */
   readonly from: string;
   readonly to: string;
+  readonly stream: Stream;
   readonly frame: number;
+  packets: number;
 }
 
 export class ClearTraffic {
   /** Packets that were seen in the clear and in ESP. */
   readonly twice = new Tally();
   readonly flows = new Map<string, ClearFlow>();
-  /** Inner pairs that ESP carried, by `SRC > DST`. */
+  /** Inner pairs that ESP carried, by `SRC > DST`: the first of each. */
   readonly carried = new Map<string, CarriedPair>();
+  /** The same for each stream. */
+  readonly carriedBy = new Map<string, CarriedPair>();
   /** The tunnel end behind which an inner address was. */
   readonly behind = new Map<string, string>();
 
   // The last packets that came out of ESP, and the last ones in the clear that had no match yet.
   readonly #decrypted = new PrintTable();
   readonly #clear = new PrintTable();
-  readonly #flowOf: (ClearFlow | undefined)[] = new Array(RECENT);
+  readonly #tallyOf: (Tally | undefined)[] = new Array(RECENT);
   readonly #pairs = new Int32Array(PAIRS);
+  readonly #pairOf: (CarriedPair | undefined)[] = new Array(PAIRS);
+  readonly #policies: OutboundPolicies;
   readonly #print = new Uint32Array(2);
+
+  constructor(policies: OutboundPolicies) {
+    this.#policies = policies;
+  }
 
   /** Takes a packet in the clear. */
   addClear(packet: InnerPacket, frame: number): void {
@@ -65,48 +86,63 @@ export class ClearTraffic {
     }
     const flow = this.#flow(packet);
     if (!flow) return;
-    flow.tally.add(frame);
-    this.#flowOf[this.#clear.put(a, b, frame)] = flow;
+    const tally = FIRST_HOPS.has(packet.hops) && !packet.isInVxlan ? flow.unsent : flow.tally;
+    tally.add(frame);
+    this.#tallyOf[this.#clear.put(a, b, frame)] = tally;
   }
 
   /** Takes a packet that came out of ESP. */
-  addDecrypted(packet: InnerPacket, record: EspRecord): void {
-    this.#note(packet, record);
+  addDecrypted(packet: InnerPacket, stream: Stream, frame: number): void {
+    this.#note(packet, stream, frame);
     packet.print(this.#print);
     const [a, b] = this.#print as unknown as [number, number];
     const at = this.#clear.find(a, b);
     if (at >= 0) {
-      const frame = this.#clear.take(a, b);
-      this.#flowOf[at]?.tally.remove(frame);
-      this.twice.also(frame);
-      this.twice.add(record.frame);
-    } else this.#decrypted.put(a, b, record.frame);
+      const twin = this.#clear.take(a, b);
+      this.#tallyOf[at]?.remove(twin);
+      this.twice.also(twin);
+      this.twice.add(frame);
+    } else this.#decrypted.put(a, b, frame);
   }
 
-  /** Remembers who talks to whom, and behind which tunnel end; a pair that was there just now is passed over. */
-  #note(packet: InnerPacket, record: EspRecord): void {
-    const hash = packet.pair() | 0;
+  /** Counts who talks to whom, and remembers behind which tunnel ends they are. */
+  #note(packet: InnerPacket, stream: Stream, frame: number): void {
+    const hash = packet.pair() ^ Math.imul(stream.id + 1, 0x9e37_79b1);
     const at = hash & (PAIRS - 1);
-    if (this.#pairs[at] === hash) return;
-    this.#pairs[at] = hash;
+    const last = this.#pairOf[at];
+    if (last && this.#pairs[at] === hash) {
+      last.packets++;
+      return;
+    }
     const { b, srcAt, dstAt, addressLen } = packet;
     const src = formatAddress(b, srcAt, addressLen);
     const dst = formatAddress(b, dstAt, addressLen);
-    const key = `${src} > ${dst}`;
-    if (this.carried.has(key) || this.carried.size >= MOST_PODS) return;
-    this.carried.set(key, { src, dst, from: record.src, to: record.dst, frame: record.frame });
-    this.behind.set(src, record.src);
-    this.behind.set(dst, record.dst);
+    const name = `${src} > ${dst}`;
+    const key = `${name} ${stream.id}`;
+    let pair = this.carriedBy.get(key);
+    if (!pair) {
+      if (this.carriedBy.size >= MOST_PODS) return;
+      pair = { src, dst, from: stream.src, to: stream.dst, stream, frame, packets: 0 };
+      this.carriedBy.set(key, pair);
+      if (!this.carried.has(name)) this.carried.set(name, pair);
+      this.behind.set(src, stream.src);
+      this.behind.set(dst, stream.dst);
+    }
+    pair.packets++;
+    this.#pairs[at] = hash;
+    this.#pairOf[at] = pair;
   }
 
-  #flow({ b, srcAt, dstAt, addressLen, isInVxlan }: InnerPacket): ClearFlow | undefined {
+  #flow(packet: InnerPacket): ClearFlow | undefined {
+    const { b, srcAt, dstAt, addressLen, protocol, isInVxlan } = packet;
     const src = formatAddress(b, srcAt, addressLen);
     const dst = formatAddress(b, dstAt, addressLen);
-    const key = `${src} > ${dst}`;
+    const signature = this.#policies.signature(packet);
+    const key = `${src} > ${dst} ${signature}`;
     let flow = this.flows.get(key);
     if (!flow) {
       if (this.flows.size >= MOST_FLOWS) return undefined;
-      flow = { src, dst, tally: new Tally(), isInVxlan };
+      flow = { src, dst, signature, protocol, tally: new Tally(), unsent: new Tally(), isInVxlan };
       this.flows.set(key, flow);
     }
     flow.isInVxlan ||= isInVxlan;

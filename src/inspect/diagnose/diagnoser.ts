@@ -23,11 +23,14 @@ import { type Case, type IvReuse, OTHER_RECEIVERS, type StatText } from './case.
 import { CauseFinder, type EspBytes, printOf } from './cause.ts';
 import { ClearTraffic } from './clear.ts';
 import { conclude } from './conclusion.ts';
+import { encryptionOf } from './encryption.ts';
+import { clearPods } from './finders/clear-traffic.ts';
 import { FINDERS } from './finders/index.ts';
 import type { Diagnosis, Finding, FurtherReport } from './finding.ts';
 import { FurtherStreams, MOST_OPENED, MOST_UNOPENED } from './further.ts';
 import { InnerPacket } from './inner.ts';
 import { PathWatch } from './path.ts';
+import { OutboundPolicies } from './policies.ts';
 import { type Received, receiverReports, settle } from './receivers.ts';
 import { SeenIvs, SeenNumbers } from './seen.ts';
 import { pairName, Stream } from './stream.ts';
@@ -71,7 +74,8 @@ export class Diagnoser implements FrameSink {
   readonly #room = { strange: MOST_UNOPENED, closed: MOST_UNOPENED, opened: MOST_OPENED };
   /** Streams by {@link pairName}. */
   readonly #byPair = new Map<string, Stream[]>();
-  readonly #clear = new ClearTraffic();
+  readonly #clear: ClearTraffic;
+  readonly #policies: OutboundPolicies;
   readonly #path = new PathWatch();
   readonly #causes: CauseFinder;
   readonly #place: EspPlace;
@@ -90,6 +94,8 @@ export class Diagnoser implements FrameSink {
   constructor({ source, evidence, engine, random, udpPorts = [], stats = [] }: DiagnoserOptions) {
     this.#evidence = evidence;
     this.#stats = stats;
+    this.#policies = new OutboundPolicies(evidence.policies);
+    this.#clear = new ClearTraffic(this.#policies);
     this.#place = new EspPlace([4500, ...udpPorts]);
     this.#causes = new CauseFinder(evidence, engine, random, this.#seen);
     this.decryptor = new CaptureDecryptor({
@@ -152,6 +158,7 @@ export class Diagnoser implements FrameSink {
       receivers,
       between: (src, dst) => this.#byPair.get(pairName(src, dst)) ?? [],
       clear: this.#clear,
+      policies: this.#policies,
       path: this.#path,
       ivReuse: this.#ivReuse,
       stats: this.#stats,
@@ -162,6 +169,7 @@ export class Diagnoser implements FrameSink {
     const findings = all.filter(({ severity }) => severity !== 'info');
     return {
       conclusion: conclude(c, findings),
+      encryption: encryptionOf(c, clearPods(c)),
       ...(further && { further }),
       receivers,
       streams: this.streams.map((stream) => stream.report()),
@@ -242,7 +250,7 @@ export class Diagnoser implements FrameSink {
     }
     const inner = this.#inner;
     if (inner.read(record.bytes, record.at, record.end)) {
-      this.#clear.addDecrypted(inner, record);
+      this.#clear.addDecrypted(inner, stream, frame);
       this.#path.addInner(inner, stream, record.wireEnd - record.wireAt, frame);
     }
   }

@@ -106,8 +106,35 @@ export interface Conclusion {
   readonly summary: string;
 }
 
+/** What ESP carried from one pod to another under one SA. */
+export interface CarriedReport {
+  readonly src: string;
+  readonly dst: string;
+  /** Their nodes, by name, or by address where no source names them. */
+  readonly from: string;
+  readonly to: string;
+  /** Cilium's key id. */
+  readonly spi: number;
+  /** As Linux's crypto layer calls it: `rfc4106(gcm(aes))`. */
+  readonly suite: string | null;
+  readonly keyBits: number | null;
+  readonly icvBits: number | null;
+  readonly packets: number;
+}
+
+/** Packets between pods of different nodes. */
+export interface EncryptionReport {
+  /** Those that were opened. */
+  readonly esp: number;
+  readonly clear: number;
+  /** Those in ESP, most packets first; at most 1000 of them. */
+  readonly pairs: readonly CarriedReport[];
+}
+
 export interface Diagnosis {
   readonly conclusion: Conclusion;
+  /** Null where no packet between pods of different nodes was seen, or none could be opened. */
+  readonly encryption: EncryptionReport | null;
   /** Absent where all streams are listed. */
   readonly further?: FurtherReport;
   readonly receivers: readonly ReceiverReport[];

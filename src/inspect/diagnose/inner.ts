@@ -88,6 +88,11 @@ export class InnerPacket {
     return fingerprint(b, reversed ? srcAt : dstAt, (reversed ? srcAt : dstAt) + addressLen, h);
   }
 
+  /** TTL or hop limit. */
+  get hops(): number {
+    return this.addressLen === 4 ? ipv4.ttl(this.b, this.at) : ipv6.hopLimit(this.b, this.at);
+  }
+
   /** 32 bits of the payload. */
   word(offset: number): number {
     return this.payloadAt + offset + 4 <= this.end ? u32(this.b, this.payloadAt + offset) : 0;

@@ -363,6 +363,16 @@ export const FINDINGS = [
     remedy: 'Nothing: this is no leak. Capture with the filter `esp or udp port 8472` to have them once.',
   },
   {
+    code: 'pod-side',
+    severity: 'info',
+    basis: 'seen',
+    means:
+      'Packets between pods of different nodes are in the clear where a pod is: before its node encrypts them, or after it has decrypted them.',
+    proof:
+      'They have the TTL that packets begin with, so they have passed no node; or they answer such packets, and no ESP of these nodes is in the capture.',
+    remedy: 'Capture on the interface between the nodes to see whether they are encrypted there.',
+  },
+  {
     code: 'fragmented',
     severity: 'info',
     basis: 'seen',

@@ -195,7 +195,7 @@ describe('what nobody knows', () => {
 
 describe('in the clear', () => {
   const to = saConfig();
-  const pods = { src: address('10.0.1.10'), dst: address('10.0.2.20') };
+  const pods = { src: address('10.0.1.10'), dst: address('10.0.2.20'), ttl: 63 };
   const policies = readPolicies(
     `src 10.0.1.0/24 dst 10.0.2.0/24
 	dir out priority 0
@@ -227,7 +227,7 @@ describe('in the clear', () => {
   it('one direction only', () => {
     const send = sender(to);
     const there = ipv4Packet(90, pods);
-    const back = ipv4Packet(90, { src: pods.dst, dst: pods.src });
+    const back = ipv4Packet(90, { ...pods, src: pods.dst, dst: pods.src });
     const { findings } = diagnose([send(there), back], { listed: [to] });
     expect(codesOf(findings)).toEqual(['one-way-encryption']);
   });

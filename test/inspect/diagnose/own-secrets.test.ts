@@ -74,7 +74,7 @@ it('an SA that comes after the first packets under it is late, and not unknown',
 
 describe('the nodes that a capture names', () => {
   const nodes = nodesFrom(...[1, 2].map((i) => nodeObject(i, { ipam: { podCIDRs: [`10.244.${i}.0/24`] } })));
-  const pods = ipv4Packet(80, { src: address('10.244.1.10'), dst: address('10.244.2.20') });
+  const pods = ipv4Packet(80, { src: address('10.244.1.10'), dst: address('10.244.2.20'), ttl: 63 });
 
   it('tell pods in the clear from other hosts', () => {
     const other = ipv4Packet(80, { src: address('10.244.1.10'), dst: address('198.51.100.1') });

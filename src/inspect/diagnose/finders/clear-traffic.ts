@@ -2,41 +2,97 @@
  * What is in the clear and should not be, and what only looks so.
  * @module
  */
-
+import { isByAddress } from '../../../ipsec/selector.ts';
 import type { TextPolicy } from '../../../sa-text/to-policy.ts';
-import { formatAddress, inPrefix, parseAddress } from '../../../wire/address.ts';
+import { formatAddress, parseAddress } from '../../../wire/address.ts';
 import { type Case, count, finding } from '../case.ts';
 import type { ClearFlow } from '../clear.ts';
 import type { Finding } from '../finding.ts';
+import { type Answer, asksForEsp, limitsOf, nameOfProtocol, sourceOf } from '../policies.ts';
+import { pairName } from '../stream.ts';
 import { framesOf } from '../tally.ts';
+
+/** Packets in the clear between pods of different nodes. */
+export interface ClearPods {
+  readonly flow: ClearFlow;
+  /** Addresses of their nodes. */
+  readonly from: string;
+  readonly to: string;
+  readonly answer: Answer;
+  /** The capture point is where the pod is, so its node has yet to encrypt them, or has decrypted them. */
+  readonly isAtPod: boolean;
+}
+
+/** All that went by in the clear between pods of different nodes. */
+export function clearPods(c: Case): ClearPods[] {
+  const byPair = new Map<string, ClearFlow[]>();
+  for (const flow of c.clear.flows.values()) {
+    const name = pairName(flow.src, flow.dst);
+    const same = byPair.get(name);
+    if (same) same.push(flow);
+    else byPair.set(name, [flow]);
+  }
+  return [...c.clear.flows.values()].flatMap((flow) => {
+    if (flow.tally.count + flow.unsent.count === 0) return [];
+    const [src, dst] = [parseAddress(flow.src)!, parseAddress(flow.dst)!];
+    const isOf = (node: string | undefined) => (policy: TextPolicy) => {
+      const source = sourceOf(policy);
+      return node === undefined || source === undefined || c.evidence.isSameNode(source, node);
+    };
+    const behind = nodeBehind(c, flow.src);
+    const answer = c.policies.answer(src, dst, flow.signature, isOf(behind));
+    const template = answer.policy && asksForEsp(answer.policy) ? answer.policy.templates[0] : undefined;
+    const from = behind ?? (template && formatAddress(template.src));
+    const to = nodeBehind(c, flow.dst) ?? (template && formatAddress(template.dst));
+    if (from === undefined || to === undefined || c.evidence.isSameNode(from, to)) return [];
+    return [
+      {
+        flow,
+        from,
+        to,
+        answer,
+        isAtPod: isAtPod(c, flow, byPair.get(pairName(flow.dst, flow.src)) ?? [], from, to),
+      },
+    ];
+  });
+}
 
 export function* clearTraffic(c: Case): Generator<Finding> {
   const { clear, evidence } = c;
-  for (const flow of clear.flows.values()) {
-    if (flow.tally.count === 0) continue;
-    const policy = policyFor(c, flow);
-    const from = nodeBehind(c, flow.src) ?? (policy && formatAddress(policy.templates[0]!.src));
-    const to = nodeBehind(c, flow.dst) ?? (policy && formatAddress(policy.templates[0]!.dst));
-    if (from === undefined || to === undefined || evidence.isSameNode(from, to)) continue;
+  for (const one of clearPods(c)) {
+    const { flow, from, to, answer } = one;
     const back = clear.carried.get(`${flow.dst} > ${flow.src}`);
     const forth = clear.carried.get(`${flow.src} > ${flow.dst}`);
     const pods = `${flow.src} on ${evidence.nameOf(from)} > ${flow.dst} on ${evidence.nameOf(to)}`;
+    const ends = { node: evidence.nameOf(from), src: flow.src, dst: flow.dst };
+    for (const tally of [flow.unsent, ...(one.isAtPod ? [flow.tally] : [])]) {
+      if (tally.count === 0) continue;
+      yield finding(
+        c,
+        'pod-side',
+        `${pods}: ${count(tally.count, 'packet')} in the clear as ${tally === flow.unsent ? 'the pod sends them, with the TTL they begin with' : 'the pod gets them: what it sends has the TTL it begins with, and no ESP of these nodes went by'}. Whether they are encrypted between the nodes, this place does not show.`,
+        { tally, ...ends },
+      );
+    }
+    const { tally } = flow;
+    if (one.isAtPod || tally.count === 0) continue;
     const how = flow.isInVxlan ? ' in plain VXLAN' : '';
-    const why = reason(c, flow, from, policy);
-    const about = { tally: flow.tally, node: evidence.nameOf(from), src: flow.src, dst: flow.dst };
+    const why = reason(c, flow, from, answer);
+    const sources = [answer.policy, ...answer.others].flatMap((policy) => (policy ? [policy.origin] : []));
+    const about = { tally, ...ends, evidence: ['the capture', ...sources.slice(0, 3)] };
     if (back && !forth) {
       yield finding(
         c,
         'one-way-encryption',
-        `${pods}: ${count(flow.tally.count, 'packet')} in the clear${how}, while the other direction comes in ESP (first in frame ${back.frame}).${why}`,
-        { ...about, frames: [...flow.tally.frames.slice(0, 15), back.frame] },
+        `${pods}: ${count(tally.count, 'packet')} in the clear${how}, while the other direction comes in ESP (first in frame ${back.frame}).${why}`,
+        { ...about, frames: [...tally.frames.slice(0, 15), back.frame] },
       );
     } else {
       const some = forth ? ` Others of the same flow were encrypted (first in frame ${forth.frame}).` : '';
       yield finding(
         c,
         'clear-traffic',
-        `${pods}: ${count(flow.tally.count, 'packet')} in the clear${how}.${some}${why}`,
+        `${pods}: ${count(tally.count, 'packet')} in the clear${how}.${some}${why}`,
         about,
       );
     }
@@ -57,31 +113,45 @@ function nodeBehind({ clear, evidence }: Case, pod: string): string | undefined 
   return evidence.nodeOfPod(parseAddress(pod)!) ?? clear.behind.get(pod);
 }
 
-/** An outbound policy that asks for ESP for this flow. */
-function policyFor({ evidence }: Case, { src, dst }: ClearFlow): TextPolicy | undefined {
-  const [from, to] = [parseAddress(src)!, parseAddress(dst)!];
-  return evidence.policies.find(
-    (policy) =>
-      policy.direction === 'out' &&
-      policy.action === 'allow' &&
-      policy.templates.some(({ proto, optional }) => proto === 'esp' && !optional) &&
-      inPrefix(policy.selector.src, from) &&
-      inPrefix(policy.selector.dst, to),
-  );
+/** Is this the side of the pod that gets the packets: does it see what that pod sends before its node does, and no ESP? */
+function isAtPod(
+  { streams, evidence }: Case,
+  { isInVxlan }: ClearFlow,
+  back: readonly ClearFlow[],
+  from: string,
+  to: string,
+): boolean {
+  if (isInVxlan) return false;
+  if (!back.some(({ unsent }) => unsent.count > 0) || back.some(({ tally }) => tally.count > 0)) return false;
+  const isBetween = (a: string, b: string) => evidence.isSameNode(a, from) && evidence.isSameNode(b, to);
+  return !streams.some((stream) => isBetween(stream.src, stream.dst) || isBetween(stream.dst, stream.src));
 }
 
 /** What the policies of the sending node say about it. */
-function reason(c: Case, flow: ClearFlow, from: string, policy: TextPolicy | undefined): string {
-  const { evidence } = c;
-  if (policy)
-    return ` The policy ${policy.origin} covers it, so the packet passed without the mark, or before the policy was there.`;
-  const own = evidence.policies.filter(
-    ({ direction, templates }) =>
-      direction === 'out' && templates.some(({ src }) => evidence.isSameNode(formatAddress(src), from)),
-  );
-  const files = [...new Set(evidence.policies.map(({ origin }) => origin.replace(/:\d+$/, '')))];
+function reason(c: Case, flow: ClearFlow, from: string, { kind, policy, others }: Answer): string {
+  const { evidence, policies } = c;
+  switch (kind) {
+    case 'marked':
+      return ` The policy ${policy!.origin} covers packets with its mark, so they passed without the mark, or before the policy was there.`;
+    case 'protects':
+      return ` The policy ${policy!.origin} covers them, so they passed before it was there.`;
+    case 'passes':
+      return ` The policy ${policy!.origin} lets them pass in the clear.`;
+    case 'blocks':
+      return ` The policy ${policy!.origin} blocks them, so they passed before it was there.`;
+  }
+  const own = policies.of((one) => {
+    const source = sourceOf(one);
+    return source !== undefined && evidence.isSameNode(source, from);
+  });
+  const [near] = others;
+  if (near) {
+    const kind = isByAddress(near.selector) ? '' : `, and they are ${nameOfProtocol(flow.protocol)}`;
+    return ` No policy covers them: ${near.origin} has their addresses, but is only for ${limitsOf(near)}${kind}.`;
+  }
   if (own.length > 0)
     return ` None of the ${own.length} outbound policies of ${evidence.nameOf(from)} covers ${flow.dst}.`;
+  const files = [...new Set(evidence.policies.map(({ origin }) => origin.replace(/:\d+$/, '')))];
   return files.length > 0
     ? ` ${files.join(' and ')} ${files.length === 1 ? 'has' : 'have'} no outbound policy of ${evidence.nameOf(from)}.`
     : '';

@@ -4,6 +4,7 @@
  */
 import { grouped } from '../../../inspect/diagnose/case.ts';
 import { countersHead } from '../../../inspect/diagnose/conclusion.ts';
+import { encryptionText } from '../../../inspect/diagnose/encryption.ts';
 import type { Diagnosis, Finding } from '../../../inspect/diagnose/finding.ts';
 
 /** Frames of a finding that are named, and streams in the table. */
@@ -16,13 +17,14 @@ interface DiagnosisProps {
 }
 
 export function DiagnosisView({ diagnosis, onFrame }: DiagnosisProps) {
-  const { conclusion, receivers, streams, findings, notes } = diagnosis;
+  const { conclusion, encryption, receivers, streams, findings, notes } = diagnosis;
   const isClean = conclusion.code === 'clean' && conclusion.basis === 'told';
   const sorted = [...streams].sort((a, b) => b.packets - b.ok - (a.packets - a.ok));
   return (
     <section aria-label="Diagnosis">
       <h2>Diagnosis</h2>
       {conclusion.summary !== '' && <p class={isClean ? 'notice good' : 'notice'}>{conclusion.summary}</p>}
+      {encryption && <p class="notice">{encryptionText(encryption)}.</p>}
       {[...findings, ...notes].map((finding, i) => (
         <FindingCard key={`${i} ${finding.code}`} finding={finding} onFrame={onFrame} />
       ))}
