@@ -16,7 +16,7 @@ import { recogniseText } from '../src/inspect/files/recognise.ts';
 import { parseHexDump } from '../src/inspect/hex-dump.ts';
 import { captureFilter } from '../src/link/capture-filter.ts';
 import { CaptureSas } from '../src/sa-text/capture-sas.ts';
-import { parseDsbCsv, parseGone, parseNodeLines, saysNew } from '../src/sa-text/dsb-csv.ts';
+import { readBlock } from '../src/sa-text/dsb-csv.ts';
 import { parseEspSa, splitFields } from '../src/sa-text/esp-sa.ts';
 import { readPolicies } from '../src/sa-text/to-policy.ts';
 import { parseXfrm } from '../src/sa-text/xfrm-parse.ts';
@@ -98,7 +98,7 @@ const file = (n: number, part: Uint8Array) => joined(SECTION, INTERFACE, ...Arra
 const PCAP = joined(words(0xa1b2c3d4, 0x00040002, 0, 0, 65535, 101));
 
 const readCapture = tried((bytes: Uint8Array) => {
-  const own = new CaptureSas();
+  const own = new CaptureSas(() => {});
   const reader = captureReader('f', {
     frame: () => {},
     comment: () => {},
@@ -131,6 +131,7 @@ const readsYaml = tried((text: string) => {
   return documents.map((document) => document.errors);
 });
 const yaml = tried((text: string) => new YamlText(text, 'f').value);
+const secretsBlock = tried((text: string) => readBlock(text, 'f'));
 const espSa = tried((text: string) => parseEspSa(text, 'f'));
 const xfrmState = tried((text: string) => parseXfrmState(text, 'f'));
 const xfrm = tried((text: string) => parseXfrm(text, 'f'));
@@ -213,23 +214,21 @@ const TEXTS: Rows = {
   'esp_sa: a long quoted field': [(n) => row(1, 'a'.repeat(16 * n)), espSa],
   'esp_sa: escapes': [(n) => row(1, '\\x41'.repeat(8 * n)), espSa],
   'esp_sa: a quotation mark that is not closed': [(n) => `"${'a'.repeat(16 * n)}\n`, espSa],
+  'esp_sa: wildcards': [(n) => list(n, (i) => row(i).replace('"10.0.0.2"', '"*"')), espSa],
   'fields: quotation marks': [(n) => '""'.repeat(4 * n), splitFields],
   'fields: commas': [(n) => ','.repeat(16 * n), splitFields],
   'fields: blanks': [(n) => `${' '.repeat(16 * n)}x${' '.repeat(16 * n)}`, splitFields],
-  'secrets block': [(n) => list(n, (i) => row(i)), tried((text) => parseDsbCsv(text, 'f'))],
+  'secrets block': [(n) => list(n, (i) => row(i)), secretsBlock],
   'secrets block: what is gone': [
     (n) => `# gone: "IPv4","10.0.0.1","10.0.0.2","0x3"\n`.repeat(n),
-    tried((text) => parseGone(text, 'f')),
+    secretsBlock,
   ],
   'secrets block: nodes': [
     (n) => list(n, (i) => `# CiliumNode: "node-${i}","${ip(i)}","10.0.0.0/24"\n`),
-    tried((text) => parseNodeLines(text, 'f')),
+    secretsBlock,
   ],
-  'secrets block: blanks before a name': [
-    (n) => `# gone:${' '.repeat(16 * n)}x\u2028y\n`,
-    tried((text) => parseGone(text, 'f')),
-  ],
-  'secrets block: # new': [(n) => '#  ne\n'.repeat(n) + ' '.repeat(8 * n), tried(saysNew)],
+  'secrets block: blanks before a name': [(n) => `# gone:${' '.repeat(16 * n)}x\u2028y\n`, secretsBlock],
+  'secrets block: # new': [(n) => '#  ne\n'.repeat(n) + ' '.repeat(8 * n), secretsBlock],
 
   'ip xfrm state': [(n) => list(n, state), xfrmState],
   'ip -o xfrm state': [(n) => list(n, (i) => `${state(i).trimEnd().replaceAll('\n', '\\')}\n`), xfrmState],

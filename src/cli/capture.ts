@@ -85,7 +85,7 @@ Exit status: 0 ended by Ctrl-C, -c or the end of the stream; 2 unusable input, n
 async function capture(stream: string | undefined, options: CaptureOptions): Promise<void> {
   checkSource(stream, options);
   checkStdout(options, ['json', 'explain', 'diagnose']);
-  const own = new CaptureSas();
+  const own = new CaptureSas((line) => say(`warning: ${line}`));
   const random = secureBytes;
   const engine = await makeEngine(options.crypto);
   const { evidence, udpPorts, warnings } = options.diagnose

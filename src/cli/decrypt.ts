@@ -58,7 +58,7 @@ Exit status: 0 the capture was read to its end (packets may have been dropped), 
 async function decrypt(capture: string, options: DecryptCommandOptions): Promise<void> {
   checkStdout(options, ['json']);
   checkIsAnother(capture, options.write);
-  const own = new CaptureSas();
+  const own = new CaptureSas((line) => say(`warning: ${line}`));
   const sas = await loadOpening(options, own);
   for (const warning of sas.warnings) say(`warning: ${warning}`);
   const out = new Output();

@@ -68,7 +68,7 @@ Exit status: 0 the capture was read to its end (whatever was found), 2 unusable 
 
 async function diagnose(capture: string, options: DiagnoseOptions): Promise<void> {
   const interrupt = new Interrupt();
-  const own = new CaptureSas();
+  const own = new CaptureSas((line) => say(`warning: ${line}`));
   const { evidence, stats, udpPorts, warnings } = await loadEvidence(options, own);
   for (const warning of warnings) say(`warning: ${warning}`);
   const diagnoser = new Diagnoser({

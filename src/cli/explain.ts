@@ -78,7 +78,7 @@ Exit status: 0 explained, as far as it can be read; 2 unusable input.`,
 }
 
 async function explain(packet: string, options: ExplainCommandOptions): Promise<void> {
-  const own = new CaptureSas();
+  const own = new CaptureSas((line) => say(`warning: ${line}`));
   const sas = await loadOpening(options, own);
   for (const warning of sas.warnings) say(`warning: ${warning}`);
   const base = {

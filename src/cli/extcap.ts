@@ -176,7 +176,7 @@ async function extcap(options: ExtcapOptions): Promise<void> {
 
 /** Writes the decrypted packets of a source until it ends, nobody reads any more, or Wireshark ends it. */
 async function captureInto(fifo: string, name: string, options: ExtcapOptions): Promise<void> {
-  const own = new CaptureSas();
+  const own = new CaptureSas((line) => say(`warning: ${line}`));
   const sas = await loadOpening(options, own);
   if (name === 'esplane-live' && !namesSas(options)) throw noSas();
   const source = await INTERFACES[name]!.open(options, sas.udpPorts);

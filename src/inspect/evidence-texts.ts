@@ -5,7 +5,7 @@
  */
 import { ClusterPlan, type PlanOptions } from '../cilium/plan.ts';
 import type { CaptureSas } from '../sa-text/capture-sas.ts';
-import { parseEspSa } from '../sa-text/esp-sa.ts';
+import { readEspSa } from '../sa-text/esp-sa.ts';
 import { type Omission, omissionLine } from '../sa-text/omission.ts';
 import { type NamedText, type SaTexts, udpPortsOf } from '../sa-text/sa-texts.ts';
 import { readPolicies } from '../sa-text/to-policy.ts';
@@ -43,7 +43,9 @@ export function readEvidence(texts: EvidenceTexts, own: CaptureSas): ReadEvidenc
     omitted.push(...read.omitted);
     return { file: source, sas: read.sas, keyless: read.keyless };
   });
-  const listed = texts.espSa.flatMap(({ source, text }) => parseEspSa(text, source)).flatMap(waysOf);
+  const rows = texts.espSa.map(({ source, text }) => readEspSa(text, source));
+  omitted.push(...rows.flatMap((one) => one.omitted));
+  const listed = rows.flatMap(({ sas }) => sas).flatMap(waysOf);
   const policies = texts.xfrmPolicy.flatMap(({ source, text }) => {
     const read = readPolicies(text, source);
     omitted.push(...read.omitted);

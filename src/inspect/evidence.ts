@@ -120,7 +120,7 @@ export class Evidence implements SaSource {
       this.#spis.add(spi);
     };
     for (const { sa } of this.states) isOf(sa);
-    for (const config of options.listed ?? []) isOf(config);
+    for (const config of options.listed ?? []) if (!config.pattern) isOf(config);
     this.#listed = new SaList(options.listed);
     for (const id of options.plan?.keyIds ?? []) this.#spis.add(id);
     for (const state of this.states) {
@@ -171,7 +171,8 @@ export class Evidence implements SaSource {
 
   /** Everything that is known about a stream. */
   resolve(src: string, dst: string, spi: number): Resolution {
-    if (!this.#spis.has(spi) && !this.#options.own?.hasSpi(spi)) {
+    const canBe = this.#spis.has(spi) || this.#listed.patterns > 0 || this.#options.own?.hasSpi(spi);
+    if (!canBe) {
       return this.heldBy(dst).length > 0 ? MISSING : UNKNOWN;
     }
     const key = `${src} ${dst} ${spi}`;

@@ -33,6 +33,19 @@ export interface Unstated {
   readonly esn?: true;
 }
 
+/**
+ * Which SAs a row with wildcards stands for. Its config is a template, whose addresses and SPI are zero where they are open:
+ * `SaList` (sa-text) makes an SA of it for each place that is asked for.
+ */
+export interface SaPattern {
+  /** As Wireshark writes them: `*`, `10.0.*.1`, `fd00::/64`, `0x0000000*`. */
+  readonly src: string;
+  readonly dst: string;
+  readonly spi: string;
+  /** Does it stand for the SA at this place? */
+  fits(src: Address, dst: Address, spi: number): boolean;
+}
+
 /** Counters that the source printed. For a capture they are hints, not the state. */
 export interface SequenceHint {
   readonly seqHi: number;
@@ -82,9 +95,11 @@ export interface SaConfig {
   readonly direction?: 'in' | 'out';
   /** Absent, all is said. Packets then tell, each for itself, mode and UDP; ESN is found by trying. */
   readonly unstated?: Unstated;
+  /** Absent, it is one SA. */
+  readonly pattern?: SaPattern;
   /** Where it comes from, for people: `keys:1 node-1 -> node-2`, `n2.txt:14`. */
   readonly origin: string;
 }
 
-/** What names an SA beside its key. */
-export type SaPlace = Pick<SaConfig, 'src' | 'dst' | 'spi'>;
+/** What names an SA, or the SAs of a pattern, beside the key. */
+export type SaPlace = Pick<SaConfig, 'src' | 'dst' | 'spi' | 'pattern'>;

@@ -1,12 +1,16 @@
 /**
  * The SAs that a capture brings along in its decryption secrets blocks, as they are at the place that was read: blocks add
- * SAs and take others away, as in the node that wrote them. They may name nodes, too. However many blocks there are, no
- * more is kept than `sa-limit.ts` allows; of SAs that are gone the oldest are forgotten.
+ * SAs and take others away, as in the node that wrote them. They may name nodes, too. A line that cannot be used is left
+ * out, and said so. However many blocks there are, no more is kept than `sa-limit.ts` allows; of SAs that are gone the
+ * oldest are forgotten.
  * @module
  */
+import { decodeText } from '../base/decode-text.ts';
 import type { SaConfig, SaPlace } from '../ipsec/sa-config.ts';
 import { type Address, formatAddress } from '../wire/address.ts';
-import { type NamedNode, parseDsbCsv, parseGone, parseNodeLines, saysNew } from './dsb-csv.ts';
+import { type NamedNode, readBlock } from './dsb-csv.ts';
+import { MAX_PATTERNS } from './esp-sa.ts';
+import { omissionLine } from './omission.ts';
 import { checkEntries, MAX_ENTRIES } from './sa-limit.ts';
 import { SaList, type SaSource } from './sa-source.ts';
 
@@ -19,6 +23,14 @@ export class CaptureSas implements SaSource {
   readonly #nodes = new Map<string, NamedNode>();
   readonly #nodeAt = new Map<string, NamedNode>();
 
+  readonly #note: (line: string) => void;
+  #notes = 0;
+
+  /** @param note told, a line each, what is left out; of many the first ones, and that there are more */
+  constructor(note: (line: string) => void) {
+    this.#note = note;
+  }
+
   /** The nodes that it names. */
   get nodes(): Iterable<NamedNode> {
     return this.#nodes.values();
@@ -28,19 +40,22 @@ export class CaptureSas implements SaSource {
    * Takes the secrets of a block.
    * @param source file name, for {@link SaConfig.origin} and errors
    * @returns places whose SAs are gone, for whoever has asked {@link find} about them
-   * @throws {InputError} when a line cannot be used; nothing of the block counts then
+   * @throws {InputError} when there are too many SAs or nodes; nothing of the block counts then
    */
   read(secrets: Uint8Array, source: string): readonly SaPlace[] {
-    const text = new TextDecoder().decode(secrets);
-    const gone = parseGone(text, source);
-    const sas = parseDsbCsv(text, source);
-    const nodes = parseNodeLines(text, source);
+    const { gone, sas, nodes, isNew, omitted } = readBlock(decodeText(secrets), source);
+    for (const one of omitted) this.#tell(omissionLine(one));
     for (const place of gone) this.#former.add(this.#now.remove(place));
     this.#former.shrink(MAX_ENTRIES);
-    this.#now.add(sas);
+    let room = MAX_PATTERNS - this.#now.patterns;
+    const kept = sas.filter(({ pattern }) => !pattern || room-- > 0);
+    if (kept.length < sas.length)
+      this.#tell(`${source}: rows with wildcards are left out: there are more than ${MAX_PATTERNS}`);
+    this.#now.add(kept);
     checkEntries(this.#now.size, source);
-    if (saysNew(text)) for (const sa of sas) this.#new.add(sa);
-    for (const { src, dst, spi } of sas) {
+    if (isNew) for (const sa of kept) this.#new.add(sa);
+    for (const { src, dst, spi, pattern } of kept) {
+      if (pattern) continue;
       if (this.#ends.size + this.#spis.size > 4 * MAX_ENTRIES) break;
       this.#ends.add(formatAddress(src)).add(formatAddress(dst));
       this.#spis.add(spi);
@@ -59,7 +74,7 @@ export class CaptureSas implements SaSource {
 
   /** Has it brought no SA so far? */
   get isEmpty(): boolean {
-    return this.#spis.size === 0;
+    return this.#spis.size === 0 && this.#now.size === 0;
   }
 
   /** Does the capture say of one of its SAs that it had just been made? */
@@ -72,9 +87,9 @@ export class CaptureSas implements SaSource {
     return this.#former.find(src, dst, spi);
   }
 
-  /** Has, or had, any of its SAs this SPI? */
+  /** Has, or had, any of its SAs this SPI, or one with wildcards? */
   hasSpi(spi: number): boolean {
-    return this.#spis.has(spi);
+    return this.#spis.has(spi) || this.#now.patterns > 0;
   }
 
   /** Is this address that of a node, or an end of an SA that is or was there? */
@@ -86,4 +101,13 @@ export class CaptureSas implements SaSource {
   nodeOf(address: string): NamedNode | undefined {
     return this.#nodeAt.get(address);
   }
+
+  #tell(line: string): void {
+    this.#notes++;
+    if (this.#notes <= MOST_NOTES) this.#note(line);
+    else if (this.#notes === MOST_NOTES + 1) this.#note('more of the secrets is left out');
+  }
 }
+
+/** Of all blocks together. */
+const MOST_NOTES = 32;

@@ -23,7 +23,6 @@
  * ```
  * @module
  */
-import { InputError } from '../base/errors.ts';
 import { linesOf } from '../base/lines.ts';
 import { safeText } from '../base/safe-text.ts';
 import type { CiliumNode } from '../cilium/nodes.ts';
@@ -36,13 +35,15 @@ import {
   parseAddress,
   parsePrefix,
 } from '../wire/address.ts';
-import { joinFields, parseEspSaLine, splitFields } from './esp-sa.ts';
+import { joinFields, RowReader, type SaRows, splitFields, usable } from './esp-sa.ts';
+import { Unusable } from './omission.ts';
 import { checkEntries } from './sa-limit.ts';
 import type { ShowKeys } from './show-keys.ts';
 import { COLUMNS, placesFromWireshark, placeToWireshark, toWireshark } from './wireshark-sa.ts';
 
 const GONE = 'gone:';
 const NODE = 'CiliumNode:';
+const NEW = 'new';
 /** Longest name of a node that is kept, in characters: Kubernetes has no longer one. */
 const MAX_NAME = 253;
 
@@ -72,22 +73,50 @@ export function writeDsbCsv(
   return text;
 }
 
+/** What a block says. */
+export interface Block extends SaRows {
+  /** The SAs that it takes away. */
+  readonly gone: readonly SaPlace[];
+  /** The nodes that it names; the names are safe to print. */
+  readonly nodes: readonly NamedNode[];
+  /** Had its SAs just been made? */
+  readonly isNew: boolean;
+}
+
 /**
- * Reads the lines of a block.
+ * Reads the lines of a block. One that cannot be used never refuses the others.
  * @param source file name, for {@link SaConfig.origin} and errors
- * @throws {InputError} when a line cannot be used; the message never holds a key
+ * @throws {InputError} when block or line is too long, or there are too many of them
  */
-export function parseDsbCsv(text: string, source: string): SaConfig[] {
-  const sas: SaConfig[] = [];
+export function readBlock(text: string, source: string): Block {
+  const rows = new RowReader(source);
+  const gone: SaPlace[] = [];
+  const nodes: NamedNode[] = [];
+  let isNew = false;
   for (const { number, text: whole } of linesOf(text, source)) {
     const line = whole.trim();
-    if (line === '' || line.startsWith('#')) continue;
-    const isHeader = number === 1 && splitFields(line)?.[0]?.toLowerCase() === COLUMNS[0].toLowerCase();
-    if (isHeader) continue;
-    for (const sa of parseEspSaLine(line, { source, line: number })) sas.push(sa);
-    checkEntries(sas.length, source, number);
+    const taken = remark(line, GONE);
+    const node = remark(line, NODE);
+    if (remark(line, NEW) === '') isNew = true;
+    if (taken !== undefined) rows.try(number, () => gone.push(...readGone(taken)), 'what it takes away');
+    else if (node !== undefined) rows.try(number, () => nodes.push(readNode(node)), 'the node');
+    else if (number > 1 || !isHeader(line)) rows.take(line, number);
+    checkEntries(Math.max(gone.length, nodes.length), source, number);
   }
-  return sas;
+  return { ...rows.end(), gone, nodes, isNew };
+}
+
+/** Reads the SAs of a block. @throws {InputError} when it has rows, and none can be used; the message never holds a key */
+export function parseDsbCsv(
+  text: string,
+  source: string,
+  note: (line: string) => void = () => {},
+): SaConfig[] {
+  return usable(readBlock(text, source), note);
+}
+
+function isHeader(line: string): boolean {
+  return splitFields(line)?.[0]?.toLowerCase() === COLUMNS[0].toLowerCase();
 }
 
 /** Writes the lines that take SAs away. */
@@ -95,37 +124,16 @@ export function writeGone(places: readonly SaPlace[]): string {
   return places.map((place) => `# gone: ${joinFields(placeToWireshark(place))}\n`).join('');
 }
 
-/**
- * Reads which SAs a block takes away.
- * @throws {InputError} when such a line cannot be used
- */
-export function parseGone(text: string, source: string): SaPlace[] {
-  const places: SaPlace[] = [];
-  for (const { number, text: line } of linesOf(text, source)) {
-    const names = remark(line, GONE);
-    if (names === undefined) continue;
-    const place = { source, line: number };
-    const fields = splitFields(names);
-    if (fields?.length !== 4) {
-      throw new InputError(
-        place,
-        'it is not said which SA is gone',
-        'Write # gone: "Protocol","Src IP","Dest IP","SPI".',
-      );
-    }
-    for (const one of placesFromWireshark(fields, place)) places.push(one);
-    checkEntries(places.length, source, number);
-  }
-  return places;
+function readGone(names: string): SaPlace[] {
+  const fields = splitFields(names);
+  if (fields?.length === 4) return placesFromWireshark(fields);
+  throw new Unusable('it is not said which SA is gone', {
+    remedy: 'Write # gone: "Protocol","Src IP","Dest IP","SPI".',
+  });
 }
 
 /** The line that says that the SAs of a block are new. */
 export const NEW_LINE = '# new\n';
-
-/** Does a block say that its SAs are new? */
-export function saysNew(text: string): boolean {
-  return /^[ \t]*#[ \t]*new[ \t]*\r?$/m.test(text);
-}
 
 /** Writes the lines that name nodes. */
 export function writeNodes(nodes: readonly CiliumNode[]): string {
@@ -138,30 +146,17 @@ export function writeNodes(nodes: readonly CiliumNode[]): string {
     .join('');
 }
 
-/**
- * Reads which nodes a block names. Their names are made safe to print.
- * @throws {InputError} when such a line cannot be used
- */
-export function parseNodeLines(text: string, source: string): NamedNode[] {
-  const nodes: NamedNode[] = [];
-  for (const { number, text: line } of linesOf(text, source)) {
-    const fields = remark(line, NODE);
-    if (fields === undefined) continue;
-    const [name, own, ranges, more] = splitFields(fields) ?? [];
-    const addresses = words(own).map(parseAddress);
-    const podCidrs = words(ranges).map(parsePrefix);
-    const isUsable = name && ranges !== undefined && more === undefined && addresses.length > 0;
-    if (!isUsable || !isWhole(addresses) || !isWhole(podCidrs)) {
-      throw new InputError(
-        { source, line: number },
-        'it is not said which node, and where its pods are',
-        'Write # CiliumNode: "Name","Address Address","Pod range Pod range".',
-      );
-    }
-    checkEntries(nodes.length, source, number);
-    nodes.push({ name: safeText(name.slice(0, MAX_NAME)), addresses, podCidrs });
+function readNode(text: string): NamedNode {
+  const [name, own, ranges, more] = splitFields(text) ?? [];
+  const addresses = words(own).map(parseAddress);
+  const podCidrs = words(ranges).map(parsePrefix);
+  const isUsable = name && ranges !== undefined && more === undefined && addresses.length > 0;
+  if (!isUsable || !isWhole(addresses) || !isWhole(podCidrs)) {
+    throw new Unusable('it is not said which node, and where its pods are', {
+      remedy: 'Write # CiliumNode: "Name","Address Address","Pod range Pod range".',
+    });
   }
-  return nodes;
+  return { name: safeText(name.slice(0, MAX_NAME)), addresses, podCidrs };
 }
 
 /** What follows a word in a comment line, `# WORD …`; `undefined` in every other line. */

@@ -8,9 +8,9 @@
  * One SA a line, fields in double quotes, `#` begins a comment line. See `wireshark-sa.ts` for the fields.
  * @module
  */
-import { InputError, type Place } from '../base/errors.ts';
 import { linesOf } from '../base/lines.ts';
 import type { SaConfig } from '../ipsec/sa-config.ts';
+import { few, type Omission, omissionError, omissionLine, Unusable } from './omission.ts';
 import { checkEntries } from './sa-limit.ts';
 import type { ShowKeys } from './show-keys.ts';
 import { fromWireshark, toWireshark } from './wireshark-sa.ts';
@@ -23,32 +23,102 @@ export interface EspSaOptions extends ShowKeys {
   readonly fields?: 8 | 10;
 }
 
+/** What the rows of a text are to esplane. */
+export interface SaRows {
+  readonly sas: readonly SaConfig[];
+  /** Rows that are left out. */
+  readonly omitted: readonly Omission[];
+}
+
+const REMEDY = 'Correct the row, or take it out.';
+/** Rows with wildcards of one text: each is asked about every stream that no other row has. */
+export const MAX_PATTERNS = 1024;
+
 /**
- * Reads a table, in order.
+ * Reads a table, in order. A row that cannot be used never refuses the others.
  * @param source file name, for {@link SaConfig.origin} and errors
- * @throws {InputError} when a line cannot be used; the message never holds a key
+ * @throws {InputError} when text or line is too long, or there are too many rows
  */
-export function parseEspSa(text: string, source: string): SaConfig[] {
-  const sas: SaConfig[] = [];
-  for (const { number, text: whole } of linesOf(text, source)) {
-    const line = whole.trim();
-    if (line === '' || line.startsWith('#')) continue;
-    for (const sa of parseEspSaLine(line, { source, line: number })) sas.push(sa);
-    checkEntries(sas.length, source, number);
-  }
-  return sas;
+export function readEspSa(text: string, source: string): SaRows {
+  const rows = new RowReader(source);
+  for (const { number, text: whole } of linesOf(text, source)) rows.take(whole, number);
+  return rows.end();
 }
 
 /**
- * Reads one line that is neither blank nor a comment.
- * @throws {InputError} when it cannot be used; the message never holds a key
+ * Reads the SAs of a table.
+ * @param note called with one line for each row that is left out
+ * @throws {InputError} when the table has rows, and none can be used; the message never holds a key
  */
-export function parseEspSaLine(line: string, place: Place): SaConfig[] {
-  const fields = splitFields(line);
-  if (!fields) {
-    throw new InputError(place, 'a quotation mark is missing', 'Put each field into double quotes.');
+export function parseEspSa(
+  text: string,
+  source: string,
+  note: (line: string) => void = () => {},
+): SaConfig[] {
+  return usable(readEspSa(text, source), note);
+}
+
+/**
+ * The SAs of rows.
+ * @throws {InputError} when there are rows, and none can be used
+ */
+export function usable({ sas, omitted }: SaRows, note: (line: string) => void): SaConfig[] {
+  const [first] = omitted;
+  if (first && sas.length === 0) throw omissionError(first, REMEDY);
+  for (const one of omitted) note(omissionLine(one));
+  return [...sas];
+}
+
+/** Reads rows one by one. */
+export class RowReader {
+  readonly #source: string;
+  readonly #sas: SaConfig[] = [];
+  readonly #omitted: Omission[] = [];
+  #patterns = 0;
+
+  constructor(source: string) {
+    this.#source = source;
   }
-  return fromWireshark(fields, place);
+
+  /** Takes a line; blank ones and comments are passed over. */
+  take(whole: string, number: number): void {
+    const line = whole.trim();
+    if (line === '' || line.startsWith('#')) return;
+    this.try(number, () => {
+      for (const sa of this.#read(line, number)) this.#sas.push(sa);
+    });
+    checkEntries(this.#sas.length, this.#source, number);
+  }
+
+  /** Does what a line asks for; what is wrong with it is noted. */
+  try(number: number, work: () => void, what = 'the row'): void {
+    try {
+      work();
+    } catch (error) {
+      if (!(error instanceof Unusable)) throw error;
+      const { message, remedy } = error;
+      const origin = `${this.#source}:${number}`;
+      this.#omitted.push({ origin, why: `${what} is left out: ${message}`, ...(remedy && { remedy }) });
+      checkEntries(this.#omitted.length, this.#source, number);
+    }
+  }
+
+  end(): SaRows {
+    return { sas: this.#sas, omitted: few(this.#omitted, this.#source) };
+  }
+
+  #read(line: string, number: number): SaConfig[] {
+    const fields = splitFields(line);
+    if (!fields)
+      throw new Unusable('a quotation mark is missing', { remedy: 'Put each field into double quotes.' });
+    const sas = fromWireshark(fields, { source: this.#source, line: number });
+    if (sas.some(({ pattern }) => pattern) && ++this.#patterns > MAX_PATTERNS) {
+      throw new Unusable(`there are more than ${MAX_PATTERNS} rows with wildcards`, {
+        remedy: 'Write addresses and SPIs out.',
+      });
+    }
+    return sas;
+  }
 }
 
 /** Writes a table, one SA a line. What Wireshark cannot take becomes a comment that says why. */

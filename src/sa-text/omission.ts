@@ -9,6 +9,21 @@ export interface Omission {
   /** `FILE:LINE`. */
   readonly origin: string;
   readonly why: string;
+  /** What the reader can do, where there is something, one imperative sentence. */
+  readonly remedy?: string;
+}
+
+/** Thrown inside a reader, for one state or row that cannot be used. Its message never holds a key. */
+export class Unusable extends Error {
+  /** Where it is known better than by the place of the whole. */
+  readonly line: number | undefined;
+  readonly remedy: string | undefined;
+
+  constructor(why: string, { line, remedy }: { line?: number | undefined; remedy?: string } = {}) {
+    super(why);
+    this.line = line;
+    this.remedy = remedy;
+  }
 }
 
 /** One line for people. */
@@ -16,9 +31,12 @@ export function omissionLine({ origin, why }: Omission): string {
   return `${origin}: ${why}`;
 }
 
-/** The answer where nothing else is left. */
-export function omissionError({ origin, why }: Omission, remedy: string): InputError {
-  return new InputError({ source: origin }, why, remedy);
+/**
+ * The answer where nothing else is left.
+ * @param instead where the omission names no remedy
+ */
+export function omissionError({ origin, why, remedy }: Omission, instead: string): InputError {
+  return new InputError({ source: origin }, why, remedy ?? instead);
 }
 
 /** More parts than this of one text are counted. */
@@ -48,7 +66,8 @@ export function damagedFields({ source, states, policies }: XfrmTree): Omission[
   );
 }
 
-function few(parts: Omission[], source: string): Omission[] {
+/** The first ones of many, and how many more there are. */
+export function few(parts: Omission[], source: string): Omission[] {
   if (parts.length <= MOST) return parts;
   return [...parts.slice(0, MOST), { origin: source, why: `and ${parts.length - MOST} more like it` }];
 }

@@ -15,9 +15,16 @@ export interface SaSource {
   find(src: Address, dst: Address, spi: number): readonly SaConfig[];
 }
 
-/** SAs that are listed one by one: `ip xfrm state` text, Wireshark's esp_sa. */
+/** SAs with wildcards that one stream may be of: each of them is tried on its packets. */
+export const MOST_FITTING = 8;
+
+/**
+ * SAs that are listed one by one: `ip xfrm state` text, Wireshark's esp_sa. Those with wildcards come after all others, in
+ * the order in which they stand.
+ */
 export class SaList implements SaSource {
   readonly #byStream = new Map<string, SaConfig[]>();
+  readonly #patterns = new Map<string, SaConfig[]>();
   #size = 0;
 
   constructor(configs: Iterable<SaConfig> = []) {
@@ -29,39 +36,63 @@ export class SaList implements SaSource {
     return this.#size;
   }
 
+  /** How many of them have wildcards in destination or SPI. */
+  get patterns(): number {
+    return this.#patterns.size;
+  }
+
   /** Adds SAs that turn up later, as a capture's own secrets do. */
   add(configs: Iterable<SaConfig>): void {
     for (const config of configs) {
       this.#size++;
       const key = placeName(config);
-      const same = this.#byStream.get(key);
+      const map = this.#mapOf(config);
+      const same = map.get(key);
       if (same) same.push(config);
-      else this.#byStream.set(key, [config]);
+      else map.set(key, [config]);
     }
   }
 
   /** Takes out the SAs at a place, and returns them. */
   remove(place: SaPlace): readonly SaConfig[] {
     const name = placeName(place);
-    const found = this.#byStream.get(name) ?? [];
-    this.#byStream.delete(name);
+    const map = this.#mapOf(place);
+    const found = map.get(name) ?? [];
+    map.delete(name);
     this.#size -= found.length;
     return found;
   }
 
   /** Forgets the places that came first, until no more than `most` SAs are listed. */
   shrink(most: number): void {
-    for (const [name, configs] of this.#byStream) {
-      if (this.#size <= most) return;
-      this.#byStream.delete(name);
-      this.#size -= configs.length;
+    for (const map of [this.#patterns, this.#byStream]) {
+      for (const [name, configs] of map) {
+        if (this.#size <= most) return;
+        map.delete(name);
+        this.#size -= configs.length;
+      }
     }
   }
 
   find(src: Address, dst: Address, spi: number): readonly SaConfig[] {
     const exact = this.#byStream.get(keyOf(src, dst, spi)) ?? [];
     const anySource = this.#byStream.get(keyOf(undefined, dst, spi)) ?? [];
-    return [...exact, ...anySource];
+    return [...exact, ...anySource, ...this.#fitting(src, dst, spi)];
+  }
+
+  #fitting(src: Address, dst: Address, spi: number): SaConfig[] {
+    const found: SaConfig[] = [];
+    for (const configs of this.#patterns.values()) {
+      for (const { pattern, ...config } of configs) {
+        if (found.length === MOST_FITTING) return found;
+        if (pattern?.fits(src, dst, spi)) found.push({ ...config, src, dst, spi });
+      }
+    }
+    return found;
+  }
+
+  #mapOf({ pattern }: SaPlace): Map<string, SaConfig[]> {
+    return pattern ? this.#patterns : this.#byStream;
   }
 }
 
@@ -95,14 +126,19 @@ export function joinSources(sources: readonly SaSource[]): SaSource {
 }
 
 /** Equal for equal places, and different for others. */
-function placeName({ src, dst, spi }: SaPlace): string {
+function placeName({ src, dst, spi, pattern }: SaPlace): string {
+  if (pattern) return `${src.length} ${pattern.src} ${pattern.dst} ${pattern.spi}`;
   return keyOf(isAny(src) ? undefined : src, dst, spi);
 }
 
-/** Tells whether an SA is at one of these places; one of any source stands for every source. */
+/** Tells whether an SA is at one of these places; one of any source stands for every source, a pattern for all that fit. */
 export function isAtOneOf(places: readonly SaPlace[]): (sa: SaPlace) => boolean {
   const names = new Set(places.map(placeName));
-  return ({ src, dst, spi }) => names.has(keyOf(src, dst, spi)) || names.has(keyOf(undefined, dst, spi));
+  const patterns = places.flatMap(({ pattern }) => pattern ?? []);
+  return ({ src, dst, spi }) =>
+    names.has(keyOf(src, dst, spi)) ||
+    names.has(keyOf(undefined, dst, spi)) ||
+    patterns.some((pattern) => pattern.fits(src, dst, spi));
 }
 
 function keyOf(src: Address | undefined, dst: Address, spi: number): string {

@@ -12,18 +12,23 @@ const MAX_KEY_ID = 15;
 
 /** An SA as JSON. What it does not have is null. */
 export interface SaRow {
+  /** An address; with wildcards where the row of esp_sa has them, as in {@link dst}. */
   readonly src: string;
   readonly dst: string;
-  readonly spi: number;
+  /** Null where it has wildcards. */
+  readonly spi: number | null;
+  /** The SPI with wildcards, where it has some. */
+  readonly spiPattern?: string;
   /** Cilium's key id, when the SPI can be one (1 to 15). */
   readonly keyId: number | null;
-  readonly mode: 'tunnel' | 'transport';
+  /** Null where the source does not say, as {@link esn} and {@link encap}. */
+  readonly mode: 'tunnel' | 'transport' | null;
   /** The kernel's name. */
   readonly suite: string;
   /** Bits of the cipher's key, without salt. */
   readonly keyBits: number;
   readonly icvBits: number;
-  readonly esn: boolean;
+  readonly esn: boolean | null;
   readonly replayWindow: number;
   readonly reqid: number;
   readonly selector: { readonly src: string; readonly dst: string } | null;
@@ -40,17 +45,20 @@ export interface SaRow {
 /** Says SAs as plain objects for JSON; without keys unless they are asked for. */
 export function saRows(sas: readonly SaConfig[], { showKeys }: ShowKeys): SaRow[] {
   return sas.map((sa) => {
-    const { suite } = sa.keys;
+    const { keys, pattern, unstated } = sa;
+    const { suite } = keys;
+    const isOpen = pattern?.spi.includes('*') === true;
     return {
-      src: formatAddress(sa.src),
-      dst: formatAddress(sa.dst),
-      spi: sa.spi,
-      keyId: sa.spi >= 1 && sa.spi <= MAX_KEY_ID ? sa.spi : null,
-      mode: sa.mode,
+      src: pattern?.src ?? formatAddress(sa.src),
+      dst: pattern?.dst ?? formatAddress(sa.dst),
+      spi: isOpen ? null : sa.spi,
+      ...(isOpen && { spiPattern: pattern.spi }),
+      keyId: !isOpen && sa.spi >= 1 && sa.spi <= MAX_KEY_ID ? sa.spi : null,
+      mode: unstated?.mode ? null : sa.mode,
       suite: suite.name,
       keyBits: suite.keyLen * 8,
       icvBits: suite.icvLen * 8,
-      esn: sa.esn,
+      esn: unstated?.esn ? null : sa.esn,
       replayWindow: sa.replayWindow,
       reqid: sa.reqid,
       selector: sa.selector
@@ -72,6 +80,9 @@ export function saRows(sas: readonly SaConfig[], { showKeys }: ShowKeys): SaRow[
     };
   });
 }
+
+/** Where the source says neither one nor the other. */
+const NOT_SAID = '?';
 
 /** Columns: title, and whether figures are set to the right. */
 const TABLE = [
@@ -98,15 +109,15 @@ export function saTable(sas: readonly SaConfig[], options: ShowKeys): string {
     ? [...TABLE, { title: 'KEYS' }]
     : TABLE;
   const rows = saRows(sas, options).map((row) => [
-    row.src,
-    row.dst,
-    `0x${row.spi.toString(16).padStart(8, '0')}`,
+    safeText(row.src),
+    safeText(row.dst),
+    row.spi === null ? safeText(row.spiPattern ?? '') : `0x${row.spi.toString(16).padStart(8, '0')}`,
     row.keyId === null ? '-' : String(row.keyId),
-    row.mode,
+    row.mode ?? NOT_SAID,
     safeText(row.suite),
     String(row.keyBits),
     String(row.icvBits),
-    row.esn ? 'yes' : 'no',
+    row.esn === null ? NOT_SAID : row.esn ? 'yes' : 'no',
     row.replayWindow === 0 ? 'off' : String(row.replayWindow),
     safeText(row.origin),
     ...(row.keys ? [`${row.keys.key}${row.keys.salt}${row.keys.mac === '' ? '' : ` ${row.keys.mac}`}`] : []),

@@ -5,9 +5,10 @@
  */
 import type { ClusterPlan } from '../cilium/plan.ts';
 import type { SaConfig } from '../ipsec/sa-config.ts';
-import { parseEspSa } from './esp-sa.ts';
+import { readEspSa } from './esp-sa.ts';
+import { omissionLine } from './omission.ts';
 import { joinSources, planSource, SaList, type SaSource } from './sa-source.ts';
-import { parseXfrmState } from './xfrm-sas.ts';
+import { checkUsable, readStates, withoutKey } from './xfrm-sas.ts';
 
 /** A text and what it is called in errors. */
 export interface NamedText {
@@ -47,17 +48,19 @@ export interface Sas {
  * @throws {InputError} when a text cannot be used
  */
 export function readSas({ xfrmState, espSa }: SaTexts, plan?: PlanText): Sas {
-  const warnings: string[] = [];
-  const kernel = xfrmState.flatMap(({ source, text }) =>
-    parseXfrmState(text, source, (line) => warnings.push(line)),
-  );
-  const wireshark = espSa.flatMap(({ source, text }) => parseEspSa(text, source));
-  const stated = [...kernel, ...wireshark];
+  const states = xfrmState.map(({ source, text }) => readStates(text, source));
+  const rows = espSa.map(({ source, text }) => readEspSa(text, source));
+  const omitted = [
+    ...states.flatMap((one) => [...one.keyless.map(withoutKey), ...one.omitted]),
+    ...rows.flatMap((one) => one.omitted),
+  ];
+  if (!plan) checkUsable([...states, ...rows], omitted);
+  const stated = [...states, ...rows].flatMap(({ sas }) => sas);
   return {
     source: joinSources([new SaList(stated), ...(plan ? [planSource(plan.plan)] : [])]),
     all: () => [...stated, ...(plan?.plan.all() ?? [])],
     udpPorts: udpPortsOf(stated, plan?.udpPort),
-    warnings: [...warnings, ...(plan?.warnings ?? [])],
+    warnings: [...omitted.map(omissionLine), ...(plan?.warnings ?? [])],
   };
 }
 

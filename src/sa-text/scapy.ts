@@ -54,6 +54,7 @@ function entry(sa: SaConfig, showKeys: boolean, made: Map<string, string>): stri
   const origin = sa.origin.replace(/[^ -~]/g, ' ');
 
   const crypt = cryptName(suite);
+  if (sa.pattern) return `    # ${origin}: it has wildcards, and an entry of this dictionary none\n`;
   if (suite.unchecked && suite.icvLen > 0)
     return `    # ${origin}: its integrity algorithm is not known, and scapy 2.5 passes no ICV over\n`;
   if (crypt === undefined) {
@@ -67,10 +68,10 @@ function entry(sa: SaConfig, showKeys: boolean, made: Map<string, string>): stri
   if (sa.mode === 'tunnel')
     args.push(`tunnel_header=${sa.src.length === 4 ? 'IP' : 'IPv6'}(src='${src}', dst='${dst}')`);
   if (sa.encap) args.push(`nat_t_header=UDP(sport=${sa.encap.sport}, dport=${sa.encap.dport})`);
-  let remark = '';
+  let remark = sa.unstated ? ': says neither mode nor UDP, tunnel mode and no UDP are assumed' : '';
   if (sa.esn) {
     args.push('esn_en=True', `esn=${Math.max(sequence?.seqHi ?? 0, sequence?.oseqHi ?? 0)}`);
-    if (suite.mac) remark = ': ESN and HMAC, which scapy 2.5 cannot verify; use decrypt(…, verify=False)';
+    if (suite.mac) remark += ': ESN and HMAC, which scapy 2.5 cannot verify; use decrypt(…, verify=False)';
   }
   return `    # ${origin}${remark}\n    ('${src}', '${dst}', ${spi}): SecurityAssociation(\n        ${args.join(',\n        ')}),\n`;
 }

@@ -10,6 +10,7 @@ import type { Lifetime, SaConfig } from '../ipsec/sa-config.ts';
 import { parseAddress } from '../wire/address.ts';
 import { ESN_WINDOW } from './esn-window.ts';
 import { EXTRA_FLAGS, flagNames, STATE_FLAGS } from './flags.ts';
+import { Unusable } from './omission.ts';
 import { toSelector } from './to-selector.ts';
 import type { XfrmAlgorithm, XfrmLifetime, XfrmState } from './xfrm-tree.ts';
 
@@ -41,15 +42,6 @@ export function toSa(state: XfrmState): StateResult {
 
 function omitted(why: string, line?: number): StateResult {
   return { kind: 'omitted', why: `the state is left out: ${why}`, ...(line !== undefined && { line }) };
-}
-
-class Unusable extends Error {
-  readonly line: number | undefined;
-
-  constructor(why: string, line?: number) {
-    super(why);
-    this.line = line;
-  }
 }
 
 function need<T>(value: T | null | undefined, what: string): T {
@@ -119,7 +111,9 @@ function toKeys(algorithms: readonly XfrmAlgorithm[]): KeyMaterial {
   const enc = of('aead', 'enc');
   const auth = of('auth', 'auth-trunc');
   if (!enc)
-    throw new Unusable('it has no encryption algorithm (a line `aead …` or `enc …`)', algorithms[0]?.line);
+    throw new Unusable('it has no encryption algorithm (a line `aead …` or `enc …`)', {
+      line: algorithms[0]?.line,
+    });
   try {
     if (enc.type === 'aead') return aead(nameOf(enc), bytesOf(enc), icvOf(enc));
     // Without `auth` Linux takes `digest_null`: no ICV at all.
@@ -129,25 +123,25 @@ function toKeys(algorithms: readonly XfrmAlgorithm[]): KeyMaterial {
   } catch (error) {
     if (!(error instanceof EsplaneError)) throw error;
     const wrong = auth && error.message.includes(auth.name) ? auth : enc;
-    throw new Unusable(error.message, wrong.line);
+    throw new Unusable(error.message, { line: wrong.line });
   }
 }
 
 function bytesOf({ key = '', line }: XfrmAlgorithm): Uint8Array {
   const bytes = fromHex(key);
-  if (!bytes) throw new Unusable('its key is not hexadecimal', line);
+  if (!bytes) throw new Unusable('its key is not hexadecimal', { line });
   return bytes;
 }
 
 function icvOf({ icvBits, line }: XfrmAlgorithm): number {
-  if (icvBits === null) throw new Unusable('the length of its ICV is missing', line);
+  if (icvBits === null) throw new Unusable('the length of its ICV is missing', { line });
   return icvBits;
 }
 
 /** Messages repeat the name. A key in its place must not get there. */
 function nameOf({ name, line }: XfrmAlgorithm): string {
   if (!/^[a-z][a-z0-9_-]{1,15}(\([\w(),-]{1,48}\))?$/i.test(name))
-    throw new Unusable('the name of its algorithm cannot be read', line);
+    throw new Unusable('the name of its algorithm cannot be read', { line });
   return name;
 }
 

@@ -7,15 +7,18 @@
  *
  * The names of algorithms are those of Wireshark's `epan/dissectors/packet-ipsec.c` and have to be exact. The
  * first eight columns are understood by every version, the last two from 4.6; before, ESN packets are decrypted
- * but their ICV is called wrong. A key is `0x…`, or else text whose characters are the bytes.
+ * but their ICV is called wrong. A key is `0x…`, or else text whose characters are the bytes. Addresses and SPI may have
+ * wildcards (`sa-pattern.ts`).
  * @module
  */
-import { fromHex } from '../base/bytes.ts';
-import { EsplaneError, InputError, type Place } from '../base/errors.ts';
+import { fromHex, u32 } from '../base/bytes.ts';
+import { EsplaneError, type Place } from '../base/errors.ts';
 import { aead, authenc, type KeyMaterial, type Mac, type Suite, uncheckedCipher } from '../crypto/suite.ts';
 import type { SaConfig, SaPlace } from '../ipsec/sa-config.ts';
 import { type Address, formatAddress, isAny, parseAddress } from '../wire/address.ts';
 import { ESN_WINDOW } from './esn-window.ts';
+import { Unusable } from './omission.ts';
+import { fits, isExact, isOpen, type Masked, parseMasked, parseMaskedSpi } from './sa-pattern.ts';
 import { keyText } from './show-keys.ts';
 
 /** The columns, as the pcapng secrets block names them. */
@@ -43,6 +46,21 @@ const GCM_OLD = 'AES-GCM [RFC4106]';
 const GCM = /^AES-GCM with (8|12|16) octet ICV \[RFC4106\]$/;
 /** An ICV of which only the length is known. */
 const ANY_ICV = /^ANY (64|96|128|192|256) bit authentication \[no checking\]$/;
+
+/** What else Wireshark has, up to 4.6: all of its names may be repeated in a message, and no other text of a row. */
+const MISSING = new Set([
+  'TripleDES-CBC [RFC2451]',
+  'AES-CTR [RFC3686]',
+  'DES-CBC [RFC2405]',
+  'CAST5-CBC [RFC2144]',
+  'BLOWFISH-CBC [RFC2451]',
+  'TWOFISH-CBC',
+  'AES-GCM with IIV and 16 octet ICV [RFC4106 & RFC8750]',
+  'ChaCha20 with Poly1305 and IIV [RFC7634 & RFC8750]',
+  'HMAC-MD5-96 [RFC2403]',
+  'MAC-RIPEMD-160-96 [RFC2857]',
+  'AES-XCBC-MAC-96 [RFC3566]',
+]);
 
 /** Bytes of an address, by protocol. */
 const ADDRESS_LENGTHS = new Map([
@@ -102,35 +120,34 @@ export function toWireshark(sa: SaConfig, showKeys: boolean): WiresharkRow {
 }
 
 /**
- * Reads eight to ten columns. The table says nothing of mode, window and reqid: tunnel mode, 0 and 0 are assumed,
- * and under ESN, which does not work without a window, Cilium's. Protocol `Any` looks at no address, and yields an SA for each family.
- * @throws {InputError} when a column cannot be used; the message never holds a key
+ * Reads eight to ten columns. The table says nothing of mode, UDP, window and reqid: the first two are left open, no window
+ * and 0 are assumed, and under ESN, which does not work without a window, Cilium's. Protocol `Any` looks at no address, and
+ * yields an SA for each family.
+ * @throws {Unusable} when a column cannot be used; the message never holds a key
  */
 export function fromWireshark(columns: readonly string[], place: Place): SaConfig[] {
-  const bad = (problem: string, remedy: string) => new InputError(place, problem, remedy);
   if (columns.length < 8 || columns.length > 10) {
-    throw bad(
-      `${columns.length} fields; an SA has 8 or 10`,
-      'Give "Protocol","Src IP","Dest IP","SPI","Encryption","Encryption Key","Authentication","Authentication Key".',
-    );
+    throw new Unusable(`${columns.length} fields; an SA has 8 or 10`, {
+      remedy:
+        'Give "Protocol","Src IP","Dest IP","SPI","Encryption","Encryption Key","Authentication","Authentication Key".',
+    });
   }
   const [encryption = '', encryptionKey = '', authentication = '', authenticationKey = '', ...rest] = columns
     .slice(PLACE_COLUMNS)
     .map((column) => column.trim());
   const [sn = '32-bit', high = '0'] = rest;
-  const places = placesFromWireshark(columns, place);
+  const places = placesFromWireshark(columns);
   if (sn !== '32-bit' && sn !== '64-bit')
-    throw bad('SN is not "32-bit" or "64-bit"', 'Correct the ninth field.');
+    throw new Unusable('SN is not "32-bit" or "64-bit"', { remedy: 'Correct the ninth field.' });
   if (!/^(0x)?[0-9a-f]{1,8}$/i.test(high)) {
-    throw bad(
-      'ESN High Bits is not hexadecimal',
-      'Write the upper 32 bits of the sequence number, such as "0".',
-    );
+    throw new Unusable('ESN High Bits is not hexadecimal', {
+      remedy: 'Write the upper 32 bits of the sequence number, such as "0".',
+    });
   }
   const esn = sn === '64-bit';
   const seqHi = Number.parseInt(high, 16);
   // Each SA has keys of its own to wipe.
-  const keys = () => readKeys(encryption, encryptionKey, authentication, authenticationKey, place);
+  const keys = () => readKeys(encryption, encryptionKey, authentication, authenticationKey);
   return places.map((ends) => ({
     ...ends,
     mode: 'tunnel',
@@ -146,9 +163,11 @@ export function fromWireshark(columns: readonly string[], place: Place): SaConfi
 }
 
 /** The first four columns. */
-export function placeToWireshark({ src, dst, spi }: SaPlace): string[] {
+export function placeToWireshark({ src, dst, spi, pattern }: SaPlace): string[] {
+  const protocol = src.length === 4 ? 'IPv4' : 'IPv6';
+  if (pattern) return [protocol, pattern.src, pattern.dst, pattern.spi];
   return [
-    src.length === 4 ? 'IPv4' : 'IPv6',
+    protocol,
     isAny(src) ? '*' : formatAddress(src),
     isAny(dst) ? '*' : formatAddress(dst),
     `0x${spi.toString(16).padStart(8, '0')}`,
@@ -156,31 +175,61 @@ export function placeToWireshark({ src, dst, spi }: SaPlace): string[] {
 }
 
 /**
- * Reads the first four columns, which name an SA: protocol, source, destination and SPI.
+ * Reads the first four columns, which name an SA or several: protocol, source, destination and SPI. Any source alone makes
+ * no pattern: an SA of any source is one that kernels have, too.
  * @returns one place, or one for each family where the protocol is `Any`
- * @throws {InputError} when a column cannot be used
+ * @throws {Unusable} when a column cannot be used
  */
-export function placesFromWireshark(columns: readonly string[], place: Place): SaPlace[] {
-  const bad = (problem: string, remedy: string) => new InputError(place, problem, remedy);
+export function placesFromWireshark(columns: readonly string[]): SaPlace[] {
   const [protocol = '', from = '', to = '', spiText = ''] = columns.map((column) => column.trim());
-  if (spiText.includes('*')) {
-    throw bad('the SPI is a pattern; esplane looks SAs up by their SPI', 'Write one line for each SPI.');
+  const spi = parseMaskedSpi(spiText);
+  if (!spi) {
+    throw new Unusable('the SPI is neither a number of 32 bits nor a pattern of eight digits', {
+      remedy: 'Write it as 0x00000003 or 3, "*" for any, or with "*" for digits, as 0x0000000*.',
+    });
   }
-  const spi = /^(0x[0-9a-f]{1,8}|0|[1-9]\d{0,9})$/i.test(spiText) ? Number(spiText) : Number.NaN;
-  if (!(spi <= 0xffff_ffff)) throw bad('the SPI is no number of 32 bits', 'Write it as 0x00000003 or 3.');
-
   const lengths = ADDRESS_LENGTHS.get(protocol.toLowerCase());
-  if (!lengths) throw bad('the first field is not IPv4, IPv6 or Any', 'Write "IPv4" or "IPv6".');
-  const address = (text: string, length: number): Address => {
-    const any = lengths.length > 1 || text === '*' || text === (length === 4 ? '0.0.0.0/0' : '::/0');
-    const parsed = any ? new Uint8Array(length) : parseAddress(text);
-    if (parsed?.length === length) return parsed;
-    throw bad(
-      `an address is neither ${length === 4 ? 'IPv4' : 'IPv6'} nor "*"`,
-      'Write whole addresses, or "*" for any: parts of addresses are not matched.',
-    );
-  };
-  return lengths.map((length) => ({ src: address(from, length), dst: address(to, length), spi }));
+  if (!lengths)
+    throw new Unusable('the first field is not IPv4, IPv6 or Any', { remedy: 'Write "IPv4" or "IPv6".' });
+  const isEither = lengths.length > 1;
+  return lengths.map((length) => {
+    const src = maskedAddress(isEither ? '*' : from, length);
+    const dst = maskedAddress(isEither ? '*' : to, length);
+    const place = { src: src.value, dst: dst.value, spi: numberOf(spi) };
+    const isOne = isExact(dst) && isExact(spi) && (isExact(src) || isOpen(src));
+    if (isOne) return place;
+    const texts = { src: isOpen(src) ? '*' : from, dst: isOpen(dst) ? '*' : to, spi: spiText };
+    return { ...place, pattern: { ...texts, fits: fitsAll(src, dst, spi) } };
+  });
+}
+
+function maskedAddress(text: string, length: number): Masked {
+  const exact = parseAddress(text);
+  if (exact?.length === length) return { value: exact, mask: new Uint8Array(length).fill(0xff) };
+  const masked = parseMasked(text, length);
+  if (masked) return masked;
+  throw new Unusable(`an address is neither ${length === 4 ? 'IPv4' : 'IPv6'} nor a pattern of it`, {
+    remedy:
+      length === 4
+        ? 'Write four parts, "*" for any of them, or "*" alone.'
+        : 'Write a whole address, "*" for single digits of it, or "*" alone.',
+  });
+}
+
+function fitsAll(
+  src: Masked,
+  dst: Masked,
+  spi: Masked,
+): (src: Address, dst: Address, spi: number) => boolean {
+  return (from, to, number) =>
+    fits(dst, to) &&
+    fits(src, from) &&
+    fits(spi, Uint8Array.of(number >>> 24, number >>> 16, number >>> 8, number));
+}
+
+/** Of an SPI; 0 in the digits that are open. */
+function numberOf({ value }: Masked): number {
+  return u32(value, 0);
 }
 
 /** The names of a suite's algorithms; no encryption where Wireshark has none. */
@@ -229,11 +278,8 @@ function readKeys(
   encryptionKey: string,
   authentication: string,
   authenticationKey: string,
-  place: Place,
 ): KeyMaterial {
-  const unknown = (kind: string, known: string) =>
-    new InputError(place, `esplane does not have this ${kind} algorithm`, `Known are ${known}.`);
-  const key = readKey(encryptionKey, place);
+  const key = readKey(encryptionKey);
   try {
     const gcm = GCM.exec(encryption);
     if (gcm) return aead('rfc4106(gcm(aes))', key, Number(gcm[1]) * 8);
@@ -245,27 +291,40 @@ function readKeys(
 
     const cipher = CIPHERS.get(encryption);
     if (cipher === undefined) {
-      throw unknown('encryption', `AES-GCM with 8, 12 or 16 octet ICV, ${AES_CBC}, ${CHACHA}, ${NULL}`);
+      throw unknown(
+        'encryption',
+        encryption,
+        `AES-GCM with 8, 12 or 16 octet ICV, ${AES_CBC}, ${CHACHA}, ${NULL}`,
+      );
     }
     if (authentication === NULL) return uncheckedCipher(cipher, key, 0);
     const any = ANY_ICV.exec(authentication);
     if (any) return uncheckedCipher(cipher, key, Number(any[1]));
     const auth = AUTHS.find((known) => known.name === authentication);
-    if (!auth) throw unknown('integrity', [...AUTHS.map(({ name }) => name), NULL].join(', '));
-    return authenc(auth.kernel, readKey(authenticationKey, place), cipher, key, auth.bits);
+    if (!auth)
+      throw unknown('integrity', authentication, [...AUTHS.map(({ name }) => name), NULL].join(', '));
+    const macKey = readKey(authenticationKey);
+    // Who has no key to check with still has one to decrypt with.
+    if (macKey.length === 0) return uncheckedCipher(cipher, key, auth.bits);
+    return authenc(auth.kernel, macKey, cipher, key, auth.bits);
   } catch (error) {
-    if (!(error instanceof EsplaneError) || error instanceof InputError) throw error;
-    throw new InputError(place, error.message, 'Correct the key or the algorithm.', { cause: error });
+    if (!(error instanceof EsplaneError)) throw error;
+    throw new Unusable(error.message, { remedy: 'Correct the key or the algorithm.' });
   }
 }
 
-/** `0x…`, or text whose characters are the bytes, as Wireshark takes it. */
-function readKey(text: string, place: Place): Uint8Array {
-  if (/^(0x)?<</.test(text)) {
-    throw new InputError(place, 'the key is hidden', 'Write the table with its keys (--show-keys).');
-  }
-  const bytes = /^0x/i.test(text) ? fromHex(text) : Uint8Array.from(text, (c) => c.charCodeAt(0));
-  if (!bytes)
-    throw new InputError(place, 'a key is cut off, or not hexadecimal', 'Write pairs of digits after 0x.');
+function unknown(kind: string, name: string, known: string): Unusable {
+  const what = MISSING.has(name) ? name : `this ${kind} algorithm`;
+  return new Unusable(`esplane does not have ${what}`, { remedy: `Known are ${known}.` });
+}
+
+/** `0x…`, or text whose characters are the bytes, as Wireshark takes it: an odd number of digits begins with a 0. */
+function readKey(text: string): Uint8Array {
+  if (/^(0x)?<</.test(text))
+    throw new Unusable('its key is hidden', { remedy: 'Write the table with its keys (--show-keys).' });
+  if (!/^0x/i.test(text)) return Uint8Array.from(text, (c) => c.charCodeAt(0));
+  const digits = text.slice(2);
+  const bytes = fromHex(digits.length % 2 === 1 ? `0${digits}` : digits);
+  if (!bytes) throw new Unusable('a key is not hexadecimal', { remedy: 'Write pairs of digits after 0x.' });
   return bytes;
 }

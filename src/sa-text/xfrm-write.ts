@@ -12,14 +12,19 @@ import { fromSelector } from './to-selector.ts';
 import { writePolicyCommand } from './xfrm-policy-write.ts';
 import { type AlgorithmParts, writeStateCommand } from './xfrm-state-write.ts';
 
-/** Writes one command a line; an SA that is not checked is a comment. With keys hidden `ip` refuses the commands: what stands in a key's place is no number. */
+/** Writes one command a line; what Linux cannot have, and what is assumed, is a comment. With keys hidden `ip` refuses the commands: what stands in a key's place is no number. */
 export function writeXfrmState(sas: readonly SaConfig[], { showKeys }: ShowKeys): string {
   return sas
-    .map((sa) =>
-      sa.keys.suite.unchecked && sa.keys.suite.icvLen > 0
-        ? `# ${sa.origin.replace(/[^ -~]/g, ' ')}: its integrity algorithm is not known, and Linux passes no ICV over\n`
-        : stateCommand(sa, showKeys),
-    )
+    .map((sa) => {
+      const origin = sa.origin.replace(/[^ -~]/g, ' ');
+      const { suite } = sa.keys;
+      if (sa.pattern) return `# ${origin}: it has wildcards, and Linux has none\n`;
+      if (suite.unchecked && suite.icvLen > 0)
+        return `# ${origin}: its integrity algorithm is not known, and Linux passes no ICV over\n`;
+      const guessed =
+        sa.unstated && `# ${origin}: says neither mode nor UDP: tunnel mode and no UDP are assumed\n`;
+      return `${guessed ?? ''}${stateCommand(sa, showKeys)}`;
+    })
     .join('');
 }
 

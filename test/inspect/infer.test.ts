@@ -154,16 +154,55 @@ describe('an SA whose ICV is not checked', () => {
   });
 });
 
-needs([shared('cases')], 'tables of SAs that say little', () => {
+needs([shared('cases')], 'tables of SAs as people have them', () => {
   const CASES = `${SHARED}cases`;
   it.each([
     ['captures 01: esp_sa says nothing of the mode', 'captures/01-esp-sa-transport', 'in.pcap', 4, true],
     ['captures 02: esp_sa says nothing of UDP', 'captures/02-esp-sa-nat-t', 'in.pcap', 4, true],
+    ['captures 03: any destination', 'captures/03-esp-sa-any-destination', 'in.pcap', 3, true],
+    ['captures 06: one unknown row', 'captures/06-one-unknown-row-refuses-all', 'in.pcap', 2, true],
+    ['captures 07: any SPI', 'captures/07-esp-sa-any-spi', 'in.pcap', 3, true],
+    ['texts 09: any destination', 'texts/09-esp-sa-star', 'esp.pcap', 3, true],
+    ['texts 14: one bad row', 'texts/14-one-bad-state', 'esp.pcap', 3, true],
     ['captures 08: the integrity key is not named', 'captures/08-integrity-not-named', 'in.pcap', 8, false],
     ['texts 19: integrity that is not checked', 'texts/19-esp-sa-unchecked', 'null6.pcap', 3, false],
   ])('case %s', async (_, folder, capture, count, isAuthenticated) => {
     const bytes = readFileSync(`${CASES}/${folder}/${capture}`);
     const { lines } = await decryptBytes(bytes, { espSa: [`${CASES}/${folder}/esp_sa`] }, new NodeEngine());
     expect(said(lines)).toEqual(Array(count).fill(isAuthenticated ? 'ok' : 'ok unauthenticated'));
+  });
+
+  it('case texts 19: any SPI', async () => {
+    const bytes = readFileSync(`${CASES}/texts/09-esp-sa-star/esp.pcap`);
+    const espSa = [`${CASES}/texts/19-esp-sa-unchecked/esp_sa-spi-star`];
+    expect(said((await decryptBytes(bytes, { espSa }, new NodeEngine())).lines)).toEqual(['ok', 'ok', 'ok']);
+  });
+
+  it.each([
+    ['texts 14: an unknown algorithm', 'texts/14-one-bad-state', 'esp.pcap', 'one-bad.txt', 3],
+    ['texts 14: espintcp', 'texts/14-one-bad-state', 'esp.pcap', 'one-tcp.txt', 3],
+    ['texts 14: IP-TFS', 'texts/14-one-bad-state', 'esp.pcap', 'one-iptfs.txt', 3],
+    ['texts 14: a key cut out', 'texts/14-one-bad-state', 'esp.pcap', 'one-snip.txt', 3],
+    [
+      'captures 06: an unknown algorithm',
+      'captures/06-one-unknown-row-refuses-all',
+      'in.pcap',
+      'xfrm.txt',
+      1,
+    ],
+    ['captures 14: a larval state', 'captures/14-larval-state-with-spi', 'in.pcap', 'xfrm.txt', 1],
+  ])('case %s leaves the other states usable', async (_, folder, capture, text, count) => {
+    const bytes = readFileSync(`${CASES}/${folder}/${capture}`);
+    const { lines } = await decryptBytes(
+      bytes,
+      { xfrmState: [`${CASES}/${folder}/${text}`] },
+      new NodeEngine(),
+    );
+    expect(lines.filter(({ verdict }) => verdict === 'ok')).toHaveLength(count);
+  });
+
+  it.each(['nat-t', 'transport'])('case captures 04: %s, by its own secrets', async (name) => {
+    const bytes = readFileSync(`${CASES}/captures/04-own-file-with-secrets/${name}.self.pcapng`);
+    expect(said((await decryptBytes(bytes, {}, new NodeEngine())).lines)).toEqual(Array(4).fill('ok'));
   });
 });

@@ -2,15 +2,7 @@ import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { InputError } from '../../src/base/errors.ts';
 import type { SaConfig } from '../../src/ipsec/sa-config.ts';
-import {
-  parseDsbCsv,
-  parseGone,
-  parseNodeLines,
-  saysNew,
-  writeDsbCsv,
-  writeGone,
-  writeNodes,
-} from '../../src/sa-text/dsb-csv.ts';
+import { parseDsbCsv, readBlock, writeDsbCsv, writeGone, writeNodes } from '../../src/sa-text/dsb-csv.ts';
 import { parseEspSa } from '../../src/sa-text/esp-sa.ts';
 import { anySa, EVERY_SUITE, KEY_MARK } from '../support/arbitrary-sa.ts';
 import { nodeObject, nodesFrom } from '../support/cilium-cluster.ts';
@@ -56,7 +48,7 @@ describe('pcapng secrets of type ESPS', () => {
       '# CiliumNode: "node-1","10.244.1.1 fd00:10:244:1::1 192.168.7.1 fd07::1","10.244.1.0/24 fd00::/64"\n' +
         '# CiliumNode: "node-2","10.244.2.1 fd00:10:244:2::1 192.168.7.2 fd07::2",""\n',
     );
-    expect(parseNodeLines(`${LINE}\n${text}# CiliumNodes\n`, 'x')).toEqual(
+    expect(readBlock(`${LINE}\n${text}# CiliumNodes\n`, 'x').nodes).toEqual(
       nodes.map(({ name, ciliumAddresses, nodeAddresses, podCidrs }) => ({
         name,
         addresses: [...ciliumAddresses, ...nodeAddresses],
@@ -76,9 +68,15 @@ describe('pcapng secrets of type ESPS', () => {
     '# CiliumNode: "node-1","10.0.1.1","10.0.1.0/24","more"',
     '# CiliumNode: "node-1,10.0.1.1,10.0.1.0/24',
   ])('say where a node is not named: %s', (line) => {
-    expect(() => parseNodeLines(`\n${line}`, 'f')).toThrow(
-      /^f:2: it is not said which node, and where its pods are\. Write # CiliumNode: "Name"/,
-    );
+    const { nodes, sas, omitted } = readBlock(`${LINE}\n${line}\n# CiliumNode: "node-2","10.0.2.1",""`, 'f');
+    expect([nodes.map(({ name }) => name), sas.length]).toEqual([['node-2'], 1]);
+    expect(omitted).toEqual([
+      {
+        origin: 'f:2',
+        why: 'the node is left out: it is not said which node, and where its pods are',
+        remedy: expect.stringMatching(/^Write # CiliumNode: "Name"/),
+      },
+    ]);
   });
 
   it.each([
@@ -88,7 +86,7 @@ describe('pcapng secrets of type ESPS', () => {
     ['# brand new\n', false],
     ['', false],
   ])('say that SAs are new: %j', (text, isNew) => {
-    expect(saysNew(text)).toBe(isNew);
+    expect(readBlock(text, 'x').isNew).toBe(isNew);
   });
 
   it('say which SAs are gone, in comments', () => {
@@ -100,27 +98,39 @@ describe('pcapng secrets of type ESPS', () => {
     expect(text).toBe(
       '# gone: "IPv4","10.0.0.1","10.0.0.2","0x00000003"\n# gone: "IPv6","*","101:101:101:101:101:101:101:101","0x0000000f"\n',
     );
-    expect(parseGone(`${LINE}\n${text}# gone fishing\n`, 'x')).toEqual([
+    expect(readBlock(`${LINE}\n${text}# gone fishing\n`, 'x').gone).toEqual([
       { src: sa.src, dst: sa.dst, spi: 3 },
       { src: new Uint8Array(16), dst: new Uint8Array(16).fill(1), spi: 15 },
     ]);
     expect(parseDsbCsv(`${text}${LINE}`, 'f')).toMatchObject([{ origin: 'f:3' }]);
-    expect(parseGone('# gone: Any,*,*,3', 'x').map(({ dst }) => dst.length)).toEqual([4, 16]);
+    const { gone } = readBlock('# gone: Any,*,*,3', 'x');
+    expect(gone.map(({ dst, pattern }) => [dst.length, pattern?.dst])).toEqual([
+      [4, '*'],
+      [16, '*'],
+    ]);
   });
 
   it.each([
-    ['# gone: ', /^f:2: it is not said which SA is gone\. Write # gone: "Protocol"/],
-    ['# gone: IPv4,10.0.0.1,10.0.0.2', /^f:2: it is not said which/],
-    ['# gone: IPv4,10.0.0.1,"10.0.0.2,3', /^f:2: it is not said which/],
-    ['# gone: IPv4,10.0.0.1,10.0.0.256,3', /^f:2: an address is neither IPv4/],
-    ['# gone: IPv4,10.0.0.1,10.0.0.2,0x100000000', /^f:2: the SPI is no number/],
-  ])('refuse to guess which SA is gone: %s', (line, message) => {
-    expect(() => parseGone(`${LINE}\n${line}`, 'f')).toThrow(message);
+    ['# gone: ', /it is not said which SA is gone$/],
+    ['# gone: IPv4,10.0.0.1,10.0.0.2', /it is not said which/],
+    ['# gone: IPv4,10.0.0.1,"10.0.0.2,3', /it is not said which/],
+    ['# gone: IPv4,10.0.0.1,10.0.0.256,3', /an address is neither IPv4/],
+    ['# gone: IPv4,10.0.0.1,10.0.0.2,0x100000000', /the SPI is neither a number/],
+  ])('leave out where it is not said which SA is gone: %s', (line, message) => {
+    const { gone, sas, omitted } = readBlock(`${LINE}\n${line}`, 'f');
+    expect([gone, sas.length]).toEqual([[], 1]);
+    expect(omitted).toMatchObject([
+      { origin: 'f:2', why: expect.stringMatching(/^what it takes away is left out: /) },
+    ]);
+    expect(omitted[0]!.why).toMatch(message);
   });
 
-  it('refuse a bad line by its number', () => {
-    expect(() => parseDsbCsv(`${HEADER}\n${LINE}\n"IPv4"\n`, 'f')).toThrow(/^f:3: 1 fields/);
-    expect(() => parseDsbCsv(`${HEADER}\n${LINE}\n"IPv4"\n`, 'f')).toThrow(InputError);
+  it('leave out a bad line, with its number, and fail where nothing else is left', () => {
+    const notes: string[] = [];
+    expect(parseDsbCsv(`${HEADER}\n${LINE}\n"IPv4"\n`, 'f', (line) => notes.push(line))).toHaveLength(1);
+    expect(notes).toEqual(['f:3: the row is left out: 1 fields; an SA has 8 or 10']);
+    expect(() => parseDsbCsv(`${HEADER}\n"IPv4"\n`, 'f')).toThrow(/^f:2: the row is left out: 1 fields/);
+    expect(() => parseDsbCsv(`${HEADER}\n"IPv4"\n`, 'f')).toThrow(InputError);
   });
 
   it('are read again as the same SAs, and hide keys unless they are asked for', () => {

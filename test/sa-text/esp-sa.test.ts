@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { toHex } from '../../src/base/bytes.ts';
 import { InputError } from '../../src/base/errors.ts';
 import type { SaConfig } from '../../src/ipsec/sa-config.ts';
-import { joinFields, parseEspSa, splitFields, writeEspSa } from '../../src/sa-text/esp-sa.ts';
+import { joinFields, parseEspSa, readEspSa, splitFields, writeEspSa } from '../../src/sa-text/esp-sa.ts';
 import { formatAddress, parseAddress } from '../../src/wire/address.ts';
 import { anySa, EVERY_SUITE, KEY_MARK } from '../support/arbitrary-sa.ts';
 
@@ -130,14 +130,17 @@ describe('parseEspSa', () => {
   it('reads wildcards as any address', () => {
     const [one] = parseEspSa(row({ 1: '*', 2: '10.0.0.2' }), 'x') as [SaConfig];
     expect(formatAddress(one.src)).toBe('0.0.0.0');
+    expect(one.pattern).toBeUndefined();
     const [six] = parseEspSa(row({ 0: 'IPv6', 1: '*', 2: 'fd00::1' }), 'x') as [SaConfig];
     expect([formatAddress(six.src), formatAddress(six.dst)]).toEqual(['::', 'fd00::1']);
     const both = parseEspSa(row({ 0: 'Any', 1: 'whatever', 2: '' }), 'x');
     expect(both.map(({ src }) => formatAddress(src))).toEqual(['0.0.0.0', '::']);
+    expect(both.map(({ pattern }) => pattern?.dst)).toEqual(['*', '*']);
   });
 
   it('reads decimal SPIs, and the last two fields of Wireshark 4.6', () => {
     expect(parseEspSa(row({ 3: '3' }), 'x')[0]).toMatchObject({ spi: 3, esn: false });
+    expect(parseEspSa(row({ 3: '012' }), 'x')[0]).toMatchObject({ spi: 10 });
     expect(parseEspSa(row({}, ['64-bit', '1f']), 'x')[0]).toMatchObject({
       esn: true,
       replayWindow: 1024,
@@ -155,41 +158,90 @@ describe('parseEspSa', () => {
   });
 
   it.each([
-    ['seven fields', row().replace(',""', ''), /^esp_sa:1: 7 fields; an SA has 8 or 10\./],
-    ['eleven fields', row({}, ['32-bit', '0', 'x']), /^esp_sa:1: 11 fields/],
-    ['any SPI', row({ 3: '*' }), /^esp_sa:1: the SPI is a pattern.* Write one line for each SPI\.$/],
-    ['part of an SPI', row({ 3: '0x0000000*' }), /^esp_sa:1: the SPI is a pattern/],
-    ['an SPI of 33 bits', row({ 3: '4294967296' }), /^esp_sa:1: the SPI is no number of 32 bits/],
-    ['an octal SPI', row({ 3: '010' }), /^esp_sa:1: the SPI is no number of 32 bits/],
-    ['part of an address', row({ 1: '10.0.*.1' }), /^esp_sa:1: an address is neither IPv4 nor "\*"/],
-    ['an address of the other family', row({ 0: 'IPv6' }), /^esp_sa:1: an address is neither IPv6 nor "\*"/],
-    ['another protocol', row({ 0: 'constructor' }), /^esp_sa:1: the first field is not IPv4, IPv6 or Any/],
+    [
+      'seven fields',
+      row().replace(',""', ''),
+      /^esp_sa:1: the row is left out: 7 fields; an SA has 8 or 10\./,
+    ],
+    ['eleven fields', row({}, ['32-bit', '0', 'x']), /^esp_sa:1: the row is left out: 11 fields/],
+    [
+      'part of an SPI that has not eight digits',
+      row({ 3: '0x*' }),
+      /^esp_sa:1: the row is left out: the SPI is neither/,
+    ],
+    [
+      'an SPI of 33 bits',
+      row({ 3: '4294967296' }),
+      /^esp_sa:1: the row is left out: the SPI is neither a number of 32 bits nor a pattern of eight digits\. Write/,
+    ],
+    ['an octal SPI with an 8', row({ 3: '018' }), /^esp_sa:1: the row is left out: the SPI is neither/],
+    [
+      'part of an address',
+      row({ 1: '10.0.*' }),
+      /^esp_sa:1: the row is left out: an address is neither IPv4 nor a pattern of it\. Write/,
+    ],
+    [
+      'an address of the other family',
+      row({ 0: 'IPv6' }),
+      /^esp_sa:1: the row is left out: an address is neither IPv6 nor a pattern/,
+    ],
+    [
+      'another protocol',
+      row({ 0: 'constructor' }),
+      /^esp_sa:1: the row is left out: the first field is not IPv4, IPv6 or Any/,
+    ],
     [
       'a cipher that esplane does not have',
       row({ 4: 'TripleDES-CBC [RFC2451]' }),
-      /^esp_sa:1: esplane does not have this encryption algorithm\. Known are AES-GCM/,
+      /^esp_sa:1: the row is left out: esplane does not have TripleDES-CBC \[RFC2451\]\. Known are AES-GCM/,
     ],
     [
       'a MAC that esplane does not have',
       row({ 4: 'NULL', 5: '', 6: 'HMAC-MD5-96 [RFC2403]' }),
-      /^esp_sa:1: esplane does not have this integrity algorithm\. Known are HMAC-SHA-1-96/,
+      /^esp_sa:1: the row is left out: esplane does not have HMAC-MD5-96 \[RFC2403\]\. Known are HMAC-SHA-1-96/,
     ],
-    ['a key too short', row({ 5: KEY.slice(0, -2) }), /^esp_sa:1: rfc4106\(gcm\(aes\)\): key of 19 bytes/],
-    ['a key cut off', row({ 5: KEY.slice(0, -1) }), /^esp_sa:1: a key is cut off/],
+    [
+      'a key too short',
+      row({ 5: KEY.slice(0, -2) }),
+      /^esp_sa:1: the row is left out: rfc4106\(gcm\(aes\)\): key of 19 bytes/,
+    ],
+    ['a key cut off', row({ 5: KEY.slice(0, -2) }), /^esp_sa:1: the row is left out: rfc4106/],
+    [
+      'a key with a letter',
+      row({ 5: `${KEY.slice(0, -1)}x` }),
+      /^esp_sa:1: the row is left out: a key is not hexadecimal/,
+    ],
+    [
+      'another name',
+      row({ 4: '0xabcdef' }),
+      /^esp_sa:1: the row is left out: esplane does not have this encryption algorithm/,
+    ],
     [
       'a hidden key',
       row({ 5: '<<hidden: use --show-keys>>' }),
-      /^esp_sa:1: the key is hidden\. Write the table with its keys/,
+      /^esp_sa:1: the row is left out: its key is hidden\. Write the table with its keys/,
     ],
-    ['SN of another length', row({}, ['48-bit', '0']), /^esp_sa:1: SN is not "32-bit" or "64-bit"/],
-    ['high bits that are none', row({}, ['64-bit', 'x']), /^esp_sa:1: ESN High Bits is not hexadecimal/],
-    ['an open quotation', '"IPv4","10.0.0.1', /^esp_sa:1: a quotation mark is missing/],
-    ['text after a quotation', '"IPv4"x,"10.0.0.1"', /^esp_sa:1: a quotation mark is missing/],
+    [
+      'SN of another length',
+      row({}, ['48-bit', '0']),
+      /^esp_sa:1: the row is left out: SN is not "32-bit" or "64-bit"/,
+    ],
+    [
+      'high bits that are none',
+      row({}, ['64-bit', 'x']),
+      /^esp_sa:1: the row is left out: ESN High Bits is not hexadecimal/,
+    ],
+    ['an open quotation', '"IPv4","10.0.0.1', /^esp_sa:1: the row is left out: a quotation mark is missing/],
+    [
+      'text after a quotation',
+      '"IPv4"x,"10.0.0.1"',
+      /^esp_sa:1: the row is left out: a quotation mark is missing/,
+    ],
   ])('refuses %s', (_, text, message) => {
     expect(failure(text)).toMatch(message);
   });
 
-  it('refuses damaged tables with an InputError, never with a key in it', () => {
+  it('leaves damaged rows out, names each, and loses none; never with a key in it', () => {
     const base =
       row() +
       row(
@@ -211,23 +263,60 @@ describe('parseEspSa', () => {
         (damages) => {
           let text = base;
           for (const [at, cut, put] of damages) text = text.slice(0, at) + put + text.slice(at + cut);
-          try {
-            parseEspSa(text, 'f');
-          } catch (error) {
-            expect(error).toBeInstanceOf(InputError);
-            expect((error as InputError).message).toMatch(/^f:\d+: [^\n]+$/);
-            expect((error as InputError).message).not.toMatch(/[0-9a-f]{16}/);
+          const rows = text.split('\n').filter((line) => line.trim() !== '' && !line.trim().startsWith('#'));
+          const { sas, omitted } = readEspSa(text, 'f');
+          for (const { origin, why } of omitted) {
+            expect(origin).toMatch(/^f:\d+$/);
+            expect(why).not.toMatch(/[0-9a-f]{16}/);
             refused++;
           }
+          // Of "Any" there are two SAs, of one origin.
+          expect(new Set(sas.map(({ origin }) => origin)).size + omitted.length).toBe(rows.length);
         },
       ),
       { numRuns: RUNS },
     );
     expect(refused).toBeGreaterThan(0);
   });
+
+  it('leaves a row out, and takes the others: case captures 06', () => {
+    const notes: string[] = [];
+    const text = row({ 4: 'AES-CTR [RFC3686]' }) + row() + row({ 3: 'x' });
+    expect(parseEspSa(text, 'esp_sa', (line) => notes.push(line))).toMatchObject([{ origin: 'esp_sa:2' }]);
+    expect(notes).toEqual([
+      'esp_sa:1: the row is left out: esplane does not have AES-CTR [RFC3686]',
+      'esp_sa:3: the row is left out: the SPI is neither a number of 32 bits nor a pattern of eight digits',
+    ]);
+  });
+
+  it('names the first of many bad rows, and how many more there are', () => {
+    const { omitted } = readEspSa(row({ 3: 'x' }).repeat(50), 'f');
+    expect(omitted).toHaveLength(9);
+    expect(omitted.at(-1)).toEqual({ origin: 'f', why: 'and 42 more like it' });
+  });
+
+  it('leaves rows with wildcards out beyond 1,024', () => {
+    const { sas, omitted } = readEspSa(row({ 2: '*' }).repeat(1025) + row(), 'f');
+    expect([sas.length, omitted.length]).toEqual([1025, 1]);
+    expect(omitted[0]!.why).toMatch(/more than 1024 rows with wildcards/);
+  });
+
+  it('takes an HMAC without its key for one that is not checked', () => {
+    const columns = { 4: 'AES-CBC [RFC3602]', 5: `0x${'07'.repeat(16)}`, 6: 'HMAC-SHA-1-96 [RFC2404]' };
+    const [{ keys }] = parseEspSa(row({ ...columns, 7: '0x' }), 'x') as [SaConfig];
+    expect(keys.suite).toMatchObject({ name: 'authenc(unchecked,cbc(aes))', icvLen: 12, unchecked: true });
+  });
 });
 
 describe('writeEspSa', () => {
+  it('writes wildcards as they stood', () => {
+    const text = row({ 1: '10.0.*.1', 2: '10.0.0.0/8', 3: '0x0000000*' });
+    expect(writeEspSa(parseEspSa(text, 'x'), { showKeys: true })).toBe(text);
+    expect(writeEspSa(parseEspSa(row({ 0: 'Any' }), 'x'), { showKeys: true })).toBe(
+      row({ 1: '*', 2: '*' }) + row({ 0: 'IPv6', 1: '*', 2: '*' }),
+    );
+  });
+
   it('writes eight fields, and ten for ESN', () => {
     expect(writeEspSa([sa()], { showKeys: true })).toBe(row());
     expect(writeEspSa([sa({ esn: true })], { showKeys: true })).toBe(row({}, ['64-bit', '0']));
@@ -249,7 +338,7 @@ describe('writeEspSa', () => {
   it('hides keys unless they are asked for', () => {
     const text = writeEspSa([sa()], { showKeys: false });
     expect(text).toBe(row({ 5: '0x<<hidden: use --show-keys>>' }));
-    expect(failure(text)).toMatch(/the key is hidden/);
+    expect(failure(text)).toMatch(/its key is hidden/);
     fc.assert(
       fc.property(anySa, (one) => {
         expect(writeEspSa([one], { showKeys: false })).not.toContain(KEY_MARK);

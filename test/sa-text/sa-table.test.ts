@@ -2,6 +2,7 @@ import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { aead } from '../../src/crypto/suite.ts';
 import type { SaConfig } from '../../src/ipsec/sa-config.ts';
+import { parseEspSa } from '../../src/sa-text/esp-sa.ts';
 import { saRows, saTable } from '../../src/sa-text/sa-table.ts';
 import { parseAddress, parsePrefix } from '../../src/wire/address.ts';
 import { anySa, countingKey, EVERY_SUITE, KEY_MARK } from '../support/arbitrary-sa.ts';
@@ -72,6 +73,23 @@ fd00:10:244:1111:2222:3333:4444:5555  fd00:10:244:2::1  0x00c0ffee       -  tran
 });
 
 describe('saRows', () => {
+  it('says null where a row of esp_sa says nothing, and wildcards as they stood', () => {
+    const key =
+      '"AES-GCM with 16 octet ICV [RFC4106]","0x4142434445464748494a4b4c4d4e4f5001020304","NULL",""';
+    const sas = parseEspSa(
+      `"IPv4","10.0.*.1","*","0x0000000*",${key}\n"IPv4","*","10.0.0.2","3",${key},"64-bit","0"\n`,
+      'x',
+    );
+    const open = { mode: null, encap: null };
+    expect(saRows(sas, { showKeys: false })).toMatchObject([
+      { ...open, src: '10.0.*.1', dst: '*', spi: null, spiPattern: '0x0000000*', keyId: null, esn: null },
+      { ...open, src: '0.0.0.0', dst: '10.0.0.2', spi: 3, keyId: 3, esn: true },
+    ]);
+    const [, one, two] = saTable(sas, { showKeys: false }).split('\n');
+    expect(one!.split(/ {2,}/).slice(0, 5)).toEqual(['10.0.*.1', '*', '0x0000000*', '-', '?']);
+    expect(two!.split(/ {2,}/).slice(0, 5)).toEqual(['0.0.0.0', '10.0.0.2', '0x00000003', '3', '?']);
+  });
+
   it('says an SA for JSON, null where it has nothing', () => {
     const [row] = saRows([V4], { showKeys: false });
     expect(JSON.parse(JSON.stringify(row))).toEqual({

@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { aead } from '../../src/crypto/suite.ts';
+import { aead, uncheckedCipher } from '../../src/crypto/suite.ts';
 import type { SaConfig } from '../../src/ipsec/sa-config.ts';
 import { writeScapy } from '../../src/sa-text/scapy.ts';
 import { parseAddress } from '../../src/wire/address.ts';
@@ -29,6 +29,18 @@ function suite(name: string): SaConfig['keys'] {
 }
 
 describe('writeScapy', () => {
+  it('says what scapy cannot have, and what is assumed', () => {
+    const pattern = { src: '*', dst: '*', spi: '*', fits: () => true };
+    expect(entries({ pattern })).toBe(
+      '    # n2.txt:1: it has wildcards, and an entry of this dictionary none\n',
+    );
+    const keys = uncheckedCipher('cbc(aes)', countingKey(16), 96);
+    expect(entries({ keys })).toMatch(/^ {4}# n2\.txt:1: its integrity algorithm is not known/);
+    expect(entries({ unstated: { mode: true, encap: true } })).toMatch(
+      /^ {4}# n2\.txt:1: says neither mode nor UDP, /,
+    );
+  });
+
   it('writes an entry by source, destination and SPI', () => {
     expect(entries()).toBe(`    # n2.txt:1
     ('10.0.0.1', '10.0.0.2', 0x00000003): SecurityAssociation(

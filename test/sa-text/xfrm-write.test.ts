@@ -1,6 +1,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { SaConfig } from '../../src/ipsec/sa-config.ts';
+import { parseEspSa } from '../../src/sa-text/esp-sa.ts';
 import { parseXfrmState } from '../../src/sa-text/xfrm-sas.ts';
 import { writeXfrmState } from '../../src/sa-text/xfrm-write.ts';
 import { parsePrefix } from '../../src/wire/address.ts';
@@ -31,6 +32,22 @@ function suite(name: string): SaConfig['keys'] {
 }
 
 describe('writeXfrmState', () => {
+  it('says what Linux cannot have, and what is assumed', () => {
+    const cbc = '"AES-CBC [RFC3602]","aescbcencryption"';
+    const rows = [
+      `"IPv4","*","*","3",${cbc},"HMAC-SHA-1-96 [RFC2404]","hmacsha1authenticati"`,
+      `"IPv4","*","10.0.0.2","3",${cbc},"ANY 96 bit authentication [no checking]",""`,
+      `"IPv4","*","10.0.0.2","3",${cbc},"HMAC-SHA-1-96 [RFC2404]","hmacsha1authenticati"`,
+    ];
+    const lines = writeXfrmState(parseEspSa(rows.join('\n'), 'x'), { showKeys: true }).split('\n');
+    expect(lines.slice(0, 3)).toEqual([
+      '# x:1: it has wildcards, and Linux has none',
+      '# x:2: its integrity algorithm is not known, and Linux passes no ICV over',
+      '# x:3: says neither mode nor UDP: tunnel mode and no UDP are assumed',
+    ]);
+    expect(lines.slice(3)).toEqual([expect.stringMatching(/^ip xfrm state add src 0\.0\.0\.0 /), '']);
+  });
+
   it("writes Cilium's state as a command for the shell", () => {
     expect(written()).toBe(
       `ip xfrm state add src 10.0.0.1 dst 10.0.0.2 proto esp spi 0x00000003 reqid 1 mode tunnel replay-window 1024 flag esn mark 0x3e00 mask 0xff00 output-mark 0xe00 mask 0xf00 aead 'rfc4106(gcm(aes))' ${KEY} 128 sel src 0.0.0.0/0 dst 0.0.0.0/0\n`,

@@ -54,7 +54,7 @@ export async function decryptBytes(
   chunk?: number,
 ): Promise<{ lines: Line[]; totals: DecryptTotals }> {
   // Without options, by what the capture brings along.
-  const own = new CaptureSas();
+  const own = new CaptureSas(() => {});
   const sas = await loadOpening(saOptions(options), own);
   const lines: Line[] = [];
   const overlays = new OverlayFinder();

@@ -20,7 +20,7 @@ import { ipv4Packet, RANDOM } from './sa.ts';
 
 /** Diagnoses a capture's bytes. */
 export async function diagnoseBytes(bytes: Uint8Array, given: Partial<EvidenceOptions>): Promise<Diagnosis> {
-  const own = new CaptureSas();
+  const own = new CaptureSas(() => {});
   const options = { xfrmStat: [], xfrmPolicy: [], ...saOptions(given), ...given };
   const { evidence, stats, udpPorts } = await loadEvidence(options, own);
   const diagnoser = new Diagnoser({
@@ -54,7 +54,7 @@ export function diagnosePackets(
   known: Known,
   { seconds = 1, stats = [] }: { seconds?: number; stats?: readonly StatText[] } = {},
 ): Diagnosis {
-  const own = new CaptureSas();
+  const own = new CaptureSas(() => {});
   const diagnoser = new Diagnoser({
     source: 'test.pcap',
     evidence: new Evidence({ own, ...known }),

@@ -42,7 +42,7 @@ export function captureFiles(): string[] {
 
 /** An explainer with the SAs that the options name. */
 export async function explainerWith(options?: Partial<SaOptions>): Promise<Explainer> {
-  const sas = options && (await loadOpening(saOptions(options), new CaptureSas()));
+  const sas = options && (await loadOpening(saOptions(options), new CaptureSas(() => {})));
   return new Explainer({
     source: 'test',
     sas: sas?.evidence,

@@ -79,12 +79,13 @@ export class OwnCase {
       nodes: nodes.map(({ source, text }) => parseNodes(text, source)),
     };
     // What cannot be used is to be said at once.
-    this.#evidence(new CaptureSas());
+    this.#evidence(new CaptureSas(isSaid));
   }
 
   /** Reads the whole, and says what became of it; of a damaged capture, of what could be read. */
   async read(onRows: OnRows, onProgress: OnProgress): Promise<OwnResult> {
-    const own = new CaptureSas();
+    const omitted: string[] = [];
+    const own = new CaptureSas((line) => omitted.push(line));
     const { evidence, udpPorts, warnings } = this.#evidence(own);
     const base = { source: this.#input.subject.name, engine: new NobleEngine(), random: secureBytes };
     const diagnoser = new Diagnoser({ ...base, evidence, udpPorts });
@@ -139,7 +140,7 @@ export class OwnCase {
           })
         : [],
       beside: besideCounts(decryptor),
-      warnings,
+      warnings: [...warnings, ...omitted],
       problem,
       diagnosis: hasSas ? diagnoser.finish() : null,
     };
@@ -150,7 +151,7 @@ export class OwnCase {
    * @returns `undefined` when there is no such frame, or the work was ended
    */
   async explain(frame: number, onProgress: OnProgress): Promise<Explanation | undefined> {
-    const own = new CaptureSas();
+    const own = new CaptureSas(isSaid);
     let hasSas = this.#namesSas();
     const { evidence, udpPorts } = this.#evidence(own);
     let explainer: Explainer | undefined;
@@ -189,7 +190,7 @@ export class OwnCase {
    */
   async save(what: Saved, onProgress: OnProgress): Promise<Blob | undefined> {
     const parts = new Parts();
-    const own = new CaptureSas();
+    const own = new CaptureSas(isSaid);
     const { evidence, udpPorts } = this.#evidence(own);
     const writer = new PcapngWriter((bytes) => parts.add(bytes));
     const wire = what === 'wire' ? new WirePackets(writer, { withSecrets: true }) : undefined;
@@ -315,6 +316,9 @@ async function sliceOf(blob: Blob, at: number, name: string): Promise<ArrayBuffe
     throw new InputError({ source: name, byte: at }, 'the file cannot be read any more', 'Drop it again.');
   }
 }
+
+/** What is left out of secrets {@link OwnCase.read} has said. */
+const isSaid = () => {};
 
 /** Takes the SAs that a capture brings along. Returns those that are gone; `undefined` when these secrets are not of ESP. */
 function addSecrets(
