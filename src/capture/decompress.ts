@@ -7,6 +7,7 @@
  * @module
  */
 import { Decompress } from 'fzstd';
+import { ByteStream, joined } from '../base/byte-stream.ts';
 import { toHex } from '../base/bytes.ts';
 import { EsplaneError, InputError } from '../base/errors.ts';
 
@@ -40,30 +41,12 @@ export async function* unpacked(
   bytes: AsyncIterable<Uint8Array>,
   source: string,
 ): AsyncGenerator<Uint8Array> {
-  const chunks = bytes[Symbol.asyncIterator]();
+  const stream = new ByteStream(bytes);
   try {
-    let head: Uint8Array = new Uint8Array(0);
-    while (head.length < HEAD) {
-      const { done, value } = await chunks.next();
-      if (done) break;
-      // Pipes may begin with a byte or two.
-      head = head.length === 0 ? value : joined(head.slice(), value);
-      if (head.length < HEAD) head = head.slice();
-    }
-    const all = resumed(head, chunks);
-    const compression = compressionOf(head);
-    yield* compression === undefined ? all : decompress(all, compression, source);
+    const compression = compressionOf(await stream.head(HEAD));
+    yield* compression === undefined ? stream.all() : decompress(stream.all(), compression, source);
   } finally {
-    await chunks.return?.();
-  }
-}
-
-async function* resumed(head: Uint8Array, chunks: AsyncIterator<Uint8Array>): AsyncGenerator<Uint8Array> {
-  if (head.length > 0) yield head;
-  for (;;) {
-    const { done, value } = await chunks.next();
-    if (done) return;
-    yield value;
+    await stream.close();
   }
 }
 
@@ -137,62 +120,68 @@ async function* gunzip(packed: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8A
 
 /** RFC 8878: frames, each with a header, blocks, and perhaps a checksum. */
 async function* unzstd(packed: AsyncIterable<Uint8Array>, source: string): AsyncGenerator<Uint8Array> {
-  const input = new Bytes(packed, () => damaged('zstd', source));
+  const input = new ByteStream(packed);
+  const take = async (length: number): Promise<Uint8Array> => {
+    const bytes = await input.take(length);
+    if (bytes.length < length) throw damaged('zstd', source);
+    return bytes;
+  };
   try {
-    yield* frames(input, source);
+    while ((await input.head(1)).length > 0) {
+      const magic = await take(4);
+      if (SKIPPABLE.test(toHex(magic))) {
+        const size = littleEndian(await take(4));
+        if ((await input.skip(size)) < size) throw damaged('zstd', source);
+      } else if (toHex(magic) === ZSTD_MAGIC) yield* frame(magic, take, source);
+      else throw damaged('zstd', source);
+    }
   } finally {
     // Where nobody wants the rest.
     await input.close();
   }
 }
 
-async function* frames(input: Bytes, source: string): AsyncGenerator<Uint8Array> {
-  for (;;) {
-    const magic = await input.take(4, true);
-    if (magic.length === 0) return;
-    if (SKIPPABLE.test(toHex(magic))) {
-      await input.skip(littleEndian(await input.take(4)));
-      continue;
-    }
-    if (toHex(magic) !== ZSTD_MAGIC) throw damaged('zstd', source);
-    const { bytes, window, hasChecksum } = await readHeader(input);
-    if (window > MAX_WINDOW) {
-      throw new InputError(
-        { source },
-        'unpacking this zstd data takes more than 128 MiB of memory',
-        'Unpack it yourself: zstd -d --long=31.',
-      );
-    }
-    const output: Uint8Array[] = [];
-    const frame = new Decompress((chunk) => void output.push(chunk));
-    frame.push(joined(magic, bytes), false);
-    for (let isLast = false; !isLast; ) {
-      const head = await input.take(3);
-      const word = littleEndian(head);
-      isLast = (word & 1) === 1;
-      // A block that repeats one byte says how often.
-      const body = await input.take(((word >> 1) & 3) === 1 ? 1 : word >> 3);
-      const checksum = await input.take(isLast && hasChecksum ? 4 : 0);
-      frame.push(joined(head, body, checksum), isLast);
-      for (const chunk of output.splice(0)) if (chunk.length > 0) yield chunk;
-    }
+/** Takes so many bytes. */
+type Take = (length: number) => Promise<Uint8Array>;
+
+async function* frame(magic: Uint8Array, take: Take, source: string): AsyncGenerator<Uint8Array> {
+  const { bytes, window, hasChecksum } = await readHeader(take);
+  if (window > MAX_WINDOW) {
+    throw new InputError(
+      { source },
+      'unpacking this zstd data takes more than 128 MiB of memory',
+      'Unpack it yourself: zstd -d --long=31.',
+    );
+  }
+  const output: Uint8Array[] = [];
+  const decoder = new Decompress((chunk) => void output.push(chunk));
+  decoder.push(joined([magic, bytes]), false);
+  for (let isLast = false; !isLast; ) {
+    const head = await take(3);
+    const word = littleEndian(head);
+    isLast = (word & 1) === 1;
+    // A block that repeats one byte says how often.
+    const body = await take(((word >> 1) & 3) === 1 ? 1 : word >> 3);
+    const checksum = await take(isLast && hasChecksum ? 4 : 0);
+    decoder.push(joined([head, body, checksum]), isLast);
+    for (const chunk of output.splice(0)) if (chunk.length > 0) yield chunk;
   }
 }
 
 /** Bytes of a frame's header behind the magic number, and what they say. */
 async function readHeader(
-  input: Bytes,
+  take: Take,
 ): Promise<{ readonly bytes: Uint8Array; readonly window: number; readonly hasChecksum: boolean }> {
-  const descriptor = await input.take(1);
+  const descriptor = await take(1);
   const flags = descriptor[0]!;
   const isSingle = (flags & 0x20) !== 0;
-  const windowByte = await input.take(isSingle ? 0 : 1);
-  const dictionary = await input.take([0, 1, 2, 4][flags & 3]!);
-  const size = await input.take([isSingle ? 1 : 0, 2, 4, 8][flags >> 6]!);
+  const windowByte = await take(isSingle ? 0 : 1);
+  const dictionary = await take([0, 1, 2, 4][flags & 3]!);
+  const size = await take([isSingle ? 1 : 0, 2, 4, 8][flags >> 6]!);
   const exponent = windowByte[0] ?? 0;
   const base = 2 ** (10 + (exponent >> 3));
   return {
-    bytes: joined(descriptor, windowByte, dictionary, size),
+    bytes: joined([descriptor, windowByte, dictionary, size]),
     // A frame of a single segment is its own window.
     window: isSingle ? littleEndian(size) : base + (base / 8) * (exponent & 7),
     hasChecksum: (flags & 4) !== 0,
@@ -201,65 +190,4 @@ async function readHeader(
 
 function littleEndian(bytes: Uint8Array): number {
   return bytes.reduceRight((value, byte) => value * 256 + byte, 0);
-}
-
-function joined(...parts: readonly Uint8Array[]): Uint8Array {
-  const whole = new Uint8Array(parts.reduce((length, part) => length + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
-}
-
-/** Takes so many bytes at a time from a stream of chunks. */
-class Bytes {
-  readonly #chunks: AsyncIterator<Uint8Array>;
-  readonly #cutOff: () => InputError;
-  #chunk: Uint8Array = new Uint8Array(0);
-
-  constructor(chunks: AsyncIterable<Uint8Array>, cutOff: () => InputError) {
-    this.#chunks = chunks[Symbol.asyncIterator]();
-    this.#cutOff = cutOff;
-  }
-
-  /** @param isEnd may the stream end here? Then nothing is returned. */
-  async take(length: number, isEnd = false): Promise<Uint8Array> {
-    const taken = new Uint8Array(length);
-    let at = 0;
-    while (at < length) {
-      if (this.#chunk.length === 0 && !(await this.#next())) {
-        if (isEnd && at === 0) return taken.subarray(0, 0);
-        throw this.#cutOff();
-      }
-      const some = this.#chunk.subarray(0, length - at);
-      taken.set(some, at);
-      at += some.length;
-      this.#chunk = this.#chunk.subarray(some.length);
-    }
-    return taken;
-  }
-
-  async skip(length: number): Promise<void> {
-    for (let left = length; left > 0; ) {
-      if (this.#chunk.length === 0 && !(await this.#next())) throw this.#cutOff();
-      const some = Math.min(left, this.#chunk.length);
-      left -= some;
-      this.#chunk = this.#chunk.subarray(some);
-    }
-  }
-
-  async close(): Promise<void> {
-    await this.#chunks.return?.();
-  }
-
-  async #next(): Promise<boolean> {
-    for (;;) {
-      const { done, value } = await this.#chunks.next();
-      if (done) return false;
-      this.#chunk = value;
-      if (value.length > 0) return true;
-    }
-  }
 }
