@@ -5,6 +5,7 @@
 import { toHex, u32 } from '../../base/bytes.ts';
 import { decodeText } from '../../base/decode-text.ts';
 import { InputError } from '../../base/errors.ts';
+import { compressionOf } from '../../capture/decompress.ts';
 import { looksLikeManifest } from '../../cilium/manifest.ts';
 import { parseHexDump } from '../hex-dump.ts';
 import { type Container, type Kind, OTHER_CONTAINERS, type TextKind } from './kinds.ts';
@@ -26,9 +27,9 @@ export function isCapture(head: Uint8Array): boolean {
 
 /** What a file is packed in, from its {@link HEAD}; `undefined` when in nothing that is unpacked here. */
 export function containerOf(head: Uint8Array): Container | undefined {
+  const compression = compressionOf(head);
+  if (compression) return compression;
   const magic = toHex(head, 0, Math.min(4, head.length));
-  if (magic.startsWith('1f8b')) return 'gzip';
-  if (magic === '28b52ffd') return 'zstd';
   // A zip begins with its first file, or, when it is empty, with its end.
   if (magic === '504b0304' || magic === '504b0506') return 'zip';
   if (head.length >= 512 && toHex(head, 257, 262) === '7573746172') return 'tar';

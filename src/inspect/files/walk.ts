@@ -1,0 +1,378 @@
+/**
+ * The files in archives, one by one: zip, tar, gzip, zstd, and any of them in another, as in a sysdump whose bugtool
+ * archives stayed packed. Nothing is written anywhere, so that names of entries are but names.
+ *
+ * A zip is read by its directory, which is at its end: of its entries only those that are wanted are unpacked. The
+ * others are read as streams, so that a tar of any length takes no more memory than its longest text.
+ *
+ * Limits keep a small file from becoming much work: {@link LIMITS}.
+ * @module
+ */
+import { unzipRaw } from 'unzipit';
+import { ByteStream, joined } from '../../base/byte-stream.ts';
+import { decodeText } from '../../base/decode-text.ts';
+import { InputError } from '../../base/errors.ts';
+import { decompress } from '../../capture/decompress.ts';
+import { containerOf, HEAD } from './recognise.ts';
+import { tarFiles } from './tar.ts';
+
+/** A file that is given, with bytes that can be read anywhere. */
+export interface FileBytes {
+  /** As the user gave it, for errors. */
+  readonly name: string;
+  readonly size: number;
+  /**
+   * Reads so many bytes, or fewer at the end of the file.
+   * @throws {InputError} when they cannot be read
+   */
+  read(at: number, length: number): Promise<Uint8Array>;
+}
+
+/** A file, or a file in an archive. */
+export interface Entry {
+  /** Where it is: the given file, then the names of what it is in, and its own, with `/` between. */
+  readonly name: string;
+  /** The same in parts; the first is the given file's name. */
+  readonly path: readonly string[];
+  /** Its first {@link HEAD} bytes, or all when there are fewer. */
+  readonly head: Uint8Array;
+  /** The given file itself, where it is in no archive. */
+  readonly file?: FileBytes;
+  /**
+   * Its bytes. A chunk is valid until the next one is asked for. To be asked for once, and before the next entry is.
+   * @throws {InputError} the archive is damaged, or beyond a limit
+   */
+  chunks(): AsyncGenerator<Uint8Array>;
+  /** All of them. @throws {InputError} as {@link chunks}, or when there are more than of any text */
+  bytes(): Promise<Uint8Array>;
+  /** The text that they are. @throws {InputError} as {@link bytes} */
+  text(): Promise<string>;
+}
+
+/** What is too much. */
+export const LIMITS = {
+  /** Bytes that all archives together unpack to: a sysdump of 1,000 nodes has a tenth of it. */
+  unpacked: 64 * 2 ** 30,
+  /** How many times its own size a given file may unpack to, … */
+  ratio: 500,
+  /** … once it is more than this. */
+  ratioFrom: 256 << 20,
+  /** Entries of all archives together. */
+  entries: 2_000_000,
+  /** Archives within one another; `.tar.gz` is two. */
+  depth: 8,
+  /** Bytes of a text, or of a zip that is in another archive: both are held in memory. */
+  held: 256 << 20,
+  /** Bytes of the directory of a zip. */
+  directory: 256 << 20,
+} as const;
+
+export interface WalkOptions {
+  /** Shared by all files that are given together. */
+  readonly budget?: Budget;
+  /** Is an entry wanted? Others are not unpacked where that can be avoided. By default all are. */
+  readonly wants?: (path: readonly string[]) => boolean;
+  /** Is told of an archive that is damaged, or beyond a limit of its own. What follows it is read all the same. */
+  readonly onDamage: (error: InputError) => void;
+}
+
+/** What is left of {@link LIMITS} for everything that is given together. */
+export class Budget {
+  readonly #limits: Readonly<Record<keyof typeof LIMITS, number>>;
+  #unpacked = 0;
+  #entries = 0;
+
+  /** @param limits smaller ones, for tests */
+  constructor(limits: Partial<Readonly<Record<keyof typeof LIMITS, number>>> = {}) {
+    this.#limits = { ...LIMITS, ...limits };
+  }
+
+  get limits(): Readonly<Record<keyof typeof LIMITS, number>> {
+    return this.#limits;
+  }
+
+  /** Counts an entry. @throws {Exhausted} */
+  entry(source: string): void {
+    if (++this.#entries > this.#limits.entries)
+      throw new Exhausted(source, `the archives hold more than ${grouped(this.#limits.entries)} files`);
+  }
+
+  /** Counts unpacked bytes. @throws {Exhausted} */
+  unpack(source: string, bytes: number): void {
+    this.#unpacked += bytes;
+    if (this.#unpacked > this.#limits.unpacked)
+      throw new Exhausted(source, `the archives unpack to more than ${sizeText(this.#limits.unpacked)}`);
+  }
+}
+
+/** A limit on everything is reached: nothing more is read. */
+export class Exhausted extends InputError {
+  constructor(source: string, problem: string) {
+    super({ source }, problem, 'Unpack them yourself, and give the files that matter.');
+  }
+}
+
+/**
+ * Goes through a file: what is in it when it is an archive, or else itself.
+ * @throws {Exhausted} more than all limits together allow
+ * @throws {InputError} the file cannot be read
+ */
+export async function* walk(file: FileBytes, options: WalkOptions): AsyncGenerator<Entry> {
+  yield* new Walk(file, options).entries();
+}
+
+class Walk {
+  readonly #file: FileBytes;
+  readonly #budget: Budget;
+  readonly #wants: (path: readonly string[]) => boolean;
+  readonly #onDamage: (error: InputError) => void;
+  /** Errors that were thrown to the reader of an entry, who knows of them. */
+  readonly #told = new WeakSet<object>();
+  #unpacked = 0;
+
+  constructor(file: FileBytes, { budget = new Budget(), wants = () => true, onDamage }: WalkOptions) {
+    this.#file = file;
+    this.#budget = budget;
+    this.#wants = wants;
+    this.#onDamage = onDamage;
+  }
+
+  async *entries(): AsyncGenerator<Entry> {
+    const { name } = this.#file;
+    const head = await this.#file.read(0, HEAD);
+    const container = containerOf(head);
+    if (container === 'zip') yield* this.#zip(this.#file, [name], 1);
+    else if (container === undefined) {
+      const stream = new ByteStream(fileChunks(this.#file));
+      yield this.#entry([name], head, stream, this.#file);
+      await stream.close();
+    } else yield* this.#open(new ByteStream(fileChunks(this.#file)), [name], 0);
+  }
+
+  /** What a stream holds. */
+  async *#open(stream: ByteStream, path: readonly string[], depth: number): AsyncGenerator<Entry> {
+    const name = path.join('/');
+    try {
+      const head = await stream.head(HEAD);
+      const container = containerOf(head);
+      if (container === undefined) {
+        yield this.#entry(path, head, stream);
+        return;
+      }
+      if (depth >= this.#budget.limits.depth) {
+        throw new InputError(
+          { source: name },
+          `an archive within ${this.#budget.limits.depth} others`,
+          'Unpack it yourself, and give the files that matter.',
+        );
+      }
+      if (container === 'tar') yield* this.#tar(stream, path, depth + 1);
+      else if (container === 'zip') yield* this.#zip(await this.#held(stream, name), path, depth + 1);
+      else {
+        const unpacked = this.#counted(decompress(stream.all(), container, name), name);
+        yield* this.#open(new ByteStream(unpacked), path, depth + 1);
+      }
+    } catch (error) {
+      this.#damage(error);
+    } finally {
+      await stream.close();
+    }
+  }
+
+  /** Tells of a damage once. @throws what is none */
+  #damage(error: unknown): void {
+    if (error instanceof Exhausted || !(error instanceof InputError)) throw error;
+    if (!this.#told.has(error)) this.#onDamage(error);
+    this.#told.add(error);
+  }
+
+  async *#tar(stream: ByteStream, path: readonly string[], depth: number): AsyncGenerator<Entry> {
+    const source = path.join('/');
+    for await (const { name, bytes } of tarFiles(stream, source)) {
+      this.#budget.entry(source);
+      const inner = [...path, ...partsOf(name)];
+      if (this.#wants(inner)) yield* this.#open(new ByteStream(bytes), inner, depth);
+    }
+  }
+
+  async *#zip(file: FileBytes, path: readonly string[], depth: number): AsyncGenerator<Entry> {
+    const source = path.join('/');
+    const { directory: most } = this.#budget.limits;
+    let failure: unknown;
+    const read = async (at: number, length: number): Promise<Uint8Array> => {
+      try {
+        if (length > most) {
+          throw new InputError({ source }, `the directory of the zip is longer than ${sizeText(most)}`, COPY);
+        }
+        const bytes = await file.read(at, length);
+        if (bytes.length < length) throw new InputError({ source }, 'the zip is cut off or damaged', COPY);
+        return bytes;
+      } catch (error) {
+        failure ??= error;
+        throw error;
+      }
+    };
+    const damaged = (error: unknown): unknown => {
+      if (failure !== undefined) return failure;
+      if (error instanceof InputError) return error;
+      const why = error instanceof Error ? error.message : String(error);
+      const problem = /end of central directory/.test(why)
+        ? 'the zip is cut off: its directory, which is at its end, is missing'
+        : `the zip is damaged (${why})`;
+      return new InputError({ source }, problem, COPY, { cause: error });
+    };
+    try {
+      const zip = { getLength: async () => file.size, read };
+      const { entries } = await unzipRaw(zip as never).catch((error) => {
+        throw damaged(error);
+      });
+      for (const entry of entries) {
+        this.#budget.entry(source);
+        const inner = [...path, ...partsOf(entry.name)];
+        if (entry.isDirectory || !this.#wants(inner)) continue;
+        yield* this.#zipEntry(entry, inner, depth, damaged);
+        failure = undefined;
+      }
+    } catch (error) {
+      this.#damage(error);
+    }
+  }
+
+  async *#zipEntry(
+    entry: ZipEntry,
+    path: readonly string[],
+    depth: number,
+    damaged: (error: unknown) => unknown,
+  ): AsyncGenerator<Entry> {
+    const name = path.join('/');
+    async function* unpacked(): AsyncGenerator<Uint8Array> {
+      if (entry.encrypted)
+        throw new InputError({ source: name }, 'is encrypted', 'Unpack it yourself, with its password.');
+      yield* chunksOf(await entry.stream());
+    }
+    const chunks = this.#counted(mapped(unpacked(), damaged), name);
+    yield* this.#open(new ByteStream(chunks), path, depth);
+  }
+
+  /** Counts what is unpacked. */
+  async *#counted(chunks: AsyncIterable<Uint8Array>, name: string): AsyncGenerator<Uint8Array> {
+    const { ratio, ratioFrom } = this.#budget.limits;
+    for await (const chunk of chunks) {
+      this.#unpacked += chunk.length;
+      this.#budget.unpack(this.#file.name, chunk.length);
+      if (this.#unpacked > ratioFrom && this.#unpacked > ratio * this.#file.size) {
+        throw new Exhausted(name, `unpacks to more than ${ratio} times the size of ${this.#file.name}`);
+      }
+      yield chunk;
+    }
+  }
+
+  /** A zip in another archive, in memory. */
+  async #held(stream: ByteStream, name: string): Promise<FileBytes> {
+    return memoryFile(name, await this.#all(stream.all(), name, 'a zip in another archive'));
+  }
+
+  async #all(chunks: AsyncIterable<Uint8Array>, name: string, what: string): Promise<Uint8Array> {
+    const { held } = this.#budget.limits;
+    const parts: Uint8Array[] = [];
+    let length = 0;
+    for await (const chunk of chunks) {
+      length += chunk.length;
+      if (length > held) {
+        throw new InputError(
+          { source: name },
+          `longer than ${sizeText(held)}, which is too long for ${what}`,
+          'Check that it is the right file.',
+        );
+      }
+      parts.push(chunk.slice());
+    }
+    return joined(parts);
+  }
+
+  #entry(path: readonly string[], head: Uint8Array, stream: ByteStream, file?: FileBytes): Entry {
+    const name = path.join('/');
+    const told = this.#told;
+    async function* chunks(): AsyncGenerator<Uint8Array> {
+      try {
+        yield* stream.all();
+      } catch (error) {
+        if (typeof error === 'object' && error !== null) told.add(error);
+        throw error;
+      }
+    }
+    const bytes = () => this.#all(chunks(), name, 'a text');
+    return {
+      name,
+      path,
+      head,
+      ...(file && { file }),
+      chunks,
+      bytes,
+      text: async () => decodeText(await bytes()),
+    };
+  }
+}
+
+type ZipEntry = Awaited<ReturnType<typeof unzipRaw>>['entries'][number];
+
+const COPY = 'Copy the file again.';
+/** Bytes that are read of a file at once. */
+const CHUNK = 256 << 10;
+
+/** A file that is in memory. */
+export function memoryFile(name: string, bytes: Uint8Array): FileBytes {
+  return { name, size: bytes.length, read: async (at, length) => bytes.subarray(at, at + length) };
+}
+
+async function* fileChunks(file: FileBytes): AsyncGenerator<Uint8Array> {
+  for (let at = 0; at < file.size; ) {
+    const chunk = await file.read(at, CHUNK);
+    if (chunk.length === 0) return;
+    at += chunk.length;
+    yield chunk;
+  }
+}
+
+/** Turns an error into another one. */
+async function* mapped(
+  chunks: AsyncIterable<Uint8Array>,
+  map: (error: unknown) => unknown,
+): AsyncGenerator<Uint8Array> {
+  try {
+    yield* chunks;
+  } catch (error) {
+    throw map(error);
+  }
+}
+
+/** The chunks of a stream of the platform, which not every browser iterates over. */
+async function* chunksOf(stream: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array> {
+  const reader = stream.getReader();
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      yield value;
+    }
+  } finally {
+    await reader.cancel().catch(() => {});
+  }
+}
+
+/** Names of folders and file, without those that lead nowhere. */
+function partsOf(name: string): string[] {
+  return name.split(/[/\\]/).filter((part) => part !== '' && part !== '.');
+}
+
+function sizeText(bytes: number): string {
+  return bytes >= 2 ** 30
+    ? `${bytes / 2 ** 30} GiB`
+    : bytes >= 2 ** 20
+      ? `${bytes / 2 ** 20} MiB`
+      : `${bytes} bytes`;
+}
+
+function grouped(value: number): string {
+  return value.toLocaleString('en-US');
+}
