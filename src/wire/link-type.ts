@@ -220,7 +220,7 @@ export function readLink(out: Layer, linkType: number, b: Uint8Array, at: number
 }
 
 /** Linux's numbers below those of Ethernet: of frames that begin with LLC, … */
-const COOKED_LLC = 4;
+export const COOKED_LLC = 4;
 
 function readCooked(out: Layer, type: number, at: number, end: number): void {
   if (type === COOKED_LLC) out.carries('sll', at, end, 'llc', 0);

@@ -89,7 +89,7 @@ export class Explainer {
 
   /** Takes a frame that comes before the one to be explained. */
   pass(b: Uint8Array, at: number, end: number, info: FrameInfo): void {
-    if (linkType.isKnownLinkType(info.linkType)) this.#decryptor.frame(b, at, end, info);
+    this.#decryptor.frame(b, at, end, info);
   }
 
   /** The capture has taken SAs away. */
@@ -157,7 +157,7 @@ export class Explainer {
   #opened(bytes: Uint8Array, espAt: number, espEnd: number): OpenedEsp | undefined {
     const kept = this.#kept;
     const delivered = this.#delivered;
-    if (!kept || !delivered || kept.bytes !== bytes || kept.espAt !== espAt) return undefined;
+    if (!kept || !delivered || !isSame(kept, bytes, espAt, espEnd)) return undefined;
     const { sa, candidates } = kept.admission;
     const hasHeader = espEnd - espAt >= esp.HEADER_LEN;
     const isWhole = sa !== undefined && hasHeader && textLength(sa.suite, espEnd - espAt) >= 0;
@@ -196,6 +196,15 @@ export class Explainer {
       delivered: delivered.packet,
     };
   }
+}
+
+/** A header that was taken off before ESP, such as AH, leaves other bytes around the same ESP packet. */
+function isSame({ bytes, espAt, admission }: Kept, b: Uint8Array, at: number, end: number): boolean {
+  if (bytes === b) return espAt === at;
+  const len = admission.espEnd - espAt;
+  if (len !== end - at) return false;
+  for (let i = 0; i < len; i++) if (bytes[espAt + i] !== b[at + i]) return false;
+  return true;
 }
 
 /** Explains bytes that come from no capture. */

@@ -7,6 +7,7 @@ import { u16, u32 } from '../../base/bytes.ts';
 import * as ethernet from '../../wire/ethernet.ts';
 import type { FieldSpec } from '../../wire/field.ts';
 import * as linkType from '../../wire/link-type.ts';
+import { readCarrier } from './carrier.ts';
 import { HeaderMap, numberWithName, type WordsFor } from './header.ts';
 import { etherTypeName, macText } from './names.ts';
 import { bytesText, type Walker } from './walker.ts';
@@ -110,7 +111,7 @@ export function readLink(w: Walker, type: number, at: number, end: number): void
       readLoopback(w, at, end);
       return;
     default:
-      if (linkType.isKnownLinkType(type)) w.next.ip(w, at, end, -1);
+      if (linkType.isKnownLinkType(type)) readCarrier(w, 'link', type, at, end);
       else w.unreadable(at, end, 'frame', `link type ${type} is not known here`);
   }
 }
@@ -175,7 +176,12 @@ function readCooked(w: Walker, at: number, end: number, map: HeaderMap, len: num
     children: map.fields(w, at, end),
     ...(!whole && { problem: cutOff(w, at, end, 'sll', len) }),
   });
-  if (whole) readTags(w, u16(w.b, typeAt), at + len, end, -1);
+  if (!whole) return;
+  const type = u16(w.b, typeAt);
+  // Below Ethernet's types Linux has numbers of its own, which are no lengths.
+  if (type === linkType.COOKED_LLC) readCarrier(w, 'llc', 0, at + len, end);
+  else if (type < ethernet.MIN_TYPE) w.data(at + len, end, { label: 'Payload' });
+  else readTags(w, type, at + len, end, -1);
 }
 
 function readLoopback(w: Walker, at: number, end: number): void {

@@ -10,6 +10,7 @@ import * as ipv6 from '../../wire/ipv6.ts';
 import * as tcp from '../../wire/tcp.ts';
 import * as udp from '../../wire/udp.ts';
 import { readArp } from './arp.ts';
+import { readCarrier } from './carrier.ts';
 import { readEsp } from './esp.ts';
 import { readIcmp } from './icmp.ts';
 import { readIpv4 } from './ipv4.ts';
@@ -26,14 +27,7 @@ export const READERS: Readers = {
   etherType(w, type, at, end, frameAt) {
     if (type === ethernet.TYPE_IPV4 || type === ethernet.TYPE_IPV6) w.next.ip(w, at, end, frameAt);
     else if (type === ethernet.TYPE_ARP) readArp(w, at, end, frameAt);
-    else if (type < ethernet.MIN_TYPE) {
-      w.data(at, end, {
-        id: 'llc',
-        label: 'IEEE 802.3 payload',
-        meaning: 'The type field is a length: spanning tree and the like, never IP.',
-        reference: 'IEEE 802.2',
-      });
-    } else w.data(at, end, { label: etherTypeName(type) ?? 'Payload' });
+    else readCarrier(w, 'ethertype', type, at, end, { frameAt, otherwise: etherTypeName(type) });
   },
 
   ip(w, at, end, frameAt, quoted = false) {
@@ -65,7 +59,10 @@ export const READERS: Readers = {
         w.next.ip(w, at, end, -1, ip.quoted);
         return;
       default:
-        w.data(at, end, { label: protocolName(protocol) ?? `Protocol ${protocol}` });
+        readCarrier(w, 'protocol', protocol, at, end, {
+          ip,
+          otherwise: protocolName(protocol) ?? `Protocol ${protocol}`,
+        });
     }
   },
 };

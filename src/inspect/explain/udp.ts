@@ -6,6 +6,7 @@ import { transportOk } from '../../wire/checksum.ts';
 import * as esp from '../../wire/esp.ts';
 import * as udp from '../../wire/udp.ts';
 import * as vxlan from '../../wire/vxlan.ts';
+import { readCarrier } from './carrier.ts';
 import { readEsp } from './esp.ts';
 import { HeaderMap, hexNumber, numberWithName, type WordsFor } from './header.ts';
 import { portName } from './names.ts';
@@ -76,7 +77,7 @@ function readPayload(w: Walker, udpAt: number, at: number, end: number, ip: IpCo
   if (ports.some((port) => port === udp.PORT_ESP || w.options.udpPorts.includes(port))) {
     readNatTraversal(w, at, end, ip);
   } else if (vxlan.isPort(ports[1]!)) readVxlan(w, at, end);
-  else w.data(at, end, { label: 'Payload' });
+  else readCarrier(w, 'protocol', udp.PROTOCOL, udpAt, end, { ip, from: at });
 }
 
 function readNatTraversal(w: Walker, at: number, end: number, ip: IpContext): void {
