@@ -23,6 +23,9 @@ export const DEFAULT_VERSION: CiliumVersion = { minor: 18 };
 /** The oldest minor release whose behaviour is known here. */
 const OLDEST_MINOR = 13;
 
+/** The newest minor release whose behaviour is known here. */
+const NEWEST_MINOR = 20;
+
 /** First patch release with per-tunnel keys, by minor release (CVE-2024-28860). */
 const PER_TUNNEL_SINCE: Readonly<Record<number, number>> = { 13: 13, 14: 9, 15: 3 };
 
@@ -44,6 +47,12 @@ export function parseVersion(text: string, source = '--cilium'): CiliumVersion {
     );
   }
   return patch === undefined ? { minor: Number(minor) } : { minor: Number(minor), patch: Number(patch) };
+}
+
+/** What to say of a version that is newer than all that are known here; `undefined` for others. */
+export function newerThanKnown(version: CiliumVersion): string | undefined {
+  if (version.minor <= NEWEST_MINOR) return undefined;
+  return `Cilium ${formatVersion(version)} is newer than 1.${NEWEST_MINOR}, the newest that esplane knows, and is taken for that`;
 }
 
 /** The version as text: `1.18`, `1.17.3`. */

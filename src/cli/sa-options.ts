@@ -6,7 +6,13 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import { InputError } from '../base/errors.ts';
 import type { CiliumKey } from '../cilium/keys.ts';
 import type { CiliumNode } from '../cilium/nodes.ts';
-import { type CiliumVersion, DEFAULT_VERSION, formatVersion, parseVersion } from '../cilium/version.ts';
+import {
+  type CiliumVersion,
+  DEFAULT_VERSION,
+  formatVersion,
+  newerThanKnown,
+  parseVersion,
+} from '../cilium/version.ts';
 import { type NamedText, readSas, type Sas } from '../sa-text/sa-texts.ts';
 import { readText } from './files.ts';
 import { say } from './output.ts';
@@ -154,7 +160,10 @@ function portArgument(text: string): number {
 
 function versionArgument(text: string): CiliumVersion {
   try {
-    return parseVersion(text);
+    const version = parseVersion(text);
+    const newer = newerThanKnown(version);
+    if (newer) say(`warning: --cilium: ${newer}`);
+    return version;
   } catch (error) {
     if (error instanceof InputError) throw new InvalidArgumentError(error.message);
     throw error;
