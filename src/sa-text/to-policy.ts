@@ -2,6 +2,7 @@
  * Policies of esplane, made of those that a text holds. One that cannot be read is left out and named.
  * @module
  */
+import { InputError } from '../base/errors.ts';
 import type { Mark } from '../ipsec/sa-config.ts';
 import type { Selector } from '../ipsec/selector.ts';
 import type { Direction } from '../ipsec/spd.ts';
@@ -55,13 +56,19 @@ export interface ReadPolicies {
 /**
  * Reads every policy of a text, in order; other parts of it are passed over.
  * @param source file name, for {@link TextPolicy.origin} and errors
- * @throws {InputError} when there is no policy in it, but something else, or none can be read
+ * @throws {InputError} when there is no policy in it, but states or something else, or none can be read
  */
 export function readPolicies(text: string, source: string): ReadPolicies {
   if (text.trim() === '') return { policies: [], omitted: [] };
   const tree = parseXfrm(text, source);
   const read = policiesOf(tree);
-  if (read.policies.length > 0 || tree.states.length + tree.events.length > 0) return read;
+  if (read.policies.length > 0 || tree.events.length > 0) return read;
+  if (read.omitted.length === 0 && tree.states.length > 0)
+    throw new InputError(
+      { source },
+      'this is the text of `ip xfrm state`',
+      'Give the text of `ip xfrm policy`.',
+    );
   const [first = { origin: source, why: 'no policy `src PREFIX dst PREFIX`' }] = read.omitted;
   throw omissionError(first, 'Give the whole text of `ip xfrm policy`, as it was printed.');
 }
