@@ -3,6 +3,7 @@
  * @module
  */
 import { type Command, Option } from 'commander';
+import { InputError } from '../base/errors.ts';
 import { secureBytes } from '../base/rng.ts';
 import type { FrameSink } from '../capture/frame.ts';
 import { SECRETS_TYPE_ESP } from '../capture/pcapng.ts';
@@ -34,7 +35,7 @@ export function diagnoseCommand(program: Command): void {
     .description(
       'Say what the receiving kernels do with the ESP packets of a capture, and why they drop some.',
     )
-    .argument('<capture>', 'pcap or pcapng file; - is standard input')
+    .argument('[capture]', 'pcap or pcapng file; - is standard input. Without one, what the texts alone tell')
     .option('--json', 'one JSON object: receivers, streams, findings, notes');
   addEngineOption(addSaOptions(command))
     .addOption(
@@ -58,6 +59,7 @@ ids, are tried on packets that do not open. What a receiver's kernel holds (--xf
 
 Example:
   esplane diagnose node-2.pcap --keys keys.yaml --nodes nodes.json
+  esplane diagnose --xfrm-state n2.txt --xfrm-stat node-2=stat.txt
   esplane diagnose node-2.pcap --xfrm-state n2.txt --xfrm-state n1.txt --keys keys.yaml --nodes nodes.json \\
     --xfrm-stat node-2=before.txt --xfrm-stat node-2=after.txt --xfrm-policy n2-policy.txt
 
@@ -66,7 +68,17 @@ Exit status: 0 the capture was read to its end (whatever was found), 2 unusable 
     .action(diagnose);
 }
 
-async function diagnose(capture: string, options: DiagnoseOptions): Promise<void> {
+async function diagnose(file: string | undefined, options: DiagnoseOptions): Promise<void> {
+  if (
+    file === undefined &&
+    ![options.xfrmState, options.xfrmStat, options.keys, options.nodes].some((files) => files.length > 0)
+  )
+    throw new InputError(
+      { source: 'diagnose' },
+      'there is no capture, and no text of a node',
+      'Give a capture, or --xfrm-state, or --xfrm-stat.',
+    );
+  const capture = file ?? 'no capture';
   const interrupt = new Interrupt();
   const own = new CaptureSas((line) => say(`warning: ${line}`));
   const { evidence, stats, udpPorts, warnings } = await loadEvidence(options, own);
@@ -87,14 +99,17 @@ async function diagnose(capture: string, options: DiagnoseOptions): Promise<void
       diagnoser.forget(own.read(data, `${capture} (secrets)`));
     },
   };
-  const { failure, isInterrupted } = await readCapture({
-    command: 'diagnose',
-    capture,
-    sink,
-    interrupt,
-    frames: () => totals.frames,
-    atEnd: () => {},
-  });
+  const { failure, isInterrupted } =
+    file === undefined
+      ? { failure: undefined, isInterrupted: false }
+      : await readCapture({
+          command: 'diagnose',
+          capture,
+          sink,
+          interrupt,
+          frames: () => totals.frames,
+          atEnd: () => {},
+        });
   // What could be read is worth having, even when the rest could not.
   if (failure === undefined || totals.frames > 0) {
     const diagnosis = diagnoser.finish();
@@ -107,7 +122,8 @@ async function diagnose(capture: string, options: DiagnoseOptions): Promise<void
     }
     await out.flush();
   }
-  if (totals.frames === 0 && failure === undefined) say('warning: the capture holds no frames');
+  if (file !== undefined && totals.frames === 0 && failure === undefined)
+    say('warning: the capture holds no frames');
   if (failure !== undefined) throw failure;
   if (isInterrupted) {
     say('esplane: interrupted: this is what the capture shows up to here');

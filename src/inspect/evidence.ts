@@ -150,6 +150,13 @@ export class Evidence implements SaSource {
     return this.nodeNameOf(address) ?? address;
   }
 
+  /** Is this the name or an address of a node that any source names? */
+  hasNode(name: string): boolean {
+    if (this.knows(name) || this.cluster.nodes.some((node) => node.name === name)) return true;
+    for (const node of this.#options.own?.nodes ?? []) if (node.name === name) return true;
+    return false;
+  }
+
   /** An address of the node whose range has a pod, by the lists of nodes. */
   nodeOfPod(pod: Address): string | undefined {
     const has = ({ podCidrs }: Pick<CiliumNode, 'podCidrs'>) =>

@@ -1,5 +1,6 @@
 /**
- * Reads `/proc/net/xfrm_stat`: a counter a line, its name padded to 24 characters, a tab, the number.
+ * Reads `/proc/net/xfrm_stat`: a counter a line, its name padded to 24 characters, a tab, the number. The lines of
+ * `cilium-dbg encrypt status`, a name, a colon and the number, are read likewise; it lists those that are not 0.
  * @module
  */
 import { InputError } from '../base/errors.ts';
@@ -15,7 +16,7 @@ export type XfrmStat = ReadonlyMap<string, number>;
 export function parseXfrmStat(text: string, source: string): XfrmStat {
   const counters = new Map<string, number>();
   for (const [, name = '', digits] of text.matchAll(
-    /^[ \t]*(Xfrm[A-Za-z]{2,40})[ \t]+(\d{1,20})[ \t\r]*$/gm,
+    /^[ \t]*(Xfrm[A-Za-z]{2,40})(?::[ \t]*|[ \t]+)(\d{1,20})[ \t\r]*$/gm,
   )) {
     counters.set(name, Number(digits));
   }

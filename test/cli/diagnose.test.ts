@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import type { Diagnosis } from '../../src/inspect/diagnose/finding.ts';
 import { esplane, tempFolder } from '../support/cli.ts';
+import { CASES, CASES_NEED, needs } from '../support/needs.ts';
 
 const HERE = fileURLToPath(new URL('../../pcaps/diagnose/', import.meta.url));
 const CLUSTER = ['--keys', 'keys', '--nodes', 'nodes.old.json', '--nodes', 'nodes.json'];
@@ -122,6 +123,39 @@ describe('esplane diagnose', () => {
     ) as Diagnosis;
     expect(conclusion).toMatchObject({ code: 'findings', judged: 0 });
     for (const { counters } of receivers) expect(counters).toEqual({});
+  });
+
+  it('takes texts without a capture', () => {
+    const { code, stdout } = run(
+      '--xfrm-state',
+      'reordered.n2.xfrm_state.txt',
+      '--xfrm-stat',
+      'reordered.n2.xfrm_stat',
+    );
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^no capture: 0 frames/);
+    expect(stdout).toContain('10.244.2.1: XfrmInStateProtoError is 3 since it was booted');
+    expect(stdout).toContain('There is no frame: only the texts were checked.');
+    expect(run()).toMatchObject({ code: 2 });
+  });
+
+  it('warns of a version that is newer than what is known', () => {
+    const { stderr } = run('stale-boot-id.pcap', ...CLUSTER, '--cilium', '1.99');
+    expect(stderr).toContain('warning: --cilium: Cilium 1.99 is newer than 1.20');
+    expect(run('stale-boot-id.pcap', ...CLUSTER, '--cilium', '1.20').stderr).toBe('');
+  });
+
+  needs([CASES_NEED], 'people', () => {
+    const here = (file: string) => `${CASES}texts/18-no-capture/${file}`;
+
+    it.each(['stat-k8s.txt', 'encstat.txt'])('case texts 18: %s and states, without a capture', (stat) => {
+      const args = ['--xfrm-state', here('12447.txt'), '--xfrm-stat', here(stat), '--json'];
+      const { findings } = JSON.parse(run(...args).stdout) as Diagnosis;
+      expect(findings[0]).toMatchObject({ code: 'sequence-near-end', basis: 'told', node: '10.244.0.77' });
+      expect(findings).toContainEqual(
+        expect.objectContaining({ code: 'kernel-drops', counter: 'XfrmInStateProtoError', count: 2177 }),
+      );
+    });
   });
 
   it('says what cannot be used', () => {

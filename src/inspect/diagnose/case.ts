@@ -51,6 +51,10 @@ export interface Case {
   readonly path: PathWatch;
   readonly ivReuse: ReadonlyMap<Stream, IvReuse>;
   readonly stats: readonly StatText[];
+  /** Frames of the capture; 0 where there is none. */
+  readonly frames: number;
+  /** Frames that hold what is not looked into, by its name. */
+  readonly notRead: ReadonlyMap<string, number>;
   /** Packets of which fragments are missing. */
   readonly incomplete: number;
 }

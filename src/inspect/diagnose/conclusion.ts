@@ -18,7 +18,13 @@ export function conclude(c: Case, findings: readonly Finding[]): Conclusion {
     streams.reduce((sum, stream) => sum + stream.packets, 0) +
     countOf([c.strange.tally, c.closed.tally, ...c.headerErrors.values()]);
   const judged = receivers.reduce((sum, receiver) => sum + receiver.judged, 0);
-  const isTold = judged === packets && receivers.every(({ basis }) => basis === 'told');
+  const unread = [...c.notRead].map(([what, n]) => `${count(n, 'frame')} of ${what}`);
+  const others =
+    unread.length > 0
+      ? `Whether ${list(unread)} ${unread.length > 1 ? 'hold' : 'holds'} ESP was not looked into.`
+      : '';
+  const isAll = judged === packets && others === '';
+  const isTold = isAll && receivers.every(({ basis }) => basis === 'told');
   const basis = isTold && packets > 0 ? 'told' : 'assumed';
   const say = (code: Conclusion['code'], ...sentences: string[]): Conclusion => ({
     code,
@@ -27,24 +33,34 @@ export function conclude(c: Case, findings: readonly Finding[]): Conclusion {
     judged,
     summary: sentences.filter((sentence) => sentence !== '').join(' '),
   });
-  if (packets === 0)
-    return say(findings.length > 0 ? 'findings' : 'no-esp', 'No ESP packet was found in this capture.');
+  if (packets === 0) {
+    const none =
+      c.frames > 0
+        ? 'No ESP packet was found in this capture.'
+        : 'There is no frame: only the texts were checked.';
+    return say(findings.length > 0 ? 'findings' : 'no-esp', none, others);
+  }
   if (judged === 0)
-    return say(findings.length > 0 ? 'findings' : 'unchecked', 'Nothing could be checked.', ...wanted(c));
+    return say(
+      findings.length > 0 ? 'findings' : 'unchecked',
+      'Nothing could be checked.',
+      ...wanted(c),
+      others,
+    );
   const left = packets - judged;
-  const rest = left > 0 ? [`${count(left, 'ESP packet')} could not be checked.`, ...wanted(c)] : [];
+  const rest =
+    left > 0 ? [`${count(left, 'ESP packet')} could not be checked.`, ...wanted(c), others] : [others];
   if (findings.length > 0) return say('findings', ...rest, isTold ? '' : proviso(c));
-  const what =
-    left > 0
-      ? `nothing is wrong with ${grouped(judged)} of ${count(packets, 'ESP packet')}`
-      : 'nothing is wrong in this capture';
+  const what = !isAll
+    ? `nothing is wrong with ${grouped(judged)} of ${count(packets, 'ESP packet')}`
+    : 'nothing is wrong in this capture';
   if (isTold) return say('clean', 'Nothing is wrong in this capture.');
   const sources = sourcesOfAssumed(c);
   const sentence =
     sources.length === 0
       ? `N${what.slice(1)}.`
       : `As far as ${list(sources)} ${sources.length > 1 || sources[0]!.includes(' and ') ? 'tell' : 'tells'}, ${what}.`;
-  return say(left > 0 ? 'partial' : 'clean', sentence, ...rest, proviso(c));
+  return say(isAll ? 'clean' : 'partial', sentence, ...rest, proviso(c));
 }
 
 /** What the table of counters is headed by: they are told where all receivers told what SAs they have. */

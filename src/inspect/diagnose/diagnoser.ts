@@ -162,6 +162,8 @@ export class Diagnoser implements FrameSink {
       path: this.#path,
       ivReuse: this.#ivReuse,
       stats: this.#stats,
+      frames: this.decryptor.totals.frames,
+      notRead: this.decryptor.totals.notRead,
       incomplete: pending + stats.timedOut + stats.evicted,
     };
     const all = FINDERS.flatMap((find) => [...find(c)]).sort(byImportance);

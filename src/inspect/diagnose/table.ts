@@ -339,6 +339,24 @@ export const FINDINGS = [
       'More there than here: the capture misses an interface, or the time of the drops. Fewer there: the capture point is not the receiver, or its SAs were others then.',
   },
   {
+    code: 'kernel-drops',
+    severity: 'warning',
+    basis: 'told',
+    means: 'A kernel dropped packets that it received, and there is no capture to say which.',
+    proof: 'Its rows XfrmIn… and XfrmFwd… rose.',
+    remedy:
+      'Give a capture of the packets to this node, taken while the row rises, to see which they are, and why.',
+  },
+  {
+    code: 'unknown-node',
+    severity: 'warning',
+    basis: 'told',
+    means:
+      'Counters are of a node that no source and no packet of the capture names, so they are compared with nothing.',
+    proof: 'The name before the file of --xfrm-stat.',
+    remedy: 'Write the name as --nodes has it, or an address of the node: --xfrm-stat NODE=FILE.',
+  },
+  {
     code: 'sender-drops',
     severity: 'warning',
     basis: 'told',
@@ -379,6 +397,14 @@ export const FINDINGS = [
     means: 'ESP packets came as IP fragments, all of them complete.',
     proof: 'Fragments whose packet is ESP.',
     remedy: 'Nothing is lost, but it costs throughput: give Cilium the MTU of the path.',
+  },
+  {
+    code: 'same-key',
+    severity: 'info',
+    basis: 'told',
+    means: 'The texts of both ends hide the key of an SA, and show that it is the same.',
+    proof: 'cilium-bugtool puts a hash in the place of each key; both are equal.',
+    remedy: 'Nothing: the key is not what is wrong with these packets.',
   },
   {
     code: 'keys-hidden',

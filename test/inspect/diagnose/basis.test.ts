@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import type { SaConfig } from '../../../src/ipsec/sa-config.ts';
 import { codesOf, diagnoseFile, diagnosePackets, sender } from '../../support/diagnose.ts';
 import { CASES, CASES_NEED, needs } from '../../support/needs.ts';
-import { address, SUITES, saConfig } from '../../support/sa.ts';
+import { address, ipv4Packet, SUITES, saConfig } from '../../support/sa.ts';
 
 const config = saConfig();
 const bad = saConfig({ keys: SUITES[2]!, origin: 'bad.txt:1' });
@@ -106,7 +106,7 @@ describe('of the whole', () => {
   });
 
   it('no ESP is no all-clear', () => {
-    expect(diagnosePackets([], told(config)).conclusion).toEqual({
+    expect(diagnosePackets([ipv4Packet(80)], told(config)).conclusion).toEqual({
       code: 'no-esp',
       basis: 'assumed',
       packets: 0,

@@ -3,8 +3,12 @@
  * @module
  */
 import { formatAddress } from '../../../wire/address.ts';
+import type { HeldSa } from '../../evidence.ts';
 import { type Case, finding, ofState, stateName, streamName } from '../case.ts';
 import type { Finding } from '../finding.ts';
+
+/** SAs of which it is said that both ends hold the same key. */
+const MOST_AGREEING = 20;
 
 export function* contradictions(c: Case): Generator<Finding> {
   const { evidence, streams } = c;
@@ -50,6 +54,7 @@ export function* contradictions(c: Case): Generator<Finding> {
       { spi: key.id, count: 0, evidence: [key, now].map(({ source, line }) => `${source}:${line}`) },
     );
   }
+  yield* byHashes(c);
   const pairs = new Set<string>();
   for (const state of evidence.states) {
     const { sa, config, holder, file } = state;
@@ -71,5 +76,42 @@ export function* contradictions(c: Case): Generator<Finding> {
         { ...ofState(sa, evidence), node: evidence.nameOf(holder) },
       );
     }
+  }
+}
+
+/** Where cilium-bugtool has put hashes in the place of keys: does the other end have the same? */
+function* byHashes(c: Case): Generator<Finding> {
+  const { evidence } = c;
+  const byName = new Map<string, HeldSa[]>();
+  for (const state of evidence.states) {
+    if (state.sa.keyHash === undefined || state.holder === undefined) continue;
+    const name = stateName(state.sa);
+    const same = byName.get(name);
+    if (same) same.push(state);
+    else byName.set(name, [state]);
+  }
+  const agreeing: [HeldSa, HeldSa][] = [];
+  for (const [name, [one, ...rest]] of byName) {
+    const other = rest.find(({ holder }) => !evidence.isSameNode(holder!, one!.holder!));
+    if (!other) continue;
+    if (other.sa.keyHash === one!.sa.keyHash) {
+      agreeing.push([one!, other]);
+      continue;
+    }
+    const [a, b] = [one!, other].map(({ holder, file }) => `${evidence.nameOf(holder!)} (${file})`);
+    yield finding(
+      c,
+      'wrong-key',
+      `${name}: the kernels of ${a} and ${b} hold different keys: their texts have different hashes in the place of the key.`,
+      { ...ofState(one!.sa, evidence), basis: 'told', evidence: [one!.sa.origin, other.sa.origin] },
+    );
+  }
+  for (const [one, other] of agreeing.slice(0, MOST_AGREEING)) {
+    yield finding(
+      c,
+      'same-key',
+      `${stateName(one.sa)}: the kernels of ${evidence.nameOf(one.holder!)} and ${evidence.nameOf(other.holder!)} hold the same key: their texts have the same hash in its place.`,
+      { ...ofState(one.sa, evidence), evidence: [one.sa.origin, other.sa.origin] },
+    );
   }
 }

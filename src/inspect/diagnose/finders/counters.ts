@@ -10,6 +10,19 @@ import type { Finding } from '../finding.ts';
 export function* counters(c: Case): Generator<Finding> {
   const { stats, receivers, evidence } = c;
   for (const { node, file, before, after } of stats) {
+    if (
+      node !== undefined &&
+      !evidence.hasNode(node) &&
+      !c.streams.some(({ src, dst }) => src === node || dst === node)
+    ) {
+      yield finding(
+        c,
+        'unknown-node',
+        `${file} is said to be of ${node}, and no source and no packet of this capture names a node like that: its counters are compared with nothing.`,
+        { node, count: 0, evidence: [file] },
+      );
+      continue;
+    }
     const receiver = receivers.find(
       (one) => node === undefined || one.node === node || evidence.isSameNode(one.address, node),
     );
@@ -36,6 +49,14 @@ export function* counters(c: Case): Generator<Finding> {
           'sender-drops',
           `${name}: ${row} ${before ? 'rose by' : 'is'} ${grouped(there)} (${file}).${look ? ` ${look}` : ''}`,
           about(Math.abs(there)),
+        );
+      } else if (there > 0 && c.frames === 0) {
+        const look = DROPS.filter(({ counter }) => counter === row).map((drop) => drop.look);
+        yield finding(
+          c,
+          'kernel-drops',
+          `${name}: ${row} ${before ? 'rose by' : 'is'} ${grouped(there)}${before ? '' : ' since it was booted'} (${file}).${look.length > 0 ? ` ${look.join(' Or: ')}` : ''}`,
+          about(there),
         );
       } else if (there > here) {
         const since = before ? '' : ' since it was booted';
