@@ -45,7 +45,7 @@ export interface PlannedRoute {
  * Plans one node.
  * @param local one of `nodes`
  * @param nodeIds what this node calls its peers; those without an id cannot be reached
- * @throws {InputError} when a node lacks an address or the boot id that the SAs need
+ * @throws {InputError} when `local` lacks an address or the boot id that the SAs need
  * @throws {EsplaneError} `ERR_NODE_ID` when an id is out of range
  */
 export function planAgent(

@@ -1,15 +1,14 @@
 /**
- * The SAs on one node: what its agent installs for every peer, with direction and marks. Where one cannot be made it
- * says why; an {@link Agent} at work would leave it out.
+ * The SAs on one node: what its agent installs for every peer, with direction and marks.
  * @module
  */
-import { EsplaneError } from '../base/errors.ts';
+import { EsplaneError, InputError } from '../base/errors.ts';
 import type { SaConfig } from '../ipsec/sa-config.ts';
 import type { CiliumKey } from './keys.ts';
 import { MAX_NODE_ID } from './node-ids.ts';
 import type { CiliumNode } from './nodes.ts';
 import { type PlanContext, peerSas, sharedSas } from './peer-plan.ts';
-import { checkBootIds, tunnelEnds } from './tunnel.ts';
+import { tunnelEnds } from './tunnel.ts';
 import { DEFAULT_VERSION } from './version.ts';
 
 /** What a node calls its peers, by node name: 1 to 65535. */
@@ -24,9 +23,10 @@ export function planContext(local: CiliumNode, options: NodePlanOptions): PlanCo
 }
 
 /**
- * Plans the SAs of one node. Peers without an id get none, as in Cilium.
+ * Plans the SAs of one node. As in Cilium peers without an id get none, nor those that lack what SAs are made from
+ * ({@link tunnelEnds} says which).
  * @param local one of `nodes`
- * @throws {InputError} when a node lacks an address that other nodes have, or the boot id that per-tunnel keys
+ * @throws {InputError} when `local` lacks every address that other nodes have, or the boot id that per-tunnel keys
  * need; when two nodes share an address
  * @throws {EsplaneError} `ERR_NODE_ID` when an id is out of range; `ERR_NODE` when `local` is none of `nodes`
  */
@@ -39,9 +39,10 @@ export function planForNode(
 ): SaConfig[] {
   if (!nodes.includes(local)) throw new EsplaneError('ERR_NODE', `node ${local.name} is not in the list`);
   const context = planContext(local, options);
-  checkBootIds(keys, nodes);
   checkNodeIds(nodeIds);
-  tunnelEnds(nodes, context.mode, context.version);
+  const { lacks } = tunnelEnds(keys, nodes, context.mode, context.version);
+  const own = lacks.find(({ node, isWhole }) => node === local && isWhole);
+  if (own) throw new InputError({ source: own.origin }, own.why, own.remedy);
   const peers = nodes.filter((node) => node !== local);
   return [
     ...peers.flatMap((peer) => peerSas(local, peer, nodeIds.get(peer.name) ?? 0, keys, context)),

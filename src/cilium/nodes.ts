@@ -52,13 +52,25 @@ export interface CiliumNode {
 
 /**
  * Reads the CiliumNode objects in a text: a List, one object, several YAML documents or a JSON array.
- * @throws {InputError} when there is none, one is not what it should be or has no address, or two of them share
- * a name or an address
+ * @param omit told why a node cannot be used, which is then left out; absent, that is an error
+ * @throws {InputError} when there is none that can be used, or two of them share a name or an address
  */
-export function parseNodes(text: string, source: string): CiliumNode[] {
+export function parseNodes(text: string, source: string, omit?: (error: InputError) => void): CiliumNode[] {
   const objects = parseManifest(text, source);
   if (objects.length === 0) throw new InputError({ source }, 'no CiliumNode in it', GET_NODES);
-  const nodes = objects.map((object) => readNode(object, source));
+  const errors: InputError[] = [];
+  const nodes = objects.flatMap((object) => {
+    try {
+      return readNode(object, source);
+    } catch (error) {
+      if (!(error instanceof InputError)) throw error;
+      errors.push(error);
+      return [];
+    }
+  });
+  const [first] = errors;
+  if (first && (!omit || nodes.length === 0)) throw first;
+  if (omit) for (const error of errors) omit(error);
   checkNames(nodes, source);
   checkAddresses(nodes);
   return nodes;

@@ -25,7 +25,6 @@
 import type { SaConfig } from '../ipsec/sa-config.ts';
 import type { Policy } from '../ipsec/spd.ts';
 import { type Address, type Prefix, singlePrefix } from '../wire/address.ts';
-import { BOOT_ID_LEN } from './derive.ts';
 import type { CiliumKey } from './keys.ts';
 import {
   decryptMark,
@@ -37,7 +36,7 @@ import {
   outputMark,
 } from './mark.ts';
 import type { CiliumNode } from './nodes.ts';
-import { keysAt, type RoutingMode, type TunnelEnd, tunnelSa } from './tunnel.ts';
+import { canDerive, keysAt, type RoutingMode, type TunnelEnd, tunnelSa } from './tunnel.ts';
 import { type CiliumVersion, hasPerTunnelKeys, isAtLeast } from './version.ts';
 
 const PRIORITY_BLOCK = 100;
@@ -245,10 +244,6 @@ function pairs(local: CiliumNode, peer: CiliumNode, context: PlanContext): Pair[
     }
   }
   return found;
-}
-
-function canDerive(key: CiliumKey, local: CiliumNode, peer: CiliumNode): boolean {
-  return !key.perTunnel || (local.bootId.length >= BOOT_ID_LEN && peer.bootId.length >= BOOT_ID_LEN);
 }
 
 function hasInboundPerPeer(version: CiliumVersion): boolean {

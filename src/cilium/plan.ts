@@ -10,9 +10,10 @@ import { type Address, formatAddress } from '../wire/address.ts';
 import type { CiliumKey } from './keys.ts';
 import type { CiliumNode } from './nodes.ts';
 import {
-  checkBootIds,
+  canDerive,
   isTunnel,
   keysAt,
+  type NodeLack,
   type RoutingMode,
   type TunnelEnd,
   tunnelEnds,
@@ -40,21 +41,32 @@ export class ClusterPlan {
   readonly #ends: readonly TunnelEnd[];
   readonly #byAddress: ReadonlyMap<string, TunnelEnd>;
   readonly #udpPort: number | undefined;
+  /** Nodes with which there are no SAs, or fewer, because they lack something. */
+  readonly lacks: readonly NodeLack[];
 
-  /**
-   * @throws {InputError} when a node lacks an address that other nodes have, or the boot id that per-tunnel keys
-   * need; when two nodes share an address
-   */
+  /** @throws {InputError} when two nodes share an address */
   constructor(
     keys: readonly CiliumKey[],
     nodes: readonly CiliumNode[],
     { version = DEFAULT_VERSION, mode = 'any', udpPort }: PlanOptions = {},
   ) {
-    checkBootIds(keys, nodes);
     this.#keys = keys;
     this.#udpPort = udpPort;
-    this.#ends = tunnelEnds(nodes, mode, version);
+    const { ends, lacks } = tunnelEnds(keys, nodes, mode, version);
+    this.#ends = ends;
+    this.lacks = lacks;
     this.#byAddress = new Map(this.#ends.map((end) => [formatAddress(end.address), end]));
+  }
+
+  /** Has it no SA at all? */
+  get isEmpty(): boolean {
+    const counts = new Map<string, number>();
+    for (const { node, kind, address } of this.#ends) {
+      if (!this.#keys.some((key) => canDerive(key, node, node))) continue;
+      const slot = `${kind} ${address.length}`;
+      counts.set(slot, (counts.get(slot) ?? 0) + 1);
+    }
+    return ![...counts.values()].some((count) => count > 1);
   }
 
   /** Key ids, which are the SPIs: no SA has another one. */
@@ -83,7 +95,9 @@ export class ClusterPlan {
     // The wire carries what the sender made, so its keys count.
     const port = this.#udpPort;
     const encap = port === undefined ? {} : { encap: { sport: port, dport: port } };
-    const keys = keysAt(this.#keys, from.address).filter(({ id }) => keyId === undefined || id === keyId);
+    const keys = keysAt(this.#keys, from.address).filter(
+      (key) => (keyId === undefined || key.id === keyId) && canDerive(key, from.node, to.node),
+    );
     return keys.map((key) => ({ ...tunnelSa(key, from, to), ...encap }));
   }
 }

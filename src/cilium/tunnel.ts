@@ -14,7 +14,6 @@
  * @module
  */
 import { equalBytes } from '../base/bytes.ts';
-import { InputError } from '../base/errors.ts';
 import type { SaConfig } from '../ipsec/sa-config.ts';
 import type { Address } from '../wire/address.ts';
 import { BOOT_ID_LEN, deriveMaterial } from './derive.ts';
@@ -40,42 +39,86 @@ export interface TunnelEnd {
   readonly address: Address;
 }
 
+/** What a node lacks: as with Cilium there are no SAs with it then, or fewer, and the others go on. */
+export interface NodeLack {
+  readonly node: CiliumNode;
+  /** The file that it was read from. */
+  readonly origin: string;
+  /** `node node-3 has no boot id (spec.bootid), …: no SA is made with it`. */
+  readonly why: string;
+  readonly remedy: string;
+  /** Are there no SAs with it at all? */
+  readonly isWhole: boolean;
+}
+
+/** Between what the SAs of a cluster run, and what nodes lack for it. */
+export interface TunnelEnds {
+  readonly ends: readonly TunnelEnd[];
+  /** At most one a node. */
+  readonly lacks: readonly NodeLack[];
+}
+
 /**
- * All tunnel ends of a cluster.
- *
- * A node without an address that others have is an error: to skip it would hide why its packets do not decrypt.
+ * All tunnel ends of a cluster. A node has none where it lacks an address that others have; per-tunnel keys are also made
+ * from its boot id ({@link canDerive}).
  * @param mode `any` takes every address that some mode uses
- * @throws {InputError} when an address is missing, or belongs to two nodes
+ * @throws {InputError} when an address belongs to two nodes
  */
 export function tunnelEnds(
+  keys: readonly CiliumKey[],
   nodes: readonly CiliumNode[],
   mode: RoutingMode | 'any',
   version: CiliumVersion,
-): TunnelEnd[] {
+): TunnelEnds {
   checkAddresses(nodes);
   const usesNodeAddresses = mode === 'eni' || mode === 'any' || (mode === 'tunnel' && isAtLeast(version, 18));
   // A family is on where Cilium has addresses of its own in it.
   const families = [4, 16].filter((len) => nodes.some((node) => addressOf(node, 'ciliumAddresses', len)));
-  const [first] = nodes;
-  if (families.length === 0 && first) throw missing(first, 'CiliumInternalIP');
-  return families.flatMap((len) => [
-    ...endsOf(nodes, 'ciliumAddresses', len),
-    ...(usesNodeAddresses ? endsOf(nodes, 'nodeAddresses', len) : []),
-  ]);
+  const kinds = (['ciliumAddresses', 'nodeAddresses'] as const).slice(0, usesNodeAddresses ? 2 : 1);
+  // Pods may have a family that the nodes do not have between them.
+  const wanted = families.flatMap((len) =>
+    kinds.filter((kind) => nodes.some((node) => addressOf(node, kind, len))).map((kind) => ({ kind, len })),
+  );
+  const needsBootId = keys.some((key) => key.perTunnel);
+  const ends: TunnelEnd[] = [];
+  const missing = new Map<CiliumNode, string[]>();
+  for (const { kind, len } of wanted) {
+    for (const node of nodes) {
+      const address = addressOf(node, kind, len);
+      if (address) ends.push({ node, kind, address });
+      else
+        missing.set(node, [
+          ...(missing.get(node) ?? []),
+          `${len === 4 ? 'IPv4' : 'IPv6'} ${KIND_NAMES[kind]}`,
+        ]);
+    }
+  }
+  const withEnds = new Set(ends.map(({ node }) => node));
+  const lacks = nodes.flatMap((node): NodeLack[] => {
+    const without = families.length === 0 ? ['CiliumInternalIP'] : (missing.get(node) ?? []);
+    const why = [
+      ...(needsBootId && node.bootId.length < BOOT_ID_LEN ? [bootIdLack(node)] : []),
+      ...(without.length > 0 ? [`no ${without.join(' and no ')} (spec.addresses)`] : []),
+    ].join(', and ');
+    if (why === '') return [];
+    const hasSome = withEnds.has(node) && keys.some((key) => canDerive(key, node, node));
+    const isWhole = !hasSome;
+    const so = isWhole ? 'no SA is made with it' : 'fewer SAs are made with it';
+    return [
+      { node, origin: node.source, why: `node ${node.name} has ${why}: ${so}`, remedy: AGAIN, isWhole },
+    ];
+  });
+  return { ends, lacks };
 }
 
-/**
- * Checks that every node has what the keys need: per-tunnel keys are made from boot ids.
- * @throws {InputError} that names the node
- */
-export function checkBootIds(keys: readonly CiliumKey[], nodes: readonly CiliumNode[]): void {
-  if (!keys.some((key) => key.perTunnel)) return;
-  for (const { name, bootId, source } of nodes) {
-    if (bootId.length >= BOOT_ID_LEN) continue;
-    const what = bootId === '' ? 'no boot id' : `a boot id of less than ${BOOT_ID_LEN} characters`;
-    const problem = `node ${name} has ${what} (spec.bootid), and per-tunnel keys are made from it`;
-    throw new InputError({ source }, problem, AGAIN);
-  }
+function bootIdLack({ bootId }: CiliumNode): string {
+  const what = bootId === '' ? 'no boot id' : `a boot id of less than ${BOOT_ID_LEN} characters`;
+  return `${what} (spec.bootid), which per-tunnel keys are made from`;
+}
+
+/** Is there what the key of SAs between these two is made from? */
+export function canDerive(key: CiliumKey, one: CiliumNode, other: CiliumNode): boolean {
+  return !key.perTunnel || [one, other].every(({ bootId }) => bootId.length >= BOOT_ID_LEN);
 }
 
 /** Do SAs run between these two? */
@@ -113,20 +156,6 @@ export function tunnelSa(key: CiliumKey, from: TunnelEnd, to: TunnelEnd): SaConf
   };
 }
 
-function endsOf(nodes: readonly CiliumNode[], kind: TunnelEnd['kind'], len: number): TunnelEnd[] {
-  // Pods may have a family that the nodes do not have between them.
-  if (!nodes.some((node) => addressOf(node, kind, len))) return [];
-  return nodes.map((node) => {
-    const address = addressOf(node, kind, len);
-    if (!address) throw missing(node, `${len === 4 ? 'IPv4' : 'IPv6'} ${KIND_NAMES[kind]}`);
-    return { node, kind, address };
-  });
-}
-
 function addressOf(node: CiliumNode, kind: TunnelEnd['kind'], len: number): Address | undefined {
   return node[kind].find((address) => address.length === len);
-}
-
-function missing({ name, source }: CiliumNode, what: string): InputError {
-  return new InputError({ source }, `node ${name} has no ${what} (spec.addresses)`, AGAIN);
 }

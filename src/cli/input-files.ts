@@ -6,6 +6,7 @@
  */
 import { constants, promises, type Stats } from 'node:fs';
 import { dirname } from 'node:path';
+import { decodeText } from '../base/decode-text.ts';
 import { InputError } from '../base/errors.ts';
 import { readError } from './files.ts';
 import { hangs } from './hard-exit.ts';
@@ -231,6 +232,11 @@ function tooLarge(file: string, { what, mib }: InputKind): InputError {
 }
 
 function decode(pieces: readonly Uint8Array[]): string {
-  const decoder = new TextDecoder();
-  return pieces.map((piece) => decoder.decode(piece, { stream: true })).join('') + decoder.decode();
+  const bytes = new Uint8Array(pieces.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const piece of pieces) {
+    bytes.set(piece, at);
+    at += piece.length;
+  }
+  return decodeText(bytes);
 }

@@ -17,7 +17,7 @@ import type { CiliumVersion } from '../cilium/version.ts';
 import { type Address, formatAddress, parseAddress } from '../wire/address.ts';
 import { readText } from './files.ts';
 import { print, printLine } from './output.ts';
-import { addVersionOption } from './sa-options.ts';
+import { addVersionOption, collect, sayLeftOut } from './sa-options.ts';
 
 type Format = 'line' | 'yaml' | 'json';
 
@@ -69,7 +69,12 @@ Example:
     .requiredOption('--dst <address>', 'outer destination address: the node that decrypts', addressArgument)
     .option('--src-boot-id <id>', 'boot id of the sender')
     .option('--dst-boot-id <id>', 'boot id of the receiver')
-    .option('--nodes <file>', 'take the boot ids from this CiliumNode list')
+    .option(
+      '--nodes <file>',
+      'take the boot ids from this CiliumNode list (repeatable: one for each cluster of a mesh)',
+      collect,
+      [],
+    )
     .option('--key-id <n>', 'which key (default: the last one, which senders use)', wholeNumber)
     .option('--json', 'one JSON object')
     .addHelpText(
@@ -124,7 +129,7 @@ interface DeriveOptions {
   readonly dst: Address;
   readonly srcBootId?: string;
   readonly dstBootId?: string;
-  readonly nodes?: string;
+  readonly nodes: readonly string[];
   readonly keyId?: number;
   readonly json?: boolean;
 }
@@ -132,16 +137,17 @@ interface DeriveOptions {
 function derive(options: DeriveOptions): void {
   const { src, dst } = options;
   const key = pickKey(readKeys(readText(options.keys), options.keys, options.cilium), options);
-  const nodes = options.nodes === undefined ? [] : parseNodes(readText(options.nodes), options.nodes);
+  const nodes = options.nodes.flatMap((file) => parseNodes(readText(file), file, sayLeftOut()));
   const bootIdOf = (end: 'src' | 'dst', given: string | undefined): string => {
     if (given !== undefined) return given;
     const text = formatAddress(options[end]);
-    const node = nodes.find((n) =>
+    // Of a node that is given twice the last one counts.
+    const node = nodes.findLast((n) =>
       [...n.ciliumAddresses, ...n.nodeAddresses].some((address) => formatAddress(address) === text),
     );
     if (node?.bootId) return node.bootId;
     throw new InputError(
-      { source: options.nodes ?? 'options' },
+      { source: node?.source ?? (options.nodes.length > 0 ? options.nodes.join(', ') : 'options') },
       node ? `node ${node.name} has no boot id` : `the boot id of ${text} is not known`,
       `Give --${end}-boot-id, or --nodes with a list that has it.`,
     );

@@ -14,7 +14,7 @@ import { type CiliumKey, mergeKeys } from '../cilium/keys.ts';
 import { type CiliumNode, checkAddresses, checkNames, parseNodes } from '../cilium/nodes.ts';
 import { KEY_ROTATION_DURATION, RECLAIM_INTERVAL } from '../cilium/rotation.ts';
 import { readKeys } from '../cilium/secret.ts';
-import { checkBootIds, type RoutingMode, tunnelEnds } from '../cilium/tunnel.ts';
+import { type RoutingMode, tunnelEnds } from '../cilium/tunnel.ts';
 import { type CiliumVersion, DEFAULT_VERSION, isAtLeast, parseVersion } from '../cilium/version.ts';
 import type { AgentReport, InputReport } from '../observe/observed.ts';
 import { type Address, formatAddress, type Prefix, parseAddress, parsePrefix } from '../wire/address.ts';
@@ -337,8 +337,9 @@ export class NodeAgent {
     const { rotation, context } = this.agent;
     let problem: string | undefined;
     try {
-      checkBootIds(rotation.lines(rotation.current), this.#nodes);
-      tunnelEnds(this.#nodes, context.mode, context.version);
+      const keys = rotation.lines(rotation.current);
+      const [lack] = tunnelEnds(keys, this.#nodes, context.mode, context.version).lacks;
+      problem = lack && `${lack.origin}: ${lack.why}. ${lack.remedy}`;
     } catch (error) {
       if (!(error instanceof InputError)) throw error;
       problem = error.message;

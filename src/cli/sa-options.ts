@@ -27,7 +27,8 @@ export interface SaOptions {
   readonly udpPort?: number;
 }
 
-const collect = (value: string, before: readonly string[]): string[] => [...before, value];
+/** Collects the values of an option that may be given again and again. */
+export const collect = (value: string, before: readonly string[]): string[] => [...before, value];
 
 /** Adds `--keys`, `--nodes`, `--cilium`, `--xfrm-state` and `--esp-sa` to a command. */
 export function addSaOptions(command: Command): Command {
@@ -149,7 +150,20 @@ export async function loadNodes({ keys, nodes }: SaOptions): Promise<CiliumNode[
 export async function readNodes(nodes: readonly string[]): Promise<CiliumNode[][]> {
   if (nodes.length === 0) return [];
   const { parseNodes } = await import('../cilium/nodes.ts');
-  return nodes.map((file) => parseNodes(readText(file), file));
+  return nodes.map((file) => parseNodes(readText(file), file, sayLeftOut()));
+}
+
+/** Nodes that are named of those that are left out of one list. */
+const MOST_NAMED = 8;
+
+/** Says which nodes of a list are left out; of many the first ones, and that there are more. */
+export function sayLeftOut(): (error: InputError) => void {
+  let count = 0;
+  return ({ message, place }) => {
+    count++;
+    if (count <= MOST_NAMED) say(`warning: left out: ${message}`);
+    else if (count === MOST_NAMED + 1) say(`warning: ${place.source}: more nodes are left out`);
+  };
 }
 
 function portArgument(text: string): number {

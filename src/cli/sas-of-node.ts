@@ -8,11 +8,14 @@ import { secureBytes } from '../base/rng.ts';
 import { type AgentPlan, planAgent } from '../cilium/agent-plan.ts';
 import { mergeKeys } from '../cilium/keys.ts';
 import { MAX_NODE_ID, randomNodeIds } from '../cilium/node-ids.ts';
+import { planContext } from '../cilium/node-plan.ts';
 import { type CiliumNode, parseNodes } from '../cilium/nodes.ts';
 import { readKeys } from '../cilium/secret.ts';
-import type { RoutingMode } from '../cilium/tunnel.ts';
+import { type RoutingMode, tunnelEnds } from '../cilium/tunnel.ts';
+import { few, omissionLine } from '../sa-text/omission.ts';
 import { readText } from './files.ts';
-import type { SaOptions } from './sa-options.ts';
+import { say } from './output.ts';
+import { type SaOptions, sayLeftOut } from './sa-options.ts';
 
 /** An id that the node has given to a peer. */
 export interface KnownNodeId {
@@ -46,7 +49,7 @@ export function loadNodePlan(
     );
   const { cilium: version } = options;
   const keys = mergeKeys(...options.keys.map((file) => readKeys(readText(file), file, version)));
-  const nodes = options.nodes.flatMap((file) => parseNodes(readText(file), file));
+  const nodes = options.nodes.flatMap((file) => parseNodes(readText(file), file, sayLeftOut()));
   const local = nodes.find((node) => node.name === name);
   if (!local)
     throw new InputError(
@@ -58,10 +61,12 @@ export function loadNodePlan(
         .join(', ')}${nodes.length > 5 ? ', …' : ''}.`,
     );
   const known = knownIds(nodeIds, local, nodes);
-  return planAgent(local, keys, nodes, randomNodeIds(local, nodes, random32, known), {
-    version,
-    ...(mode && { mode }),
-  });
+  const wanted = { version, ...(mode && { mode }) };
+  const plan = planAgent(local, keys, nodes, randomNodeIds(local, nodes, random32, known), wanted);
+  const context = planContext(local, wanted);
+  const { lacks } = tunnelEnds(keys, nodes, context.mode, version);
+  for (const lack of few([...lacks], '--nodes')) say(`warning: ${omissionLine(lack)}`);
+  return plan;
 }
 
 /** Reads `node-1=0x3cb2`; `undefined` when it is none. */

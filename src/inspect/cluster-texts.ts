@@ -5,6 +5,7 @@
 import { type CiliumKey, mergeKeys } from '../cilium/keys.ts';
 import type { CiliumNode } from '../cilium/nodes.ts';
 import { ClusterPlan, type PlanOptions } from '../cilium/plan.ts';
+import { few, type Omission } from '../sa-text/omission.ts';
 import type { PlanText } from '../sa-text/sa-texts.ts';
 import { formatAddress } from '../wire/address.ts';
 import type { ClusterText } from './evidence.ts';
@@ -22,11 +23,8 @@ export interface ClusterTexts {
 export function planOfTexts(texts: ClusterTexts, options: PlanOptions): PlanText {
   const keys = mergeKeys(...texts.keys);
   const nodes = texts.nodes.flat();
-  return {
-    plan: new ClusterPlan(keys, nodes, options),
-    udpPort: options.udpPort,
-    warnings: missingKeys(keys, nodes),
-  };
+  const plan = new ClusterPlan(keys, nodes, options);
+  return { plan, udpPort: options.udpPort, omitted: lacksOf(plan), warnings: missingKeys(keys, nodes) };
 }
 
 /** Of keys and nodes that are given twice the last one counts; the others are how it was before. */
@@ -46,6 +44,12 @@ export function historyOfTexts(texts: ClusterTexts): { now: ClusterText; old: Cl
     nodes.set(node.name, node);
   }
   return { now: { keys: [...keys.values()], nodes: [...nodes.values()] }, old };
+}
+
+/** Nodes with which there are no SAs, or fewer, the first ones of many. */
+export function lacksOf(plan: ClusterPlan | undefined): Omission[] {
+  const lacks = (plan?.lacks ?? []).map(({ origin, why, remedy }) => ({ origin, why, remedy }));
+  return few(lacks, lacks[0]?.origin ?? '');
 }
 
 /** Nodes that say they use a key which nobody gave us. */

@@ -10,7 +10,7 @@ import { type Omission, omissionLine } from '../sa-text/omission.ts';
 import { type NamedText, type SaTexts, udpPortsOf } from '../sa-text/sa-texts.ts';
 import { readPolicies } from '../sa-text/to-policy.ts';
 import { checkUsable, readStates, withoutKey } from '../sa-text/xfrm-sas.ts';
-import { type ClusterTexts, historyOfTexts, missingKeys } from './cluster-texts.ts';
+import { type ClusterTexts, historyOfTexts, lacksOf, missingKeys } from './cluster-texts.ts';
 import { Evidence } from './evidence.ts';
 import { waysOf } from './infer.ts';
 
@@ -52,7 +52,9 @@ export function readEvidence(texts: EvidenceTexts, own: CaptureSas): ReadEvidenc
     return read.policies;
   });
   const { now, old } = historyOfTexts(texts.cluster);
-  if (texts.needsKeys && now.keys.length === 0 && listed.length === 0) checkUsable(states, omitted);
+  const plan = now.keys.length > 0 ? new ClusterPlan(now.keys, now.nodes, texts) : undefined;
+  omitted.push(...lacksOf(plan));
+  if (texts.needsKeys && (plan?.isEmpty ?? true) && listed.length === 0) checkUsable(states, omitted);
   const evidence = new Evidence({
     states,
     policies,
@@ -60,7 +62,7 @@ export function readEvidence(texts: EvidenceTexts, own: CaptureSas): ReadEvidenc
     own,
     cluster: now,
     old,
-    ...(now.keys.length > 0 && { plan: new ClusterPlan(now.keys, now.nodes, texts) }),
+    ...(plan && { plan }),
   });
   return {
     evidence,

@@ -6,7 +6,7 @@
 import type { ClusterPlan } from '../cilium/plan.ts';
 import type { SaConfig } from '../ipsec/sa-config.ts';
 import { readEspSa } from './esp-sa.ts';
-import { omissionLine } from './omission.ts';
+import { type Omission, omissionLine } from './omission.ts';
 import { joinSources, planSource, SaList, type SaSource } from './sa-source.ts';
 import { checkUsable, readStates, withoutKey } from './xfrm-sas.ts';
 
@@ -29,6 +29,8 @@ export interface PlanText {
   readonly plan: ClusterPlan;
   /** Port of its ESP in UDP. */
   readonly udpPort?: number | undefined;
+  /** Nodes with which there are no SAs, or fewer. */
+  readonly omitted: readonly Omission[];
   readonly warnings: readonly string[];
 }
 
@@ -53,8 +55,9 @@ export function readSas({ xfrmState, espSa }: SaTexts, plan?: PlanText): Sas {
   const omitted = [
     ...states.flatMap((one) => [...one.keyless.map(withoutKey), ...one.omitted]),
     ...rows.flatMap((one) => one.omitted),
+    ...(plan?.omitted ?? []),
   ];
-  if (!plan) checkUsable([...states, ...rows], omitted);
+  if (plan?.plan.isEmpty ?? true) checkUsable([...states, ...rows], omitted);
   const stated = [...states, ...rows].flatMap(({ sas }) => sas);
   return {
     source: joinSources([new SaList(stated), ...(plan ? [planSource(plan.plan)] : [])]),

@@ -149,12 +149,13 @@ describe('planForNode', () => {
     );
   });
 
-  it('refuses a node that is not of the cluster, and nodes without boot id', () => {
+  it('refuses a node that is not of the cluster, or has no boot id itself; a peer without one gets no SA', () => {
     const [stranger] = nodesFrom(nodeObject(9));
     if (!stranger) throw new Error('no node');
     expect(() => planForNode(stranger, KEYS, NODES, IDS)).toThrow(
       expect.objectContaining({ code: 'ERR_NODE' }),
     );
-    expect(() => plan({}, KEYS, nodesFrom(nodeObject(1), nodeObject(2, { bootid: '' })))).toThrow(InputError);
+    expect(() => plan({}, KEYS, nodesFrom(nodeObject(1, { bootid: '' }), nodeObject(2)))).toThrow(InputError);
+    expect(plan({}, KEYS, nodesFrom(nodeObject(1), nodeObject(2, { bootid: '' })))).toEqual([]);
   });
 });

@@ -197,6 +197,21 @@ describe('parseNodes', () => {
   });
 });
 
+describe('parseNodes, told to leave out', () => {
+  it('leaves a bad node out and says why, unless nothing is left', () => {
+    const left: string[] = [];
+    const bad = node(2, { addresses: undefined });
+    const read = (...objects: object[]) =>
+      parseNodes(JSON.stringify(objects), 'f', ({ message }) => left.push(message)).map(({ name }) => name);
+    expect(read(node(1), bad, node(3))).toEqual(['node-1', 'node-3']);
+    expect(left).toEqual([
+      expect.stringMatching(/^f: node node-2 has neither a CiliumInternalIP nor an InternalIP/),
+    ]);
+    expect(() => read(bad)).toThrow(/node node-2 has neither/);
+    expect(() => read(node(1), bad, node(1))).toThrow(/two nodes have the name node-1/);
+  });
+});
+
 describe('checkAddresses', () => {
   it('lets clusters of a mesh share names, but not addresses', () => {
     const a = parseNodes(JSON.stringify(node(1)), 'a');

@@ -1,7 +1,6 @@
 import { inspect } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import { toHex } from '../../src/base/bytes.ts';
-import { InputError } from '../../src/base/errors.ts';
 import { deriveMaterial } from '../../src/cilium/derive.ts';
 import { ClusterPlan, type PlanOptions } from '../../src/cilium/plan.ts';
 import { parseVersion } from '../../src/cilium/version.ts';
@@ -135,49 +134,70 @@ describe('ClusterPlan', () => {
   });
 });
 
-describe('ClusterPlan: nodes that cannot be used', () => {
+describe('ClusterPlan: nodes that lack something', () => {
   const keep = (i: number, keepIt: (address: { type: string; ip: string }) => boolean) => {
     const object = nodeObject(i);
     return { ...object, spec: { ...object.spec, addresses: object.spec.addresses.filter(keepIt) } };
   };
-  const failure = (nodes: readonly object[], options: PlanOptions = {}, keys = KEYS) => {
-    try {
-      new ClusterPlan(keys, nodesFrom(...nodes), options);
-    } catch (error) {
-      if (error instanceof InputError) return error.message;
-      throw error;
-    }
-    return 'accepted';
+  /** The plan of two whole nodes and others. */
+  const withOthers = (others: readonly object[], options: PlanOptions = {}, keys = KEYS) => {
+    const plan = new ClusterPlan(keys, nodesFrom(nodeObject(1), nodeObject(2), ...others), options);
+    return {
+      sas: plan.all().map(index).sort(),
+      why: plan.lacks.map(({ why }) => why),
+      isEmpty: plan.isEmpty,
+    };
   };
 
-  it('a boot id is missing or short, and keys are per tunnel', () => {
-    const without = [nodeObject(1), nodeObject(2, { bootid: undefined })];
-    expect(failure(without)).toMatch(
-      /^nodes\.json: node node-2 has no boot id \(spec\.bootid\).*\. Fetch the list again/,
-    );
-    expect(failure([nodeObject(1, { bootid: '' }), nodeObject(2)])).toMatch(/node node-1 has no boot id/);
-    expect(failure([nodeObject(1, { bootid: 'short' }), nodeObject(2)])).toMatch(
-      /node-1 has a boot id of less than 36/,
-    );
-    expect(failure(without, {}, keysFrom(`3 ${GCM}`, '1.16'))).toBe('accepted');
+  it.each([
+    ['no boot id', nodeObject(3, { bootid: undefined }), 'no boot id'],
+    ['an empty boot id', nodeObject(3, { bootid: '' }), 'no boot id'],
+    ['a short boot id', nodeObject(3, { bootid: 'short' }), 'a boot id of less than 36 characters'],
+  ])('leave out one with %s, and keep the others', (_, node, what) => {
+    expect(withOthers([node])).toEqual({
+      sas: BOTH,
+      why: [
+        `node node-3 has ${what} (spec.bootid), which per-tunnel keys are made from: no SA is made with it`,
+      ],
+      isEmpty: false,
+    });
+    const global = withOthers([node], {}, keysFrom(`3 ${GCM}`, '1.16'));
+    expect([global.sas.length, global.why]).toEqual([24, []]);
   });
 
-  it('a CiliumInternalIP is missing', () => {
-    expect(failure([nodeObject(1), keep(2, ({ type }) => type !== 'CiliumInternalIP')])).toMatch(
-      /^nodes\.json: node node-2 has no IPv4 CiliumInternalIP/,
-    );
-    expect(failure([keep(1, ({ ip: text }) => text !== 'fd00:10:244:1::1'), nodeObject(2)])).toMatch(
-      /node node-1 has no IPv6 CiliumInternalIP/,
-    );
-    expect(failure([1, 2].map((i) => keep(i, ({ type }) => type === 'InternalIP')))).toMatch(
-      /node node-1 has no CiliumInternalIP/,
-    );
+  it('leave out the family that one lacks', () => {
+    const { sas, why } = withOthers([keep(3, ({ ip: text }) => !text.includes(':'))]);
+    expect(sas).toHaveLength(16);
+    expect(sas.filter((sa) => /\.3\.1|\.7\.3|::3/.test(sa)).every((sa) => !sa.includes('::'))).toBe(true);
+    expect(why).toEqual([
+      'node node-3 has no IPv6 CiliumInternalIP and no IPv6 InternalIP (spec.addresses): fewer SAs are made with it',
+    ]);
   });
 
-  it('a node address is missing, where the mode needs one', () => {
-    const nodes = [nodeObject(1), keep(2, ({ type }) => type === 'CiliumInternalIP')];
-    expect(failure(nodes)).toMatch(/node node-2 has no IPv4 InternalIP/);
-    expect(failure(nodes, { mode: 'native' })).toBe('accepted');
+  it('leave out the kind of address that one lacks, where the mode needs it', () => {
+    const node = keep(3, ({ type }) => type === 'CiliumInternalIP');
+    expect(withOthers([node]).why).toEqual([
+      'node node-3 has no IPv4 InternalIP and no IPv6 InternalIP (spec.addresses): fewer SAs are made with it',
+    ]);
+    expect(withOthers([node], { mode: 'native' }).why).toEqual([]);
+  });
+
+  it('make an empty plan where nothing is left, and say why', () => {
+    const empty = (...nodes: object[]) => {
+      const plan = new ClusterPlan(KEYS, nodesFrom(...nodes));
+      return [plan.isEmpty, plan.all().length, plan.lacks.map(({ node, isWhole }) => [node.name, isWhole])];
+    };
+    expect(empty(nodeObject(1), nodeObject(2, { bootid: undefined }))).toEqual([true, 0, [['node-2', true]]]);
+    expect(empty(...[1, 2].map((i) => keep(i, ({ type }) => type === 'InternalIP')))).toEqual([
+      true,
+      0,
+      [
+        ['node-1', true],
+        ['node-2', true],
+      ],
+    ]);
+    expect(empty(nodeObject(1))).toEqual([true, 0, []]);
+    expect(empty(nodeObject(1), nodeObject(2))).toEqual([false, 8, []]);
   });
 
   it('an address belongs to two nodes of different files', () => {

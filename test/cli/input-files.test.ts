@@ -20,6 +20,11 @@ it('reads a text whole, through a link, and what has a size of 0 and is none', a
   expect(await files.read('/proc/self/status', INPUT.keys)).toMatch(/^Name:/);
 });
 
+it('reads UTF-16, as Windows PowerShell writes it', async () => {
+  writeFileSync(at('utf16'), Buffer.from(`\ufeff${'kind: List\r\n'.repeat(9000)}`, 'utf16le'));
+  expect(await new InputFiles().read(at('utf16'), INPUT.nodes)).toBe('kind: List\r\n'.repeat(9000));
+});
+
 it.each([
   [
     'a FIFO',

@@ -1,10 +1,10 @@
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { parseDsbCsv } from '../../src/sa-text/dsb-csv.ts';
 import { parseEspSa } from '../../src/sa-text/esp-sa.ts';
 import { formatAddress } from '../../src/wire/address.ts';
 import { esplane, tempFolder } from '../support/cli.ts';
-import { CAPTURES, needs, shared } from '../support/needs.ts';
+import { CAPTURES, needs, SHARED, shared } from '../support/needs.ts';
 
 const FOLDER = `${CAPTURES}/native-v4`;
 const CLUSTER = ['--keys', `${FOLDER}/keys`, '--nodes', `${FOLDER}/ciliumnodes.json`];
@@ -123,5 +123,85 @@ describe('esplane keys', () => {
     ]);
     expect(code).toBe(2);
     expect(stderr).toContain('the boot id of 1.1.0.0 is not known');
+  });
+});
+
+needs([shared('cases')], 'clusters as people have them', () => {
+  const CASES = `${SHARED}cases/texts`;
+  const ONE_BAD = `${CASES}/15-one-bad-node`;
+
+  it.each([
+    [
+      'three-noboot.json',
+      /warning: .*three-noboot\.json: node node-3 has no boot id .*: no SA is made with it\n/,
+      8,
+    ],
+    ['three-shortboot.json', /node node-3 has a boot id of less than 36 .*: no SA is made with it\n/, 8],
+    ['three-nokey.json', /node node-3 has no IPv6 CiliumInternalIP .*: fewer SAs are made with it\n/, 16],
+  ])('case texts 15: %s leaves one node out, and the rest works', (file, warning, count) => {
+    const cluster = ['--keys', `${ONE_BAD}/keys`, '--nodes', `${ONE_BAD}/${file}`];
+    const decrypted = esplane(['decrypt', '-q', `${ONE_BAD}/wire.pcap`, ...cluster]);
+    expect(decrypted.code).toBe(0);
+    expect(decrypted.stderr).toMatch(warning);
+    expect(decrypted.stderr).toMatch(/74 frames, 74 ESP packets: 74 decrypted, 0 dropped/);
+    const diagnosed = esplane(['diagnose', `${ONE_BAD}/wire.pcap`, ...cluster]);
+    expect([diagnosed.code, diagnosed.stderr]).toEqual([0, expect.stringMatching(warning)]);
+    expect(diagnosed.stdout).toMatch(/74 ESP packets in 2 streams, 74 accepted/);
+    const explained = esplane(['explain', `${ONE_BAD}/wire.pcap`, '--frame', '1', '--json', ...cluster]);
+    expect([explained.code, explained.stderr]).toEqual([0, expect.stringMatching(warning)]);
+    const listed = esplane(['sas', '--json', ...cluster]);
+    expect([listed.code, (JSON.parse(listed.stdout) as unknown[]).length]).toEqual([0, count]);
+    const planned = esplane(['sas', '--json', '--node', 'node-1', ...cluster]);
+    expect([planned.code, planned.stderr]).toEqual([0, expect.stringMatching(/warning: .*node node-3 has /)]);
+    const ends = ['--src', '10.244.1.1', '--dst', '10.244.2.1'];
+    expect(esplane(['keys', 'derive', ...cluster, ...ends]).code).toBe(0);
+  });
+
+  it('case texts 15: where no other node is left, that is the answer', () => {
+    const nodes = JSON.parse(readFileSync(`${ONE_BAD}/three-noboot.json`, 'utf8')) as { items: unknown[] };
+    const two = JSON.stringify({ ...nodes, items: nodes.items.slice(1) });
+    const { code, stderr } = esplane(
+      ['decrypt', '-q', `${ONE_BAD}/wire.pcap`, '--keys', `${ONE_BAD}/keys`, '--nodes', '-'],
+      two,
+    );
+    expect(code).toBe(2);
+    expect(stderr).toMatch(/^esplane: -: node node-3 has no boot id .*\. Fetch the list again/m);
+  });
+
+  it('case texts 21: keys derive takes the boot ids of every list', () => {
+    const folder = `${CASES}/21-keys-derive-nodes`;
+    const lists = ['--nodes', `${folder}/c1.json`, '--nodes', `${folder}/c2b.json`];
+    const ends = ['--src', '10.1.0.1', '--dst', '10.2.0.1'];
+    const { code, stdout } = esplane(['keys', 'derive', '--keys', `${folder}/ka`, ...lists, ...ends]);
+    const [sa] = JSON.parse(
+      esplane(['sas', '--json', '--show-keys', '--keys', `${folder}/ka`, ...lists]).stdout,
+    ).filter(({ src, dst }: { src: string; dst: string }) => src === '10.1.0.1' && dst === '10.2.0.1') as [
+      { keys: { key: string; salt: string } },
+    ];
+    expect([code, stdout]).toEqual([0, `${sa.keys.key}${sa.keys.salt}\n`]);
+  });
+
+  it('case texts 22: UTF-16, as Windows PowerShell writes it', () => {
+    const folder = `${CASES}/22-utf16`;
+    const state = esplane(['sas', '--json', '--xfrm-state', `${folder}/utf16.txt`]);
+    expect([state.code, (JSON.parse(state.stdout) as unknown[]).length]).toEqual([0, 1]);
+    const plan = esplane(['sas', '--json', '--keys', `${folder}/keys`, '--nodes', `${folder}/u16.yaml`]);
+    expect([plan.code, (JSON.parse(plan.stdout) as unknown[]).length]).toEqual([0, 4]);
+  });
+
+  it('case texts 22: of a table and of keys, too, with UTF-8 that begins with a mark, and Windows line ends', () => {
+    const folder = tempFolder();
+    const row =
+      '"IPv4","10.0.0.1","10.0.0.2","3","AES-GCM with 16 octet ICV [RFC4106]","0x4142434445464748494a4b4c4d4e4f5001020304","NULL",""\r\n';
+    const nodes = `${CASES}/22-utf16/u16.yaml`;
+    const keys = readFileSync(`${CASES}/22-utf16/keys`, 'utf8').replace('\n', '\r\n');
+    for (const encoding of ['utf8', 'utf16le'] as const) {
+      writeFileSync(`${folder}/esp_sa`, Buffer.from(`\ufeff${row}`, encoding));
+      writeFileSync(`${folder}/keys`, Buffer.from(`\ufeff${keys}`, encoding));
+      const table = esplane(['sas', '--json', '--esp-sa', `${folder}/esp_sa`]);
+      expect([table.code, (JSON.parse(table.stdout) as unknown[]).length]).toEqual([0, 1]);
+      const plan = esplane(['sas', '--json', '--keys', `${folder}/keys`, '--nodes', nodes]);
+      expect([plan.code, (JSON.parse(plan.stdout) as unknown[]).length]).toEqual([0, 4]);
+    }
   });
 });

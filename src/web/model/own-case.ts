@@ -54,6 +54,8 @@ export class OwnCase {
   readonly #input: OwnInput;
   readonly #version: CiliumVersion;
   readonly #cluster: ClusterTexts;
+  /** Nodes that cannot be used. */
+  readonly #leftOut: string[] = [];
 
   /** @throws {InputError} when a text cannot be used */
   constructor(input: OwnInput) {
@@ -76,7 +78,9 @@ export class OwnCase {
     }
     this.#cluster = {
       keys: keys.map(({ source, text }) => readKeys(text, source, this.#version)),
-      nodes: nodes.map(({ source, text }) => parseNodes(text, source)),
+      nodes: nodes.map(({ source, text }) =>
+        parseNodes(text, source, ({ message }) => this.#leftOut.push(`left out: ${message}`)),
+      ),
     };
     // What cannot be used is to be said at once.
     this.#evidence(new CaptureSas(isSaid));
@@ -140,7 +144,7 @@ export class OwnCase {
           })
         : [],
       beside: besideCounts(decryptor),
-      warnings: [...warnings, ...omitted],
+      warnings: [...this.#leftOut, ...warnings, ...omitted],
       problem,
       diagnosis: hasSas ? diagnoser.finish() : null,
     };
