@@ -7,6 +7,8 @@
  *         0x0000:  4500 0054 0000 4000 3f01 22a4 0af4 010a          tcpdump -x, -xx, -X
  * 00000000  45 00 00 54 00 00 40 00  3f 01 22 a4 0a f4 01 0a  |E…|  hexdump -C
  * 0000   45 00 00 54 00 00 40 00 3f 01 22 a4 0a f4 01 0a   E..T…    Wireshark, tshark -x
+ * [  1.5] skb linear:   00000000: 45 00 00 54 00 00 40 00              skb_dump() in the log of a Linux kernel
+ * unsigned char packet[84] = { 0x45, 0x00, 0x00, 0x54 };               C: xxd -i, Wireshark
  * ```
  *
  * Lines of a dump begin with an offset, which has to go on from line to line; other lines between them (tcpdump's
@@ -22,6 +24,15 @@ const MAX_WIDTH = 16;
 /** Bytes in a line of a dump, at most. */
 const MAX_LINE = 64;
 
+/** What `skb_dump()` prints before its lines, and which part of the packet that is. */
+const SKB_LINE = /\bskb ([a-z]+):\s+([0-9a-f]{8}:.*)$/i;
+/** Parts of it that are the packet's; headroom and tailroom are not. */
+const SKB_PARTS: ReadonlySet<string> = new Set(['linear', 'frag']);
+/** Bounded, so that a text of brackets takes no longer than its length. */
+const C_ARRAY = /\[[^[\]\n]{0,40}\]\s{0,40}=\s{0,40}\{([^{}]*)\}/g;
+/** A line of plain `hexdump` or of `od -x`. */
+const WORDS_LINE = /^[0-9a-f]{7}(?:\s+[0-9a-f]{4}){1,8}\s*$/i;
+
 const DUMP_LINE = /^\s*(?:0x)?([0-9a-f]{3,8})(?::\s*|\s{2,}|\s(?=[0-9a-f]{2}(?:\s|$)))(.*)$/is;
 
 /**
@@ -31,8 +42,7 @@ const DUMP_LINE = /^\s*(?:0x)?([0-9a-f]{3,8})(?::\s*|\s{2,}|\s(?=[0-9a-f]{2}(?:\
  */
 export function parseHexDump(text: string, source: string): Uint8Array {
   if (text.length > MAX_WIDTH * MAX_BYTES) throw tooLong(source);
-  const lines = text.split(/\r?\n/);
-  const bytes = looksLikeDump(lines) ? readDump(lines, source) : readDigits(lines, source);
+  const bytes = readAny(text, source);
   if (bytes.length === 0) {
     throw new InputError(
       { source },
@@ -43,17 +53,91 @@ export function parseHexDump(text: string, source: string): Uint8Array {
   return Uint8Array.from(bytes);
 }
 
+function readAny(text: string, source: string): number[] {
+  const lines = text.split(/\r?\n/);
+  if (lines.some((line) => SKB_LINE.test(line))) return readSkb(lines, source);
+  if (text.includes('{')) {
+    const arrays = [...withoutComments(text).matchAll(C_ARRAY)].map(([, elements]) => elements!);
+    if (arrays.length > 1)
+      throw new InputError({ source }, 'there is more than one array', 'Give one packet at a time.');
+    if (arrays.length === 1) return readArray(arrays[0]!, source);
+  }
+  if (WORDS_LINE.test(lines.find((line) => line.trim() !== '') ?? '')) {
+    throw new InputError(
+      { source },
+      'these are 16-bit words, as plain hexdump and od print them, with the bytes of each exchanged on most machines',
+      'Give the output of hexdump -C.',
+    );
+  }
+  return looksLikeDump(lines) ? readDump(lines, source) : readDigits(lines, source);
+}
+
+/** C without its comments, in which anything may stand. */
+function withoutComments(text: string): string {
+  let code = '';
+  for (let at = 0; ; ) {
+    const from = text.indexOf('/*', at);
+    const to = from < 0 ? -1 : text.indexOf('*/', from + 2);
+    if (to < 0) return (code + text.slice(at)).replace(/\/\/[^\n]*/g, ' ');
+    code += `${text.slice(at, from)} `;
+    at = to + 2;
+  }
+}
+
+/** The linear part and, behind it, the pages of a packet: each is a dump that begins at 0. */
+function readSkb(lines: readonly string[], source: string): number[] {
+  const parts: { readonly lines: string[]; readonly numbers: number[] }[] = [];
+  for (const [i, line] of lines.entries()) {
+    const [, kind, dumped] = SKB_LINE.exec(line) ?? [];
+    if (kind === undefined || !SKB_PARTS.has(kind)) continue;
+    const isFirst = Number.parseInt(dumped!, 16) === 0;
+    if (isFirst && kind === 'linear' && parts.length > 0)
+      throw new InputError(
+        { source, line: i + 1 },
+        'a second packet starts here',
+        'Give one packet at a time.',
+      );
+    if (isFirst || parts.length === 0) parts.push({ lines: [], numbers: [] });
+    parts.at(-1)!.lines.push(dumped!);
+    parts.at(-1)!.numbers.push(i + 1);
+  }
+  const bytes = parts.flatMap((part) => readDump(part.lines, source, part.numbers));
+  if (bytes.length > MAX_BYTES) throw tooLong(source);
+  return bytes;
+}
+
+/** The elements of an array in C: hexadecimal with 0x, else decimal. */
+function readArray(elements: string, source: string): number[] {
+  const bytes: number[] = [];
+  for (const element of elements.split(',')) {
+    const number = element.trim();
+    if (number === '') continue;
+    const value = /^(0x[0-9a-f]+|\d+)$/i.test(number) ? Number(number) : Number.NaN;
+    if (!(value <= 0xff))
+      throw new InputError(
+        { source },
+        `${JSON.stringify(number.slice(0, 20))} is no byte`,
+        'Give an array of numbers from 0 to 255.',
+      );
+    bytes.push(value);
+    if (bytes.length > MAX_BYTES) throw tooLong(source);
+  }
+  return bytes;
+}
+
 /** The first line that could be one of a dump begins at 0, and not with digits that are a packet's. */
 function looksLikeDump(lines: readonly string[]): boolean {
   const dumped = lines.map((line) => DUMP_LINE.exec(line)).find((match) => match !== null);
   return dumped !== undefined && Number.parseInt(dumped[1]!, 16) === 0;
 }
 
-function readDump(lines: readonly string[], source: string): number[] {
+/** @param numbers of the lines, where they are not all that there are */
+function readDump(lines: readonly string[], source: string, numbers?: readonly number[]): number[] {
   const rows: { offset: number; rest: string; line: number }[] = [];
   for (const [i, line] of lines.entries()) {
     const [, offset, rest] = DUMP_LINE.exec(line) ?? [];
-    if (offset !== undefined) rows.push({ offset: Number.parseInt(offset, 16), rest: rest!, line: i + 1 });
+    if (offset !== undefined)
+      rows.push({ offset: Number.parseInt(offset, 16), rest: rest!, line: numbers?.[i] ?? i + 1 });
   }
   const bytes: number[] = [];
   const perLine = rows[1] === undefined ? MAX_LINE : Math.min(rows[1].offset, MAX_LINE);

@@ -1,9 +1,11 @@
 import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { toHex } from '../../src/base/bytes.ts';
 import { InputError } from '../../src/base/errors.ts';
 import { parseHexDump } from '../../src/inspect/hex-dump.ts';
+import { needs, SHARED, shared } from '../support/needs.ts';
 import { counting } from '../support/sa.ts';
 
 const BYTES = counting(37, 0x41);
@@ -22,6 +24,11 @@ function dump(b: Uint8Array, line: (offset: string, row: Uint8Array) => string, 
   return text;
 }
 
+const skb = (b: Uint8Array, kind: string) =>
+  dump(b, (o, row) => `[  123.456789] skb ${kind}:   ${o}: ${pairs(row)}`, 8);
+const cArray = (b: Uint8Array) =>
+  `/* Frame (${b.length} bytes) */\nstatic const unsigned char pkt1[${b.length}] = {\n${dump(b, (_o, row) => `0x${pairs(row, ', 0x')}, /* ${ascii(row)}{} */`, 8)}};\n`;
+
 const words = (b: Uint8Array) => toHex(b).replace(/(.{4})(?=.)/g, '$1 ');
 const FORMATS: readonly (readonly [string, (b: Uint8Array) => string])[] = [
   ['digits', (b) => toHex(b)],
@@ -33,6 +40,18 @@ const FORMATS: readonly (readonly [string, (b: Uint8Array) => string])[] = [
     'a string with escapes',
     (b) => `"${Array.from(b, (v) => `\\x${v.toString(16).padStart(2, '0')}`).join('')}"`,
   ],
+  ['skb_dump of a kernel', (b) => `kernel: ${skb(b, 'linear')}`],
+  [
+    'skb_dump with room around, and pages',
+    (b) =>
+      `[    1.0] skb len=37 headroom=2 headlen=20\n${skb(Uint8Array.of(1, 2), 'headroom')}${skb(b.subarray(0, 20), 'linear')}${skb(b.subarray(20, 30), 'frag')}${skb(b.subarray(30), 'frag')}`,
+  ],
+  ['an array in C that Wireshark writes', cArray],
+  [
+    'xxd -i',
+    (b) => `unsigned char hx_bin[] = {\n  0x${pairs(b, ', 0x')}\n};\nunsigned int hx_bin_len = 37;\n`,
+  ],
+  ['an array in C of decimal numbers', (b) => `uint8_t p[] = { ${b.join(', ')} };`],
   ['xxd', (b) => dump(b, (o, row) => `${o}: ${words(row).padEnd(39)}  ${ascii(row)}`, 8)],
   ['xxd, upper case offsets', (b) => dump(b, (o, row) => `${o.toUpperCase()}: ${words(row)}`, 8)],
   [
@@ -92,6 +111,19 @@ describe('what cannot be used', () => {
     ['half a byte', '450', 'test: an odd number of hexadecimal digits'],
     ['a hole', '0000   45 00\n0010   00 01', 'test:2: the dump goes on at byte 16, but 2 have been read'],
     ['two packets', '0000   45 00\n\n0000   45 00', 'test:3: a second packet starts here'],
+    [
+      'two packets of a kernel',
+      skb(BYTES, 'linear') + skb(BYTES, 'linear'),
+      'test:4: a second packet starts here',
+    ],
+    [
+      'a hole in a kernel log',
+      'x\nskb linear: 00000000: 45 00\nskb linear: 00000010: 00',
+      'test:3: the dump goes on',
+    ],
+    ['two arrays', cArray(BYTES) + cArray(BYTES), 'test: there is more than one array'],
+    ['an array of words', 'u16 p[] = { 0x4500, 0x0054 };', 'test: "0x4500" is no byte'],
+    ['words that hexdump exchanges', '0000000 0045 5400\n0000010 0000', 'test: these are 16-bit words'],
     ['half a byte in a dump', '0000:  45 0', 'test:1: half a byte'],
     ['too much', '00'.repeat(0x4_0001), 'test: more than 262144 bytes'],
   ])('%s', (_, text, message) => {
@@ -101,14 +133,41 @@ describe('what cannot be used', () => {
 
   it('never throws anything else', () => {
     fc.assert(
-      fc.property(fc.string({ unit: fc.constantFrom(...'0123abf :|x\n\t.z') }), (text) => {
-        try {
-          expect(parseHexDump(text, 'test').length).toBeGreaterThan(0);
-        } catch (error) {
-          expect(error).toBeInstanceOf(InputError);
-        }
-      }),
+      fc.property(
+        fc.string({
+          unit: fc.constantFrom(...'0123abf :|x\n\t.z[]={}/*,', 'skb linear: ', 'skb frag: 00000000: '),
+        }),
+        (text) => {
+          try {
+            expect(parseHexDump(text, 'test').length).toBeGreaterThan(0);
+          } catch (error) {
+            expect(error).toBeInstanceOf(InputError);
+          }
+        },
+      ),
       { numRuns: Number(process.env['ESPLANE_FUZZ_RUNS'] ?? 1000) },
     );
   });
+});
+
+needs([shared('cases')], 'case texts 23', () => {
+  const text = (name: string) => readFileSync(`${SHARED}cases/texts/23-hex-forms/${name}`, 'utf8');
+
+  it('the same packet in an array, in two ways, and in a kernel log', () => {
+    const [array, xxdi, skbDump] = ['carray', 'xxdi', 'skbdump'].map((name) =>
+      parseHexDump(text(name), name),
+    );
+    expect(array).toHaveLength(154);
+    expect(toHex(xxdi!)).toBe(toHex(array!));
+    expect(toHex(skbDump!)).toBe(toHex(array!));
+  });
+
+  it('plain hexdump is told what to do', () => {
+    expect(() => parseHexDump(text('hexdump-words'), 'f')).toThrow(/16-bit words.*hexdump -C/);
+  });
+});
+
+it('brackets, comments and lines of a kernel take time by their number', () => {
+  for (const piece of ['[', '/*', ']={', 'skb linear: ', '\nskb frag: 00000000: ', '{'])
+    expect(() => parseHexDump(piece.repeat(150_000), 'test')).toThrow(InputError);
 });
