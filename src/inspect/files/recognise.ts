@@ -217,7 +217,7 @@ function yamlKinds(text: string): string[] {
 const MOST_KINDS = 100_000;
 
 /** Are the digits of a packet in it, and of one long enough for an IP header? */
-function isHex(text: string): boolean {
+export function isHex(text: string): boolean {
   try {
     return parseHexDump(text, '').length >= 20;
   } catch (error) {

@@ -1,0 +1,239 @@
+/**
+ * Everything that files, folders and archives hold, by kind: what an operator gives without saying what it is. Of a
+ * sysdump the texts of each node are handed over as soon as they are together, so that not all of them are in memory.
+ * @module
+ */
+import { joined } from '../../base/byte-stream.ts';
+import { decodeText } from '../../base/decode-text.ts';
+import { InputError } from '../../base/errors.ts';
+import type { NamedText } from '../../sa-text/sa-texts.ts';
+import { parseHexDump } from '../hex-dump.ts';
+import type { Kind, TextKind } from './kinds.ts';
+import { isBinary, isCapture, isHex, otherContainerOf, recogniseText } from './recognise.ts';
+import { commandOutput, type NodeTextKind, placeOf } from './sysdump.ts';
+import { Budget, type Entry, type FileBytes, walk } from './walk.ts';
+
+/** What one node of a sysdump says. */
+export interface NodeTexts {
+  /** The folder or archive that they come from, for people. */
+  readonly source: string;
+  /** The Cilium pod that collected them, where its name is told. */
+  readonly pod?: string;
+  /** By kind; absent what was not collected. An empty text says that there is nothing, as with no states. */
+  readonly texts: Readonly<Partial<Record<NodeTextKind, NamedText>>>;
+}
+
+/** A capture, or a packet. */
+export interface Subject {
+  readonly kind: 'capture' | 'packet';
+  readonly name: string;
+  /** Where it is a file of its own. */
+  readonly file?: FileBytes;
+  /** Its bytes, as often as wanted. @throws {InputError} when they cannot be read */
+  chunks(): AsyncGenerator<Uint8Array>;
+}
+
+/** What came of one file, or of one node's. */
+export interface Taken {
+  readonly name: string;
+  /** None: it is of no use here. */
+  readonly kinds: readonly Kind[];
+  /** Why there are none, where that can be said. */
+  readonly why?: string;
+}
+
+export interface Gathered {
+  readonly subjects: readonly Subject[];
+  /** Texts that are of no node's collection. */
+  readonly texts: ReadonlyMap<TextKind, readonly NamedText[]>;
+  readonly taken: readonly Taken[];
+  /** Files of collections that are of no use here. */
+  readonly beside: number;
+}
+
+export interface GatherOptions {
+  /** Limits, where not the usual ones. */
+  readonly budget?: Budget;
+  /**
+   * Is told what a node says when the next node's begins. Where an archive has the files of several nodes in turns, a node
+   * comes more than once.
+   */
+  readonly onNode: (node: NodeTexts) => void | Promise<void>;
+  /** Is told of archives that are damaged or beyond a limit, and of texts that cannot be read. The rest is used. */
+  readonly onDamage: (error: InputError) => void;
+}
+
+/** Bytes by which a text is recognised; the rest is read when it is of a kind. */
+const BEGINNING = 64 << 10;
+
+/**
+ * Goes through everything.
+ * @throws {InputError} a file cannot be read, or all together are beyond a limit
+ */
+export async function gather(
+  files: AsyncIterable<FileBytes> | Iterable<FileBytes>,
+  options: GatherOptions,
+): Promise<Gathered> {
+  const gatherer = new Gatherer(options);
+  for await (const file of files) await gatherer.file(file);
+  return gatherer.end();
+}
+
+class Gatherer {
+  readonly #options: GatherOptions;
+  readonly #budget: Budget;
+  readonly #subjects: Subject[] = [];
+  readonly #texts = new Map<TextKind, NamedText[]>();
+  readonly #taken: Taken[] = [];
+  #beside = 0;
+  /** The node whose texts come. */
+  #node:
+    | { readonly key: string; pod: string | undefined; texts: Partial<Record<NodeTextKind, NamedText>> }
+    | undefined;
+
+  constructor(options: GatherOptions) {
+    this.#options = options;
+    this.#budget = options.budget ?? new Budget();
+  }
+
+  async file(file: FileBytes): Promise<void> {
+    const wants = (path: readonly string[]) => {
+      if (placeOf(split(path)) !== 'beside') return true;
+      this.#beside++;
+      return false;
+    };
+    if (!wants([file.name])) return;
+    const { onDamage } = this.#options;
+    for await (const entry of walk(file, { budget: this.#budget, wants, onDamage })) {
+      try {
+        await this.#entry(entry, file);
+      } catch (error) {
+        if (!(error instanceof InputError)) throw error;
+        onDamage(error);
+      }
+    }
+  }
+
+  async end(): Promise<Gathered> {
+    await this.#endNode();
+    return { subjects: this.#subjects, texts: this.#texts, taken: this.#taken, beside: this.#beside };
+  }
+
+  async #entry(entry: Entry, file: FileBytes): Promise<void> {
+    const { name, head } = entry;
+    const place = placeOf(split(entry.path));
+    if (place === 'beside') return;
+    if (place) {
+      if (this.#node?.key !== place.node) {
+        await this.#endNode();
+        this.#node = { key: place.node, pod: place.pod, texts: {} };
+      }
+      this.#node.texts[place.kind] ??= { source: name, text: commandOutput(await entry.text()) };
+      return;
+    }
+    if (isCapture(head)) {
+      this.#subjects.push({
+        kind: 'capture',
+        name,
+        ...(entry.file && { file }),
+        chunks: () => again(file, entry.path),
+      });
+      this.#take(name, ['capture']);
+      return;
+    }
+    if (head.length === 0) return this.#take(name, [], 'it is empty');
+    const packed = otherContainerOf(head);
+    if (packed) return this.#take(name, [], `it is packed with ${packed}: unpack it first`);
+    if (isBinary(head)) return this.#take(name, []);
+    await this.#text(entry);
+  }
+
+  /** A text is read as far as it takes to know that it is of no use. */
+  async #text(entry: Entry): Promise<void> {
+    const { name } = entry;
+    const { held } = this.#budget.limits;
+    const parts: Uint8Array[] = [];
+    let length = 0;
+    let isKnown = false;
+    for await (const chunk of entry.chunks()) {
+      parts.push(chunk.slice());
+      length += chunk.length;
+      if (isKnown && length <= held) continue;
+      if (length > held) return this.#take(name, [], 'it is longer than any text that is read here');
+      if (length < BEGINNING) continue;
+      const beginning = decodeText(joined(parts));
+      const [kind] = kindsOf(beginning.slice(0, beginning.lastIndexOf('\n') + 1));
+      if (kind === 'flows') return this.#take(name, [kind]);
+      if (kind === undefined && !mayBeList(beginning)) return this.#take(name, []);
+      isKnown = true;
+    }
+    const text = decodeText(joined(parts));
+    const kinds = kindsOf(text);
+    this.#take(name, kinds);
+    for (const kind of kinds) {
+      if (kind === 'packet') this.#packet(name, text);
+      else if (kind !== 'capture' && kind !== 'flows') {
+        this.#texts.set(kind, [...(this.#texts.get(kind) ?? []), { source: name, text }]);
+      }
+    }
+  }
+
+  #packet(name: string, text: string): void {
+    const bytes = parseHexDump(text, name);
+    this.#subjects.push({
+      kind: 'packet',
+      name,
+      async *chunks() {
+        yield bytes;
+      },
+    });
+  }
+
+  #take(name: string, kinds: readonly Kind[], why?: string): void {
+    this.#taken.push({ name, kinds, ...(why !== undefined && { why }) });
+  }
+
+  async #endNode(): Promise<void> {
+    if (!this.#node) return;
+    const { key, pod, texts } = this.#node;
+    this.#node = undefined;
+    await this.#options.onNode({ source: key, ...(pod !== undefined && { pod }), texts });
+  }
+}
+
+/** A given file may be named with its folders. */
+function split(path: readonly string[]): string[] {
+  return path.flatMap((part) => part.split('/'));
+}
+
+function kindsOf(text: string): readonly Kind[] {
+  const kinds = recogniseText(text);
+  return kinds.length === 0 && isHex(text) ? ['packet'] : kinds;
+}
+
+/** Lists of cilium-cli say at their end what they are lists of. */
+function mayBeList(beginning: string): boolean {
+  const first = beginning.slice(0, 1000);
+  return (
+    /^\s*(?:---\s+)?apiVersion:/.test(first) ||
+    (/^\s*[{[]/.test(first) && /"(?:apiVersion|items)"/.test(first))
+  );
+}
+
+/** Goes to an entry again. */
+async function* again(file: FileBytes, path: readonly string[]): AsyncGenerator<Uint8Array> {
+  const wanted = path.join('/');
+  const options = {
+    wants: (other: readonly string[]) =>
+      wanted === other.join('/') || wanted.startsWith(`${other.join('/')}/`),
+    onDamage: (error: InputError) => {
+      throw error;
+    },
+  };
+  for await (const entry of walk(file, options)) {
+    if (entry.name !== wanted) continue;
+    yield* entry.chunks();
+    return;
+  }
+  throw new InputError({ source: wanted }, 'is not there any more', 'Leave the files as they are meanwhile.');
+}
