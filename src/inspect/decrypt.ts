@@ -31,7 +31,7 @@ import { formatAddress, isAny } from '../wire/address.ts';
 import { Batch, LentBatch, PASS } from '../wire/packet.ts';
 import type { Reassembler } from '../wire/reassembly.ts';
 import { type Contender, Contenders, Trials } from './contenders.ts';
-import { Carrier, EspFinder, type FoundSink, type FrameTotals, noFrames } from './find-esp.ts';
+import { Carrier, EspFinder, type FoundSink, type FrameTotals, noFrames, type Quote } from './find-esp.ts';
 import { SearchBudget } from './high-half.ts';
 import { SecondChance } from './second-chance.ts';
 
@@ -137,6 +137,8 @@ export interface DecryptOptions {
   readonly onOther?: (b: Uint8Array, at: number, end: number, info: FrameInfo, carrierVni: number) => void;
   /** Gets every fragment of an IP packet, in the same way, before it is put together with the others. */
   readonly onFragment?: (b: Uint8Array, at: number, end: number, info: FrameInfo) => void;
+  /** Gets every ICMP error that sends back an ESP packet; the packet that holds it goes to {@link onOther} too. */
+  readonly onQuote?: (quote: Quote, info: FrameInfo) => void;
   /** Keeps each ESP packet as it was on the wire for {@link EspRecord.wire}: a failed decryption leaves nothing of it. */
   readonly keepWire?: boolean;
 }
@@ -210,6 +212,7 @@ export class CaptureDecryptor implements FrameSink {
       ...(onOther && {
         other: (b, at, end, info, carrier) => onOther(b, at, end, info, carrier.vni),
       }),
+      ...(options.onQuote && { quote: options.onQuote }),
       ...(onFragment && { fragment: (b, at, end, info) => onFragment(b, at, end, info) }),
     };
     this.#finder = new EspFinder({ udpPorts: ports, sink }, this.totals);

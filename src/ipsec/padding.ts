@@ -35,3 +35,9 @@ export function payloadLength(b: Uint8Array, textAt: number, textLen: number): n
   const len = textLen - TRAILER_LEN - b[textAt + textLen - 2]!;
   return len > 0 ? len : -1;
 }
+
+/** Does padding hold 1, 2, 3, …, as a sender has to write it (RFC 4303 §2.4)? Linux does not look. */
+export function countsUp(b: Uint8Array, at: number, end: number): boolean {
+  for (let i = at; i < end; i++) if (b[i] !== i - at + 1) return false;
+  return true;
+}

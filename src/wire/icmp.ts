@@ -42,7 +42,9 @@ export const V6_ECHO_REPLY = 129;
 const SOURCE_QUENCH = 4;
 const REDIRECT = 5;
 const PARAMETER_PROBLEM = 12;
-const V6_PARAMETER_PROBLEM = 4;
+export const V6_PARAMETER_PROBLEM = 4;
+/** Code of {@link V6_PARAMETER_PROBLEM}: a next header that the host does not have. */
+export const V6_NEXT_HEADER = 1;
 
 /** Does a message of this type send back the packet that caused it (RFC 792, RFC 4443 §2.1)? */
 export function isError(type: number, isV6: boolean): boolean {

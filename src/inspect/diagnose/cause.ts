@@ -18,6 +18,7 @@ import type { EspRecord } from '../decrypt.ts';
 import type { Evidence } from '../evidence.ts';
 import { Trial } from '../trial.ts';
 import { guessesFor } from './guesses.ts';
+import { isInTheClear } from './plain.ts';
 import { fingerprint, type SeenNumbers } from './seen.ts';
 import type { Cause, Fit, Stream } from './stream.ts';
 import { Tally } from './tally.ts';
@@ -90,7 +91,7 @@ export class CauseFinder {
         this.#leftOfWindow(stream, record, packet, record.seqHi);
         return;
       case 'too-short':
-        stream.tally('truncated').add(frame);
+        if (!this.#closed(stream, record, packet)) stream.tally('truncated').add(frame);
         return;
       default:
         this.#badIcv(stream, record, packet);
@@ -179,25 +180,33 @@ export class CauseFinder {
       }
     }
     // The same packet, but for what was altered?
-    let original = this.#seen.get(stream.id, seqHi, lo);
-    if (!original) {
-      original = this.#byIv(stream, packet);
-      if (original) stream.tally('number-altered').add(frame);
-    }
+    const sameNumber = this.#seen.get(stream.id, seqHi, lo);
+    const original = sameNumber ?? this.#byIv(stream, packet);
     if (original && stream.ok > 0) {
-      this.#altered(stream, packet, frame, original);
+      const cause = this.#altered(stream, packet, frame, original);
+      if (cause === 'altered' && !sameNumber) stream.tally('number-altered').add(frame);
       return;
     }
-    const fit = this.#fit(stream, packet, seqHi);
-    if (fit) {
-      fit.tally.add(frame);
-      stream.tally('other-key').add(frame);
-      stream.read(lo, this.#isNew(stream, record, packet));
-      return;
-    }
+    if (this.#closed(stream, record, packet)) return;
     // It has nothing in common with a good packet; but where others of its stream open, the key is right.
     stream.tally(stream.ok > 0 ? 'altered' : 'no-key').add(frame);
     stream.damaged++;
+  }
+
+  /** Opens it with another key, or tells that it is not encrypted. @returns false where neither is so */
+  #closed(stream: Stream, record: EspRecord, packet: EspBytes): boolean {
+    const { seqHi, seqLo, frame } = record;
+    const { b, at, end } = packet;
+    if (stream.ok === 0 && this.sasOf(stream).some(({ suite }) => isInTheClear(b, at, end, suite))) {
+      stream.tally('in-the-clear').add(frame);
+      return true;
+    }
+    const fit = this.#fit(stream, packet, seqHi);
+    if (!fit) return false;
+    fit.tally.add(frame);
+    stream.tally('other-key').add(frame);
+    stream.read(seqLo, this.#isNew(stream, record, packet));
+    return true;
   }
 
   #altered(
@@ -205,9 +214,10 @@ export class CauseFinder {
     packet: EspBytes,
     frame: number,
     original: { frame: number; length: number },
-  ): void {
+  ): 'altered' | 'truncated' {
     const cause = packet.end - packet.at < original.length ? 'truncated' : 'altered';
     this.#count(stream, cause, frame, original.frame);
+    return cause;
   }
 
   /** Is its IV of another counter than the sender's, and not just damaged? */

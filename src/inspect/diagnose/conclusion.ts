@@ -84,7 +84,18 @@ function wanted({ streams, evidence, strange, closed }: Case): string[] {
     said.push(
       `The text of ${hidden} shows no keys: run \`ip -s xfrm state\` as root without \`nokeys\`, or give --keys and --nodes.`,
     );
-  const closedAt = of(({ fate, resolution }) => fate === 'unopened' && resolution.candidates.length > 0);
+  const early = of(({ fate }) => fate === 'unencrypted');
+  if (early !== '')
+    said.push(`The packets to ${early} were taken before they were encrypted: capture at the receiver.`);
+  const elsewhere = of(({ fate, fits }) => fate === 'unopened' && fits.length > 0);
+  if (elsewhere !== '')
+    said.push(
+      `Packets to ${elsewhere} open with another key than the sources give: give \`ip -s xfrm state\` of that node to see which one it has.`,
+    );
+  const closedAt = of(
+    ({ fate, fits, resolution }) =>
+      fate === 'unopened' && fits.length === 0 && resolution.candidates.length > 0,
+  );
   if (closedAt !== '' || closed.streams.count > 0)
     said.push(
       `No key at hand opens the packets to ${closedAt || 'these nodes'}: give \`ip -s xfrm state\` of that node, or the keys and nodes of the time of the capture.`,

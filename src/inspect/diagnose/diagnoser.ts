@@ -106,6 +106,7 @@ export class Diagnoser implements FrameSink {
       udpPorts,
       keepWire: true,
       onPacket: (record) => this.#take(record),
+      onQuote: (quote, info) => this.#path.addQuote(quote, info.number),
       onOther: (b, at, end, info) => this.#takeOther(b, at, end, info),
       onFragment: (b, at, end, info) => this.#takeFragment(b, at, end, info),
     });

@@ -6,7 +6,7 @@
 import { BOOT_ID_LEN, deriveMaterial } from '../../cilium/derive.ts';
 import type { CiliumKey } from '../../cilium/keys.ts';
 import type { CiliumNode } from '../../cilium/nodes.ts';
-import type { KeyMaterial } from '../../crypto/suite.ts';
+import { KeyMaterial } from '../../crypto/suite.ts';
 import type { SaConfig } from '../../ipsec/sa-config.ts';
 import { type Address, formatAddress, parseAddress } from '../../wire/address.ts';
 import type { Evidence, Resolution } from '../evidence.ts';
@@ -26,6 +26,8 @@ export type GuessKind =
   | 'not-per-tunnel'
   /** One side has ESN, the other has not. */
   | 'esn-differs'
+  /** One side has a longer ICV than the other. */
+  | 'icv-length'
   /** Derived from the node's other addresses. */
   | 'other-address';
 
@@ -36,6 +38,18 @@ export interface Guess {
   /** What it is, for a sentence that begins "the packets open with …". */
   readonly what: string;
 }
+
+/**
+ * Lengths of the ICV that are in use, in bytes: RFC 4106, RFC 2404, RFC 4868, the 96 bits that Linux takes for HMAC-SHA-256 if it
+ * is not told, and the full length.
+ */
+const ICV_LENGTHS: Readonly<Record<string, readonly number[]>> = {
+  'aes-gcm': [16, 12, 8],
+  'hmac-sha1': [12, 20],
+  'hmac-sha256': [16, 12, 32],
+  'hmac-sha384': [24, 12, 48],
+  'hmac-sha512': [32, 12, 64],
+};
 
 /** What #34223 pushed for a while: a boot id that is none. */
 const NO_BOOT_ID = '00000000-0000-0000-0000-000000000000';
@@ -56,6 +70,18 @@ export function guessesFor(
     if (!candidates.some(isSame) && !found.some(isSame)) found.push({ kind, keys, esn, what });
   };
   for (const { keys, esn } of former) add('former', keys, esn, 'the key that was there before');
+  for (const { keys, esn } of candidates) {
+    for (const icvLen of ICV_LENGTHS[keys.suite.mac ?? keys.suite.cipher] ?? []) {
+      if (icvLen === keys.suite.icvLen) continue;
+      const other = new KeyMaterial({ ...keys.suite, icvLen }, keys.key(), keys.salt(), keys.macKey());
+      add(
+        'icv-length',
+        other,
+        esn,
+        `the same key and an ICV of ${icvLen * 8} bits in place of ${keys.suite.icvLen * 8}`,
+      );
+    }
+  }
   for (const { config, who } of others) add('other-source', config.keys, config.esn, `the key from ${who}`);
   for (const { keys, esn } of candidates) {
     add('esn-differs', keys, !esn, `the same key ${esn ? 'without' : 'with'} ESN`);

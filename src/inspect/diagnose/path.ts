@@ -13,6 +13,7 @@ import { u16, u32 } from '../../base/bytes.ts';
 import * as icmp from '../../wire/icmp.ts';
 import * as ipv4 from '../../wire/ipv4.ts';
 import * as tcp from '../../wire/tcp.ts';
+import type { Quote } from '../find-esp.ts';
 import type { InnerPacket } from './inner.ts';
 import { fingerprint } from './seen.ts';
 import type { Stream } from './stream.ts';
@@ -32,6 +33,12 @@ export interface TooBig {
   readonly src: string;
   readonly dst: string;
   readonly mtu: number;
+  readonly tally: Tally;
+}
+
+/** ICMP errors that say of ESP packets that they do not get there. */
+export interface Unreachable {
+  readonly quote: Quote;
   readonly tally: Tally;
 }
 
@@ -80,6 +87,8 @@ interface Waiting {
 export class PathWatch {
   readonly #tooBig = new Map<string, TooBig>();
   readonly lengths = new Map<Stream, Lengths>();
+  /** By who says so, of which packets, and what. */
+  readonly unreachable = new Map<string, Unreachable>();
   /** Fragments of ESP packets by `SRC > DST`, and the longest of them. */
   readonly fragments = new Map<string, { longest: number; readonly tally: Tally }>();
   /** Echo requests, and by flow the longest TCP segment, that have no answer yet. */
@@ -110,6 +119,23 @@ export class PathWatch {
       this.fragments.set(name, seen);
     }
     seen.longest = Math.max(seen.longest, length);
+    seen.tally.add(frame);
+  }
+
+  /** Takes an ICMP error that sends back an ESP packet. */
+  addQuote(quote: Quote, frame: number): void {
+    const { isV6, type, code, from, src, dst, spi } = quote;
+    const isOne = isV6
+      ? type === icmp.V6_UNREACHABLE || (type === icmp.V6_PARAMETER_PROBLEM && code === icmp.V6_NEXT_HEADER)
+      : type === icmp.UNREACHABLE && code !== icmp.FRAGMENTATION_NEEDED;
+    if (!isOne) return;
+    const name = `${from} ${src} ${dst} ${spi} ${type} ${code}`;
+    let seen = this.unreachable.get(name);
+    if (!seen) {
+      if (this.unreachable.size >= SLOTS) return;
+      seen = { quote, tally: new Tally() };
+      this.unreachable.set(name, seen);
+    }
     seen.tally.add(frame);
   }
 

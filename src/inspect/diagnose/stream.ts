@@ -32,6 +32,8 @@ export type Cause =
   | 'truncated'
   /** Opens with another key: see {@link Stream.fits}. */
   | 'other-key'
+  /** Not encrypted behind its IV: taken before the NIC that encrypts it. */
+  | 'in-the-clear'
   /** Opens with no key at hand, and shows no likeness to a packet that does. */
   | 'no-key'
   /** No SA. */
@@ -76,9 +78,9 @@ export class Stream {
   /**
    * What its packets count as: `known`, by their verdicts; `gone`, the receiver had no SA; `retired`, it had one, which
    * was deleted later; `unread`, it has one whose key is not shown; `unopened`, the receiver's own text is not at hand,
-   * and what is opened none; `foreign`, no source names the receiver.
+   * and what is opened none; `unencrypted`, its packets were taken before they were; `foreign`, no source names the receiver.
    */
-  fate: 'known' | 'gone' | 'retired' | 'unread' | 'unopened' | 'foreign' = 'known';
+  fate: 'known' | 'gone' | 'retired' | 'unread' | 'unopened' | 'unencrypted' | 'foreign' = 'known';
   /** What it counts as where streams are too many: without an SA, with one, with packets that opened. */
   kind: 'strange' | 'closed' | 'opened' = 'closed';
   /** The key that opened its packets, where there was a choice. */

@@ -107,6 +107,15 @@ export const FINDINGS = [
       'Up to Cilium 1.16 write + after the key id on all nodes, or on none; give --cilium as the version that runs.',
   },
   {
+    code: 'icv-length-differs',
+    severity: 'error',
+    basis: 'sa',
+    means: 'Sender and receiver hold the same key, and cut the ICV to different lengths.',
+    proof: 'The packets open with the same key once the ICV has another length.',
+    remedy:
+      'Set the same length on both ends: HMAC-SHA-256 has 128 bits by RFC 4868, and 96 by the default of Linux (strongSwan sha256_96, libreswan sha2-truncbug).',
+  },
+  {
     code: 'sa-gone',
     severity: 'error',
     basis: 'sa',
@@ -165,6 +174,17 @@ export const FINDINGS = [
       'ICMP "fragmentation needed" or "packet too big" that quotes a packet between the tunnel ends or pods.',
     remedy:
       'Set the MTU of Cilium to the smallest of the path: it then gives pods 77 bytes less, and 50 or 70 more less under VXLAN.',
+  },
+  {
+    code: 'esp-unreachable',
+    severity: 'error',
+    basis: 'seen',
+    means:
+      'ESP packets do not get there: a host says that it has no ESP, or a router that it cannot or must not deliver them.',
+    proof:
+      'ICMP "unreachable", or "unrecognized next header", that sends back an ESP packet. Anyone can send such a message.',
+    remedy:
+      'Where a host has no ESP, load its module (esp4, esp6) or start its IPsec; where a filter forbids it, allow protocol 50, or UDP port 4500.',
   },
   {
     code: 'sequence-near-end',
@@ -363,6 +383,16 @@ export const FINDINGS = [
     means: 'A kernel dropped packets that it was to send.',
     proof: 'Its rows XfrmOut… rose.',
     remedy: 'The row says what was missing; docs/diagnose.md has an entry for each.',
+  },
+  {
+    code: 'not-encrypted-yet',
+    severity: 'warning',
+    basis: 'seen',
+    means:
+      'ESP packets are in the clear behind their IV: the capture has them before the NIC that encrypts them (crypto offload). So they cannot be checked.',
+    proof: 'Behind the IV lies a whole packet with its padding and trailer, and no ICV fits.',
+    remedy:
+      'Capture at the receiver. Where this was not taken on the sending node, the packets are on the wire unencrypted: switch `crypto offload` off there.',
   },
   {
     code: 'not-captured',

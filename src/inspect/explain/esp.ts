@@ -3,7 +3,7 @@
  * @module
  */
 import { toHex } from '../../base/bytes.ts';
-import { payloadLength } from '../../ipsec/padding.ts';
+import { countsUp, payloadLength } from '../../ipsec/padding.ts';
 import * as esp from '../../wire/esp.ts';
 import * as ipv4 from '../../wire/ipv4.ts';
 import * as ipv6 from '../../wire/ipv6.ts';
@@ -272,11 +272,6 @@ function innerPacket(
   else
     walk.data(0, bytes.length, { label: 'Payload', meaning: 'No IP packet by what the next header says.' });
   return walk.packet();
-}
-
-function countsUp(text: Uint8Array, at: number, end: number): boolean {
-  for (let i = at; i < end; i++) if (text[i] !== i - at + 1) return false;
-  return true;
 }
 
 /** Adds what this layer does to what carried it. */

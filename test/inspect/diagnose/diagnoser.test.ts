@@ -154,7 +154,7 @@ describe('sources that do not agree', () => {
   it('no key at hand: said with how many were tried', () => {
     const { findings } = diagnose(frames, { listed: [bad] });
     expect(codesOf(findings)).toEqual(['unknown-key']);
-    expect(findings[0]!.summary).toContain('1 other key');
+    expect(findings[0]!.summary).toContain('3 other keys');
   });
 });
 

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { reverse, tcpPacket, text } from '../../../src/sim/traffic.ts';
 import * as tcp from '../../../src/wire/tcp.ts';
-import { codesOf, diagnosePackets, sender } from '../../support/diagnose.ts';
+import { codesOf, diagnoseFile, diagnosePackets, sender } from '../../support/diagnose.ts';
+import { CASES, CASES_NEED, needs } from '../../support/needs.ts';
 import { address, ipv4Packet, saConfig } from '../../support/sa.ts';
 
 const there = saConfig();
@@ -84,5 +85,26 @@ describe('before a hole for long packets', () => {
     const { findings } = diagnose(frames, 0.1);
     expect(codesOf(findings)).toEqual(['mtu-hole']);
     expect(findings[0]!.summary).toMatch(/in ESP packets of up to 1\d\d bytes are answered; 3 longer ones/);
+  });
+});
+
+needs([CASES_NEED], 'people', () => {
+  it('case captures 12: a receiver that has no ESP, and says so', async () => {
+    const folder = `${CASES}captures/12-icmp-protocol-unreachable`;
+    const { findings } = await diagnoseFile(`${folder}/in.pcap`, { espSa: [`${folder}/esp_sa`] });
+    expect(findings).toMatchObject([
+      {
+        code: 'esp-unreachable',
+        basis: 'seen',
+        node: '10.0.0.2',
+        src: '10.0.0.1',
+        spi: 10,
+        count: 4,
+        frames: [2, 4, 6, 8],
+      },
+    ]);
+    expect(findings[0]!.summary).toBe(
+      '10.0.0.2 answers 4 ESP packets of 10.0.0.1 to 10.0.0.2 (SPI 0xa) with ICMP type 3 code 2, protocol unreachable: it has no ESP.',
+    );
   });
 });

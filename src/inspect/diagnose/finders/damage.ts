@@ -23,7 +23,7 @@ export function* damage(c: Case): Generator<Finding> {
       );
     }
     const truncated = stream.causes.get('truncated');
-    if (truncated) {
+    if (truncated && stream.ok > 0) {
       yield finding(
         c,
         'truncated',

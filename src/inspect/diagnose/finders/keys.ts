@@ -19,6 +19,7 @@ const CODES: Readonly<Record<GuessKind, FindingCode>> = {
   'other-id': 'key-changed',
   'not-per-tunnel': 'wrong-key',
   'esn-differs': 'esn-differs',
+  'icv-length': 'icv-length-differs',
   'other-address': 'wrong-key',
 };
 
@@ -27,6 +28,29 @@ export function* keys(c: Case): Generator<Finding> {
   for (const stream of streams) {
     if (stream.fate === 'gone') continue;
     for (const fit of stream.fits) yield explain(c, stream, fit);
+    const early = stream.causes.get('in-the-clear');
+    if (early) {
+      yield finding(
+        c,
+        'not-encrypted-yet',
+        `${streamName(stream, evidence)}: ${count(early.count, 'packet')} in the clear behind the IV, and where the ICV belongs there is none yet.`,
+        { stream, tally: early, node: evidence.nameOf(stream.src) },
+      );
+    }
+    const short = stream.causes.get('truncated');
+    if (short && stream.ok === 0) {
+      yield finding(
+        c,
+        'unknown-key',
+        `${streamName(stream, evidence)}: ${count(short.count, 'packet')} ${stream.fate === 'unopened' ? 'not opened' : `dropped${countedAs(stream, PROTO_ERROR)}`}: too short for IV and ICV of ${suiteOf(stream)}, or no whole number of its blocks. The sender has another algorithm or ICV length, or they were cut off.`,
+        {
+          stream,
+          tally: short,
+          counter: PROTO_ERROR,
+          ...(stream.fate === 'unopened' && { severity: 'warning' }),
+        },
+      );
+    }
     const none = stream.causes.get('no-key');
     if (!none || none.count === 0) continue;
     yield finding(
@@ -60,6 +84,10 @@ function tried({ guessed: n }: Stream): string {
     : ` and ${count(n, 'other key')} made from what is at hand`;
 }
 
+function suiteOf({ resolution }: Stream): string {
+  return resolution.candidates[0]?.keys.suite.name ?? 'the SA';
+}
+
 function explain(c: Case, stream: Stream, { guess, tally }: Fit): Finding {
   const { evidence } = c;
   const failed =
@@ -70,7 +98,7 @@ function explain(c: Case, stream: Stream, { guess, tally }: Fit): Finding {
   const held = stream.resolution.held[0]?.config;
   const say = (code: FindingCode, more: string) =>
     finding(c, code, `${where}. ${opens}${more}.`, { stream, tally, counter: PROTO_ERROR });
-  if (guess.kind === 'esn-differs') return say('esn-differs', '');
+  if (guess.kind === 'esn-differs' || guess.kind === 'icv-length') return say(CODES[guess.kind], '');
   if (guess.kind === 'former') {
     const why = `${receiver} has replaced it (a new boot id, or another key under the same id), and ${sender} has not`;
     return say('wrong-key', `: ${why}`);

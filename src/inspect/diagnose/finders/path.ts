@@ -2,6 +2,8 @@
  * Long packets: fragments, "too big", holes.
  * @module
  */
+
+import type { Quote } from '../../find-esp.ts';
 import { type Case, count, finding, streamName } from '../case.ts';
 import type { Finding } from '../finding.ts';
 import { countOf, framesOf } from '../tally.ts';
@@ -39,6 +41,16 @@ export function* path(c: Case): Generator<Finding> {
       { tally, src, dst, node: evidence.nameOf(src) },
     );
   }
+  for (const { quote, tally } of watch.unreachable.values()) {
+    const { from, src, dst, spi } = quote;
+    const sa = spi === undefined ? '' : ` (SPI 0x${spi.toString(16)})`;
+    yield finding(
+      c,
+      'esp-unreachable',
+      `${evidence.nameOf(from)} answers ${count(tally.count, 'ESP packet')} of ${evidence.nameOf(src)} to ${evidence.nameOf(dst)}${sa} with ${unreachableName(quote)}.`,
+      { tally, src, dst, node: evidence.nameOf(from), ...(spi !== undefined && { spi }) },
+    );
+  }
   const fragments = [...watch.fragments];
   if (fragments.length === 0) return;
   const ways = fragments.map(([way, { longest }]) => `${way} in pieces of up to ${longest} bytes`).join('; ');
@@ -50,4 +62,25 @@ export function* path(c: Case): Generator<Finding> {
       count: incomplete,
     });
   } else yield finding(c, 'fragmented', what, { frames: framesOf(tallies), count: countOf(tallies) });
+}
+
+/** By type and code (RFC 792, RFC 1812 §5.2.7, RFC 4443 §3). */
+const UNREACHABLE: Readonly<Record<string, string>> = {
+  '4 3 0': 'network unreachable',
+  '4 3 1': 'host unreachable',
+  '4 3 2': 'protocol unreachable: it has no ESP',
+  '4 3 3': 'port unreachable: nothing there takes ESP in UDP',
+  '4 3 9': 'network prohibited by a filter',
+  '4 3 10': 'host prohibited by a filter',
+  '4 3 13': 'prohibited by a filter',
+  '6 1 0': 'no route to the destination',
+  '6 1 1': 'prohibited by a filter',
+  '6 1 3': 'address unreachable',
+  '6 1 4': 'port unreachable: nothing there takes ESP in UDP',
+  '6 4 1': 'unrecognized next header: it has no ESP',
+};
+
+function unreachableName({ isV6, type, code }: Quote): string {
+  const what = UNREACHABLE[`${isV6 ? 6 : 4} ${type} ${code}`];
+  return `ICMP type ${type} code ${code}${what ? `, ${what}` : ''}`;
 }
