@@ -22,7 +22,7 @@ import type { Engine } from '../crypto/engine.ts';
 import { isAuthenticated } from '../crypto/suite.ts';
 import { Decapsulator } from '../ipsec/decapsulate.ts';
 import { dropCode } from '../ipsec/drop.ts';
-import { EspPlace } from '../ipsec/esp-place.ts';
+import { EspPlace, espPorts } from '../ipsec/esp-place.ts';
 import type { SecurityAssociation } from '../ipsec/sa.ts';
 import type { SaConfig, SaPlace } from '../ipsec/sa-config.ts';
 import { Sad } from '../ipsec/sad.ts';
@@ -119,7 +119,7 @@ export interface DecryptOptions {
   readonly engine: Engine;
   /** SAs that never send need it all the same. */
   readonly random: RandomBytes;
-  /** UDP ports that carry ESP beside 4500. */
+  /** UDP ports that carry ESP beside 4500. A list with 4500 in it may grow while the capture is read. */
   readonly udpPorts?: readonly number[];
   /**
    * Frames may be overwritten: they are decrypted where they lie, and nothing is copied. Their bytes are then the
@@ -202,7 +202,7 @@ export class CaptureDecryptor implements FrameSink {
   constructor(options: DecryptOptions) {
     this.#options = options;
     this.#trials = new Trials(options.engine, options.random, new SearchBudget());
-    const ports = [4500, ...(options.udpPorts ?? [])];
+    const ports = espPorts(options.udpPorts);
     const { onOther, onFragment } = options;
     const sink: FoundSink = {
       esp: (b, at, end, info, carrier, place) => {

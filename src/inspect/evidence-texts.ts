@@ -25,6 +25,7 @@ export interface EvidenceTexts extends SaTexts, PlanOptions {
 /** What texts say. */
 export interface ReadEvidence {
   readonly evidence: Evidence;
+  /** UDP ports that carry ESP. The list grows where the capture's secrets name more. */
   readonly udpPorts: readonly number[];
   /** What is odd about the texts but does not stop the work. */
   readonly warnings: readonly string[];
@@ -64,9 +65,10 @@ export function readEvidence(texts: EvidenceTexts, own: CaptureSas): ReadEvidenc
     old,
     ...(plan && { plan }),
   });
+  own.addUdpPorts(udpPortsOf([...states.flatMap(({ sas }) => sas), ...listed], texts.udpPort));
   return {
     evidence,
-    udpPorts: udpPortsOf([...states.flatMap(({ sas }) => sas), ...listed], texts.udpPort),
+    udpPorts: own.udpPorts,
     warnings: [...omitted.map(omissionLine), ...missingKeys(now.keys, now.nodes)],
   };
 }

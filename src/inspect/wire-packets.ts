@@ -11,7 +11,7 @@ import { SECRETS_TYPE_ESP } from '../capture/pcapng.ts';
 import type { PcapngWriter } from '../capture/pcapng-writer.ts';
 import { dropRow } from '../ipsec/drop.ts';
 import type { SaConfig, SaPlace } from '../ipsec/sa-config.ts';
-import { writeDsbCsv, writeGone } from '../sa-text/dsb-csv.ts';
+import { writeDsbCsv, writeGone, writePorts } from '../sa-text/dsb-csv.ts';
 import { isAtOneOf } from '../sa-text/sa-source.ts';
 import { PASS } from '../wire/packet.ts';
 import type { Admission, EspRecord } from './decrypt.ts';
@@ -61,7 +61,8 @@ export class WirePackets {
     // Wireshark does not look for the high half: it is told what it is here.
     const sequence = { seqHi, seq: 0, oseqHi: seqHi, oseq: 0 };
     const csv = writeDsbCsv([sa.esn ? { ...sa, sequence } : sa], { showKeys: true }, this.#options.warn);
-    if (csv !== '') this.#writer.secrets(SECRETS_TYPE_ESP, new TextEncoder().encode(csv));
+    if (csv !== '')
+      this.#writer.secrets(SECRETS_TYPE_ESP, new TextEncoder().encode(`${writePorts([sa])}${csv}`));
   }
 
   frame(b: Uint8Array, at: number, end: number, info: FrameInfo): void {

@@ -28,6 +28,11 @@ export type EspKind =
   /** Not an IP packet that can be read. */
   | 'broken';
 
+/** The UDP ports that carry ESP, 4500 among them: the list itself where it has that one, so that it may grow. */
+export function espPorts(ports: readonly number[] = []): readonly number[] {
+  return ports.includes(udp.PORT_ESP) ? ports : [udp.PORT_ESP, ...ports];
+}
+
 export class EspPlace {
   /** Where the IP header starts. */
   outerAt = 0;

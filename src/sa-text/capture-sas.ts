@@ -8,6 +8,7 @@
 import { decodeText } from '../base/decode-text.ts';
 import type { SaConfig, SaPlace } from '../ipsec/sa-config.ts';
 import { type Address, formatAddress } from '../wire/address.ts';
+import { PORT_ESP } from '../wire/udp.ts';
 import { type NamedNode, readBlock } from './dsb-csv.ts';
 import { MAX_PATTERNS } from './esp-sa.ts';
 import { omissionLine } from './omission.ts';
@@ -23,12 +24,23 @@ export class CaptureSas implements SaSource {
   readonly #nodes = new Map<string, NamedNode>();
   readonly #nodeAt = new Map<string, NamedNode>();
 
+  readonly #udpPorts = [PORT_ESP];
   readonly #note: (line: string) => void;
   #notes = 0;
 
   /** @param note told, a line each, what is left out; of many the first ones, and that there are more */
   constructor(note: (line: string) => void) {
     this.#note = note;
+  }
+
+  /** UDP ports that carry ESP, by the blocks and by what else was added: it grows. */
+  get udpPorts(): readonly number[] {
+    return this.#udpPorts;
+  }
+
+  /** Adds ports that other texts name. */
+  addUdpPorts(ports: readonly number[]): void {
+    for (const port of ports) if (!this.#udpPorts.includes(port)) this.#udpPorts.push(port);
   }
 
   /** The nodes that it names. */
@@ -43,7 +55,7 @@ export class CaptureSas implements SaSource {
    * @throws {InputError} when there are too many SAs or nodes; nothing of the block counts then
    */
   read(secrets: Uint8Array, source: string): readonly SaPlace[] {
-    const { gone, sas, nodes, isNew, omitted } = readBlock(decodeText(secrets), source);
+    const { gone, sas, nodes, isNew, udpPorts, omitted } = readBlock(decodeText(secrets), source);
     for (const one of omitted) this.#tell(omissionLine(one));
     for (const place of gone) this.#former.add(this.#now.remove(place));
     this.#former.shrink(MAX_ENTRIES);
@@ -52,6 +64,7 @@ export class CaptureSas implements SaSource {
     if (kept.length < sas.length)
       this.#tell(`${source}: rows with wildcards are left out: there are more than ${MAX_PATTERNS}`);
     this.#now.add(kept);
+    this.addUdpPorts(udpPorts.slice(0, Math.max(0, MOST_PORTS - this.#udpPorts.length)));
     checkEntries(this.#now.size, source);
     if (isNew) for (const sa of kept) this.#new.add(sa);
     for (const { src, dst, spi, pattern } of kept) {
@@ -109,5 +122,7 @@ export class CaptureSas implements SaSource {
   }
 }
 
+/** Ports that blocks can add: each is looked at in every datagram. */
+const MOST_PORTS = 32;
 /** Of all blocks together. */
 const MOST_NOTES = 32;

@@ -15,6 +15,8 @@
  *
  * `# new` says that the SAs of the block were made just then: nothing was sent under them before.
  *
+ * `# UDP ports of ESP: 4501 4502` names ports beside 4500 on which SAs of the block run.
+ *
  * Another says which nodes there are: name, addresses, and the ranges of their pods. With it a capture tells pods from
  * other hosts:
  *
@@ -35,6 +37,7 @@ import {
   parseAddress,
   parsePrefix,
 } from '../wire/address.ts';
+import { PORT_ESP } from '../wire/udp.ts';
 import { joinFields, RowReader, type SaRows, splitFields, usable } from './esp-sa.ts';
 import { Unusable } from './omission.ts';
 import { checkEntries } from './sa-limit.ts';
@@ -44,6 +47,7 @@ import { COLUMNS, placesFromWireshark, placeToWireshark, toWireshark } from './w
 const GONE = 'gone:';
 const NODE = 'CiliumNode:';
 const NEW = 'new';
+const PORTS = 'UDP ports of ESP:';
 /** Longest name of a node that is kept, in characters: Kubernetes has no longer one. */
 const MAX_NAME = 253;
 
@@ -57,7 +61,8 @@ export interface NamedNode {
 
 /**
  * Writes the lines of a block.
- * @param note called with one line for each SA that is left out because Wireshark cannot take them
+ * @param note called with one line for each SA that is left out because Wireshark cannot take it, or whose ICV the lines
+ * cannot have checked
  */
 export function writeDsbCsv(
   sas: readonly SaConfig[],
@@ -66,9 +71,11 @@ export function writeDsbCsv(
 ): string {
   let text = '';
   for (const sa of sas) {
-    const { columns, remark } = toWireshark(sa, showKeys);
+    const { columns, remark, isUnchecked } = toWireshark(sa, showKeys);
     if (columns) text += `${joinFields(columns)}\n`;
     else note(`${sa.origin}: ${remark}`);
+    if (isUnchecked)
+      note(`${sa.origin}: its ICV has no name in Wireshark: with these lines it is not checked`);
   }
   return text;
 }
@@ -81,6 +88,8 @@ export interface Block extends SaRows {
   readonly nodes: readonly NamedNode[];
   /** Had its SAs just been made? */
   readonly isNew: boolean;
+  /** UDP ports of its SAs, beside 4500. */
+  readonly udpPorts: readonly number[];
 }
 
 /**
@@ -92,18 +101,21 @@ export function readBlock(text: string, source: string): Block {
   const rows = new RowReader(source);
   const gone: SaPlace[] = [];
   const nodes: NamedNode[] = [];
+  const udpPorts: number[] = [];
   let isNew = false;
   for (const { number, text: whole } of linesOf(text, source)) {
     const line = whole.trim();
     const taken = remark(line, GONE);
     const node = remark(line, NODE);
+    const ports = remark(line, PORTS);
     if (remark(line, NEW) === '') isNew = true;
     if (taken !== undefined) rows.try(number, () => gone.push(...readGone(taken)), 'what it takes away');
     else if (node !== undefined) rows.try(number, () => nodes.push(readNode(node)), 'the node');
+    else if (ports !== undefined) rows.try(number, () => udpPorts.push(...readPorts(ports)), 'the line');
     else if (number > 1 || !isHeader(line)) rows.take(line, number);
-    checkEntries(Math.max(gone.length, nodes.length), source, number);
+    checkEntries(Math.max(gone.length, nodes.length, udpPorts.length), source, number);
   }
-  return { ...rows.end(), gone, nodes, isNew };
+  return { ...rows.end(), gone, nodes, isNew, udpPorts };
 }
 
 /** Reads the SAs of a block. @throws {InputError} when it has rows, and none can be used; the message never holds a key */
@@ -117,6 +129,19 @@ export function parseDsbCsv(
 
 function isHeader(line: string): boolean {
   return splitFields(line)?.[0]?.toLowerCase() === COLUMNS[0].toLowerCase();
+}
+
+/** Writes the line that names the UDP ports of SAs beside 4500; nothing where they have none. */
+export function writePorts(sas: readonly SaConfig[]): string {
+  const ports = new Set(sas.flatMap(({ encap }) => (encap ? [encap.sport, encap.dport] : [])));
+  ports.delete(PORT_ESP);
+  return ports.size === 0 ? '' : `# ${PORTS} ${[...ports].join(' ')}\n`;
+}
+
+function readPorts(text: string): number[] {
+  const ports = words(text).map((word) => (/^\d{1,5}$/.test(word) ? Number(word) : 0));
+  if (ports.length > 0 && ports.every((port) => port > 0 && port <= 0xffff)) return ports;
+  throw new Unusable('it names no UDP ports', { remedy: 'Write # UDP ports of ESP: 4501 4502.' });
 }
 
 /** Writes the lines that take SAs away. */

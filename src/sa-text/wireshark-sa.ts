@@ -95,6 +95,8 @@ export interface WiresharkRow {
   readonly columns: readonly string[] | undefined;
   /** What the reader should know about this row, or why there is none. */
   readonly remark: string | undefined;
+  /** Is the ICV not checked there, although it is here? */
+  readonly isUnchecked?: boolean;
 }
 
 /** Says an SA in Wireshark's words. */
@@ -116,7 +118,7 @@ export function toWireshark(sa: SaConfig, showKeys: boolean): WiresharkRow {
     sa.esn ? '64-bit' : '32-bit',
     high.toString(16),
   ];
-  return { columns, remark: words.remark };
+  return { columns, remark: words.remark, isUnchecked: words.isUnchecked ?? false };
 }
 
 /**
@@ -237,6 +239,7 @@ function algorithms(suite: Suite): {
   encryption?: string;
   authentication: string;
   remark: string | undefined;
+  isUnchecked?: boolean;
 } {
   const icvBits = suite.icvLen * 8;
   switch (suite.cipher) {
@@ -270,6 +273,7 @@ function algorithms(suite: Suite): {
     encryption,
     authentication: unchecked,
     remark: `Wireshark has no ${suite.mac} with an ICV of ${icvBits} bits: it decrypts the next line without a check`,
+    isUnchecked: true,
   };
 }
 

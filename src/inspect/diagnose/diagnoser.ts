@@ -9,7 +9,7 @@ import type { FrameInfo, FrameSink } from '../../capture/frame.ts';
 import type { Engine } from '../../crypto/engine.ts';
 import type { KeyMaterial } from '../../crypto/suite.ts';
 import { dropCode } from '../../ipsec/drop.ts';
-import { EspPlace } from '../../ipsec/esp-place.ts';
+import { EspPlace, espPorts } from '../../ipsec/esp-place.ts';
 import type { SaPlace } from '../../ipsec/sa-config.ts';
 import { isAtOneOf } from '../../sa-text/sa-source.ts';
 import { formatAddress, parseAddress } from '../../wire/address.ts';
@@ -96,7 +96,7 @@ export class Diagnoser implements FrameSink {
     this.#stats = stats;
     this.#policies = new OutboundPolicies(evidence.policies);
     this.#clear = new ClearTraffic(this.#policies);
-    this.#place = new EspPlace([4500, ...udpPorts]);
+    this.#place = new EspPlace(espPorts(udpPorts));
     this.#causes = new CauseFinder(evidence, engine, random, this.#seen);
     this.decryptor = new CaptureDecryptor({
       source,

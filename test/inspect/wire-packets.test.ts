@@ -1,0 +1,111 @@
+/**
+ * A file of packets and keys opens in esplane alone, whatever the SAs are.
+ */
+import { describe, expect, it } from 'vitest';
+import { PcapngWriter } from '../../src/capture/pcapng-writer.ts';
+import { captureReader } from '../../src/capture/reader.ts';
+import { NodeEngine } from '../../src/crypto/node.ts';
+import { authenc } from '../../src/crypto/suite.ts';
+import { CaptureDecryptor, type EspRecord } from '../../src/inspect/decrypt.ts';
+import { OverlayFinder } from '../../src/inspect/overlay.ts';
+import { WirePackets } from '../../src/inspect/wire-packets.ts';
+import type { SaConfig } from '../../src/ipsec/sa-config.ts';
+import { CaptureSas } from '../../src/sa-text/capture-sas.ts';
+import { SaList } from '../../src/sa-text/sa-source.ts';
+import { LINK_RAW } from '../../src/wire/link-type.ts';
+import { udp4, udp6 } from '../support/datagram.ts';
+import { type Line, lineOf } from '../support/decrypt.ts';
+import { Forge, textOf } from '../support/forge.ts';
+import { address, counting, RANDOM, saConfig } from '../support/sa.ts';
+
+/** Opens packets with SAs that are known, and writes them down with the keys. */
+function written(packets: readonly Uint8Array[], sa: SaConfig, warn: (line: string) => void = () => {}) {
+  const parts: number[] = [];
+  const writer = new PcapngWriter((bytes) => parts.push(...bytes));
+  const wire = new WirePackets(writer, { withSecrets: true, warn });
+  const lines: Line[] = [];
+  const overlays = new OverlayFinder();
+  const decryptor = new CaptureDecryptor({
+    source: 'test',
+    sas: new SaList([sa]),
+    engine: new NodeEngine(),
+    random: RANDOM.random,
+    udpPorts: sa.encap ? [sa.encap.sport, sa.encap.dport] : [],
+    onAdmit: (admission) => wire.admit(admission),
+    onPacket: (record: EspRecord) => {
+      lines.push(lineOf(record, overlays));
+      wire.add(record);
+    },
+  });
+  const interfaceId = writer.interface({ linkType: LINK_RAW, snapLength: 0 });
+  packets.forEach((bytes, i) => {
+    const info = { number: i + 1, seconds: 1, nanoseconds: 0, hasTime: true, interfaceId, byte: 0 };
+    const whole = { ...info, linkType: LINK_RAW, originalLength: bytes.length };
+    decryptor.frame(bytes, 0, bytes.length, whole);
+    decryptor.flush();
+    wire.frame(bytes, 0, bytes.length, whole);
+  });
+  writer.flush();
+  return { file: Uint8Array.from(parts), lines };
+}
+
+/** Opens a file by what it brings along. */
+function reread(file: Uint8Array): Line[] {
+  const lines: Line[] = [];
+  const overlays = new OverlayFinder();
+  const own = new CaptureSas((line) => expect.fail(line));
+  const decryptor = new CaptureDecryptor({
+    source: 'test',
+    sas: own,
+    engine: new NodeEngine(),
+    random: RANDOM.random,
+    udpPorts: own.udpPorts,
+    onPacket: (record) => lines.push(lineOf(record, overlays)),
+  });
+  const reader = captureReader('test', {
+    frame: (b, at, end, info) => decryptor.frame(b, at, end, info),
+    secrets: (_, data) => decryptor.forget(own.read(data, 'test')),
+  });
+  reader.feed(file);
+  reader.end();
+  decryptor.flush();
+  return lines;
+}
+
+const V6 = { src: address('2001:db8::1'), dst: address('2001:db8::2') };
+const ENCAPS = [undefined, { sport: 4500, dport: 4500 }, { sport: 4501, dport: 60_000 }];
+
+describe('packets with the keys that open them', () => {
+  it.each(['tunnel', 'transport'] as const)('case captures 04: %s mode, in every carrier', (mode) => {
+    for (const encap of ENCAPS) {
+      for (const esn of [false, true]) {
+        for (const ends of [{}, V6]) {
+          const sa = saConfig({ ...ends, mode, esn, replayWindow: esn ? 64 : 0, ...(encap && { encap }) });
+          const inner = sa.src.length === 4 ? udp4(60) : udp6(80);
+          const text =
+            mode === 'tunnel'
+              ? textOf(inner, sa.src.length === 4 ? 4 : 41, 4)
+              : textOf(inner.subarray(sa.src.length === 4 ? 20 : 40), 17, 4);
+          const forge = new Forge(sa);
+          const start = esn ? 5n * 2n ** 32n : 1n;
+          const { file, lines } = written(
+            [0n, 1n, 2n].map((i) => forge.packet(start + i, text)),
+            sa,
+          );
+          expect(lines.map(({ verdict }) => verdict)).toEqual(['ok', 'ok', 'ok']);
+          expect(reread(file)).toEqual(lines);
+        }
+      }
+    }
+  });
+
+  it('say where a suite has no name there, and are then opened unchecked', () => {
+    const keys = authenc('hmac(sha384)', counting(48), 'cbc(aes)', counting(16), 128);
+    const sa = saConfig({ keys, esn: false, replayWindow: 0 });
+    const notes: string[] = [];
+    const packets = [new Forge(sa).packet(1n, textOf(udp4(60), 4, 16))];
+    const { file } = written(packets, sa, (line) => notes.push(line));
+    expect(notes).toEqual(['test: its ICV has no name in Wireshark: with these lines it is not checked']);
+    expect(reread(file)).toMatchObject([{ verdict: 'ok', authenticated: false }]);
+  });
+});
