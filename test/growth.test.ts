@@ -3,7 +3,7 @@
  * texts that are worst for it.
  */
 import { describe, expect, it } from 'vitest';
-import { fromHex } from '../src/base/bytes.ts';
+import { fromHex, hex } from '../src/base/bytes.ts';
 import { EsplaneError } from '../src/base/errors.ts';
 import { readYaml, YamlText } from '../src/base/yaml-text.ts';
 import { captureReader } from '../src/capture/reader.ts';
@@ -13,6 +13,7 @@ import { readKeys } from '../src/cilium/secret.ts';
 import { parseVersion } from '../src/cilium/version.ts';
 import { parseNodeConfig } from '../src/cli/node-config.ts';
 import { recogniseText } from '../src/inspect/files/recognise.ts';
+import { EspFinder, noFrames } from '../src/inspect/find-esp.ts';
 import { parseHexDump } from '../src/inspect/hex-dump.ts';
 import { captureFilter } from '../src/link/capture-filter.ts';
 import { CaptureSas } from '../src/sa-text/capture-sas.ts';
@@ -347,6 +348,24 @@ describe('the time of a parser grows as its input does', () => {
     // Beyond the number of datagrams that are kept from the start.
     const make = (n: number) => fragments(isOne ? n : 8 * n, isOne);
     expect(growth(make, run, isOne ? 4000 : MOST, LIMIT)).toBeLessThanOrEqual(LIMIT);
+  });
+
+  it.each([
+    ['labels of MPLS', 1, '020000000002 020000000001 8847', '00010040'],
+    ['VLAN tags', 1, '020000000002 020000000001', '81000001'],
+    ['GRE in GRE', 101, '', '4500ffff 00000000 402f0000 0a000001 0a000002 00000800'],
+    ['TLVs of NFLOG', 239, '02000005', '04000100'],
+    ['words of radiotap', 127, '0000ffff', 'ffffffff'],
+    ['nothing but 0xff', 105, '', 'ff'],
+  ])('headers of one frame: %s', (_, linkType, head, piece) => {
+    const make = (n: number) => joined(hex(head), ...Array<Uint8Array>(n).fill(hex(piece)));
+    const finder = new EspFinder({ udpPorts: [4500], sink: { esp: () => {} } }, noFrames());
+    const info = { number: 1, seconds: 0, nanoseconds: 0, hasTime: true, interfaceId: 0 };
+    const run = (frame: Uint8Array) => {
+      for (let i = 0; i < 20; i++)
+        finder.frame(frame, 0, frame.length, { ...info, linkType, originalLength: 0, byte: 0 });
+    };
+    expect(growth(make, run, MOST, LIMIT)).toBeLessThanOrEqual(LIMIT);
   });
 
   it('capture filter', () => {

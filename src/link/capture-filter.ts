@@ -1,15 +1,16 @@
 /**
  * A filter for the kernel that lets pass what may be ESP, as a classic BPF program: ESP, UDP of the ports that carry it,
- * VXLAN (which may have it inside), and fragments, in IPv4 and IPv6.
+ * tunnels that may have it inside, and fragments, in IPv4 and IPv6.
  *
  * Offsets are from the network header (`SKF_NET_OFF`), so that the same program serves Ethernet, cooked and raw sockets.
  * What is in doubt passes: tags that the kernel left in, IPv6 extension headers.
  * @module
  */
+
+import { CARRIER_PORTS, CARRIER_PROTOCOLS, CARRIER_TYPES } from '../wire/carrier.ts';
 import * as esp from '../wire/esp.ts';
 import * as ethernet from '../wire/ethernet.ts';
 import * as udp from '../wire/udp.ts';
-import * as vxlan from '../wire/vxlan.ts';
 
 /** Offsets from here are from the network header (linux/filter.h). */
 const NET = -0x10_0000;
@@ -27,6 +28,8 @@ const JUMP_SET = 0x45;
 const RETURN = 0x06;
 
 const INSTRUCTION = 8;
+/** A jump reaches 255 instructions, and each port has four: with more of them all UDP passes. */
+const MOST_PORTS = 40;
 const EVERYTHING = 0xffff_ffff;
 
 type Label = 'v4' | 'v6' | 'ports4' | 'ports6' | 'pass' | 'drop';
@@ -41,23 +44,22 @@ interface Step {
 
 /** The program, 8 bytes an instruction in the host's byte order. @param ports of UDP that carry ESP beside 4500 */
 export function captureFilter(ports: readonly number[] = []): Uint8Array {
-  const carriers = [...new Set([udp.PORT_ESP, vxlan.PORT_LINUX, vxlan.PORT, ...ports])];
-  const portTests = (): Step[] => carriers.map((k) => ({ code: JUMP_EQUAL, k, to: 'pass' }));
+  const carriers = [...new Set([udp.PORT_ESP, ...CARRIER_PORTS, ...ports])];
+  const toPorts = (to: Label): Label => (carriers.length > MOST_PORTS ? 'pass' : to);
+  const portTests = (): Step[] => (carriers.length > MOST_PORTS ? [] : carriers.map(passing));
   const drop: Step = { code: RETURN, k: 0 };
   return assemble([
     { code: LOAD_HALF, k: PROTOCOL },
     { code: JUMP_EQUAL, k: ethernet.TYPE_IPV4, to: 'v4' },
     { code: JUMP_EQUAL, k: ethernet.TYPE_IPV6, to: 'v6' },
-    ...[ethernet.TYPE_VLAN, ethernet.TYPE_QINQ, ethernet.TYPE_QINQ_OLD].map(
-      (k): Step => ({ code: JUMP_EQUAL, k, to: 'pass' }),
-    ),
+    ...CARRIER_TYPES.map(passing),
     drop,
 
     { code: LOAD_HALF, k: NET + 6, label: 'v4' },
     { code: JUMP_SET, k: 0x3fff, to: 'pass' }, // more fragments, or not the first
     { code: LOAD_BYTE, k: NET + 9 },
-    { code: JUMP_EQUAL, k: esp.PROTOCOL, to: 'pass' },
-    { code: JUMP_EQUAL, k: udp.PROTOCOL, to: 'ports4' },
+    ...[esp.PROTOCOL, ...CARRIER_PROTOCOLS].map(passing),
+    { code: JUMP_EQUAL, k: udp.PROTOCOL, to: toPorts('ports4') },
     drop,
     { code: LOAD_X_HEADER, k: NET, label: 'ports4' },
     { code: LOAD_HALF_AT_X, k: NET },
@@ -67,8 +69,8 @@ export function captureFilter(ports: readonly number[] = []): Uint8Array {
     drop,
 
     { code: LOAD_BYTE, k: NET + 6, label: 'v6' },
-    ...[esp.PROTOCOL, 0, 43, 44, 60].map((k): Step => ({ code: JUMP_EQUAL, k, to: 'pass' })),
-    { code: JUMP_EQUAL, k: udp.PROTOCOL, to: 'ports6' },
+    ...[esp.PROTOCOL, 0, 43, 44, 60, ...CARRIER_PROTOCOLS].map(passing),
+    { code: JUMP_EQUAL, k: udp.PROTOCOL, to: toPorts('ports6') },
     drop,
     { code: LOAD_HALF, k: NET + 40, label: 'ports6' },
     ...portTests(),
@@ -78,6 +80,10 @@ export function captureFilter(ports: readonly number[] = []): Uint8Array {
 
     { code: RETURN, k: EVERYTHING, label: 'pass' },
   ]);
+}
+
+function passing(k: number): Step {
+  return { code: JUMP_EQUAL, k, to: 'pass' };
 }
 
 function assemble(steps: readonly Step[]): Uint8Array {

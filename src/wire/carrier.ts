@@ -33,16 +33,16 @@ import * as vxlan from './vxlan.ts';
 /** Headers that a frame may have before an IP packet, or between two: more are taken for an attack. */
 export const MOST_HEADERS = 32;
 
-export const PROTOCOL_GRE = 47;
-export const PROTOCOL_ETHERIP = 97;
+const PROTOCOL_GRE = 47;
+const PROTOCOL_ETHERIP = 97;
 const PROTOCOL_IPIP = 94;
 const PROTOCOL_MPLS = 137;
 /** SRv6's Ethernet (RFC 8986). */
 const PROTOCOL_ETHERNET = 143;
 
-export const PORT_GENEVE = 6081;
-export const PORT_GTPU = 2152;
-export const PORT_TEREDO = 3544;
+const PORT_GENEVE = 6081;
+const PORT_GTPU = 2152;
+const PORT_TEREDO = 3544;
 const PORT_VXLAN_GPE = 4790;
 const PORT_MPLS = 6635;
 const PORT_GRE = 4754;
@@ -91,6 +91,19 @@ const NAMED_PROTOCOLS: ReadonlyMap<number, string> = new Map([
 const PLAIN_PROTOCOLS: ReadonlySet<number> = new Set([
   ...[1, 2, 3, 8, 9, 27, 33, 36, 45, 46, 54, 58, 59, 88, 89, 103, 112, 132, 136, 255],
 ]);
+
+/** What may carry IP, for filters: EtherTypes, protocols of IP, and UDP ports. Readers know more, by their looks. */
+export const CARRIER_TYPES: readonly number[] = [
+  ...[ethernet.TYPE_VLAN, ethernet.TYPE_QINQ, ethernet.TYPE_QINQ_OLD],
+  ...[TYPE_MPLS, TYPE_MPLS_MULTICAST, TYPE_PPPOE, TYPE_PBB, TYPE_VNTAG],
+];
+export const CARRIER_PROTOCOLS: readonly number[] = [
+  ...[ipv4.PROTOCOL, ipv6.PROTOCOL, AUTHENTICATION, PROTOCOL_GRE, PROTOCOL_ETHERIP],
+  ...[PROTOCOL_IPIP, PROTOCOL_MPLS, PROTOCOL_ETHERNET],
+];
+export const CARRIER_PORTS: readonly number[] = [
+  ...[vxlan.PORT_LINUX, vxlan.PORT, PORT_GENEVE, PORT_GTPU, PORT_TEREDO, PORT_VXLAN_GPE, PORT_MPLS, PORT_GRE],
+];
 
 /** Reads the header at `b[at..end)`, which is to be read so. Never called for `ip`: that is where this ends. */
 export function readLayer(out: Layer, as: As, value: number, b: Uint8Array, at: number, end: number): void {
