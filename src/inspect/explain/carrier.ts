@@ -36,7 +36,10 @@ const WORDS: Readonly<Record<LayerKind, Words>> = {
   radiotap: { meaning: 'What the radio says of a frame.', reference: 'https://www.radiotap.org' },
   wlan: { meaning: 'From station to station by radio.', reference: 'IEEE 802.11 §9.2' },
   ppi: { meaning: 'What was known of a frame when it was captured.', reference: 'LINKTYPE_PPI' },
-  pktap: { meaning: 'What macOS says of a packet: its interface, and the program it is of.', reference: 'LINKTYPE_PKTAP' },
+  pktap: {
+    meaning: 'What macOS says of a packet: its interface, and the program it is of.',
+    reference: 'LINKTYPE_PKTAP',
+  },
   ipoib: { meaning: 'IP over InfiniBand.', reference: 'RFC 4391 §6' },
   ipnet: { meaning: 'What Solaris says of a packet between its zones.', reference: 'LINKTYPE_IPNET' },
   sll: { meaning: FIRST, reference: 'LINKTYPE_LINUX_SLL' },
