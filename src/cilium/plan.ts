@@ -7,6 +7,7 @@
  */
 import type { SaConfig } from '../ipsec/sa-config.ts';
 import { type Address, formatAddress } from '../wire/address.ts';
+import { BOOT_ID_LEN, MAX_DERIVED_LEN } from './derive.ts';
 import type { CiliumKey } from './keys.ts';
 import type { CiliumNode } from './nodes.ts';
 import {
@@ -85,12 +86,34 @@ export class ClusterPlan {
     return from && to ? this.#tunnel(from, to, keyId) : [];
   }
 
+  /**
+   * What {@link between} would yield if its keys were used the other way: as they are where it derives one for each tunnel, and
+   * derived where it does not. Keys whose nodes lack a boot id are derived by neither.
+   */
+  otherWay(src: Address, dst: Address, keyId: number): SaConfig[] {
+    const from = this.#byAddress.get(formatAddress(src));
+    const to = this.#byAddress.get(formatAddress(dst));
+    if (!from || !to) return [];
+    return this.#tunnel(from, to, keyId, (key) => {
+      const perTunnel = !key.perTunnel;
+      const isKnown = [from, to].every(({ node }) => node.bootId.length >= BOOT_ID_LEN);
+      return perTunnel && (!isKnown || key.material.macKey().length > MAX_DERIVED_LEN)
+        ? undefined
+        : { ...key, perTunnel };
+    });
+  }
+
   /** Every SA of the cluster. */
   all(): SaConfig[] {
     return this.#ends.flatMap((from) => this.#ends.flatMap((to) => this.#tunnel(from, to)));
   }
 
-  #tunnel(from: TunnelEnd, to: TunnelEnd, keyId?: number): SaConfig[] {
+  #tunnel(
+    from: TunnelEnd,
+    to: TunnelEnd,
+    keyId?: number,
+    use: (key: CiliumKey) => CiliumKey | undefined = (key) => key,
+  ): SaConfig[] {
     if (!isTunnel(from, to)) return [];
     // The wire carries what the sender made, so its keys count.
     const port = this.#udpPort;
@@ -98,6 +121,9 @@ export class ClusterPlan {
     const keys = keysAt(this.#keys, from.address).filter(
       (key) => (keyId === undefined || key.id === keyId) && canDerive(key, from.node, to.node),
     );
-    return keys.map((key) => ({ ...tunnelSa(key, from, to), ...encap }));
+    return keys.flatMap((key) => {
+      const used = use(key);
+      return used ? [{ ...tunnelSa(used, from, to), ...encap }] : [];
+    });
   }
 }

@@ -151,7 +151,11 @@ export class Contenders {
   /** The same key with and without ESN was a question, and this is the answer; what is not checked has no say any more. */
   #settle(config: SaConfig): void {
     this.configs = this.configs.filter(
-      (one) => one === config || (!one.keys.equals(config.keys) && !one.keys.suite.unchecked),
+      (one) =>
+        one === config ||
+        (!one.keys.equals(config.keys) &&
+          !one.keys.suite.unchecked &&
+          (one.choice === undefined || one.choice !== config.choice)),
     );
     for (const [one, { sa }] of this.#made) {
       if (this.configs.includes(one)) continue;

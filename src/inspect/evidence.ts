@@ -69,6 +69,8 @@ export interface NamedSa {
 export interface Resolution {
   /** SAs that packets are to be opened with. */
   readonly candidates: readonly SaConfig[];
+  /** Of these those of Cilium's keys used the other way: see {@link ClusterPlan.otherWay}. */
+  readonly otherWay: readonly SaConfig[];
   /**
    * `held`: the receiver's kernel has this SA; `missing`: its text has others but not this; `hidden`: it has it, and the
    * keys are not shown; `unknown`: there is no text of the receiver.
@@ -245,16 +247,23 @@ export class Evidence implements SaSource {
     const { own, plan } = this.#options;
     for (const config of this.#listed.find(from, to, spi)) others.push({ config, who: config.origin });
     for (const config of own?.find(from, to, spi) ?? []) others.push({ config, who: 'the capture itself' });
-    for (const config of plan ? planSource(plan).find(from, to, spi) : []) {
-      others.push({ config, who: 'keys and nodes' });
-    }
+    const planned = plan ? planSource(plan).find(from, to, spi) : [];
+    for (const config of planned)
+      others.push({ config: { ...config, choice: config.origin }, who: 'keys and nodes' });
+    // How keys are used depends on Cilium's version, and the packets say which way it is.
+    const otherWay = (planned.length > 0 ? plan!.otherWay(from, to, spi) : []).map((config) => ({
+      ...config,
+      choice: config.origin,
+    }));
     const shown = held.flatMap(({ config }) => (config ? [config] : []));
     const isHidden =
       held.length > 0 || (ofReceiver.length === 0 && others.length === 0 && elsewhere.length > 0);
     const atReceiver =
       shown.length > 0 ? 'held' : isHidden ? 'hidden' : ofReceiver.length > 0 ? 'missing' : 'unknown';
-    const candidates = distinct(shown.length > 0 ? shown : others.map(({ config }) => config));
-    return { candidates, atReceiver, held, others, former: own?.former(from, to, spi) ?? [] };
+    const candidates = distinct(
+      shown.length > 0 ? shown : [...others.map(({ config }) => config), ...otherWay],
+    );
+    return { candidates, otherWay, atReceiver, held, others, former: own?.former(from, to, spi) ?? [] };
   }
 
   #holders({ file, sas, keyless }: StateText): HeldSa[] {
@@ -282,7 +291,14 @@ export class Evidence implements SaSource {
 /** Resolutions that are kept. */
 const MOST_KNOWN = 1 << 14;
 /** No source has an SA: of a receiver whose text is at hand, and of others. */
-const UNKNOWN: Resolution = { candidates: [], atReceiver: 'unknown', held: [], others: [], former: [] };
+const UNKNOWN: Resolution = {
+  candidates: [],
+  otherWay: [],
+  atReceiver: 'unknown',
+  held: [],
+  others: [],
+  former: [],
+};
 const MISSING: Resolution = { ...UNKNOWN, atReceiver: 'missing' };
 
 /** Of states with one destination and SPI those that packets from `src` find: see above. */

@@ -95,6 +95,8 @@ export interface SaConfig {
   readonly direction?: 'in' | 'out';
   /** Absent, all is said. Packets then tell, each for itself, mode and UDP; ESN is found by trying. */
   readonly unstated?: Unstated;
+  /** Of the SAs with one and the same choice only one is right: the first that opens a packet. */
+  readonly choice?: string;
   /** Absent, it is one SA. */
   readonly pattern?: SaPattern;
   /** Where it comes from, for people: `keys:1 node-1 -> node-2`, `n2.txt:14`. */

@@ -204,7 +204,8 @@ it('what a live capture asks each second costs no more when twice as many stream
   expect(median([peek(), peek(), peek()]) / once).toBeLessThan(MOST_RATIO);
   const { further, receivers } = diagnoser.finish();
   expect(further).toEqual({ streams: 4 * N - 4096, packets: 4 * N - 4096 });
-  expect(receivers.map(({ counters }) => counters)).toEqual([{ XfrmInNoStates: 4 * N }]);
+  // Nothing opened, so what the receiver counts is not known.
+  expect(receivers).toMatchObject([{ packets: 4 * N, judged: 0, counters: {} }]);
 });
 
 it('replays of one packet from sources of their own keep no more than a bound, and change nothing', () => {

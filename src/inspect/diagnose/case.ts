@@ -119,14 +119,14 @@ export function finding(
 const MOST_SOURCES = 4;
 
 /** Where the SAs of a stream are from. */
-export function sourcesOf({ dst, resolution }: Stream, evidence: Evidence): string[] {
-  const { atReceiver, held, candidates } = resolution;
+export function sourcesOf({ dst, resolution, possible }: Stream, evidence: Evidence): string[] {
+  const { atReceiver, held } = resolution;
   const sources =
     held.length > 0
       ? held.map(({ sa }) => sa.origin)
       : atReceiver === 'missing'
         ? evidence.heldBy(dst).map(({ file }) => file)
-        : candidates.map(({ origin }) => origin);
+        : possible.map(({ origin }) => origin);
   return [...new Set(['the capture', ...sources])].slice(0, MOST_SOURCES);
 }
 

@@ -24,7 +24,7 @@ export function encryptionOf(
     .sort((a, b) => b.packets - a.packets)
     .slice(0, MOST_PAIRS)
     .map(({ src, dst, from, to, stream, packets }) => {
-      const suite = (stream.winner ?? stream.resolution.candidates[0]?.keys)?.suite;
+      const suite = stream.possible[0]?.keys.suite;
       return {
         src,
         dst,

@@ -62,7 +62,7 @@ export function guessesFor(
   src: string,
   dst: string,
   spi: number,
-  { candidates, others, former }: Resolution,
+  { candidates, otherWay, others, former }: Resolution,
 ): Guess[] {
   const found: Guess[] = [];
   const add = (kind: GuessKind, keys: KeyMaterial, esn: boolean, what: string) => {
@@ -70,7 +70,8 @@ export function guessesFor(
     if (!candidates.some(isSame) && !found.some(isSame)) found.push({ kind, keys, esn, what });
   };
   for (const { keys, esn } of former) add('former', keys, esn, 'the key that was there before');
-  for (const { keys, esn } of candidates) {
+  const stated = candidates.filter((config) => !otherWay.includes(config));
+  for (const { keys, esn } of stated) {
     for (const icvLen of ICV_LENGTHS[keys.suite.mac ?? keys.suite.cipher] ?? []) {
       if (icvLen === keys.suite.icvLen) continue;
       const other = new KeyMaterial({ ...keys.suite, icvLen }, keys.key(), keys.salt(), keys.macKey());
@@ -83,7 +84,7 @@ export function guessesFor(
     }
   }
   for (const { config, who } of others) add('other-source', config.keys, config.esn, `the key from ${who}`);
-  for (const { keys, esn } of candidates) {
+  for (const { keys, esn } of stated) {
     add('esn-differs', keys, !esn, `the same key ${esn ? 'without' : 'with'} ESN`);
   }
   for (const { kind, material, derived, what } of derivations(evidence, src, dst, spi)) {

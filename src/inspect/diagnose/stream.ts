@@ -4,6 +4,7 @@
  */
 import type { KeyMaterial } from '../../crypto/suite.ts';
 import type { SecurityAssociation } from '../../ipsec/sa.ts';
+import type { SaConfig } from '../../ipsec/sa-config.ts';
 import type { Basis } from '../basis.ts';
 import { seqText } from '../decrypt-json.ts';
 import type { Resolution } from '../evidence.ts';
@@ -144,6 +145,14 @@ export class Stream {
   /** Is what its receiver does with it told by that node's own text, or assumed? */
   get basis(): Exclude<Basis, 'seen'> {
     return this.resolution.atReceiver === 'unknown' ? 'assumed' : 'told';
+  }
+
+  /** The SAs that it may be of: the one that opened its packets, or what the sources say. */
+  get possible(): readonly SaConfig[] {
+    const { candidates, otherWay } = this.resolution;
+    const { winner } = this;
+    if (winner) return candidates.filter(({ keys }) => keys.equals(winner));
+    return candidates.filter((config) => !otherWay.includes(config));
   }
 
   /** Is it known how the receiver counts its packets, as far as its SAs are? */

@@ -437,6 +437,16 @@ export const FINDINGS = [
     remedy: 'Nothing: the key is not what is wrong with these packets.',
   },
   {
+    code: 'cilium-version',
+    severity: 'info',
+    basis: 'seen',
+    means:
+      'The packets show that Cilium has another version than --cilium says: up to 1.16 it uses a key without + as it is, later ones derive one for each tunnel.',
+    proof: 'The packets open with the key used the one way, and not the other.',
+    remedy:
+      'Nothing is wrong with the key. Give --cilium as the version that runs, so that all else is taken as that version has it.',
+  },
+  {
     code: 'keys-hidden',
     severity: 'info',
     basis: 'told',

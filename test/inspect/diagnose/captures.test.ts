@@ -138,6 +138,39 @@ needs([shared('captures')], 'captures of a Linux kernel, diagnosed', () => {
     ]);
   });
 
+  describe('how keys are used is seen, whatever version is given', () => {
+    const cluster = (folder: string) => ({
+      keys: [`${folder}/keys`],
+      nodes: [`${folder}/ciliumnodes.json`],
+    });
+
+    it('as they are, up to 1.16', async () => {
+      const folder = `${CAPTURES}/global-key-v4`;
+      const { receivers, findings, notes, conclusion } = await diagnoseFile(
+        `${folder}/wire.pcap`,
+        cluster(folder),
+      );
+      expect(findings).toEqual([]);
+      expect(conclusion).toMatchObject({ code: 'clean', judged: conclusion.packets });
+      expect(receivers.map(({ counters }) => counters)).toEqual([{}, {}]);
+      expect(notes).toMatchObject([
+        { code: 'cilium-version', severity: 'info', basis: 'seen', spi: 5, count: conclusion.packets },
+      ]);
+      expect(notes[0]!.summary).toContain('as it is, not derived for each tunnel, as Cilium up to 1.16');
+    });
+
+    it('derived for each tunnel, from 1.17 on', async () => {
+      const folder = `${CAPTURES}/faults-esn`;
+      const keys = `${made}/keys-without-plus`;
+      writeFileSync(keys, readFileSync(`${folder}/keys`, 'utf8').replaceAll('+ ', ' '));
+      const given = { ...cluster(folder), keys: [keys], cilium: parseVersion('1.16') };
+      const { receivers, notes } = await diagnoseFile(`${folder}/wire.pcap`, given);
+      expect(receivers[0]!.counters).toEqual(xfrmStatOf(`${folder}/n2.xfrm_stat`));
+      expect(codesOf(notes)).toEqual(['cilium-version']);
+      expect(notes[0]!.summary).toContain('derived for each tunnel, as Cilium from 1.17 on');
+    });
+  });
+
   it('packets that a capture on the node sees twice are no leak', async () => {
     for (const name of ['vxlan-in-esp', 'fragments']) {
       const folder = `${CAPTURES}/${name}`;

@@ -14,7 +14,10 @@ export function* contradictions(c: Case): Generator<Finding> {
   const { evidence, streams } = c;
   const told = new Set<string>();
   for (const stream of streams) {
-    const { candidates, held, others } = stream.resolution;
+    const { held, others } = stream.resolution;
+    const candidates = stream.resolution.candidates.filter(
+      (one) => !stream.resolution.otherWay.includes(one),
+    );
     const name = `${stream.src} ${stream.dst} ${stream.spi}`;
     if (stream.fits.length > 0) told.add(name);
     const [first] = candidates;

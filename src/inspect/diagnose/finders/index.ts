@@ -15,6 +15,7 @@ import { path } from './path.ts';
 import { replays } from './replays.ts';
 import { senders } from './senders.ts';
 import { states } from './states.ts';
+import { version } from './version.ts';
 
 export const FINDERS: readonly Finder[] = [
   states,
@@ -29,4 +30,5 @@ export const FINDERS: readonly Finder[] = [
   clearTraffic,
   counters,
   hidden,
+  version,
 ];

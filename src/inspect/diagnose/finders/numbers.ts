@@ -93,9 +93,8 @@ function inARow(stream: Stream): string {
   return ` Of them ${grouped(n)} are in a row, right before frame ${frame}${after}.${jump}`;
 }
 
-function isNearEnd({ resolution, highest }: Stream): boolean {
-  const { candidates } = resolution;
-  return candidates.length > 0 && candidates.every((config) => !config.esn) && highest >= NEAR_END;
+function isNearEnd({ possible, highest }: Stream): boolean {
+  return possible.length > 0 && possible.every((config) => !config.esn) && highest >= NEAR_END;
 }
 
 /** The window to set: a multiple of 32, as the kernel's bitmap has them, with a little to spare. */

@@ -10,7 +10,7 @@ export function* replays(c: Case): Generator<Finding> {
   for (const stream of streams) {
     const tally = stream.causes.get('replayed');
     if (!tally || stream.fate === 'gone') continue;
-    const takes = stream.resolution.candidates.some(({ replayWindow }) => replayWindow === 0);
+    const takes = stream.possible.some(({ replayWindow }) => replayWindow === 0);
     yield finding(
       c,
       'replayed',

@@ -67,8 +67,8 @@ export function* senders(c: Case): Generator<Finding> {
 }
 
 /** The row that packets left of the window raise: under ESN their number is taken for one of the next 2^32. */
-export function lateCounter({ resolution }: Stream): string {
-  return resolution.candidates.some(({ esn }) => esn) ? 'XfrmInStateProtoError' : 'XfrmInStateSeqError';
+export function lateCounter({ possible }: Stream): string {
+  return possible.some(({ esn }) => esn) ? 'XfrmInStateProtoError' : 'XfrmInStateSeqError';
 }
 
 /** Did the counter begin again, rather than some packets come late? */
