@@ -23,11 +23,23 @@ const WAIT = 10;
 /** Is standard input read already? It can be only once. */
 let isStdinTaken = false;
 
+/** What stands for a file: a part of an archive, or what was read of a pipe already. */
+export type Held = { readonly text: string } | { readonly chunks: () => AsyncIterable<Uint8Array> };
+
+const held = new Map<string, Held>();
+
+/** From now on {@link readText} and {@link readChunks} have this under a name, whatever file has it. */
+export function hold(name: string, what: Held): void {
+  held.set(name, what);
+}
+
 /**
  * Reads a whole text.
  * @throws {InputError} when it cannot be read
  */
 export function readText(file: string): string {
+  const known = held.get(file);
+  if (known && 'text' in known) return known.text;
   try {
     if (file === '-') takeStdin();
     const fd = file === '-' ? 0 : openSync(file, 'r');
@@ -93,6 +105,8 @@ function openFifo(file: string): Socket {
  * @throws {InputError} when it cannot be read
  */
 export async function* readChunks(file: string): AsyncGenerator<Uint8Array> {
+  const known = held.get(file);
+  if (known && 'chunks' in known) return yield* known.chunks();
   try {
     if (file === '-') {
       takeStdin();
@@ -145,7 +159,7 @@ async function* readWhole(file: string): AsyncGenerator<Uint8Array> {
 
 /** A file's size in bytes, where it has one that says how much there is to read. */
 export function sizeOf(file: string): number | undefined {
-  if (file === '-') return undefined;
+  if (file === '-' || held.has(file)) return undefined;
   try {
     // Not by opening it: a FIFO's writer would then take its reader for gone.
     const { size } = statSync(file);

@@ -11,6 +11,7 @@ import { writeEspSa } from '../sa-text/esp-sa.ts';
 import { saRows, saTable } from '../sa-text/sa-table.ts';
 import { writeScapy } from '../sa-text/scapy.ts';
 import { writeXfrmPolicy, writeXfrmState } from '../sa-text/xfrm-write.ts';
+import { FILES_ARGUMENT, isVersionGiven, takeFiles } from './given-files.ts';
 import { Output, say } from './output.ts';
 import { addSaOptions, loadSas, type SaOptions } from './sa-options.ts';
 import { type KnownNodeId, loadNodePlan, parseNodeId } from './sas-of-node.ts';
@@ -48,6 +49,7 @@ export function sasCommand(program: Command): void {
   const command = program
     .command('sas')
     .description('Print the security associations that the inputs yield. Keys are hidden unless asked for.')
+    .argument('[files...]', FILES_ARGUMENT)
     .addOption(
       new Option('--format <format>', 'how to print them').choices(Object.keys(FORMATS)).default('table'),
     )
@@ -74,7 +76,7 @@ export function sasCommand(program: Command): void {
       'after',
       `
 Example:
-  esplane sas --keys keys.yaml --nodes nodes.json
+  esplane sas keys.yaml nodes.json
   esplane sas --keys keys.yaml --nodes nodes.json --format esp-sa --show-keys > ~/.config/wireshark/esp_sa
   esplane sas --keys keys.yaml --nodes nodes.json --node node-1 --mode tunnel --format ip-xfrm --policies
   esplane sas --xfrm-state n1.txt --format ip-xfrm --show-keys`,
@@ -82,7 +84,12 @@ Example:
     .action(sas);
 }
 
-async function sas(options: SasOptions): Promise<void> {
+async function sas(files: readonly string[], named: SasOptions, command: Command): Promise<void> {
+  const { options } = await takeFiles(files, named, {
+    subject: 'none',
+    diagnoses: false,
+    isVersionGiven: isVersionGiven(command),
+  });
   if (options.policies && (options.node === undefined || options.format !== 'ip-xfrm'))
     throw new InputError(
       { source: '--policies' },

@@ -1,8 +1,10 @@
 import { readFileSync, writeFileSync } from 'node:fs';
+import { basename } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { parseDsbCsv } from '../../src/sa-text/dsb-csv.ts';
 import { parseEspSa } from '../../src/sa-text/esp-sa.ts';
 import { formatAddress } from '../../src/wire/address.ts';
+import { zip } from '../support/archives.ts';
 import { esplane, tempFolder } from '../support/cli.ts';
 import { CAPTURES, needs, SHARED, shared } from '../support/needs.ts';
 
@@ -10,6 +12,9 @@ const FOLDER = `${CAPTURES}/native-v4`;
 const CLUSTER = ['--keys', `${FOLDER}/keys`, '--nodes', `${FOLDER}/ciliumnodes.json`];
 /** The derived key of node-1 to node-2, as the kernel holds it. */
 const KEY = '884da8d4b58860e2373381d0c56370b4e9e5e0dc';
+
+const withoutOrigin = (json: string) =>
+  (JSON.parse(json) as { origin: string }[]).map(({ origin, ...row }) => row);
 
 needs([shared('captures')], 'esplane sas', () => {
   const formats = ['table', 'json', 'ip-xfrm', 'esp-sa', 'dsb-csv', 'scapy'];
@@ -28,6 +33,27 @@ needs([shared('captures')], 'esplane sas', () => {
     const rows = JSON.parse(esplane(['sas', ...CLUSTER, '--json']).stdout) as { src: string; esn: boolean }[];
     expect(rows).toHaveLength(8);
     expect(rows.every((row) => row.esn)).toBe(true);
+  });
+
+  it('takes files without being told what they are, one by one, in a folder, and in an archive', () => {
+    const named = esplane(['sas', ...CLUSTER, '--json', '--show-keys']).stdout;
+    const files = [`${FOLDER}/keys`, `${FOLDER}/ciliumnodes.json`];
+    const folder = tempFolder();
+    const archive = zip(
+      [...files, `${FOLDER}/wire.pcap`].map((file) => [`c/${basename(file)}`, readFileSync(file)]),
+    );
+    writeFileSync(`${folder}/c.zip`, archive);
+    for (const given of [files, [`${folder}/c.zip`], [folder]]) {
+      const { code, stdout, stderr } = esplane(['sas', ...given, '--json', '--show-keys']);
+      expect(code).toBe(0);
+      expect(withoutOrigin(stdout)).toEqual(withoutOrigin(named));
+      expect(stderr).toContain("keys: Cilium's keys\n");
+      expect(stderr).not.toContain(KEY.slice(0, 8));
+    }
+    expect(esplane(['sas', files[0]!])).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('keys make no SAs without CiliumNodes'),
+    });
   });
 
   it('goes by the version: a global key for all up to 1.16', () => {

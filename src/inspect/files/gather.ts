@@ -6,10 +6,11 @@
 import { joined } from '../../base/byte-stream.ts';
 import { decodeText } from '../../base/decode-text.ts';
 import { InputError } from '../../base/errors.ts';
+import { isCapture } from '../../capture/format.ts';
 import type { NamedText } from '../../sa-text/sa-texts.ts';
 import { parseHexDump } from '../hex-dump.ts';
 import type { Kind, TextKind } from './kinds.ts';
-import { isBinary, isCapture, isHex, otherContainerOf, recogniseText } from './recognise.ts';
+import { isBinary, isHex, otherContainerOf, recogniseText } from './recognise.ts';
 import { commandOutput, type NodeTextKind, placeOf } from './sysdump.ts';
 import { Budget, type Entry, type FileBytes, walk } from './walk.ts';
 

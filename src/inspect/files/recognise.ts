@@ -2,28 +2,17 @@
  * Tells files apart by what is in them. Names and endings count for nothing.
  * @module
  */
-import { toHex, u32 } from '../../base/bytes.ts';
+import { toHex } from '../../base/bytes.ts';
 import { decodeText } from '../../base/decode-text.ts';
 import { InputError } from '../../base/errors.ts';
 import { compressionOf } from '../../capture/decompress.ts';
+import { isCapture } from '../../capture/format.ts';
 import { looksLikeManifest } from '../../cilium/manifest.ts';
 import { parseHexDump } from '../hex-dump.ts';
 import { type Container, type Kind, OTHER_CONTAINERS, type TextKind } from './kinds.ts';
 
 /** Bytes from the beginning of a file that tell a capture, a container and a text apart. */
 export const HEAD = 4096;
-
-/** Captures, by their first four bytes: pcap in both byte orders, with micro- and nanoseconds, and pcapng. */
-const CAPTURE_MAGIC = [0xa1b2c3d4, 0xd4c3b2a1, 0xa1b23c4d, 0x4d3cb2a1, 0x0a0d0d0a];
-/** Formats of captures whose reader says that they have to be converted: modified pcap, snoop, Network Monitor. */
-const OTHER_CAPTURE_MAGIC = [0xa1b2cd34, 0x34cdb2a1, 0x736e6f6f, 0x474d4255, 0x52545353];
-
-/** Is it a capture, of any format? */
-export function isCapture(head: Uint8Array): boolean {
-  if (head.length < 4) return false;
-  const magic = u32(head, 0);
-  return CAPTURE_MAGIC.includes(magic) || OTHER_CAPTURE_MAGIC.includes(magic);
-}
 
 /** What a file is packed in, from its {@link HEAD}; `undefined` when in nothing that is unpacked here. */
 export function containerOf(head: Uint8Array): Container | undefined {

@@ -5,9 +5,10 @@
  */
 import { decodeText } from '../../base/decode-text.ts';
 import { InputError } from '../../base/errors.ts';
+import { isCapture } from '../../capture/format.ts';
 import { looksLikeManifest } from '../../cilium/manifest.ts';
 import { KIND_NAMES, type Kind } from '../../inspect/files/kinds.ts';
-import { HEAD, isBinary, isCapture, recogniseText } from '../../inspect/files/recognise.ts';
+import { HEAD, isBinary, recogniseText } from '../../inspect/files/recognise.ts';
 import { parseHexDump } from '../../inspect/hex-dump.ts';
 
 /** Kinds of texts that open ESP, or say more about it. */

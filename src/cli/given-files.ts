@@ -1,0 +1,386 @@
+/**
+ * Files, folders and archives that are given as arguments, without a word on what they are: each is recognised by its
+ * content, one line on standard error says as what, and the options of a command have its name from then on. What an
+ * option names comes after it, and so wins where one counts.
+ * @module
+ */
+import type { Command } from 'commander';
+import { InputError } from '../base/errors.ts';
+import { imageVersion } from '../cilium/image.ts';
+import { type CiliumVersion, formatVersion, parseVersion } from '../cilium/version.ts';
+import type { Gathered, NodeTexts } from '../inspect/files/gather.ts';
+import { KIND_NAMES, type TextKind } from '../inspect/files/kinds.ts';
+import type { NamedText } from '../sa-text/sa-texts.ts';
+import { DiskFile, filesOf, openSource, type Source } from './disk-files.ts';
+import { hold } from './files.ts';
+import { grouped, say } from './output.ts';
+
+/** Help for the argument. */
+export const FILES_ARGUMENT =
+  'files, folders and archives (.zip, .tar, .tar.gz, .tar.zst): keys, CiliumNodes, texts of ip xfrm, a sysdump; told apart by content';
+
+/** Was `--cilium` given to a command? */
+export function isVersionGiven(command: Command): boolean {
+  return command.getOptionValueSource('cilium') === 'cli';
+}
+
+/** Options that files may stand for. */
+export interface GivenOptions {
+  readonly keys: readonly string[];
+  readonly nodes: readonly string[];
+  readonly xfrmState: readonly string[];
+  readonly espSa: readonly string[];
+  readonly xfrmStat?: readonly string[];
+  readonly xfrmPolicy?: readonly string[];
+  readonly cilium: CiliumVersion;
+}
+
+export interface Use {
+  /** Does the command take a capture, or a packet? */
+  readonly subject: 'capture' | 'packet or capture' | 'none';
+  /** Does it take what tells how a node works, too: policies, counters, states without keys? */
+  readonly diagnoses: boolean;
+  /** Was `--cilium` given? Else the version that runs in a sysdump counts. */
+  readonly isVersionGiven: boolean;
+}
+
+export interface GivenFiles<O> {
+  /** The capture, by the name to read it by. */
+  readonly capture: string | undefined;
+  /** The packet in hexadecimal, likewise. */
+  readonly packet: string | undefined;
+  readonly options: O;
+}
+
+/** Texts of all files together, in characters: they are in memory. */
+const MOST_TEXT = 1 << 30;
+/** Lines, and names in a line, before the rest is only counted. */
+const MOST_LINES = 40;
+const MOST_NAMES = 5;
+
+/**
+ * Takes what is given.
+ * @throws {InputError} a file cannot be read, there are several captures, or all together are too much
+ */
+export async function takeFiles<O extends GivenOptions>(
+  names: readonly string[],
+  options: O,
+  use: Use,
+): Promise<GivenFiles<O>> {
+  const sources = new Map<string, Source>();
+  for (const name of names) sources.set(name, await openSource(name, use.subject !== 'none'));
+  const [only] = sources.values();
+  if (only === undefined) return { capture: undefined, packet: undefined, options };
+  // The usual case is not kept waiting for readers that it does not need.
+  if (sources.size === 1 && only.kind === 'capture' && use.subject !== 'none')
+    return { capture: only.name, packet: undefined, options };
+  const [{ gather }, { Budget }] = [
+    await import('../inspect/files/gather.ts'),
+    await import('../inspect/files/walk.ts'),
+  ];
+  const nodes: NodeTexts[] = [];
+  const budget = new Budget();
+  let isDamaged = false;
+  const gathered = await gather(filesOf([...sources.values()], budget), {
+    budget,
+    onNode: (node) => void nodes.push(node),
+    onDamage: (error) => {
+      isDamaged = true;
+      say(`warning: ${error.message}`);
+    },
+  });
+  const taken = await new Taker(options, use, gathered, nodes).take([...sources.values()]);
+  const hasSubject = taken.capture !== undefined || taken.packet !== undefined;
+  const isUnknown = gathered.taken.length === 1 && gathered.taken[0]!.kinds.length === 0;
+  // Then its reader says what is wrong with it.
+  if (use.subject !== 'none' && !hasSubject && isUnknown && !isDamaged && sources.size === 1) {
+    return { ...taken, capture: only.name };
+  }
+  taken.tell();
+  return taken;
+}
+
+/** Which option a kind of text is for. */
+const OPTION_OF: Readonly<Partial<Record<TextKind, ListOption>>> = {
+  keys: 'keys',
+  nodes: 'nodes',
+  'xfrm-state': 'xfrmState',
+  'esp-sa': 'espSa',
+  'dsb-csv': 'espSa',
+  'xfrm-policy': 'xfrmPolicy',
+};
+
+type ListOption = 'keys' | 'nodes' | 'xfrmState' | 'espSa' | 'xfrmPolicy' | 'xfrmStat';
+
+const HIDDEN = /\[hash:[0-9a-f]{64}\]|<<Keys hidden>>/;
+const SHOWN = /^[ \t]*(?:aead|enc|auth|auth-trunc) \S{1,64} 0x[0-9a-f]{8}/m;
+
+/** Sorts what was gathered into options. */
+class Taker<O extends GivenOptions> {
+  readonly #options: O;
+  readonly #use: Use;
+  readonly #gathered: Gathered;
+  readonly #nodes: readonly NodeTexts[];
+  readonly #lists: Record<ListOption, string[]> = {
+    keys: [],
+    nodes: [],
+    xfrmState: [],
+    espSa: [],
+    xfrmPolicy: [],
+    xfrmStat: [],
+  };
+  /** Why a text is not used, by its name. */
+  readonly #unused = new Map<string, string>();
+  /** What more there is to say of a text, by its name. */
+  readonly #notes = new Map<string, string>();
+  readonly #lines: string[] = [];
+  #length = 0;
+
+  constructor(options: O, use: Use, gathered: Gathered, nodes: readonly NodeTexts[]) {
+    this.#options = options;
+    this.#use = use;
+    this.#gathered = gathered;
+    this.#nodes = nodes;
+  }
+
+  async take(sources: readonly Source[]): Promise<GivenFiles<O> & { tell(): void }> {
+    const subject = this.#subject(sources);
+    const { texts } = this.#gathered;
+    for (const [kind, list] of texts) for (const text of list) this.#text(kind, text);
+    await this.#takeNodes();
+    const statuses = (texts.get('encrypt-status') ?? []).filter(({ text }) => hasCounters(text));
+    this.#counters([...(texts.get('xfrm-stat') ?? []), ...statuses]);
+    this.#pairs();
+    const cilium = this.#version(texts.get('daemonset')?.[0]);
+    const options = { ...this.#options, ...(cilium && { cilium }) };
+    for (const [name, list] of Object.entries(this.#lists)) {
+      // What an option names comes last, and wins.
+      const before = (this.#options as unknown as Record<string, readonly string[] | undefined>)[name];
+      if (before !== undefined || list.length > 0)
+        Object.assign(options, { [name]: [...list, ...(before ?? [])] });
+    }
+    return { ...subject, options, tell: () => this.#tell() };
+  }
+
+  #subject(sources: readonly Source[]): { capture: string | undefined; packet: string | undefined } {
+    const { subject: wanted } = this.#use;
+    const given = sources.flatMap(({ name, kind }) =>
+      kind === 'capture' ? [{ name, kind: 'capture' as const }] : [],
+    );
+    const found = this.#gathered.subjects.map((subject) => {
+      if (subject.kind === 'packet') return subject;
+      if (!(subject.file instanceof DiskFile)) hold(subject.name, { chunks: () => subject.chunks() });
+      return subject;
+    });
+    const all = [...given, ...found];
+    for (const { name } of given) this.#lines.push(`${name}: capture`);
+    if (wanted === 'none') {
+      for (const { name } of all) this.#unused.set(name, 'this command takes no capture');
+      return { capture: undefined, packet: undefined };
+    }
+    const usable = all.filter(({ kind }) => kind === 'capture' || wanted === 'packet or capture');
+    for (const one of all)
+      if (!usable.includes(one)) this.#unused.set(one.name, 'this command takes captures');
+    const [first, second] = usable;
+    if (second) {
+      throw new InputError(
+        { source: second.name },
+        `a second ${second.kind}, besides ${first!.name}`,
+        'Give one, or join captures: mergecap -w all.pcapng A B.',
+      );
+    }
+    return {
+      capture: first?.kind === 'capture' ? first.name : undefined,
+      packet: first?.kind === 'packet' ? first.name : undefined,
+    };
+  }
+
+  #text(kind: TextKind, text: NamedText): void {
+    const option = OPTION_OF[kind];
+    if (option === undefined || !this.#isUsed(option)) {
+      const isUsed = kind === 'pods' ? this.#nodes.length > 0 : kind === 'daemonset';
+      // A text may be of several kinds, of which one is used.
+      if (!isUsed && !this.#isListed(text.source)) this.#unused.set(text.source, 'of no use to this command');
+      return;
+    }
+    if (option === 'xfrmState' && !this.#use.diagnoses && HIDDEN.test(text.text) && !SHOWN.test(text.text)) {
+      this.#unused.set(text.source, 'its keys are hidden');
+      return;
+    }
+    this.#list(option, text);
+  }
+
+  #isUsed(option: ListOption): boolean {
+    return this.#use.diagnoses || (option !== 'xfrmPolicy' && option !== 'xfrmStat');
+  }
+
+  #isListed(name: string): boolean {
+    return Object.values(this.#lists).some((list) => list.includes(name));
+  }
+
+  #list(option: ListOption, { source, text }: NamedText, value = source): void {
+    this.#length += this.#isListed(source) ? 0 : text.length;
+    if (this.#length > MOST_TEXT) {
+      throw new InputError(
+        { source },
+        'all texts together are longer than 1 GiB',
+        'Give those of the nodes that matter.',
+      );
+    }
+    hold(source, { text });
+    this.#unused.delete(source);
+    this.#lists[option].push(value);
+  }
+
+  /** What the nodes of a sysdump say. */
+  async #takeNodes(): Promise<void> {
+    if (this.#nodes.length === 0) return;
+    const nameOf = await this.#names();
+    const lines = new Map<string, string[]>();
+    for (const node of this.#nodes) {
+      const { source, texts, pod } = node;
+      const used: string[] = [];
+      const take = (kind: keyof typeof texts, option: ListOption, what: string, value?: string) => {
+        const text = texts[kind];
+        if (!text || !this.#isUsed(option)) return;
+        if (
+          option === 'xfrmState' &&
+          !this.#use.diagnoses &&
+          HIDDEN.test(text.text) &&
+          !SHOWN.test(text.text)
+        ) {
+          this.#unused.set(text.source, 'its keys are hidden');
+          return;
+        }
+        this.#list(option, text, value === undefined ? text.source : `${value}=${text.source}`);
+        used.push(what);
+      };
+      const name = nameOf(node);
+      take('xfrm-state', 'xfrmState', 'ip xfrm state');
+      take('xfrm-policy', 'xfrmPolicy', 'ip xfrm policy');
+      if (name !== undefined) {
+        take('xfrm-stat', 'xfrmStat', 'counters', name);
+        take('xfrm-stat-later', 'xfrmStat', 'counters again', name);
+        const isAlone = !texts['xfrm-stat'] && !texts['xfrm-stat-later'];
+        if (isAlone && hasCounters(texts['encrypt-status']?.text ?? ''))
+          take('encrypt-status', 'xfrmStat', 'counters of cilium-dbg encrypt status', name);
+      }
+      const who = name ?? pod ?? source;
+      const line = `${who}${pod !== undefined && pod !== who ? ` (${pod})` : ''}`;
+      const what = used.length > 0 ? used.join(', ') : 'nothing that is used here';
+      lines.set(what, [...(lines.get(what) ?? []), line]);
+    }
+    for (const [what, who] of lines) this.#lines.push(`${few(who)}: ${what}`);
+  }
+
+  /** Names of nodes: by the pod that ran there, by the boot id, or by the host name. */
+  async #names(): Promise<(node: NodeTexts) => string | undefined> {
+    const { texts } = this.#gathered;
+    const { parsePods } = await import('../cilium/pods.ts');
+    const { parseNodes } = await import('../cilium/nodes.ts');
+    const tried = <T>(read: () => T[]): T[] => {
+      try {
+        return read();
+      } catch (error) {
+        if (!(error instanceof InputError)) throw error;
+        say(`warning: ${error.message}`);
+        return [];
+      }
+    };
+    const pods = (texts.get('pods') ?? []).flatMap(({ text, source }) =>
+      tried(() => parsePods(text, source)),
+    );
+    const byPod = new Map(pods.map(({ name, node }) => [name, node]));
+    const nodes = (texts.get('nodes') ?? []).flatMap(({ text, source }) =>
+      tried(() => parseNodes(text, source, () => {})),
+    );
+    return ({ pod, texts: own }) => {
+      const ofPod = pod === undefined ? undefined : byPod.get(pod);
+      if (ofPod) return ofPod;
+      const host = own.hostname?.text.trim() ?? '';
+      const bootId = own['boot-id']?.text.trim() ?? '';
+      const ofBoot = bootId === '' ? [] : nodes.filter((node) => node.bootId === bootId);
+      const ofHost = nodes.filter(({ name }) => name === host || name.split('.')[0] === host.split('.')[0]);
+      const [found] = ofBoot.length === 1 ? ofBoot : ofHost.length === 1 ? ofHost : [];
+      return found?.name ?? (/^[\w.:-]{1,253}$/.test(host) ? host : undefined);
+    };
+  }
+
+  /** Counters of which no one says whose they are: of the only node whose states are there. */
+  #counters(stats: readonly NamedText[]): void {
+    const { xfrmState } = this.#lists;
+    const states = [...xfrmState, ...this.#options.xfrmState];
+    for (const text of stats) {
+      if (!this.#isUsed('xfrmStat')) {
+        if (!this.#isListed(text.source)) this.#unused.set(text.source, 'of no use to this command');
+      } else if (stats.length > 1 || (states.length > 1 && states[0] !== text.source)) {
+        this.#unused.set(text.source, 'of which node is not told: give --xfrm-stat NODE=FILE');
+      } else this.#list('xfrmStat', text, /^[\w.:-]+=/.test(text.source) ? `./${text.source}` : text.source);
+    }
+  }
+
+  /** Keys and nodes make SAs together. */
+  #pairs(): void {
+    const { keys, nodes } = this.#lists;
+    if (keys.length > 0 && nodes.length + this.#options.nodes.length === 0) {
+      for (const name of keys.splice(0)) {
+        this.#unused.set(name, 'keys make no SAs without CiliumNodes: kubectl get ciliumnodes -o json');
+      }
+    }
+    if (!this.#use.diagnoses && nodes.length > 0 && keys.length + this.#options.keys.length === 0) {
+      for (const name of nodes.splice(0)) {
+        this.#unused.set(
+          name,
+          'nodes make no SAs without keys: kubectl -n kube-system get secret cilium-ipsec-keys -o yaml',
+        );
+      }
+    }
+  }
+
+  #version(daemonset: NamedText | undefined): CiliumVersion | undefined {
+    const tag = daemonset && imageVersion(daemonset.text);
+    if (!tag) return undefined;
+    if (this.#use.isVersionGiven) {
+      this.#unused.set(daemonset.source, '--cilium says the version');
+      return undefined;
+    }
+    try {
+      const version = parseVersion(tag, daemonset.source);
+      this.#notes.set(daemonset.source, `Cilium ${formatVersion(version)}`);
+      return version;
+    } catch (error) {
+      if (!(error instanceof InputError)) throw error;
+      say(`warning: ${error.message}`);
+      return undefined;
+    }
+  }
+
+  #tell(): void {
+    const { taken, beside } = this.#gathered;
+    const unknown: string[] = [];
+    for (const { name, kinds, why } of taken) {
+      const unused = this.#unused.get(name);
+      const note = unused === undefined ? this.#notes.get(name) : `not used: ${unused}`;
+      if (kinds.length === 0 && why === undefined) unknown.push(name);
+      else {
+        const what = kinds.length > 0 ? kinds.map((kind) => KIND_NAMES[kind]).join(', ') : why;
+        this.#lines.push(`${name}: ${what}${note === undefined ? '' : ` (${note})`}`);
+      }
+    }
+    for (const line of this.#lines.slice(0, MOST_LINES)) say(line);
+    if (this.#lines.length > MOST_LINES) say(`and ${grouped(this.#lines.length - MOST_LINES)} more files`);
+    if (unknown.length > 0) say(`not recognised, and not used: ${few(unknown)}`);
+    if (beside > 0) say(`${grouped(beside)} other files of the sysdump are of no use here`);
+  }
+}
+
+/** `cilium-dbg encrypt status` lists counters that are not 0. */
+function hasCounters(text: string): boolean {
+  return /^[ \t]*Xfrm[A-Za-z]{2,40}:[ \t]*\d/m.test(text);
+}
+
+/** The first names, and how many more there are. */
+function few(names: readonly string[]): string {
+  const more = names.length - MOST_NAMES;
+  return more > 0 ? `${names.slice(0, MOST_NAMES).join(', ')} and ${grouped(more)} more` : names.join(', ');
+}
