@@ -154,3 +154,15 @@ describe('every file', () => {
     ).toEqual([]);
   });
 });
+
+it('decrypt and diagnose of plain texts start without the readers of YAML and JSON', () => {
+  const texts = new Map(sources.map(({ file, text }) => [file, text]));
+  const reached = new Set(['cli/decrypt.ts', 'cli/diagnose.ts']);
+  // What is imported for its types alone, or when it is needed, is not loaded.
+  for (const file of reached) {
+    const text = texts.get(file)!.replace(/^(?:import|export) type [^;]*;/gm, '');
+    for (const path of importsOf(file, text)) if (texts.has(path)) reached.add(path);
+  }
+  const large = [...reached].filter((file) => /from '(?:zod|yaml)'/.test(texts.get(file)!));
+  expect(large).toEqual([]);
+});

@@ -31,9 +31,10 @@ import {
 import { BOOT_ID_LEN } from './derive.ts';
 import type { IpcacheEntry, Peer } from './ipcache.ts';
 import type { CiliumKey } from './keys.ts';
+import { checkAddresses } from './node-checks.ts';
 import { addressesOf, NodeIdTable, type Random32 } from './node-ids.ts';
 import { type NodePlanOptions, planContext } from './node-plan.ts';
-import { type CiliumNode, checkAddresses, parseNodes } from './nodes.ts';
+import { type CiliumNode, parseNodes } from './nodes.ts';
 import { type PlanContext, peerPolicies, peerSas, sharedPolicies, sharedSas } from './peer-plan.ts';
 import { Rotation, type RotationOptions } from './rotation.ts';
 import { readKeys } from './secret.ts';

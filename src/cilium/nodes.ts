@@ -27,9 +27,9 @@ import {
   unmapIpv4,
 } from '../wire/address.ts';
 import { describeObject, parseManifest } from './manifest.ts';
+import { checkAddresses, checkNames } from './node-checks.ts';
 
 const GET_NODES = 'Use the output of kubectl get ciliumnodes -o json.';
-const ONCE = 'Give every node once, as it is now.';
 
 /** A node as far as IPsec is concerned. */
 export interface CiliumNode {
@@ -74,37 +74,6 @@ export function parseNodes(text: string, source: string, omit?: (error: InputErr
   checkNames(nodes, source);
   checkAddresses(nodes);
   return nodes;
-}
-
-/**
- * Checks that every name belongs to one node.
- * @param source of the whole list, for errors
- * @throws {InputError} that names the node
- */
-export function checkNames(nodes: readonly CiliumNode[], source: string): void {
-  const names = new Set<string>();
-  for (const { name } of nodes) {
-    if (names.has(name)) throw new InputError({ source }, `two nodes have the name ${name}`, ONCE);
-    names.add(name);
-  }
-}
-
-/**
- * Checks that every address belongs to one node, as it must across all files of a cluster mesh.
- * @throws {InputError} that names both nodes
- */
-export function checkAddresses(nodes: readonly CiliumNode[]): void {
-  const owners = new Map<string, CiliumNode>();
-  for (const node of nodes) {
-    for (const address of [...node.ciliumAddresses, ...node.nodeAddresses].map((b) => formatAddress(b))) {
-      const owner = owners.get(address);
-      if (owner && owner !== node) {
-        const problem = `nodes ${owner.name} and ${node.name} both have the address ${address}`;
-        throw new InputError({ source: node.source }, problem, ONCE);
-      }
-      owners.set(address, node);
-    }
-  }
 }
 
 const NODE = z.object({

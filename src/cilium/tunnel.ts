@@ -18,7 +18,8 @@ import type { SaConfig } from '../ipsec/sa-config.ts';
 import type { Address } from '../wire/address.ts';
 import { BOOT_ID_LEN, deriveMaterial } from './derive.ts';
 import type { CiliumKey } from './keys.ts';
-import { type CiliumNode, checkAddresses } from './nodes.ts';
+import { checkAddresses } from './node-checks.ts';
+import type { CiliumNode } from './nodes.ts';
 import { type CiliumVersion, isAtLeast } from './version.ts';
 
 /** Packets; the same from the first release with per-tunnel keys to this day. */

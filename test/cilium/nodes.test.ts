@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { stringify } from 'yaml';
 import { InputError } from '../../src/base/errors.ts';
-import { checkAddresses, parseNodes } from '../../src/cilium/nodes.ts';
+import { parseNodes } from '../../src/cilium/nodes.ts';
 import { formatAddress, formatPrefix } from '../../src/wire/address.ts';
 
 const RUNS = Number(process.env['ESPLANE_FUZZ_RUNS'] ?? 500);
@@ -212,16 +212,7 @@ describe('parseNodes, told to leave out', () => {
   });
 });
 
-describe('checkAddresses', () => {
-  it('lets clusters of a mesh share names, but not addresses', () => {
-    const a = parseNodes(JSON.stringify(node(1)), 'a');
-    const sameName = parseNodes(JSON.stringify({ ...node(2), metadata: { name: 'node-1' } }), 'b');
-    expect(() => checkAddresses([...a, ...sameName])).not.toThrow();
-    expect(() => checkAddresses([...a, ...parseNodes(JSON.stringify(node(1)), 'b')])).toThrow(
-      /^b: nodes node-1 and node-1 both have/,
-    );
-  });
-
+describe('addresses of nodes', () => {
   it('lets a node have one address of two kinds', () => {
     const addresses = ['InternalIP', 'CiliumInternalIP'].map((type) => ({ type, ip: '10.0.0.1' }));
     expect(names(JSON.stringify(node(1, { addresses })))).toEqual(['node-1']);
