@@ -45,6 +45,12 @@ async function xfrm(files: readonly string[], options: XfrmOptions): Promise<voi
   const trees = (files.length === 0 ? ['-'] : files).map((file) => parseXfrm(readText(file), file));
   const out = new Output();
   const note = (line: string) => say(`warning: ${line}`);
+  for (const { source, passed } of trees) {
+    const [first] = passed;
+    const count = passed.length === 1 ? '1 line belongs' : `${passed.length} lines belong`;
+    if (first !== undefined)
+      note(`${source}: ${count} to no state, policy or count; the first is line ${first}`);
+  }
   for (const tree of trees)
     for (const part of [...unreadParts(tree), ...damagedFields(tree)]) note(omissionLine(part));
   if (options.commands) out.write(writeXfrmCommands(trees, { showKeys, note }));

@@ -94,6 +94,7 @@ export class LifeReader {
   read(word: string, words: Words): boolean {
     switch (word) {
       case 'lifetime':
+        words.once(`lifetime ${words.next}`);
         if (words.takeIf(/^config:$/)) this.lifetime ??= { ...NO_LIMITS };
         else if (words.takeIf(/^current:$/))
           this.use ??= { bytes: null, packets: null, added: null, used: null };
@@ -102,7 +103,9 @@ export class LifeReader {
       case 'limit:': {
         const [soft, hard] = readPair(words);
         const unit = soft?.unit;
-        if (!hard || (unit !== 'bytes' && unit !== 'packets')) return damage(word, words);
+        if (!hard || soft!.unit !== hard.unit || (unit !== 'bytes' && unit !== 'packets'))
+          return damage(word, words);
+        words.once(`limit of ${unit}`);
         const limits =
           unit === 'bytes'
             ? { softBytes: soft!.value, hardBytes: hard.value }
@@ -114,6 +117,7 @@ export class LifeReader {
         const kind = words.takeIf(/^(add|use):$/);
         const [soft, hard] = readPair(words);
         if (kind === undefined || !soft || !hard) return damage(word, words);
+        words.once(`expire ${kind}`);
         const seconds = [Number(soft.value) || null, Number(hard.value) || null] as const;
         const limits =
           kind === 'add:'
@@ -123,6 +127,7 @@ export class LifeReader {
         return true;
       }
       case 'add': {
+        words.once('add');
         const added = readTime(words);
         const used = words.accept('use') ? readTime(words) : null;
         this.use = { bytes: null, packets: null, ...this.use, added, used };
@@ -134,6 +139,7 @@ export class LifeReader {
         const [, packets] = /^(\d{1,20})\(packets\)$/.exec(words.next ?? '') ?? [];
         if (bytes === undefined || packets === undefined) return false;
         words.take();
+        words.once('bytes and packets');
         this.use = { added: null, used: null, ...this.use, bytes, packets };
         return true;
       }

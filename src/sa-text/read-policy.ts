@@ -15,6 +15,12 @@ import { LifeReader, readFlags, readOffload, readSelector } from './read-parts.t
 import { type NotRead, readMark, type Words, type Writable } from './words.ts';
 import type { XfrmPolicy, XfrmTemplate } from './xfrm-tree.ts';
 
+/** Fields that a policy has once, and those of each of its templates. */
+const ONCE: ReadonlySet<string> = new Set(
+  'dir socket action index priority ptype flag mark if_id crypto security'.split(' '),
+);
+const ONCE_A_TEMPLATE: ReadonlySet<string> = new Set('proto spi reqid mode level share enc-mask'.split(' '));
+
 /**
  * Reads it to its end.
  * @param unread is told what is not known
@@ -46,6 +52,8 @@ export function readPolicy(words: Words, origin: string, unread: NotRead): XfrmP
   for (let word = words.take(); word !== undefined; word = words.take()) {
     const line = words.takenFrom;
     const template = templates.at(-1);
+    if (ONCE.has(word)) words.once(word);
+    else if (ONCE_A_TEMPLATE.has(word)) words.once(`${word} of template ${templates.length}`);
     switch (word) {
       case 'dir':
       case 'socket':
@@ -123,6 +131,7 @@ export function readPolicy(words: Words, origin: string, unread: NotRead): XfrmP
         const auth = words.accept('auth-mask') ? (words.take() ?? '') : '';
         const comp = words.accept('comp-mask') ? (words.take() ?? '') : '';
         if (template) template.masks = { enc, auth, comp };
+        else unread(line, word, words);
         break;
       }
       default:

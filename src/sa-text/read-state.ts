@@ -31,8 +31,12 @@ export function readState(words: Words, origin: string, unread: NotRead): XfrmSt
     damaged: [],
     origin,
   };
+  let bitmapLength: number | null = null;
+  let bitmapLine = 0;
   for (let word = words.take(); word !== undefined; word = words.take()) {
     const line = words.takenFrom;
+    const isOfStats = word === 'replay-window' && words.peek(1) === 'replay';
+    if (ONCE.has(word) && !(word === 'seq' && replay === null)) words.once(isOfStats ? 'stats' : word);
     switch (word) {
       case 'proto':
         state.proto = words.take() ?? null;
@@ -48,7 +52,7 @@ export function readState(words: Words, origin: string, unread: NotRead): XfrmSt
         break;
       case 'replay-window':
         // Of the statistics: `replay-window 5 replay 6 failed 15`.
-        if (words.peek(1) === 'replay') state.stats = readStats(words);
+        if (isOfStats) state.stats = readStats(words);
         else state.replayWindow = words.u32(word);
         break;
       case 'seq':
@@ -100,7 +104,9 @@ export function readState(words: Words, origin: string, unread: NotRead): XfrmSt
         antiReplay().window = readCounter(words, word);
         break;
       case 'bitmap-length':
-        words.take();
+        bitmapLine = line;
+        if (words.goesOn) bitmapLength = readCounter(words, word);
+        else words.damage(word);
         break;
       case 'bitmap':
         antiReplay().bitmap.push((words.take() ?? '').replace(/^0x/, ''));
@@ -141,6 +147,9 @@ export function readState(words: Words, origin: string, unread: NotRead): XfrmSt
         else if (!life.read(word, words)) unread(line, word, words);
     }
   }
+  // The words of the window tell it again.
+  if (bitmapLength !== null && bitmapLength !== antiReplay().bitmap.length)
+    unread(bitmapLine, 'bitmap-length', words);
   if (replay !== null) antiReplay().esn = flagNames(flags, STATE_FLAGS).includes('esn');
   return {
     ...state,
@@ -150,6 +159,15 @@ export function readState(words: Words, origin: string, unread: NotRead): XfrmSt
     damaged: words.damaged.splice(0),
   };
 }
+
+/** Fields that a state has once. `seq` is in two places. */
+const ONCE: ReadonlySet<string> = new Set(
+  (
+    'proto spi reqid mode replay-window seq flag extra_flag mark output-mark aead auth auth-trunc enc comp encap coa ' +
+    'lastused anti-replay seq-hi oseq-hi oseq replay_window sel security crypto if_id tfcpad dir pcpu-num ' +
+    'nat-keepalive-interval nat_keepalive_interval iptfs-opts stats:'
+  ).split(' '),
+);
 
 const EMPTY: Omit<XfrmState, 'src' | 'dst' | 'flags' | 'extraFlags' | 'algorithms' | 'damaged' | 'origin'> = {
   proto: null,
@@ -198,17 +216,20 @@ function readAlgorithm(type: XfrmAlgorithmType, words: Words): XfrmAlgorithm {
     if (digits !== undefined && key === undefined) key = digits.toLowerCase();
     else if (hash !== undefined) keyHash = hash.toLowerCase();
     else if (count !== undefined) bits = Number(count);
-    else if (/^\d{1,4}$/.test(word)) icvBits = Number(word);
-    else if (KEYWORDS.has(word)) break;
+    else if (/^\d{1,4}$/.test(word)) {
+      if (icvBits !== null) words.damage(type);
+      icvBits = Number(word);
+    } else if (KEYWORDS.has(word)) break;
     // Every other form of a key that is hidden or cut off.
     else if (word !== 'bits)') isHidden = true;
     words.take();
   }
+  if (icvBits !== null && (type === 'enc' || type === 'comp')) words.damage(type);
   // Compression has no key, the null algorithms have an empty one; neither is printed.
   const isEmpty = !isHidden && (isNull(name) || type === 'comp');
   // A key that is not as long as the text says is cut off.
   if (key !== undefined && bits !== null && key.length * 4 !== bits) key = undefined;
-  const isWhole = key !== undefined && (key !== '' || bits !== null || isEmpty);
+  const isWhole = key !== undefined && !isHidden && (key !== '' || bits !== null || isEmpty);
   return {
     type,
     name,

@@ -43,6 +43,7 @@ export type NotRead = (line: number, word: string, rest: Words) => void;
 export class Words {
   /** Fields whose value could not be read. */
   readonly damaged: Damage[] = [];
+  readonly #names = new Set<string>();
   readonly #texts: string[] = [];
   readonly #lines: number[] = [];
   #at = 0;
@@ -95,6 +96,12 @@ export class Words {
     const value = read(this.take());
     if (value === null) this.damage(name);
     return value;
+  }
+
+  /** Notes a field that stands twice in one entry: which value counts is not known. */
+  once(name: string): void {
+    if (this.#names.has(name)) this.damage(name);
+    this.#names.add(name);
   }
 
   /** Notes that the field `name` cannot be read. */

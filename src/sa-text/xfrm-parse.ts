@@ -26,7 +26,7 @@ import { readSelector } from './read-parts.ts';
 import { readPolicy } from './read-policy.ts';
 import { readState } from './read-state.ts';
 import { checkEntries } from './sa-limit.ts';
-import { type NotRead, readU32, Words, type Writable } from './words.ts';
+import { type NotRead, Words, type Writable } from './words.ts';
 import type {
   Unread,
   XfrmEvent,
@@ -45,6 +45,14 @@ const EVENT =
 const STAMP = /^\[(?:nsid (\S+)|(\d{4}-\d\d-\d\dT[\d:.]+))\]\s*/;
 /** What `-t` puts on a line of its own. */
 const TIMESTAMP = /^Timestamp: (.+)$/;
+
+/** Words that begin a line of an entry and hardly one of anything else. */
+const PARTS: ReadonlySet<string> = new Set(
+  (
+    'src proto replay-window auth auth-trunc aead enc comp encap anti-replay seq-hi replay_window lifetime limit: sel tmpl ' +
+    'output-mark if_id tfcpad extra_flag lastused coa stats: iptfs-opts pcpu-num'
+  ).split(' '),
+);
 
 /** Words of one entry: the state with the widest window has 300. */
 const MOST_WORDS = 10_000;
@@ -81,6 +89,7 @@ class Parser {
   readonly #counts: Record<string, number> = {};
   readonly #stat: Record<string, number> = {};
   readonly #unread: Unread[] = [];
+  readonly #passed: number[] = [];
   #entry: Entry | undefined;
   #entries = 0;
   #firstLine: number | undefined;
@@ -103,7 +112,7 @@ class Parser {
     }
     if (line.words[0] === 'SAD' || line.words[0] === 'SPD') {
       this.#close();
-      readCounts(line, this.#counts);
+      if (!readCounts(line, this.#counts)) this.#noteUnread(line.number, line.words[0]);
       this.#isKnown = true;
       return;
     }
@@ -114,12 +123,17 @@ class Parser {
       return;
     }
     if (this.#begins(line)) return;
-    if (!this.#entry) return;
+    if (!this.#entry) {
+      this.#pass(line);
+      return;
+    }
     const entry = this.#entry;
     entry.isNested ??= line.indent > entry.head.indent;
     // Where lines are indented, one that is not belongs to something else: a prompt, a headline.
-    if (entry.isNested && line.indent <= entry.head.indent) this.#close();
-    else {
+    if (entry.isNested && line.indent <= entry.head.indent) {
+      this.#close();
+      this.#pass(line);
+    } else {
       entry.words.add(line);
       if (entry.words.size > MOST_WORDS)
         throw new InputError(
@@ -128,6 +142,17 @@ class Parser {
           'Give the output of ip xfrm, as it was printed.',
         );
     }
+  }
+
+  /** A line that belongs to no entry: a prompt or headline, or what has lost the line before it. */
+  #pass({ number, words }: TextLine): void {
+    const word = words[0]!;
+    if (PARTS.has(word) || /^Xfrm\w/.test(word)) this.#noteUnread(number, word);
+    else if (this.#passed.length < MOST_UNREAD) this.#passed.push(number);
+  }
+
+  #noteUnread(line: number, word: string): void {
+    if (this.#unread.length < MOST_UNREAD) this.#unread.push({ line, word: plain(word) });
   }
 
   end(): XfrmTree {
@@ -146,6 +171,7 @@ class Parser {
       counts: this.#counts,
       stat: this.#stat,
       unread: this.#unread,
+      passed: this.#passed,
     };
   }
 
@@ -185,7 +211,7 @@ class Parser {
     checkEntries(++this.#entries, this.#source, head.number);
     const origin = `${this.#source}:${head.number}`;
     const unread: NotRead = (line, word, rest) => {
-      if (this.#unread.length < MOST_UNREAD) this.#unread.push({ line, word: plain(word) });
+      this.#noteUnread(line, word);
       rest.rest();
     };
     if (event !== undefined) {
@@ -238,7 +264,8 @@ function readEvent({ words, text }: Entry, event: string, origin: string, unread
   const [, from, to] = /^Mapping change (\S+) -> (\S+)/i.exec(text) ?? [];
   if (from !== undefined && to !== undefined) made.mapping = { from, to };
   const other: NotRead = (line, word, rest) => {
-    if (event === 'expired' && word === 'hard') made.hard = rest.take() === '1';
+    const hard = event === 'expired' && word === 'hard' ? rest.takeIf(/^[01]$/) : undefined;
+    if (hard !== undefined) made.hard = hard === '1';
     else unread(line, word, rest);
   };
   if (words.next === 'src' && event !== 'async') {
@@ -248,6 +275,7 @@ function readEvent({ words, text }: Entry, event: string, origin: string, unread
   }
   const id = { src: null, dst: null, proto: null, spi: null, reqid: null } as Writable<XfrmStateId>;
   for (let word = words.take(); word !== undefined; word = words.take()) {
+    if (ID.has(word)) words.once(word.toLowerCase().replace('protocol', 'proto'));
     switch (word) {
       case 'src':
       case 'dst':
@@ -259,10 +287,10 @@ function readEvent({ words, text }: Entry, event: string, origin: string, unread
         break;
       case 'spi':
       case 'SPI':
-        id.spi = readU32(words.take());
+        id.spi = words.u32(word);
         break;
       case 'reqid':
-        id.reqid = readU32(words.take());
+        id.reqid = words.u32(word);
         break;
       case 'in:':
       case 'fwd:':
@@ -279,10 +307,14 @@ function readEvent({ words, text }: Entry, event: string, origin: string, unread
         unread(words.takenFrom, word, words);
     }
   }
+  for (const { line, field } of words.damaged.splice(0)) unread(line, field, words);
   if (Object.values(id).some((value) => value !== null)) made.id = id;
   return made;
 }
 
+const ID: ReadonlySet<string> = new Set(
+  'src dst proto protocol spi SPI reqid sel policy in: fwd: out:'.split(' '),
+);
 const NO_DEFAULTS = { in: '', fwd: '', out: '' };
 
 /** A word that a message may repeat: a name, and too short for a key. */
@@ -294,15 +326,24 @@ function add(to: Record<string, number>, name: string, value: string | undefined
   if (value !== undefined && /^\d+$/.test(value)) to[name] = (to[name] ?? 0) + Number(value);
 }
 
+/** The forms of a line of counts, white space apart. */
+const COUNTS = [
+  /^SAD count \d+(?: \(buckets count \d+ Max \d+\))?$/,
+  /^SPD IN \d+ OUT \d+ FWD \d+(?: \(Sock: IN \d+ OUT \d+ FWD \d+\))?$/,
+  /^SPD buckets: count \d+ Max \d+$/,
+  /^SPD IPv[46] thresholds: local \d+ remote \d+$/,
+];
+
 /** ` SAD count 3 (buckets count 8 Max 1048576)`, ` SPD IN  1 OUT 1 FWD 0 (Sock: IN 0 OUT 0 FWD 0)`. */
-function readCounts({ text, words }: TextLine, counts: Record<string, number>): void {
+function readCounts({ text, words }: TextLine, counts: Record<string, number>): boolean {
+  const isWhole = COUNTS.some((form) => form.test(text));
   if (words[0] === 'SAD') {
     const [, count, buckets, max] =
       /^SAD\s+count\s+(\d+)(?:\s+\(buckets count (\d+) Max (\d+)\))?/.exec(text) ?? [];
     add(counts, 'SAD count', count);
     add(counts, 'SAD buckets', buckets);
     add(counts, 'SAD max', max);
-    return;
+    return isWhole;
   }
   const [, family] = /^SPD (IPv[46]) thresholds:/.exec(text) ?? [];
   const [main = '', second = ''] = text.split('(');
@@ -315,4 +356,5 @@ function readCounts({ text, words }: TextLine, counts: Record<string, number>): 
     for (const [, word, value] of part.matchAll(/\b(IN|OUT|FWD|buckets|max|local|remote)\s+(\d+)/g))
       add(counts, `${name} ${word}`, value);
   }
+  return isWhole;
 }

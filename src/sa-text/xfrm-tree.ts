@@ -225,6 +225,8 @@ export interface XfrmTree {
   readonly counts: Readonly<Record<string, number>>;
   /** Of `/proc/net/xfrm_stat`; several are added up. */
   readonly stat: Readonly<Record<string, number>>;
+  /** Lines that belong to no entry, such as prompts and headlines; the first 10,000 of them. */
+  readonly passed: readonly number[];
   /** The first 10,000 of them. */
   readonly unread: readonly Unread[];
 }
