@@ -64,7 +64,8 @@ export function diagnosisText(diagnosis: Diagnosis, facts: PageFacts, paint: Pai
   return `${lines.join('\n').trimEnd()}\n`;
 }
 
-function encryptionLines({ esp, clear, pairs }: EncryptionReport, paint: Paint): string[] {
+function encryptionLines(encryption: EncryptionReport, paint: Paint): string[] {
+  const { pairs } = encryption;
   const shown = pairs.slice(0, MOST_PAIRS);
   const rows = shown.map((p) =>
     [`${p.src} > ${p.dst}`, `${p.from} > ${p.to}`, keyIdOf(p.spi), suiteText(p), grouped(p.packets)].map(
@@ -74,7 +75,7 @@ function encryptionLines({ esp, clear, pairs }: EncryptionReport, paint: Paint):
   const widths = [0, 1, 2, 3, 4].map((i) => Math.max(...rows.map((row) => row[i]!.length)));
   const left = pairs.length - shown.length;
   return [
-    paint.bold(encryptionText({ esp, clear })),
+    paint.bold(encryptionText(encryption)),
     ...rows.map(
       (row) =>
         `  ${row.map((cell, i) => (i < 4 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!))).join('  ')}`,

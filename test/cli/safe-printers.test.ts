@@ -62,6 +62,7 @@ const diagnosis = (name: string): Diagnosis => {
     encryption: {
       esp: 1,
       clear: 0,
+      unopened: 1,
       pairs: [
         {
           src: '10.0.1.10',
@@ -170,6 +171,7 @@ const report = (name: string): ScenarioReport =>
       encrypted: 0,
       decrypted: 0,
       clear: 0,
+      unopened: 1,
       dropped: 0,
       resent: 0,
     },

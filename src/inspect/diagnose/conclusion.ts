@@ -54,7 +54,7 @@ export function conclude(c: Case, findings: readonly Finding[]): Conclusion {
   const what = !isAll
     ? `nothing is wrong with ${grouped(judged)} of ${count(packets, 'ESP packet')}`
     : 'nothing is wrong in this capture';
-  if (isTold) return say('clean', 'Nothing is wrong in this capture.');
+  if (isTold) return say('clean', 'Nothing is wrong in this capture.', 'Inbound policies were not judged.');
   const sources = sourcesOfAssumed(c);
   const sentence =
     sources.length === 0

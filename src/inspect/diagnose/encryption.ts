@@ -5,15 +5,14 @@
 import { type Case, count, grouped } from './case.ts';
 import type { ClearPods } from './finders/clear-traffic.ts';
 import type { EncryptionReport } from './finding.ts';
+import { countOf } from './tally.ts';
 
 /** Pairs of pods that are listed, those with most packets; others are only counted. */
 const MOST_PAIRS = 1000;
 
 /** @returns null where no packet between pods of different nodes came out of ESP or was in the clear */
-export function encryptionOf(
-  { clear, evidence }: Case,
-  inClear: readonly ClearPods[],
-): EncryptionReport | null {
+export function encryptionOf(c: Case, inClear: readonly ClearPods[]): EncryptionReport | null {
+  const { clear, evidence, streams, strange, closed } = c;
   const carried = [...clear.carriedBy.values()].filter(
     ({ src, dst, from, to }) =>
       !evidence.knows(src) && !evidence.knows(dst) && !evidence.isSameNode(from, to),
@@ -37,10 +36,14 @@ export function encryptionOf(
         packets,
       };
     });
-  return { esp: carried.reduce((sum, { packets }) => sum + packets, 0), clear: leaked, pairs };
+  const unopened =
+    streams.reduce((sum, { packets, ok }) => sum + packets - ok, 0) + countOf([strange.tally, closed.tally]);
+  return { esp: carried.reduce((sum, { packets }) => sum + packets, 0), clear: leaked, unopened, pairs };
 }
 
-/** `46 of 46 packets between pods of different nodes were in ESP, 0 in the clear` */
-export function encryptionText({ esp, clear }: Pick<EncryptionReport, 'esp' | 'clear'>): string {
-  return `${grouped(esp)} of ${count(esp + clear, 'packet')} between pods of different nodes ${esp === 1 ? 'was' : 'were'} in ESP, ${grouped(clear)} in the clear`;
+/** `46 of 46 packets between pods of different nodes were in ESP, 0 in the clear`, and how many packets it does not count. */
+export function encryptionText({ esp, clear, unopened }: Omit<EncryptionReport, 'pairs'>): string {
+  const rest =
+    unopened > 0 ? `; ${count(unopened, 'ESP packet')} ${unopened === 1 ? 'was' : 'were'} not opened` : '';
+  return `${grouped(esp)} of ${count(esp + clear, 'packet')} between pods of different nodes ${esp === 1 ? 'was' : 'were'} in ESP, ${grouped(clear)} in the clear${rest}`;
 }

@@ -75,7 +75,7 @@ describe('of the whole', () => {
   it('nothing is wrong where every packet was judged, and the receiver told its SAs', () => {
     const { conclusion } = diagnosePackets(frames, told(config));
     expect(conclusion).toMatchObject({ code: 'clean', basis: 'told', packets: 3, judged: 3 });
-    expect(conclusion.summary).toBe('Nothing is wrong in this capture.');
+    expect(conclusion.summary).toBe('Nothing is wrong in this capture. Inbound policies were not judged.');
   });
 
   it('else as far as the sources tell, and whose state was not given', () => {
@@ -131,6 +131,16 @@ needs([CASES_NEED], 'people', () => {
     expect(none.conclusion).toMatchObject({ code: 'unchecked', packets: 8, judged: 0 });
   });
 
+  it.each(['esp-in-geneve.pcap', 'pppoe.pcap', 'ah-esp.pcap'])(
+    'case texts 05: %s, whose ESP is carried, is no capture without ESP',
+    async (name) => {
+      const folder = texts('05-false-all-clear');
+      const { conclusion } = await diagnoseFile(`${folder}/${name}`, { xfrmState: [`${folder}/lt.txt`] });
+      expect(conclusion).toMatchObject({ basis: 'assumed', packets: 3 });
+      expect(conclusion.code).toBe(name === 'ah-esp.pcap' ? 'unchecked' : 'clean');
+    },
+  );
+
   it('case captures 05: without SAs the whole is read', async () => {
     const { conclusion } = await diagnoseFile(captures('05-diagnose-stops-at-129/in.pcap'), {});
     expect(conclusion).toMatchObject({ code: 'unchecked', packets: 200, judged: 0 });
@@ -138,6 +148,11 @@ needs([CASES_NEED], 'people', () => {
 
   it('case captures 11: an SA of other nodes judges nothing', async () => {
     const { conclusion } = await diagnoseFile(captures('11-nothing-is-wrong/in.pcap'), some);
+    expect(conclusion).toMatchObject({ code: 'unchecked', packets: 3, judged: 0 });
+  });
+
+  it('case captures 11: ESP in PPP without an SA, likewise', async () => {
+    const { conclusion } = await diagnoseFile(captures('25-link-types/ppp-9.pcap'), {});
     expect(conclusion).toMatchObject({ code: 'unchecked', packets: 3, judged: 0 });
   });
 

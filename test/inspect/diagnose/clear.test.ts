@@ -97,6 +97,7 @@ it('says how much of what pods said to each other was in ESP, and under which ke
   expect(encryption).toEqual({
     esp: 3,
     clear: 0,
+    unopened: 0,
     pairs: [
       {
         src: '10.0.1.10',
@@ -113,6 +114,8 @@ it('says how much of what pods said to each other was in ESP, and under which ke
   });
   const leak = diagnosePackets([...frames, ipv4Packet(80, { ...pods, id: 4 })], { listed: [config] });
   expect(leak.encryption).toMatchObject({ esp: 3, clear: 1 });
+  const late = diagnosePackets([...frames, frames[0]!], { listed: [config] });
+  expect(late.encryption).toMatchObject({ esp: 3, clear: 0, unopened: 1 });
   expect(diagnosePackets([], { listed: [config] }).encryption).toBeNull();
 });
 

@@ -51,6 +51,13 @@ describe('counters', () => {
     expect(findings).toMatchObject([{ code: 'unknown-node', node: 'node-9', evidence: ['stat.txt'] }]);
   });
 
+  it('of inbound policies are said to be not judged', () => {
+    const given = { stats: [stat(undefined, { XfrmInTmplMismatch: 31 })] };
+    const { findings } = diagnosePackets([sender(config)()], { listed: [config] }, given);
+    expect(findings).toMatchObject([{ code: 'counters-differ', counter: 'XfrmInTmplMismatch', count: 31 }]);
+    expect(findings[0]!.summary).toContain('an inbound policy refused packets, which is not judged here');
+  });
+
   it('without a capture say what they mean', () => {
     const given = { stats: [stat(undefined, { XfrmInNoStates: 7, XfrmOutPolBlock: 2, XfrmInError: 0 })] };
     const { findings, conclusion } = diagnosePackets([], { listed: [config] }, given);

@@ -7,6 +7,9 @@ import { risen } from '../../../sa-text/xfrm-stat.ts';
 import { type About, type Case, count, finding, grouped } from '../case.ts';
 import type { Finding } from '../finding.ts';
 
+/** What inbound policies refuse, of decrypted packets and of those in the clear. */
+const POLICY_ROWS: ReadonlySet<string> = new Set(['XfrmInNoPols', 'XfrmInTmplMismatch', 'XfrmInPolBlock']);
+
 export function* counters(c: Case): Generator<Finding> {
   const { stats, receivers, evidence } = c;
   for (const { node, file, before, after } of stats) {
@@ -57,6 +60,17 @@ export function* counters(c: Case): Generator<Finding> {
           'kernel-drops',
           `${name}: ${row} ${before ? 'rose by' : 'is'} ${grouped(there)}${before ? '' : ' since it was booted'} (${file}).${look.length > 0 ? ` ${look.join(' Or: ')}` : ''}`,
           about(there),
+        );
+      } else if (there > here && POLICY_ROWS.has(row)) {
+        yield finding(
+          c,
+          'counters-differ',
+          `${name}: ${row} ${before ? 'rose by' : 'is'} ${grouped(there)} (${file}): an inbound policy refused packets, which is not judged here.`,
+          {
+            ...about(there),
+            remedy:
+              'Compare `ip -s xfrm policy` of that node, dir in and fwd, with the SAs and the inner addresses.',
+          },
         );
       } else if (there > here) {
         const since = before ? '' : ' since it was booted';
