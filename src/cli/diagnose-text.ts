@@ -47,7 +47,7 @@ export function diagnosisText(diagnosis: Diagnosis, facts: PageFacts, paint: Pai
     const said = wrap(conclusion.summary, width, '');
     lines.push(...(isClean ? said.map(paint.green) : said), '');
   }
-  if (diagnosis.encryption) lines.push(...encryptionLines(diagnosis.encryption, paint), '');
+  if (diagnosis.encryption) lines.push(...encryptionLines(diagnosis.encryption, paint, width), '');
   if (receivers.length > 0) {
     lines.push(paint.bold(`${countersHead(receivers)} (/proc/net/xfrm_stat)`));
     const names = receivers.map(({ node, address }) =>
@@ -64,7 +64,7 @@ export function diagnosisText(diagnosis: Diagnosis, facts: PageFacts, paint: Pai
   return `${lines.join('\n').trimEnd()}\n`;
 }
 
-function encryptionLines(encryption: EncryptionReport, paint: Paint): string[] {
+function encryptionLines(encryption: EncryptionReport, paint: Paint, width: number): string[] {
   const { pairs } = encryption;
   const shown = pairs.slice(0, MOST_PAIRS);
   const rows = shown.map((p) =>
@@ -75,7 +75,7 @@ function encryptionLines(encryption: EncryptionReport, paint: Paint): string[] {
   const widths = [0, 1, 2, 3, 4].map((i) => Math.max(...rows.map((row) => row[i]!.length)));
   const left = pairs.length - shown.length;
   return [
-    paint.bold(encryptionText(encryption)),
+    ...wrap(encryptionText(encryption), width, '').map(paint.bold),
     ...rows.map(
       (row) =>
         `  ${row.map((cell, i) => (i < 4 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!))).join('  ')}`,
