@@ -9,12 +9,15 @@ import type { Policy } from '../ipsec/spd.ts';
 import { staticPlan } from '../node/static-plan.ts';
 import { omissionLine } from '../sa-text/omission.ts';
 import { readPolicies, type TextPolicy } from '../sa-text/to-policy.ts';
+import { parseXfrm } from '../sa-text/xfrm-parse.ts';
 import { parseXfrmState } from '../sa-text/xfrm-sas.ts';
+import type { XfrmPolicy, XfrmState } from '../sa-text/xfrm-tree.ts';
 import { isAny, type Prefix, parseAddress, parsePrefix } from '../wire/address.ts';
 import { PORT_ESP, HEADER_LEN as UDP_HEADER } from '../wire/udp.ts';
 import { PORT_LINUX } from '../wire/vxlan.ts';
 import { INPUT, type InputFiles } from './input-files.ts';
 import type { NodeConfig } from './node-config.ts';
+import { policyNotHonoured, stateNotHonoured } from './not-honoured.ts';
 
 export interface LoadedPlan {
   readonly plan: AgentPlan;
@@ -24,7 +27,7 @@ export interface LoadedPlan {
 
 /**
  * Plans a node from the text of `ip xfrm` that a configuration names.
- * @param warn called with one line for each state that is left out
+ * @param warn called with one line for each state that is left out, and for what of a state or policy is not done
  * @throws {InputError} naming file and line, also for a policy that a node cannot honour
  */
 export async function loadStaticPlan(
@@ -37,11 +40,17 @@ export async function loadStaticPlan(
     throw new InputError({ source: 'outside.address' }, 'no IP address', 'Write it like 192.168.0.1.');
   const { state, policy } = config.xfrm!;
   const states: SaConfig[] = [];
-  for (const file of state)
-    for (const one of parseXfrmState(await files.read(file, INPUT.xfrm), file, warn)) states.push(one);
+  for (const file of state) {
+    const text = await files.read(file, INPUT.xfrm);
+    const sas = parseXfrmState(text, file, warn);
+    const usable = sayStates(parseXfrm(text, file).states, warn);
+    for (const one of sas) if (usable.has(one.origin)) states.push(one);
+  }
   const policies: Policy[] = [];
   for (const file of policy) {
-    const read = readPolicies(await files.read(file, INPUT.xfrm), file);
+    const text = await files.read(file, INPUT.xfrm);
+    const read = readPolicies(text, file);
+    checkPolicies(parseXfrm(text, file).policies, warn);
     // Without one of them packets could leave in the clear.
     const [bad] = read.omitted;
     if (bad !== undefined)
@@ -53,6 +62,42 @@ export async function loadStaticPlan(
     for (const one of read.policies) if (!one.socket) policies.push(toPolicy(one));
   }
   return completePlan(config, staticPlan({ states, policies, local: [local] }), []);
+}
+
+/** Says what is not done of states. @returns the origins of those that may be used */
+function sayStates(states: readonly XfrmState[], warn: (line: string) => void): Set<string> {
+  const usable = new Set<string>();
+  for (const state of states) {
+    const { reason, notes } = stateNotHonoured(state);
+    if (reason !== null) warn(`${state.origin}: the state is left out: ${reason}`);
+    else usable.add(state.origin);
+    if (reason === null) for (const note of notes) warn(`${state.origin}: the state ${note}`);
+  }
+  return usable;
+}
+
+/**
+ * Says what is not done of policies.
+ * @throws {InputError} for one that must not be used: without it packets could leave in the clear
+ */
+function checkPolicies(policies: readonly XfrmPolicy[], warn: (line: string) => void): void {
+  for (const policy of policies) {
+    if (policy.socket) {
+      warn(`${policy.origin}: the policy is left out: it belongs to one socket`);
+      continue;
+    }
+    const { reason, notes } = policyNotHonoured(policy);
+    if (reason !== null) throw refused(policy.origin, reason);
+    for (const note of notes) warn(`${policy.origin}: the policy ${note}`);
+  }
+}
+
+function refused(origin: string, what: string): InputError {
+  return new InputError(
+    { source: origin },
+    `the policy ${what}, which esplane node does not have`,
+    'Take it out of the text.',
+  );
 }
 
 /**
@@ -100,15 +145,8 @@ export function outsidePort({ outside }: NodeConfig, { overlay }: AgentPlan): nu
 
 /** @throws {InputError} for a policy that asks for what a node does not have: without it packets could leave in the clear */
 function toPolicy(policy: TextPolicy): Policy {
-  const { direction, selector, action, priority, mark, ifId, dev, templates, origin } = policy;
-  const refuse = (what: string) =>
-    new InputError(
-      { source: origin },
-      `the policy ${what}, which esplane node does not have`,
-      'Take it out of the text.',
-    );
-  if (ifId !== undefined && ifId !== 0) throw refuse('is for an xfrm interface (if_id)');
-  if (dev !== undefined) throw refuse('is for one device (dev)');
+  const { direction, selector, action, priority, mark, templates, origin } = policy;
+  const refuse = (what: string) => refused(origin, what);
   return {
     dir: direction,
     selector,

@@ -132,7 +132,7 @@ export async function loadKeys({ keys, nodes, cilium }: SaOptions): Promise<Cili
  * The nodes of each file, which keys go with.
  * @throws {InputError} when a file cannot be used, or there are nodes and no keys
  */
-export async function loadNodes({ keys, nodes }: SaOptions): Promise<CiliumNode[][]> {
+export async function loadNodes({ keys, nodes, xfrmState, espSa }: SaOptions): Promise<CiliumNode[][]> {
   if (nodes.length > 0 && keys.length === 0) {
     throw new InputError(
       { source: '--nodes' },
@@ -140,17 +140,28 @@ export async function loadNodes({ keys, nodes }: SaOptions): Promise<CiliumNode[
       'Give --keys too: kubectl -n kube-system get secret cilium-ipsec-keys -o yaml.',
     );
   }
-  return readNodes(nodes);
+  const errors: InputError[] = [];
+  const read = await readNodes(nodes, (error) => errors.push(error));
+  // One node alone has no SAs, and there is nothing else.
+  const [first] = errors;
+  if (first && read.flat().length < 2 && xfrmState.length + espSa.length === 0) throw first;
+  const sayOne = sayLeftOut();
+  for (const error of errors) sayOne(error);
+  return read;
 }
 
 /**
  * The nodes of each file, which may be there without keys.
+ * @param omit told which nodes are left out; absent, it is said
  * @throws {InputError} when a file cannot be used
  */
-export async function readNodes(nodes: readonly string[]): Promise<CiliumNode[][]> {
+export async function readNodes(
+  nodes: readonly string[],
+  omit?: (error: InputError) => void,
+): Promise<CiliumNode[][]> {
   if (nodes.length === 0) return [];
   const { parseNodes } = await import('../cilium/nodes.ts');
-  return nodes.map((file) => parseNodes(readText(file), file, sayLeftOut()));
+  return nodes.map((file) => parseNodes(readText(file), file, omit ?? sayLeftOut()));
 }
 
 /** Nodes that are named of those that are left out of one list. */
