@@ -34,12 +34,20 @@ export { type CiliumVersion, parseVersion } from './cilium/version.ts';
 export { type Engine, JobTable } from './crypto/engine.ts';
 export { NobleEngine } from './crypto/noble.ts';
 export { aead, authenc, KeyMaterial, type Suite } from './crypto/suite.ts';
-export { CaptureDecryptor, type DecryptOptions, EspRecord } from './inspect/decrypt.ts';
-export { Diagnoser, type DiagnoserOptions } from './inspect/diagnose/diagnoser.ts';
+export { Diagnoser } from './inspect/diagnose/diagnoser.ts';
 export type { Diagnosis, Finding } from './inspect/diagnose/finding.ts';
 export { Evidence, type EvidenceOptions } from './inspect/evidence.ts';
-export { Explainer, type ExplainOptions, explainBytes, guessLinkType } from './inspect/explain/explain.ts';
+export {
+  Explainer,
+  type ExplainOptions,
+  ExplainSink,
+  type ExplainSinkOptions,
+  explainBytes,
+  guessLinkType,
+} from './inspect/explain/explain.ts';
 export { type Explanation, type Field, type Protection, walkFields } from './inspect/explain/tree.ts';
+export { EspEvent, type EspSink, Receiver, type ReceiverOptions } from './inspect/receiver.ts';
+export { CaptureSession, type CaptureSink, type SessionOptions } from './inspect/session.ts';
 export { Decapsulator } from './ipsec/decapsulate.ts';
 export { DROPS, type DropReason, type DropRow, dropCode, dropRow } from './ipsec/drop.ts';
 export { Encapsulator } from './ipsec/encapsulate.ts';

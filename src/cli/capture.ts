@@ -6,14 +6,13 @@ import { type Command, InvalidArgumentError } from 'commander';
 import { EsplaneError, InputError } from '../base/errors.ts';
 import { secureBytes } from '../base/rng.ts';
 import type { FrameInfo } from '../capture/frame.ts';
-import { SECRETS_TYPE_ESP } from '../capture/pcapng.ts';
 import { captureReader } from '../capture/reader.ts';
-import { CaptureDecryptor } from '../inspect/decrypt.ts';
 import { putDecryptJson, putTime } from '../inspect/decrypt-json.ts';
 import { Diagnoser } from '../inspect/diagnose/diagnoser.ts';
-import { Explainer } from '../inspect/explain/explain.ts';
+import { ExplainSink } from '../inspect/explain/explain.ts';
 import { OverlayFinder } from '../inspect/overlay.ts';
 import { putPacketLine } from '../inspect/packet-line.ts';
+import { CaptureSession, type CaptureSink } from '../inspect/session.ts';
 import { CaptureSas } from '../sa-text/capture-sas.ts';
 import { decryptSummary } from './decrypt-summary.ts';
 import { diagnosisText, findingText } from './diagnose-text.ts';
@@ -23,10 +22,16 @@ import { loadEvidence, loadOpening } from './evidence-options.ts';
 import { explainText } from './explain-text.ts';
 import { interfaceSource, type LiveSource, stdinSource } from './live-source.ts';
 import { grouped, LiveLine, Output, say } from './output.ts';
-import { addWriteOptions, checkStdout, openPacketFile, type WriteOptions } from './packet-file.ts';
+import {
+  addWriteOptions,
+  checkStdout,
+  openPacketFile,
+  type PacketFile,
+  type WriteOptions,
+} from './packet-file.ts';
 import { paintFor } from './paint.ts';
 import { sayLeftOut } from './read-capture.ts';
-import { addSaOptions, namesSas, noSas, type SaOptions } from './sa-options.ts';
+import { addSaOptions, noSas, type SaOptions } from './sa-options.ts';
 import { onSignals } from './signals.ts';
 
 /** Columns where nothing says how wide the terminal is. */
@@ -86,7 +91,6 @@ async function capture(stream: string | undefined, options: CaptureOptions): Pro
   checkSource(stream, options);
   checkStdout(options, ['json', 'explain', 'diagnose']);
   const own = new CaptureSas((line) => say(`warning: ${line}`));
-  const random = secureBytes;
   const engine = await makeEngine(options.crypto);
   const { evidence, udpPorts, warnings } = options.diagnose
     ? await loadEvidence({ ...options, xfrmStat: [], xfrmPolicy: [] }, own)
@@ -94,42 +98,15 @@ async function capture(stream: string | undefined, options: CaptureOptions): Pro
   for (const warning of warnings) say(`warning: ${warning}`);
 
   const from = openSource(options, udpPorts);
-  const base = { source: from.name, engine, random, udpPorts };
+  const file = openFile(options, from);
   const out = new Output();
   const live = new LiveLine();
   const overlays = new OverlayFinder();
   /** Standard output may be for the file. */
   const isQuiet = options.quiet === true || options.write === '-';
-  let hasSas = namesSas(options);
-  let isLost = false;
   let shown = 0;
-  /** ESP packets of the frame at hand. */
-  let packets = 0;
   const paint = paintFor(process.stdout);
   const width = process.stdout.columns ?? USUAL_WIDTH;
-  let file: ReturnType<typeof openPacketFile>;
-  const decryptor = new CaptureDecryptor({
-    ...base,
-    sas: evidence,
-    onAdmit: (admission) => file?.admit(admission),
-    onPacket: (record) => {
-      packets++;
-      shown++;
-      if (!hasSas) isLost = true;
-      else {
-        if (options.json) putDecryptJson(out.text, record, overlays);
-        else if (!isQuiet) putEspLine(out.text, record);
-        file?.add(record);
-      }
-    },
-    onOther: (b, at, end, info) => {
-      if (!options.all || options.json) return;
-      shown++;
-      if (!isQuiet) putClearLine(out, b, at, end, info);
-    },
-  });
-  const explainer = options.explain ? new Explainer({ ...base, sas: evidence }) : undefined;
-  const diagnoser = options.diagnose ? new Diagnoser({ ...base, evidence }) : undefined;
   const told = new Set<string>();
   const tellFindings = () => {
     if (!diagnoser) return;
@@ -143,38 +120,59 @@ async function capture(stream: string | undefined, options: CaptureOptions): Pro
     }
   };
   const isFull = () => options.count !== undefined && shown >= options.count;
+  const lines: CaptureSink = {
+    packet: (event) => {
+      shown++;
+      if (options.json) putDecryptJson(out.text, event, overlays);
+      else if (!isQuiet) putEspLine(out.text, event);
+    },
+    other: (b, at, end, info) => {
+      if (!options.all || options.json) return;
+      shown++;
+      if (!isQuiet) putClearLine(out, b, at, end, info);
+    },
+  };
+  const diagnoser = options.diagnose ? new Diagnoser(evidence) : undefined;
+  const explainer =
+    options.explain &&
+    new ExplainSink({
+      evidence,
+      udpPorts,
+      wants: () => true,
+      onlyEsp: true,
+      onExplanation: (explanation) => {
+        if (options.json) out.write(`${JSON.stringify({ explanation })}\n`);
+        else out.write(`${explainText(explanation, { width, paint, brief: true })}\n`);
+      },
+    });
+  const session = new CaptureSession({
+    source: from.name,
+    own,
+    evidence,
+    engine,
+    random: secureBytes,
+    udpPorts,
+    isLive: true,
+    sinks: [lines, ...[diagnoser, explainer, file?.sink].flatMap((sink) => sink || [])],
+  });
+  const { receiver } = session;
+  const { totals } = receiver;
+  // Without SAs packets are listed; there is nothing to write.
+  const isLost = () => file !== undefined && totals.esp > 0 && !evidence.hasSas;
   const reader = captureReader(from.name, {
     frame: (b, at, end, info) => {
       if (isFull()) return;
-      packets = 0;
-      decryptor.frame(b, at, end, info);
-      decryptor.flush();
-      if (isLost) throw noSas();
-      file?.frame(b, at, end, info);
-      diagnoser?.frame(b, at, end, info);
-      if (packets > 0 && explainer) {
-        const explanation = explainer.explain(b, at, end, info);
-        if (options.json) out.write(`${JSON.stringify({ explanation })}\n`);
-        else out.write(`${explainText(explanation, { width, paint, brief: true })}\n`);
-      } else explainer?.pass(b, at, end, info);
+      session.frame(b, at, end, info);
+      if (isLost()) throw noSas();
       out.settle();
     },
-    section: (section) => file?.section(section),
-    interface: (description) => file?.interface(description),
-    comment: (text) => file?.comment(text),
-    secrets: (type, data) => {
-      file?.secrets(type, data);
-      if (type !== SECRETS_TYPE_ESP) return;
-      const gone = own.read(data, `${from.name} (secrets)`);
-      decryptor.forget(gone);
-      diagnoser?.forget(gone);
-      explainer?.forget(gone);
-      file?.forget(gone);
-      hasSas = true;
-    },
+    release: () => session.release(),
+    section: (section) => session.section(section),
+    interface: (description) => session.interface(description),
+    comment: (text) => session.comment(text),
+    secrets: (type, data) => session.secrets(type, data),
   });
 
-  const { totals } = decryptor;
   let lost = 0;
   let before = 0;
   let failure: unknown;
@@ -193,9 +191,9 @@ async function capture(stream: string | undefined, options: CaptureOptions): Pro
     tellFindings();
     live.hide();
     void out.flush();
-    const dropped = totals.esp - totals.ok;
+    const others = totals.esp - totals.ok;
     live.show(
-      `${from.name}: ${grouped(totals.frames)} frames, ${grouped(totals.ok)} decrypted, ${grouped(dropped)} dropped, ${grouped(Math.round(((totals.frames - before) * 1000) / TICK))} frames/s`,
+      `${from.name}: ${grouped(totals.frames)} frames, ${grouped(totals.ok)} decrypted, ${grouped(others)} not, ${grouped(Math.round(((totals.frames - before) * 1000) / TICK))} frames/s`,
     );
     before = totals.frames;
   };
@@ -208,7 +206,6 @@ async function capture(stream: string | undefined, options: CaptureOptions): Pro
   });
   let every: NodeJS.Timeout | undefined;
   try {
-    file = openPacketFile(options);
     if (options.interface !== undefined) say(`listening on ${from.name}, Ctrl-C ends`);
     every = setInterval(tick, TICK);
     for await (const chunk of from.chunks()) {
@@ -220,7 +217,6 @@ async function capture(stream: string | undefined, options: CaptureOptions): Pro
     }
     if (!isStopped && failure === undefined && !isFull()) {
       reader.end();
-      if (!hasSas) throw noSas();
     }
   } catch (error) {
     if (!(error instanceof EsplaneError)) throw error;
@@ -233,15 +229,15 @@ async function capture(stream: string | undefined, options: CaptureOptions): Pro
   }
   live.hide();
   sayLeftOut(from.name, reader.leftOut);
-  if (diagnoser && totals.frames > 0 && !isLost) {
+  if (diagnoser && totals.frames > 0 && !isLost()) {
     const diagnosis = diagnoser.finish();
     const facts = { capture: from.name, frames: totals.frames, esp: totals.esp };
     if (options.json) out.write(`${JSON.stringify({ diagnosis })}\n`);
     else out.write(`\n${diagnosisText(diagnosis, facts, paint, Math.min(width, USUAL_WIDTH))}`);
   }
   await out.flush();
-  if (!isLost && (failure === undefined || totals.frames > 0)) {
-    say(decryptSummary(from.name, decryptor));
+  if (!isLost() && (failure === undefined || totals.frames > 0)) {
+    say(decryptSummary(from.name, receiver, evidence.hasSas));
     if (lost > 0)
       say(`  ${grouped(lost)} frames were too many at once and are missing: -q or a quieter place helps`);
   }
@@ -249,7 +245,8 @@ async function capture(stream: string | undefined, options: CaptureOptions): Pro
     file?.finish();
     return;
   }
-  const left = file?.stopEarly();
+  if (isLost()) file?.discard();
+  const left = isLost() ? undefined : file?.stopEarly();
   if (left !== undefined) say(`What came before that is in ${left}.`);
   throw failure;
 }
@@ -266,7 +263,15 @@ function checkSource(stream: string | undefined, options: CaptureOptions): void 
       'there is nothing to listen to',
       'Give -i INTERFACE, or pipe a capture in: tcpdump -U -w - | esplane capture -.',
     );
-  if (device !== undefined && !namesSas(options)) throw noSas();
+}
+
+function openFile(options: CaptureOptions, from: LiveSource): PacketFile | undefined {
+  try {
+    return openPacketFile(options);
+  } catch (error) {
+    from.close();
+    throw error;
+  }
 }
 
 function openSource(options: CaptureOptions, udpPorts: readonly number[]): LiveSource {

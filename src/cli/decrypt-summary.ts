@@ -2,25 +2,39 @@
  * What was read of a capture and what became of it, in a few lines.
  * @module
  */
-import type { CaptureDecryptor, DecryptTotals } from '../inspect/decrypt.ts';
 import { besideCounts, dropCounts } from '../inspect/decrypt-counts.ts';
+import type { Receiver } from '../inspect/receiver.ts';
 import { grouped } from './output.ts';
 
-/** @param capture name of the file or interface */
-export function decryptSummary(capture: string, decryptor: CaptureDecryptor): string {
-  const t: DecryptTotals = decryptor.totals;
+/**
+ * @param capture name of the file or interface
+ * @param hasSas false where nothing was given, nor did the capture bring it along, that opens packets
+ */
+export function decryptSummary(capture: string, receiver: Receiver, hasSas: boolean): string {
+  const t = receiver.totals;
+  const unopened = dropCounts(t.unopened);
+  const dropped = dropCounts(t.dropped);
+  const sum = (counts: typeof dropped) => counts.reduce((all, { count }) => all + count, 0);
+  const parts = [`${grouped(t.ok)} decrypted`, `${grouped(sum(dropped))} dropped`];
+  if (unopened.length > 0) parts.push(`${grouped(sum(unopened))} not opened`);
   const lines = [
-    `${capture}: ${grouped(t.frames)} frames, ${grouped(t.esp)} ESP packets: ${grouped(t.ok)} decrypted, ${grouped(t.esp - t.ok)} dropped`,
+    `${capture}: ${grouped(t.frames)} frames, ${grouped(t.esp)} ESP packets: ${parts.join(', ')}`,
   ];
   if (t.unauthenticated > 0)
     lines.push(
       `  ${grouped(t.unauthenticated)} decrypted unauthenticated: no ICV was checked, and any of them may be forged`,
     );
-  for (const { row, count } of dropCounts(decryptor)) {
+  for (const { row, count } of dropped)
     lines.push(`  ${grouped(count)} ${row.reason} (${row.counter ?? row.elsewhere}): ${row.look}`);
-  }
-  const parts = besideCounts(decryptor).map(({ what, count }) => `${grouped(count)} ${what}`);
-  if (parts.length > 0) lines.push(`  other frames: ${parts.join(', ')}`);
+  if (!hasSas && t.esp > 0)
+    lines.push(
+      '  no security associations are given: --keys with --nodes, --xfrm-state or --esp-sa open packets',
+    );
+  else
+    for (const { row, count } of unopened)
+      lines.push(`  ${grouped(count)} not opened, ${row.reason}: what the receiver did is not known`);
+  const beside = besideCounts(receiver).map(({ what, count }) => `${grouped(count)} ${what}`);
+  if (beside.length > 0) lines.push(`  other frames: ${beside.join(', ')}`);
   if (t.skippedAh > 0) lines.push(`  AH: ${grouped(t.skippedAh)} headers taken off, their ICVs not checked`);
   return lines.join('\n');
 }

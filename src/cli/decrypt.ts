@@ -6,11 +6,9 @@ import { existsSync, realpathSync, statSync } from 'node:fs';
 import type { Command } from 'commander';
 import { InputError } from '../base/errors.ts';
 import { secureBytes } from '../base/rng.ts';
-import type { FrameSink } from '../capture/frame.ts';
-import { SECRETS_TYPE_ESP } from '../capture/pcapng.ts';
-import { CaptureDecryptor } from '../inspect/decrypt.ts';
 import { putDecryptJson } from '../inspect/decrypt-json.ts';
 import { OverlayFinder } from '../inspect/overlay.ts';
+import { CaptureSession, type CaptureSink } from '../inspect/session.ts';
 import { CaptureSas } from '../sa-text/capture-sas.ts';
 import { decryptSummary } from './decrypt-summary.ts';
 import { addEngineOption, type EngineName, makeEngine } from './engine.ts';
@@ -19,7 +17,7 @@ import { loadOpening } from './evidence-options.ts';
 import { Output, say } from './output.ts';
 import { addWriteOptions, checkStdout, openPacketFile, type WriteOptions } from './packet-file.ts';
 import { readCapture } from './read-capture.ts';
-import { addSaOptions, namesSas, noSas, type SaOptions } from './sa-options.ts';
+import { addSaOptions, noSas, type SaOptions } from './sa-options.ts';
 import { EXIT_INTERRUPTED, Interrupt } from './signals.ts';
 
 interface DecryptCommandOptions extends SaOptions, WriteOptions {
@@ -48,7 +46,7 @@ Example:
   esplane decrypt node-2.pcap --keys keys.yaml --nodes nodes.json -w clear.pcapng
   esplane decrypt node-2.pcap --keys keys.yaml --nodes nodes.json -w self.pcapng --wire --with-secrets
 
-A pcapng file with a decryption secrets block (ESPS) needs no options.
+A pcapng file with a decryption secrets block (ESPS) needs no options. Without SAs ESP is listed, as tcpdump does.
 
 Exit status: 0 the capture was read to its end (packets may have been dropped), 2 unusable input.`,
     )
@@ -65,71 +63,51 @@ async function decrypt(capture: string, options: DecryptCommandOptions): Promise
   const interrupt = new Interrupt();
   const file = openPacketFile(options);
   const overlays = new OverlayFinder();
-  // Frames without ESP may come before the capture's own secrets.
-  let hasSas = namesSas(options);
-  let isLost = false;
-  const decryptor = new CaptureDecryptor({
+  const lines: CaptureSink = {
+    packet: (event) => {
+      if (options.json) putDecryptJson(out.text, event, overlays);
+      else if (!options.quiet && !file) putEspLine(out.text, event);
+      out.settle();
+    },
+  };
+  const session = new CaptureSession({
     source: capture,
-    sas: sas.evidence,
+    own,
+    evidence: sas.evidence,
     engine: await makeEngine(options.crypto),
     random: secureBytes,
     udpPorts: sas.udpPorts,
-    inPlace: !file?.wantsFrames,
-    ...(file?.wantsFrames && { onAdmit: (admission) => file.admit(admission) }),
-    onPacket: (record) => {
-      if (!hasSas) {
-        isLost = true;
-        return;
-      }
-      if (options.json) putDecryptJson(out.text, record, overlays);
-      else if (!options.quiet && !file) putEspLine(out.text, record);
-      out.settle();
-      file?.add(record);
-    },
+    sinks: file ? [lines, file.sink] : [lines],
   });
-  const sink: FrameSink = {
-    frame: (b, at, end, info) => {
-      decryptor.frame(b, at, end, info);
-      if (isLost) throw noSas();
-      if (!file?.wantsFrames) return;
-      decryptor.flush();
-      file.frame(b, at, end, info);
-    },
-    release: () => decryptor.release(),
-    section: (section) => file?.section(section),
-    interface: (description) => file?.interface(description),
-    comment: (text) => file?.comment(text),
-    // A capture that was made to be handed around brings its SAs with it.
-    secrets: (type, data) => {
-      file?.secrets(type, data);
-      if (type !== SECRETS_TYPE_ESP) return;
-      const gone = own.read(data, `${capture} (secrets)`);
-      decryptor.forget(gone);
-      file?.forget(gone);
-      hasSas = true;
-    },
-  };
+  const { receiver } = session;
+  const { totals } = receiver;
+  // Without SAs packets are listed; there is nothing to write.
+  const isLost = () => file !== undefined && totals.esp > 0 && !sas.evidence.hasSas;
   const { failure, isInterrupted } = await readCapture({
     command: 'decrypt',
     capture,
-    sink,
+    sink: session,
     interrupt,
-    frames: () => decryptor.totals.frames,
-    afterChunk: () => out.flush(),
+    frames: () => totals.frames,
+    afterChunk: () => {
+      if (isLost()) throw noSas();
+      return out.flush();
+    },
     atEnd: () => {
-      if (isLost || !hasSas) throw noSas();
+      if (file && !sas.evidence.hasSas) throw noSas();
     },
   });
   // What could be read is worth having, even when the rest could not.
-  decryptor.flush();
+  receiver.flush();
   await out.flush();
-  if (decryptor.totals.frames > 0 && !isLost) say(decryptSummary(capture, decryptor));
+  if (totals.frames > 0 && !isLost()) say(decryptSummary(capture, receiver, sas.evidence.hasSas));
   if (failure === undefined && !isInterrupted) {
-    if (decryptor.totals.frames === 0) say('warning: the capture holds no frames');
+    if (totals.frames === 0) say('warning: the capture holds no frames');
     file?.finish();
     return;
   }
-  const left = file?.stopEarly();
+  if (isLost()) file?.discard();
+  const left = isLost() ? undefined : file?.stopEarly();
   if (left !== undefined) say(`What was read before that is in ${left}.`);
   if (failure !== undefined) throw failure;
   say('esplane: interrupted');

@@ -5,9 +5,8 @@
 import { type Command, Option } from 'commander';
 import { InputError } from '../base/errors.ts';
 import { secureBytes } from '../base/rng.ts';
-import type { FrameSink } from '../capture/frame.ts';
-import { SECRETS_TYPE_ESP } from '../capture/pcapng.ts';
 import { Diagnoser } from '../inspect/diagnose/diagnoser.ts';
+import { CaptureSession } from '../inspect/session.ts';
 import { CaptureSas } from '../sa-text/capture-sas.ts';
 import { diagnosisText } from './diagnose-text.ts';
 import { addEngineOption, type EngineName, makeEngine } from './engine.ts';
@@ -83,29 +82,24 @@ async function diagnose(file: string | undefined, options: DiagnoseOptions): Pro
   const own = new CaptureSas((line) => say(`warning: ${line}`));
   const { evidence, stats, udpPorts, warnings } = await loadEvidence(options, own);
   for (const warning of warnings) say(`warning: ${warning}`);
-  const diagnoser = new Diagnoser({
+  const diagnoser = new Diagnoser(evidence, stats);
+  const session = new CaptureSession({
     source: capture,
+    own,
     evidence,
     engine: await makeEngine(options.crypto),
     random: secureBytes,
     udpPorts,
-    stats,
+    sinks: [diagnoser],
   });
-  const { totals } = diagnoser.decryptor;
-  const sink: FrameSink = {
-    frame: (b, at, end, info) => diagnoser.frame(b, at, end, info),
-    secrets: (type, data) => {
-      if (type !== SECRETS_TYPE_ESP) return;
-      diagnoser.forget(own.read(data, `${capture} (secrets)`));
-    },
-  };
+  const { totals } = session.receiver;
   const { failure, isInterrupted } =
     file === undefined
       ? { failure: undefined, isInterrupted: false }
       : await readCapture({
           command: 'diagnose',
           capture,
-          sink,
+          sink: session,
           interrupt,
           frames: () => totals.frames,
           atEnd: () => {},

@@ -3,13 +3,17 @@
  * @module
  */
 import type { TextBuffer } from '../base/text-buffer.ts';
-import type { EspRecord } from '../inspect/decrypt.ts';
 import { putSeq, putTime } from '../inspect/decrypt-json.ts';
+import { dropText } from '../inspect/esp-words.ts';
 import { putPacketLine } from '../inspect/packet-line.ts';
-import { dropRow } from '../ipsec/drop.ts';
+import type { EspEvent } from '../inspect/receiver.ts';
+import { dropCode } from '../ipsec/drop.ts';
+import { PASS } from '../wire/packet.ts';
+
+const NO_STATE = dropCode('no-state');
 
 /** Writes the line with its end: `1 1795398120.660059 10.244.1.1 > 10.244.2.1: ESP(spi=0x00000003,seq=1) IP …`. */
-export function putEspLine(out: TextBuffer, r: EspRecord): void {
+export function putEspLine(out: TextBuffer, r: EspEvent): void {
   out.decimal(r.frame);
   out.text(' ');
   if (r.hasTime) {
@@ -24,10 +28,17 @@ export function putEspLine(out: TextBuffer, r: EspRecord): void {
     out.hex32(r.spi);
     out.text(',seq=');
     putSeq(out, r.seqHi, r.seqLo);
-    out.text(') ');
-  } else out.text(': ESP(short) ');
-  const row = dropRow(r.verdict);
-  if (row) out.text(`dropped: ${row.reason} (${row.counter ?? row.elsewhere})`);
+    out.text(')');
+  } else out.text(': ESP(short)');
+  // As tcpdump has it.
+  if (!r.stream && r.isUnopened && r.verdict === NO_STATE) {
+    out.text(', length ');
+    out.decimal(r.espEnd - r.espAt);
+    out.text('\n');
+    return;
+  }
+  out.text(' ');
+  if (r.verdict !== PASS) out.text(dropText(r));
   else {
     if (!r.authenticated) out.text('unauthenticated: ');
     putPacketLine(out, r.bytes, r.at, r.end);

@@ -191,8 +191,10 @@ class Printer {
       say('verdict', 'opened unauthenticated: no ICV vouches for it, it may be forged', yellow);
     else if (s.verdict === 'drop') {
       say('verdict', `dropped: ${s.reason}${s.counter ? `, counted as ${s.counter}` : ''} (${s.rule})`, red);
+      if (s.openedBy) say('', `It opens with another SA: ${s.openedBy}.`);
       if (s.look) say('', s.look);
-    }
+    } else if (s.verdict === 'unopened')
+      say('verdict', `not opened: ${s.reason}. What the receiver does with it is not known`, yellow);
     say('SA', s.lookup);
     if (s.sa) {
       const { suite, icvBits, esn, mode } = s.sa;

@@ -7,11 +7,11 @@ import { type Command, InvalidArgumentError } from 'commander';
 import { InputError } from '../base/errors.ts';
 import { secureBytes } from '../base/rng.ts';
 import { unpacked } from '../capture/decompress.ts';
-import { SECRETS_TYPE_ESP } from '../capture/pcapng.ts';
 import { captureReader } from '../capture/reader.ts';
-import { Explainer, type ExplainOptions, explainBytes, guessLinkType } from '../inspect/explain/explain.ts';
+import { ExplainSink, explainBytes, guessLinkType } from '../inspect/explain/explain.ts';
 import type { Explanation } from '../inspect/explain/tree.ts';
 import { parseHexDump } from '../inspect/hex-dump.ts';
+import { CaptureSession } from '../inspect/session.ts';
 import { CaptureSas } from '../sa-text/capture-sas.ts';
 import * as linkType from '../wire/link-type.ts';
 import { addEngineOption, type EngineName, makeEngine } from './engine.ts';
@@ -20,7 +20,7 @@ import { explainText } from './explain-text.ts';
 import { counted, readChunks, readText, sizeOf } from './files.ts';
 import { grouped, Output, Progress, say } from './output.ts';
 import { paintFor } from './paint.ts';
-import { addSaOptions, namesSas, type SaOptions } from './sa-options.ts';
+import { addSaOptions, type SaOptions } from './sa-options.ts';
 
 /** Columns where nothing says how wide the terminal is. */
 const USUAL_WIDTH = 100;
@@ -79,15 +79,11 @@ Exit status: 0 explained, as far as it can be read; 2 unusable input.`,
 
 async function explain(packet: string, options: ExplainCommandOptions): Promise<void> {
   const own = new CaptureSas((line) => say(`warning: ${line}`));
-  const sas = await loadOpening(options, own);
-  for (const warning of sas.warnings) say(`warning: ${warning}`);
-  const base = {
-    source: packet,
-    engine: await makeEngine(options.crypto),
-    random: secureBytes,
-    udpPorts: sas.udpPorts,
-    showKeys: options.showKeys ?? false,
-  };
+  const { evidence, udpPorts, warnings } = await loadOpening(options, own);
+  for (const warning of warnings) say(`warning: ${warning}`);
+  const engine = await makeEngine(options.crypto);
+  const base = { evidence, engine, random: secureBytes, udpPorts };
+  const showKeys = options.showKeys ?? false;
   let explanation: Explanation;
   if (options.frame !== undefined) {
     if (options.linkType !== undefined) {
@@ -97,17 +93,18 @@ async function explain(packet: string, options: ExplainCommandOptions): Promise<
         'Leave it out with --frame.',
       );
     }
-    explanation = await explainFrame(
-      packet,
-      options.frame,
-      base,
-      (hasOwn) => (namesSas(options) || hasOwn ? sas.evidence : undefined),
-      own,
-    );
+    const { frame } = options;
+    explanation = await explainFrame(packet, frame, (onExplanation) => {
+      const sink = new ExplainSink({
+        ...{ evidence, udpPorts, showKeys, onExplanation },
+        wants: ({ number }) => number === frame,
+      });
+      return new CaptureSession({ ...base, source: packet, own, sinks: [sink] });
+    });
   } else {
     const bytes = readPacket(packet);
     const type = options.linkType ?? guessLinkType(bytes);
-    explanation = explainBytes(bytes, type, { ...base, sas: namesSas(options) ? sas.evidence : undefined });
+    explanation = explainBytes(bytes, type, { ...base, showKeys });
   }
   const out = new Output();
   if (options.json) out.write(`${JSON.stringify(explanation, null, 2)}\n`);
@@ -137,27 +134,22 @@ function readPacket(packet: string): Uint8Array {
 async function explainFrame(
   capture: string,
   frame: number,
-  base: Omit<ExplainOptions, 'sas'>,
-  sasOf: (hasOwn: boolean) => ExplainOptions['sas'],
-  own: CaptureSas,
+  open: (onExplanation: (explanation: Explanation) => void) => CaptureSession,
 ): Promise<Explanation> {
-  let explainer: Explainer | undefined;
   let found: Explanation | undefined;
-  let hasOwn = false;
+  const session = open((explanation) => {
+    found = explanation;
+  });
   let frames = 0;
   const reader = captureReader(capture, {
     frame: (b, at, end, info) => {
       if (found) return;
       frames = info.number;
-      explainer ??= new Explainer({ ...base, sas: sasOf(hasOwn) });
-      if (info.number < frame) explainer.pass(b, at, end, info);
-      else found = explainer.explain(b, at, end, info);
+      session.frame(b, at, end, info);
     },
+    release: () => session.release(),
     secrets: (type, data) => {
-      if (type !== SECRETS_TYPE_ESP) return;
-      const gone = own.read(data, `${capture} (secrets)`);
-      if (!found) explainer?.forget(gone);
-      hasOwn = true;
+      if (!found) session.secrets(type, data);
     },
   });
   const size = sizeOf(capture);

@@ -13,7 +13,7 @@ import { PcapngWriter } from '../capture/pcapng-writer.ts';
 import { captureReader } from '../capture/reader.ts';
 import { ClusterPlan } from '../cilium/plan.ts';
 import { putClear } from '../inspect/clear-packets.ts';
-import { CaptureDecryptor } from '../inspect/decrypt.ts';
+import { CaptureSession } from '../inspect/session.ts';
 import { CaptureSas } from '../sa-text/capture-sas.ts';
 import { writeDsbCsv } from '../sa-text/dsb-csv.ts';
 import { runDemo } from '../sim/demo.ts';
@@ -190,26 +190,22 @@ async function captureInto(fifo: string, name: string, options: ExtcapOptions): 
     if (!isOver && !writeAll(fd, bytes, fifo)) stop();
   });
   const interfaceId = writer.interface({ linkType: LINK_RAW, snapLength: 0, name });
-  let hasSas = namesSas(options);
-  const decryptor = new CaptureDecryptor({
+  const session = new CaptureSession({
     source: source.name,
-    sas: sas.evidence,
+    own,
+    evidence: sas.evidence,
     engine: await makeEngine(options.crypto),
     random: secureBytes,
     udpPorts: sas.udpPorts,
-    onPacket: (record) => {
-      if (record.verdict === PASS) putClear(writer, interfaceId, record);
-    },
+    sinks: [
+      {
+        packet: (event) => {
+          if (event.verdict === PASS) putClear(writer, interfaceId, event);
+        },
+      },
+    ],
   });
-  const reader = captureReader(source.name, {
-    frame: (b, at, end, info) => decryptor.frame(b, at, end, info),
-    release: () => decryptor.release(),
-    secrets: (type, data) => {
-      if (type !== SECRETS_TYPE_ESP) return;
-      decryptor.forget(own.read(data, `${source.name} (secrets)`));
-      hasSas = true;
-    },
-  });
+  const reader = captureReader(source.name, session);
   const forget = onSignals({ stop });
   try {
     writer.flush();
@@ -221,9 +217,9 @@ async function captureInto(fifo: string, name: string, options: ExtcapOptions): 
     }
     if (!isOver) {
       reader.end();
-      if (!hasSas) throw noSas();
+      if (!sas.evidence.hasSas) throw noSas();
     }
-    const { esp, ok } = decryptor.totals;
+    const { esp, ok } = session.receiver.totals;
     if (esp > ok)
       say(`${source.name}: ${esp - ok} of ${esp} ESP packets are not shown: esplane diagnose says why`);
   } finally {

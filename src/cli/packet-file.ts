@@ -5,12 +5,10 @@
  */
 import type { Command } from 'commander';
 import { InputError } from '../base/errors.ts';
-import type { CaptureInterface, CaptureSection, FrameInfo } from '../capture/frame.ts';
 import { PcapngWriter } from '../capture/pcapng-writer.ts';
 import { clearInterface, putClear } from '../inspect/clear-packets.ts';
-import type { Admission, EspRecord } from '../inspect/decrypt.ts';
+import type { CaptureSink } from '../inspect/session.ts';
 import { WirePackets } from '../inspect/wire-packets.ts';
-import type { SaPlace } from '../ipsec/sa-config.ts';
 import { PASS } from '../wire/packet.ts';
 import { say } from './output.ts';
 import { OutputFile } from './output-file.ts';
@@ -71,43 +69,54 @@ export function openPacketFile({ write, wire, withSecrets }: WriteOptions): Pack
       'Give --wire too: the frames as they came, with the keys that open them.',
     );
   if (write === undefined) return undefined;
-  return wire ? new WireFile(write, withSecrets ?? false) : new ClearFile(write);
+  return new PacketFile(write, wire ?? false, withSecrets ?? false);
 }
 
-/** A pcapng file that is named when it is whole. It is told everything, and writes what it is for. */
-export abstract class PacketFile {
+/** A pcapng file that is named when it is whole. */
+export class PacketFile {
+  /** What is written. */
+  readonly sink: CaptureSink;
   readonly #file: OutputFile;
-  protected readonly writer: PcapngWriter;
-  protected packets = 0;
+  readonly #writer: PcapngWriter;
+  readonly #wire: WirePackets | undefined;
+  #packets = 0;
 
-  constructor(name: string) {
+  /** @param wire frames as they came; else the clear packets, as raw IP packets */
+  constructor(name: string, wire: boolean, withSecrets: boolean) {
     this.#file = new OutputFile(name);
-    this.writer = new PcapngWriter((bytes) => this.#file.write(bytes));
+    const writer = new PcapngWriter((bytes) => this.#file.write(bytes));
+    this.#writer = writer;
+    if (wire) {
+      const warn = (line: string) => say(`warning: not in the secrets block: ${line}`);
+      this.#wire = new WirePackets(writer, { withSecrets, warn });
+      this.sink = this.#wire;
+    } else {
+      const interfaceId = clearInterface(writer);
+      this.sink = {
+        packet: (event) => {
+          if (event.verdict !== PASS) return;
+          this.#packets++;
+          putClear(writer, interfaceId, event);
+        },
+      };
+    }
   }
-
-  /** True when {@link frame} has to come after the records of that frame, with the frame's bytes as they were. */
-  abstract readonly wantsFrames: boolean;
-  /** Which SA the next packet is opened with. */
-  admit(_admission: Admission): void {}
-  /** Takes an ESP packet. */
-  abstract add(record: EspRecord): void;
-  frame(_b: Uint8Array, _at: number, _end: number, _info: FrameInfo): void {}
-  section(_section: CaptureSection): void {}
-  interface(_description: CaptureInterface): void {}
-  comment(_text: string): void {}
-  secrets(_type: number, _data: Uint8Array): void {}
-  /** The capture has taken SAs away. */
-  forget(_places: readonly SaPlace[]): void {}
 
   /** Hands what there is to the file. */
   flush(): void {
-    this.writer.flush();
+    this.#writer.flush();
   }
 
   /** Gives the whole file its name. */
   finish(): void {
-    this.writer.flush();
+    this.#writer.flush();
     this.#file.finish();
+    if (this.#wire?.holdsKeys) say('warning: the file holds keys: treat it so.');
+  }
+
+  /** Nothing was written that is worth keeping. */
+  discard(): void {
+    this.#file.discard();
   }
 
   /**
@@ -115,80 +124,11 @@ export abstract class PacketFile {
    * @returns the name it is kept under, or `undefined` when nothing was in it, or nothing is kept
    */
   stopEarly(): string | undefined {
-    if (this.packets === 0) {
+    if (this.#packets + (this.#wire?.packets ?? 0) === 0) {
       this.#file.discard();
       return undefined;
     }
-    this.writer.flush();
+    this.#writer.flush();
     return this.#file.keepPart();
-  }
-}
-
-/** The clear packets as raw IP packets. */
-class ClearFile extends PacketFile {
-  readonly wantsFrames = false;
-  readonly #interfaceId: number;
-
-  constructor(name: string) {
-    super(name);
-    this.#interfaceId = clearInterface(this.writer);
-  }
-
-  add(r: EspRecord): void {
-    if (r.verdict !== PASS) return;
-    this.packets++;
-    putClear(this.writer, this.#interfaceId, r);
-  }
-}
-
-/** The frames as they were. */
-class WireFile extends PacketFile {
-  readonly wantsFrames = true;
-  readonly #wire: WirePackets;
-
-  constructor(name: string, withSecrets: boolean) {
-    super(name);
-    this.#wire = new WirePackets(this.writer, {
-      withSecrets,
-      warn: (line) => say(`warning: not in the secrets block: ${line}`),
-    });
-  }
-
-  override admit(admission: Admission): void {
-    this.#wire.admit(admission);
-  }
-
-  add(r: EspRecord): void {
-    this.packets++;
-    this.#wire.add(r);
-  }
-
-  override frame(b: Uint8Array, at: number, end: number, info: FrameInfo): void {
-    this.#wire.frame(b, at, end, info);
-  }
-
-  override section(section: CaptureSection): void {
-    this.#wire.section(section);
-  }
-
-  override interface(description: CaptureInterface): void {
-    this.#wire.interface(description);
-  }
-
-  override comment(text: string): void {
-    this.#wire.comment(text);
-  }
-
-  override forget(places: readonly SaPlace[]): void {
-    this.#wire.forget(places);
-  }
-
-  override secrets(type: number, data: Uint8Array): void {
-    this.#wire.secrets(type, data);
-  }
-
-  override finish(): void {
-    super.finish();
-    if (this.#wire.holdsKeys) say('warning: the file holds keys: treat it so.');
   }
 }

@@ -4,9 +4,9 @@
  */
 import type { PcapngWriter } from '../capture/pcapng-writer.ts';
 import { LINK_RAW } from '../wire/link-type.ts';
-import type { EspRecord } from './decrypt.ts';
 import { seqText } from './decrypt-json.ts';
 import { carrierText } from './find-esp.ts';
+import type { EspEvent } from './receiver.ts';
 
 /** Describes the interface that decrypted packets are on. Returns its id. */
 export function clearInterface(writer: PcapngWriter): number {
@@ -14,7 +14,7 @@ export function clearInterface(writer: PcapngWriter): number {
 }
 
 /** Writes a packet that was decrypted, as a raw IP packet with a comment that says where it comes from. */
-export function putClear(writer: PcapngWriter, interfaceId: number, r: EspRecord): void {
+export function putClear(writer: PcapngWriter, interfaceId: number, r: EspEvent): void {
   const names = carrierText(r.carrier);
   const carrier = names === '' ? '' : `, in ${names}`;
   writer.comment(

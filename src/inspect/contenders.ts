@@ -30,6 +30,11 @@ export class Trials {
   opens(sa: SecurityAssociation, b: Uint8Array, espAt: number, espEnd: number, hi: number): boolean {
     return this.#trial.opens(sa, b, espAt, espEnd, hi);
   }
+
+  /** The clear text of the packet that {@link opens} has just said yes to, trailer included; a copy. */
+  text(): Uint8Array {
+    return this.#trial.text();
+  }
 }
 
 /** One of the SAs, with a window of its own. */
@@ -73,8 +78,16 @@ export class Contenders {
     return this.#current;
   }
 
-  /** Looks which SA a packet is of. The caller moves the window where it has to. */
-  look(b: Uint8Array, espAt: number, espEnd: number): Look {
+  /** All of them, ready to open packets on trial. */
+  sas(): SecurityAssociation[] {
+    return this.#inOrder().map(({ sa }) => sa);
+  }
+
+  /**
+   * Looks which SA a packet is of. The caller moves the window where it has to.
+   * @param hasFailed it was opened with the current one, where that stands, and its ICV was wrong
+   */
+  look(b: Uint8Array, espAt: number, espEnd: number, hasFailed = false): Look {
     const lo = u32(b, espAt + 4);
     const all = this.#inOrder();
     const opensWith =
@@ -84,6 +97,7 @@ export class Contenders {
     const whole = all.filter(({ config }) => textLength(config.keys.suite, espEnd - espAt) >= 0);
     const fitting = whole.filter(({ sa }) => !sa.isUnchecked);
     for (const one of fitting) {
+      if (hasFailed && one === this.#current) continue;
       if (one.high.follow(lo, opensWith(one))) {
         this.#current = one;
         return 'follows';

@@ -3,7 +3,7 @@
  * @module
  */
 import { type DropRow, dropRow } from '../ipsec/drop.ts';
-import type { CaptureDecryptor } from './decrypt.ts';
+import type { Receiver } from './receiver.ts';
 
 /** Drops for one reason. */
 export interface DropCount {
@@ -11,15 +11,15 @@ export interface DropCount {
   readonly count: number;
 }
 
-/** Drops by reason, most frequent first. */
-export function dropCounts({ totals }: CaptureDecryptor): DropCount[] {
-  return [...totals.dropped]
+/** Drops, or packets that were not opened, by reason, most frequent first. */
+export function dropCounts(counts: ReadonlyMap<number, number>): DropCount[] {
+  return [...counts]
     .sort(([, a], [, b]) => b - a)
     .map(([verdict, count]) => ({ row: dropRow(verdict)!, count }));
 }
 
 /** Frames without an ESP packet, by what they are, where there are any. */
-export function besideCounts({ totals, reassembler }: CaptureDecryptor): { what: string; count: number }[] {
+export function besideCounts({ totals, reassembler }: Receiver): { what: string; count: number }[] {
   const { pending, stats } = reassembler;
   return [
     { what: 'without ESP', count: totals.other },

@@ -5,14 +5,15 @@
 import { type TextBuffer, textOf } from '../base/text-buffer.ts';
 import { dropRow } from '../ipsec/drop.ts';
 import { PASS } from '../wire/packet.ts';
-import type { EspRecord } from './decrypt.ts';
+import { verdictName } from './esp-words.ts';
 import type { OverlayFinder } from './overlay.ts';
+import type { EspEvent } from './receiver.ts';
 
 /**
  * Writes one ESP packet as a JSON object on one line, with the line's end: by hand, field by field, because it runs
  * for every packet, and nothing in it needs escaping.
  */
-export function putDecryptJson(out: TextBuffer, r: EspRecord, overlays: OverlayFinder): void {
+export function putDecryptJson(out: TextBuffer, r: EspEvent, overlays: OverlayFinder): void {
   const row = dropRow(r.verdict);
   const ok = r.verdict === PASS;
   out.text('{"frame":');
@@ -33,7 +34,8 @@ export function putDecryptJson(out: TextBuffer, r: EspRecord, overlays: OverlayF
     out.text('"');
   } else out.text('","spi":null,"seq":null');
   if (!ok) {
-    out.text(`,"verdict":"drop","reason":${quoted(row?.reason)},"counter":${quoted(row?.counter)}`);
+    const counter = r.isUnopened ? null : row?.counter;
+    out.text(`,"verdict":"${verdictName(r)}","reason":${quoted(row?.reason)},"counter":${quoted(counter)}`);
     out.text(',"inner":null,"overlay":null');
   } else {
     out.text(',"verdict":"ok","reason":null,"counter":null,');
@@ -59,7 +61,10 @@ export function putDecryptJson(out: TextBuffer, r: EspRecord, overlays: OverlayF
   // VXLAN alone was all there was before the others had names, and says all by its VNI.
   if (carrier.depth > 1 || (carrier.depth === 1 && carrier.kind !== 'vxlan'))
     out.text(`,"carriers":${JSON.stringify(carrier.kinds())}`);
-  out.text('}\n');
+  out.text(',"basis":"');
+  out.text(r.basis);
+  if (r.openedBy) out.text(`","openedBy":${JSON.stringify(r.openedBy.origin)}}\n`);
+  else out.text('","openedBy":null}\n');
 }
 
 /** Writes seconds with six decimals, or nine where the capture is finer than microseconds. */

@@ -95,6 +95,7 @@ export class Evidence implements SaSource {
   readonly #known = new Map<string, Resolution>();
   /** Ends of SAs that are listed, and all SPIs of which there can be an SA. */
   readonly #ends = new Set<string>();
+  readonly #to = new Set<string>();
   readonly #spis = new Set<number>();
   readonly #listed: SaList;
   /** States by destination and SPI, and by the name of the node that holds them: there may be thousands. */
@@ -119,6 +120,7 @@ export class Evidence implements SaSource {
     };
     const isOf = ({ src, dst, spi }: KeylessSa) => {
       this.#ends.add(formatAddress(src)).add(formatAddress(dst));
+      this.#to.add(formatAddress(dst));
       this.#spis.add(spi);
     };
     for (const { sa } of this.states) isOf(sa);
@@ -135,6 +137,16 @@ export class Evidence implements SaSource {
   get hasSas(): boolean {
     const { listed = [], own, plan } = this.#options;
     return this.states.length + listed.length > 0 || plan !== undefined || own?.isEmpty === false;
+  }
+
+  /** Does any source have an SA that ends at this address? */
+  hasSasTo(address: string): boolean {
+    const { plan, own } = this.#options;
+    return (
+      this.#to.has(address) ||
+      own?.endsAt(address) === true ||
+      (plan !== undefined && this.#nodeOf.has(address))
+    );
   }
 
   /** The node that has an address, with all that its keys are made of. */

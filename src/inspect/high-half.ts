@@ -96,6 +96,11 @@ export class HighHalf {
     this.#failures = 0;
   }
 
+  /** Says where the window stands, which may be where it stood. */
+  standAt(hi: number, lo: number): void {
+    if (hi !== this.#topHi || lo !== this.#topLo) this.moveTo(hi, lo);
+  }
+
   /** Forgets where it stands, but not what was spent. */
   reset(): void {
     this.#isStarted = false;

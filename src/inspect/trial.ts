@@ -66,9 +66,4 @@ export class Trial {
   text(): Uint8Array {
     return this.#copy.slice(this.#textAt, this.#textAt + this.#textLen);
   }
-
-  /** The additional authenticated data of the last try; a copy. */
-  aad(): Uint8Array {
-    return this.#job.aad.slice(0, this.#job.aadLen[0]);
-  }
 }

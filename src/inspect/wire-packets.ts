@@ -9,12 +9,13 @@
 import type { CaptureInterface, CaptureSection, FrameInfo } from '../capture/frame.ts';
 import { SECRETS_TYPE_ESP } from '../capture/pcapng.ts';
 import type { PcapngWriter } from '../capture/pcapng-writer.ts';
-import { dropRow } from '../ipsec/drop.ts';
 import type { SaConfig, SaPlace } from '../ipsec/sa-config.ts';
 import { writeDsbCsv, writeGone, writePorts } from '../sa-text/dsb-csv.ts';
 import { isAtOneOf } from '../sa-text/sa-source.ts';
 import { PASS } from '../wire/packet.ts';
-import type { Admission, EspRecord } from './decrypt.ts';
+import { dropText } from './esp-words.ts';
+import type { EspEvent } from './receiver.ts';
+import type { CaptureSink } from './session.ts';
 
 export interface WirePacketsOptions {
   readonly withSecrets: boolean;
@@ -22,17 +23,21 @@ export interface WirePacketsOptions {
   readonly warn?: (line: string) => void;
 }
 
-export class WirePackets {
+export class WirePackets implements CaptureSink {
   readonly #writer: PcapngWriter;
   readonly #options: WirePacketsOptions;
   readonly #written = new Set<SaConfig>();
-  #sa: SaConfig | undefined;
-  #isOnly = false;
   #holdsKeys = false;
+  #packets = 0;
 
   constructor(writer: PcapngWriter, options: WirePacketsOptions) {
     this.#writer = writer;
     this.#options = options;
+  }
+
+  /** How many ESP packets it has taken. */
+  get packets(): number {
+    return this.#packets;
   }
 
   /** Does the file hold keys by now? */
@@ -40,22 +45,18 @@ export class WirePackets {
     return this.#holdsKeys;
   }
 
-  /** Which SA the next record is opened with. */
-  admit({ sa, candidates }: Admission): void {
-    this.#sa = sa?.config;
-    this.#isOnly = candidates.length === 1;
-  }
-
-  /** Takes a record of the frame that comes next. */
-  add(r: EspRecord): void {
-    const row = dropRow(r.verdict);
-    if (row) this.#writer.comment(`dropped: ${row.reason} (${row.counter ?? row.elsewhere})`);
-    const sa = this.#sa;
-    if (!sa || !this.#options.withSecrets || this.#written.has(sa)) return;
-    if (r.verdict === PASS || this.#isOnly) this.#addKeys(sa, r.seqHi);
+  /** Takes an ESP packet of the frame that comes next. */
+  packet(r: EspEvent): void {
+    this.#packets++;
+    if (r.verdict !== PASS) this.#writer.comment(dropText(r));
+    const sa = r.sa?.config;
+    if (!this.#options.withSecrets) return;
+    if (sa && (r.isOpened || r.stream?.contenders.configs.length === 1)) this.#addKeys(sa, r.seqHi);
+    if (r.openedBy && r.openedBy !== sa) this.#addKeys(r.openedBy, r.seqHi);
   }
 
   #addKeys(sa: SaConfig, seqHi: number): void {
+    if (this.#written.has(sa)) return;
     this.#written.add(sa);
     this.#holdsKeys = true;
     // Wireshark does not look for the high half: it is told what it is here.

@@ -37,7 +37,7 @@ import { ecnDecapsulate } from './outer-header.ts';
 import { payloadLength } from './padding.ts';
 import { isPlausible } from './plausible.ts';
 import type { SecurityAssociation } from './sa.ts';
-import type { Sad } from './sad.ts';
+import type { SaLookup } from './sad.ts';
 import { isByAddress, UpperLayer } from './selector.ts';
 
 const HEADER_ERROR = dropCode('header-error');
@@ -72,7 +72,7 @@ export class Decapsulator {
   /** 1 where the packet is ESP, 2 where it is ESP but shorter than SPI and number, 0 where it is not ESP. */
   readonly isEsp: Uint8Array;
 
-  readonly #sad: Sad;
+  readonly #sad: SaLookup;
   readonly #engine: Engine;
   readonly #jobs: JobTable;
   readonly #place: EspPlace;
@@ -88,7 +88,7 @@ export class Decapsulator {
    * @param capacity packets in the largest batch
    * @param ports UDP ports that carry ESP
    */
-  constructor(sad: Sad, engine: Engine, capacity: number, ports?: readonly number[]) {
+  constructor(sad: SaLookup, engine: Engine, capacity: number, ports?: readonly number[]) {
     this.#sad = sad;
     this.#engine = engine;
     this.#jobs = new JobTable(capacity);
@@ -107,10 +107,12 @@ export class Decapsulator {
    * Decapsulates every packet of the batch that is ESP and has passed so far. It then holds the inner packet
    * (tunnel mode) or the packet without ESP (transport mode), or has a verdict. Packets that are not ESP stay
    * as they are, with {@link isEsp} 0.
+   * @param from only the packets from this one on
+   * @param to only the packets before this one
    */
-  run(batch: Batch): void {
+  run(batch: Batch, from = 0, to = batch.count): void {
     this.#jobs.count = 0;
-    for (let i = 0; i < batch.count; i++) {
+    for (let i = from; i < to; i++) {
       this.isEsp[i] = 0;
       if (batch.verdict[i] === PASS) this.#admit(batch, i);
     }

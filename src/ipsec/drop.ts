@@ -290,6 +290,13 @@ export const DROPS = [
     rule: 'RFC 4303 §2.4: padding counts 1, 2, 3, …, and the payload is what the next header says',
     look: 'Opened without a check of its ICV, and no packet came out: the key is a wrong one, or the packet was altered.',
   },
+  {
+    reason: 'key-hidden',
+    counter: null,
+    elsewhere: 'not known: nothing tells what the receiver did',
+    rule: 'esplane: a text of `ip xfrm state` may hide its keys',
+    look: "The receiver's text has the SA and does not show its key: run `ip -s xfrm state` as root, without `nokeys`.",
+  },
 ] as const satisfies readonly DropSpec[];
 
 export type DropReason = (typeof DROPS)[number]['reason'];

@@ -19,7 +19,21 @@ import { isByAddress } from './selector.ts';
 /** What, beside destination and SPI, has to fit: the packet's mark (as Linux) or its source address. */
 export type SadMatch = 'mark' | 'source';
 
-export class Sad {
+/** What a decapsulator asks: which SA, by index, is a packet of? */
+export interface SaLookup {
+  readonly sas: readonly (SecurityAssociation | undefined)[];
+  /** @returns an index, or -1 */
+  lookup(
+    slab: Uint8Array,
+    srcAt: number,
+    dstAt: number,
+    addressLen: number,
+    spi: number,
+    mark: number,
+  ): number;
+}
+
+export class Sad implements SaLookup {
   readonly match: SadMatch;
   /** By index, as `Batch.sa` names them; a removed SA leaves a hole that is filled again. */
   readonly sas: (SecurityAssociation | undefined)[] = [];
@@ -223,7 +237,7 @@ export class Sad {
     mark: number,
   ): number {
     const chains = this.#chains;
-    const key = hash(spi, slab, dstAt, addressLen);
+    const key = hashAddress(spi, slab, dstAt, addressLen);
     if (this.match === 'mark') {
       // No two fit one mark, so the order of the masks does not matter.
       for (let k = 0; k < this.#masks.length; k++) {
@@ -236,14 +250,14 @@ export class Sad {
       }
       return -1;
     }
-    for (let i = chains.first(hash(key, slab, srcAt, addressLen)); i >= 0; i = chains.next(i)) {
+    for (let i = chains.first(hashAddress(key, slab, srcAt, addressLen)); i >= 0; i = chains.next(i)) {
       const config = this.sas[i]!.config;
       if (config.spi !== spi || !sameBytes(config.dst, slab, dstAt, addressLen)) continue;
       if (sameBytes(config.src, slab, srcAt, addressLen)) return i;
     }
     if (this.#anySource === 0) return -1;
     const zero = addressLen === 4 ? ANY4 : ANY6;
-    for (let i = chains.first(hash(key, zero, 0, addressLen)); i >= 0; i = chains.next(i)) {
+    for (let i = chains.first(hashAddress(key, zero, 0, addressLen)); i >= 0; i = chains.next(i)) {
       const config = this.sas[i]!.config;
       if (config.spi === spi && isAny(config.src) && sameBytes(config.dst, slab, dstAt, addressLen)) return i;
     }
@@ -265,8 +279,8 @@ export class Sad {
 
   #hashOf(config: SaConfig): number {
     const { spi, src, dst } = config;
-    const key = hash(spi, dst, 0, dst.length);
-    return this.match === 'mark' ? addWord(key, markOf(config)) : hash(key, src, 0, src.length);
+    const key = hashAddress(spi, dst, 0, dst.length);
+    return this.match === 'mark' ? addWord(key, markOf(config)) : hashAddress(key, src, 0, src.length);
   }
 }
 
@@ -294,7 +308,7 @@ function markOf({ mark }: SaConfig): number {
 
 /** Of those SAs with one destination, SPI and mask. */
 function placeHash({ spi, dst }: SaConfig, mask: number): number {
-  return addWord(hash(spi, dst, 0, dst.length), mask);
+  return addWord(hashAddress(spi, dst, 0, dst.length), mask);
 }
 
 /** Adds a mark to a hash: with Cilium it tells the peers apart that send to one address. */
@@ -304,13 +318,14 @@ function addWord(key: number, word: number): number {
 }
 
 /** Spreads SPI and address over 32 bits (FNV-1a over words). */
-function hash(spi: number, b: Uint8Array, at: number, len: number): number {
+export function hashAddress(spi: number, b: Uint8Array, at: number, len: number): number {
   let h = (0x811c_9dc5 ^ spi) | 0;
   for (let i = 0; i < len; i += 4) h = Math.imul(h ^ i32(b, at + i), 0x0100_0193);
   return h ^ (h >>> 15);
 }
 
-function sameBytes(want: Uint8Array, b: Uint8Array, at: number, len: number): boolean {
+/** Are the bytes of `want` those of `b[at..at+len)`? */
+export function sameBytes(want: Uint8Array, b: Uint8Array, at: number, len: number): boolean {
   if (want.length !== len) return false;
   for (let i = 0; i < len; i++) if (want[i] !== b[at + i]) return false;
   return true;

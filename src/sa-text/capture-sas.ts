@@ -20,6 +20,7 @@ export class CaptureSas implements SaSource {
   readonly #former = new SaList();
   readonly #new = new WeakSet<SaConfig>();
   readonly #ends = new Set<string>();
+  readonly #to = new Set<string>();
   readonly #spis = new Set<number>();
   readonly #nodes = new Map<string, NamedNode>();
   readonly #nodeAt = new Map<string, NamedNode>();
@@ -71,6 +72,7 @@ export class CaptureSas implements SaSource {
       if (pattern) continue;
       if (this.#ends.size + this.#spis.size > 4 * MAX_ENTRIES) break;
       this.#ends.add(formatAddress(src)).add(formatAddress(dst));
+      this.#to.add(formatAddress(dst));
       this.#spis.add(spi);
     }
     for (const node of nodes) {
@@ -108,6 +110,11 @@ export class CaptureSas implements SaSource {
   /** Is this address that of a node, or an end of an SA that is or was there? */
   knows(address: string): boolean {
     return this.#ends.has(address) || this.#nodeAt.has(address);
+  }
+
+  /** Does, or did, an SA of it end at this address? */
+  endsAt(address: string): boolean {
+    return this.#to.has(address);
   }
 
   /** The node that it says has an address. */

@@ -2,16 +2,15 @@ import { describe, expect, it } from 'vitest';
 import { hex, putU16, toHex } from '../../src/base/bytes.ts';
 import type { FrameInfo } from '../../src/capture/frame.ts';
 import { NodeEngine } from '../../src/crypto/node.ts';
-import { CaptureDecryptor } from '../../src/inspect/decrypt.ts';
 import { seqText, timeText } from '../../src/inspect/decrypt-json.ts';
 import { OverlayFinder } from '../../src/inspect/overlay.ts';
 import type { SaConfig } from '../../src/ipsec/sa-config.ts';
 import { TunnelEnd } from '../../src/ipsec/tunnel-end.ts';
-import { joinSources, SaList } from '../../src/sa-text/sa-source.ts';
 import * as ipv4 from '../../src/wire/ipv4.ts';
 import * as link from '../../src/wire/link-type.ts';
 import * as udp from '../../src/wire/udp.ts';
 import { type Line, lineOf } from '../support/decrypt.ts';
+import { receiverOf } from '../support/receiver.ts';
 import { address, ipv4Packet, ipv6Packet, RANDOM, SUITES, saConfig } from '../support/sa.ts';
 
 interface Frame {
@@ -23,13 +22,9 @@ interface Frame {
 function decrypt(frames: readonly Frame[], sas: readonly SaConfig[], udpPorts: readonly number[] = []) {
   const lines: Line[] = [];
   const overlays = new OverlayFinder();
-  const decryptor = new CaptureDecryptor({
-    source: 'test.pcap',
-    sas: joinSources([new SaList(sas)]),
-    engine: new NodeEngine(),
-    random: RANDOM.random,
+  const decryptor = receiverOf(sas, {
     udpPorts,
-    onPacket: (record) => lines.push(lineOf(record, overlays)),
+    onPacket: (event) => lines.push(lineOf(event, overlays)),
   });
   frames.forEach(({ bytes, linkType = link.LINK_RAW }, i) => {
     const info: FrameInfo = {
@@ -95,7 +90,7 @@ describe('a capture that begins in mid-stream', () => {
     expect(decrypt(frames, [hinted]).lines[0]).toMatchObject({ seq: seqText(700_000, 4), verdict: 'ok' });
     expect(decrypt(frames, [saConfig()]).lines[0]).toMatchObject({
       seq: '4',
-      verdict: 'drop',
+      verdict: 'unopened',
       reason: 'bad-icv',
     });
   });
@@ -290,14 +285,9 @@ describe('for those who look closer', () => {
     const clear = ipv4Packet(60);
     const wire: string[] = [];
     const other: string[] = [];
-    const decryptor = new CaptureDecryptor({
-      source: 'test.pcap',
-      sas: joinSources([new SaList([config])]),
-      engine: new NodeEngine(),
-      random: RANDOM.random,
-      keepWire: true,
-      onPacket: (r) => wire.push(toHex(r.wire, r.wireAt, r.wireEnd)),
-      onOther: (b, at, to, info) => other.push(`${info.number} ${toHex(b, at, to)}`),
+    const decryptor = receiverOf([config], {
+      onPacket: (r) => wire.push(toHex(r.wire, r.ipAt, r.ipEnd)),
+      sinks: [{ other: (b, at, to, info) => other.push(`${info.number} ${toHex(b, at, to)}`) }],
     });
     const info = { number: 0, seconds: 0, nanoseconds: 0, hasTime: true, interfaceId: 0, byte: 0 };
     for (const bytes of [...sent, clear]) {

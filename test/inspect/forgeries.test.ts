@@ -7,16 +7,15 @@ import { putU32 } from '../../src/base/bytes.ts';
 import { seededBytes } from '../../src/base/rng.ts';
 import type { FrameInfo } from '../../src/capture/frame.ts';
 import { NodeEngine } from '../../src/crypto/node.ts';
-import { CaptureDecryptor } from '../../src/inspect/decrypt.ts';
 import { Diagnoser } from '../../src/inspect/diagnose/diagnoser.ts';
 import { Evidence } from '../../src/inspect/evidence.ts';
 import { Explainer } from '../../src/inspect/explain/explain.ts';
 import { OverlayFinder } from '../../src/inspect/overlay.ts';
 import type { SaConfig } from '../../src/ipsec/sa-config.ts';
-import { SaList } from '../../src/sa-text/sa-source.ts';
 import { LINK_RAW } from '../../src/wire/link-type.ts';
 import { type Line, lineOf } from '../support/decrypt.ts';
 import { Forge, textOf } from '../support/forge.ts';
+import { receiverWith } from '../support/receiver.ts';
 import { address, ipv4Packet, SUITES, saConfig } from '../support/sa.ts';
 
 const RUNS = Math.ceil(Number(process.env['ESPLANE_FUZZ_RUNS'] ?? 1000) / 50);
@@ -42,15 +41,15 @@ const infoOf = (bytes: Uint8Array, number: number): FrameInfo => ({
 
 /** What `decrypt --json` says of each frame. */
 function decrypt(frames: readonly Frame[], sas: readonly SaConfig[], inPlace: boolean): Line[] {
+  return receive(frames, new Evidence({ listed: sas }), inPlace);
+}
+
+function receive(frames: readonly Frame[], evidence: Evidence, inPlace: boolean): Line[] {
   const lines: Line[] = [];
   const overlays = new OverlayFinder();
-  const decryptor = new CaptureDecryptor({
-    source: 'test',
-    sas: new SaList(sas),
-    engine: new NodeEngine(),
-    random: seededBytes(1),
+  const decryptor = receiverWith(evidence, {
     inPlace,
-    onPacket: (record) => lines.push(lineOf(record, overlays)),
+    onPacket: (event) => lines.push(lineOf(event, overlays)),
   });
   frames.forEach(({ bytes }, i) => {
     decryptor.frame(inPlace ? bytes.slice() : bytes, 0, bytes.length, infoOf(bytes, i + 1));
@@ -66,14 +65,21 @@ function verdicts(frames: readonly Frame[], lines: readonly Line[]) {
     .map(({ seq, verdict, reason, counter, inner }) => ({ seq, verdict, reason, counter, inner }));
 }
 
+/**
+ * The receiver's own text. Its states have a mark, as Cilium's have: without one a kernel takes packets of any source for
+ * an SA's.
+ */
+function told(sas: readonly SaConfig[]): Evidence {
+  const marked = sas.map((sa) => ({ ...sa, direction: 'in' as const, mark: { value: 0xd00, mask: 0xf00 } }));
+  return new Evidence({ states: [{ file: 'n2.txt', sas: marked, keyless: [] }] });
+}
+
 function diagnose(frames: readonly Frame[], sas: readonly SaConfig[]) {
-  // With a mark, as Cilium has it: without one a kernel takes packets of any source for the SA's.
-  const marked = sas.map((sa) => ({ ...sa, mark: { value: 0xd00, mask: 0xf00 } }));
-  const evidence = new Evidence({ states: [{ file: 'n2.txt', sas: marked, keyless: [] }] });
-  const engine = new NodeEngine();
-  const diagnoser = new Diagnoser({ source: 'test', evidence, engine, random: seededBytes(1) });
+  const evidence = told(sas);
+  const diagnoser = new Diagnoser(evidence);
+  const receiver = receiverWith(evidence, { sinks: [diagnoser] });
   frames.forEach(({ bytes }, i) => {
-    diagnoser.frame(bytes, 0, bytes.length, infoOf(bytes, i + 1));
+    receiver.frame(bytes, 0, bytes.length, infoOf(bytes, i + 1));
   });
   return diagnoser.finish();
 }
@@ -81,8 +87,7 @@ function diagnose(frames: readonly Frame[], sas: readonly SaConfig[]) {
 /** What `explain` says of the frame at index `at`. */
 function explain(frames: readonly Frame[], sas: readonly SaConfig[], at: number) {
   const explainer = new Explainer({
-    source: 'test',
-    sas: new SaList(sas),
+    evidence: new Evidence({ listed: sas }),
     engine: new NodeEngine(),
     random: seededBytes(1),
   });
@@ -292,7 +297,7 @@ describe('frames that are not authentic change no verdict of those that are', { 
     fc.assert(
       fc.property(captures, ({ sas, mixed }) => {
         const counted: Record<string, number> = {};
-        const lines = decrypt(mixed, sas, false);
+        const lines = receive(mixed, told(sas), false);
         for (const { counter } of lines) if (counter) counted[counter] = (counted[counter] ?? 0) + 1;
         const { receivers, streams } = diagnose(mixed, sas);
         const sum: Record<string, number> = {};

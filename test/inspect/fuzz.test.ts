@@ -2,14 +2,13 @@ import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { hex } from '../../src/base/bytes.ts';
 import { NodeEngine } from '../../src/crypto/node.ts';
-import { CaptureDecryptor } from '../../src/inspect/decrypt.ts';
 import { OverlayFinder } from '../../src/inspect/overlay.ts';
 import { packetLine } from '../../src/inspect/packet-line.ts';
 import { EspPlace } from '../../src/ipsec/esp-place.ts';
 import { TunnelEnd } from '../../src/ipsec/tunnel-end.ts';
-import { SaList } from '../../src/sa-text/sa-source.ts';
 import { LINK_ETHERNET, LINK_LINUX_SLL, LINK_LINUX_SLL2, LINK_RAW } from '../../src/wire/link-type.ts';
 import { lineOf } from '../support/decrypt.ts';
+import { receiverOf } from '../support/receiver.ts';
 import { address, ipv4Packet, ipv6Packet, RANDOM, SUITES, saConfig } from '../support/sa.ts';
 
 const RUNS = Number(process.env['ESPLANE_FUZZ_RUNS'] ?? 1000);
@@ -66,14 +65,10 @@ it('any frames through decrypt: a verdict for each ESP packet, and lines that ar
       (frames, linkType) => {
         const overlays = new OverlayFinder();
         let listed = 0;
-        const decryptor = new CaptureDecryptor({
-          source: 'fuzz',
-          sas: new SaList(CONFIGS),
-          engine: new NodeEngine(),
-          random: RANDOM.random,
-          onPacket: (record) => {
-            const line = lineOf(record, overlays);
-            expect(line.inner === null).toBe(line.verdict === 'drop');
+        const decryptor = receiverOf(CONFIGS, {
+          onPacket: (event) => {
+            const line = lineOf(event, overlays);
+            expect(line.inner === null).toBe(line.verdict !== 'ok');
             listed++;
           },
         });

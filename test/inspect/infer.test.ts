@@ -5,17 +5,16 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { NodeEngine } from '../../src/crypto/node.ts';
 import { authenc, uncheckedCipher } from '../../src/crypto/suite.ts';
-import { CaptureDecryptor } from '../../src/inspect/decrypt.ts';
 import { modeOf, waysOf } from '../../src/inspect/infer.ts';
 import { OverlayFinder } from '../../src/inspect/overlay.ts';
 import type { SaConfig } from '../../src/ipsec/sa-config.ts';
-import { SaList } from '../../src/sa-text/sa-source.ts';
 import { LINK_RAW } from '../../src/wire/link-type.ts';
 import { udp4 } from '../support/datagram.ts';
 import { decryptBytes, type Line, lineOf } from '../support/decrypt.ts';
 import { Forge, textOf } from '../support/forge.ts';
 import { needs, SHARED, shared } from '../support/needs.ts';
-import { address, counting, RANDOM, saConfig } from '../support/sa.ts';
+import { receiverOf } from '../support/receiver.ts';
+import { address, counting, saConfig } from '../support/sa.ts';
 
 const OPEN = { mode: true, encap: true, esn: true } as const;
 const CHECKED = authenc('hmac(sha256)', counting(32, 64), 'cbc(aes)', counting(16), 128);
@@ -24,13 +23,7 @@ const UNCHECKED = uncheckedCipher('cbc(aes)', counting(16), 128);
 function decrypt(packets: readonly Uint8Array[], sas: readonly SaConfig[]): Line[] {
   const lines: Line[] = [];
   const overlays = new OverlayFinder();
-  const decryptor = new CaptureDecryptor({
-    source: 'test',
-    sas: new SaList(sas),
-    engine: new NodeEngine(),
-    random: RANDOM.random,
-    onPacket: (record) => lines.push(lineOf(record, overlays)),
-  });
+  const decryptor = receiverOf(sas, { onPacket: (event) => lines.push(lineOf(event, overlays)) });
   packets.forEach((bytes, i) => {
     const info = { number: i + 1, seconds: 0, nanoseconds: 0, hasTime: true, interfaceId: 0, byte: 0 };
     decryptor.frame(bytes, 0, bytes.length, { ...info, linkType: LINK_RAW, originalLength: bytes.length });
@@ -117,7 +110,11 @@ describe('an SA whose ICV is not checked', () => {
       'ok unauthenticated',
     ]);
     expect(said(decrypt([packet(1), packet(2)], [wrong]))).toEqual(['implausible', 'implausible']);
-    expect(decrypt([packet(1)], [wrong])[0]).toMatchObject({ verdict: 'drop', counter: null, inner: null });
+    expect(decrypt([packet(1)], [wrong])[0]).toMatchObject({
+      verdict: 'unopened',
+      counter: null,
+      inner: null,
+    });
   });
 
   it('has no window: no forged number makes another one old', () => {
@@ -169,7 +166,9 @@ needs([shared('cases')], 'tables of SAs as people have them', () => {
   ])('case %s', async (_, folder, capture, count, isAuthenticated) => {
     const bytes = readFileSync(`${CASES}/${folder}/${capture}`);
     const { lines } = await decryptBytes(bytes, { espSa: [`${CASES}/${folder}/esp_sa`] }, new NodeEngine());
-    expect(said(lines)).toEqual(Array(count).fill(isAuthenticated ? 'ok' : 'ok unauthenticated'));
+    // In some of them there is ESP in ESP, under an SA that no source has.
+    const outer = lines.filter(({ carriers }) => !carriers?.includes('esp'));
+    expect(said(outer)).toEqual(Array(count).fill(isAuthenticated ? 'ok' : 'ok unauthenticated'));
   });
 
   it('case texts 19: any SPI', async () => {

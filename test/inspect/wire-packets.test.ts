@@ -4,19 +4,18 @@
 import { describe, expect, it } from 'vitest';
 import { PcapngWriter } from '../../src/capture/pcapng-writer.ts';
 import { captureReader } from '../../src/capture/reader.ts';
-import { NodeEngine } from '../../src/crypto/node.ts';
 import { authenc } from '../../src/crypto/suite.ts';
-import { CaptureDecryptor, type EspRecord } from '../../src/inspect/decrypt.ts';
+import { Evidence } from '../../src/inspect/evidence.ts';
 import { OverlayFinder } from '../../src/inspect/overlay.ts';
 import { WirePackets } from '../../src/inspect/wire-packets.ts';
 import type { SaConfig } from '../../src/ipsec/sa-config.ts';
 import { CaptureSas } from '../../src/sa-text/capture-sas.ts';
-import { SaList } from '../../src/sa-text/sa-source.ts';
 import { LINK_RAW } from '../../src/wire/link-type.ts';
 import { udp4, udp6 } from '../support/datagram.ts';
 import { type Line, lineOf } from '../support/decrypt.ts';
 import { Forge, textOf } from '../support/forge.ts';
-import { address, counting, RANDOM, saConfig } from '../support/sa.ts';
+import { receiverOf, receiverWith } from '../support/receiver.ts';
+import { address, counting, saConfig } from '../support/sa.ts';
 
 /** Opens packets with SAs that are known, and writes them down with the keys. */
 function written(packets: readonly Uint8Array[], sa: SaConfig, warn: (line: string) => void = () => {}) {
@@ -25,24 +24,17 @@ function written(packets: readonly Uint8Array[], sa: SaConfig, warn: (line: stri
   const wire = new WirePackets(writer, { withSecrets: true, warn });
   const lines: Line[] = [];
   const overlays = new OverlayFinder();
-  const decryptor = new CaptureDecryptor({
-    source: 'test',
-    sas: new SaList([sa]),
-    engine: new NodeEngine(),
-    random: RANDOM.random,
+  const receiver = receiverOf([sa], {
     udpPorts: sa.encap ? [sa.encap.sport, sa.encap.dport] : [],
-    onAdmit: (admission) => wire.admit(admission),
-    onPacket: (record: EspRecord) => {
-      lines.push(lineOf(record, overlays));
-      wire.add(record);
-    },
+    onPacket: (event) => lines.push(lineOf(event, overlays)),
+    sinks: [wire],
   });
   const interfaceId = writer.interface({ linkType: LINK_RAW, snapLength: 0 });
   packets.forEach((bytes, i) => {
     const info = { number: i + 1, seconds: 1, nanoseconds: 0, hasTime: true, interfaceId, byte: 0 };
     const whole = { ...info, linkType: LINK_RAW, originalLength: bytes.length };
-    decryptor.frame(bytes, 0, bytes.length, whole);
-    decryptor.flush();
+    receiver.frame(bytes, 0, bytes.length, whole);
+    receiver.flush();
     wire.frame(bytes, 0, bytes.length, whole);
   });
   writer.flush();
@@ -54,21 +46,17 @@ function reread(file: Uint8Array): Line[] {
   const lines: Line[] = [];
   const overlays = new OverlayFinder();
   const own = new CaptureSas((line) => expect.fail(line));
-  const decryptor = new CaptureDecryptor({
-    source: 'test',
-    sas: own,
-    engine: new NodeEngine(),
-    random: RANDOM.random,
+  const receiver = receiverWith(new Evidence({ own }), {
     udpPorts: own.udpPorts,
-    onPacket: (record) => lines.push(lineOf(record, overlays)),
+    onPacket: (event) => lines.push(lineOf(event, overlays)),
   });
   const reader = captureReader('test', {
-    frame: (b, at, end, info) => decryptor.frame(b, at, end, info),
-    secrets: (_, data) => decryptor.forget(own.read(data, 'test')),
+    frame: (b, at, end, info) => receiver.frame(b, at, end, info),
+    secrets: (_, data) => receiver.forget(own.read(data, 'test')),
   });
   reader.feed(file);
   reader.end();
-  decryptor.flush();
+  receiver.flush();
   return lines;
 }
 

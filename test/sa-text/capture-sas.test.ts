@@ -1,24 +1,20 @@
 import { expect, it } from 'vitest';
 import { NodeEngine } from '../../src/crypto/node.ts';
-import { CaptureDecryptor } from '../../src/inspect/decrypt.ts';
+import { Evidence } from '../../src/inspect/evidence.ts';
 import { dropRow } from '../../src/ipsec/drop.ts';
 import type { SaConfig } from '../../src/ipsec/sa-config.ts';
 import { TunnelEnd } from '../../src/ipsec/tunnel-end.ts';
 import { CaptureSas } from '../../src/sa-text/capture-sas.ts';
 import { writeDsbCsv, writeGone } from '../../src/sa-text/dsb-csv.ts';
-import { joinSources } from '../../src/sa-text/sa-source.ts';
 import * as link from '../../src/wire/link-type.ts';
+import { receiverWith } from '../support/receiver.ts';
 import { ipv4Packet, RANDOM, SUITES, saConfig } from '../support/sa.ts';
 
 /** Reads a capture of packets and secrets, as `esplane decrypt` does. @returns a verdict a packet */
 function read(...steps: readonly ({ packet: Uint8Array } | { secrets: string })[]): string[] {
   const verdicts: string[] = [];
   const own = new CaptureSas(() => {});
-  const decryptor = new CaptureDecryptor({
-    source: 'test',
-    sas: joinSources([own]),
-    engine: new NodeEngine(),
-    random: RANDOM.random,
+  const decryptor = receiverWith(new Evidence({ own }), {
     onPacket: ({ verdict }) => verdicts.push(dropRow(verdict)?.reason ?? 'ok'),
   });
   steps.forEach((step, i) => {

@@ -5,11 +5,10 @@ import { captureReader } from '../../src/capture/reader.ts';
 import { ClusterPlan } from '../../src/cilium/plan.ts';
 import { NobleEngine } from '../../src/crypto/noble.ts';
 import { NodeEngine } from '../../src/crypto/node.ts';
-import { CaptureDecryptor } from '../../src/inspect/decrypt.ts';
-import { planSource } from '../../src/sa-text/sa-source.ts';
+import { Evidence } from '../../src/inspect/evidence.ts';
 import { type DemoOptions, runDemo } from '../../src/sim/demo.ts';
 import { demoCluster } from '../../src/sim/demo-cluster.ts';
-import { RANDOM } from '../support/sa.ts';
+import { receiverWith } from '../support/receiver.ts';
 
 function run(options: Partial<DemoOptions> = {}) {
   const seed = options.seed ?? 1;
@@ -203,13 +202,8 @@ describe('the recording', () => {
 
   it('decrypts with its keys and nodes to what the nodes counted', () => {
     const reasons: Record<string, number> = {};
-    const decryptor = new CaptureDecryptor({
-      source: 'demo',
-      sas: planSource(new ClusterPlan(cluster.keys, cluster.nodes)),
-      engine: new NodeEngine(),
-      random: RANDOM.random,
-      onPacket: () => {},
-    });
+    const { keys, nodes } = cluster;
+    const decryptor = receiverWith(new Evidence({ plan: new ClusterPlan(keys, nodes), cluster }));
     const reader = captureReader('demo', decryptor);
     reader.feed(file);
     reader.end();

@@ -10,9 +10,10 @@ import { DEFAULT_VERSION } from '../../src/cilium/version.ts';
 import { loadOpening } from '../../src/cli/evidence-options.ts';
 import type { SaOptions } from '../../src/cli/sa-options.ts';
 import type { Engine } from '../../src/crypto/engine.ts';
-import { CaptureDecryptor, type DecryptTotals, type EspRecord } from '../../src/inspect/decrypt.ts';
 import { putDecryptJson } from '../../src/inspect/decrypt-json.ts';
 import { OverlayFinder } from '../../src/inspect/overlay.ts';
+import type { EspEvent, ReceiverTotals } from '../../src/inspect/receiver.ts';
+import { CaptureSession } from '../../src/inspect/session.ts';
 import { CaptureSas } from '../../src/sa-text/capture-sas.ts';
 
 /** A line of `decrypt --json`. */
@@ -23,7 +24,7 @@ export interface Line {
   dst: string;
   spi: number | null;
   seq: string | null;
-  verdict: 'ok' | 'drop';
+  verdict: 'ok' | 'drop' | 'unopened';
   reason?: string | null;
   counter: string | null;
   /** Only where it is false. */
@@ -31,10 +32,13 @@ export interface Line {
   inner: string | null;
   overlay: { vni: number; frame: string } | null;
   carrier: { vni: number } | null;
+  carriers?: string[];
+  basis?: 'told' | 'assumed';
+  openedBy?: string | null;
 }
 
 /** A record as its line says it. */
-export function lineOf(record: EspRecord, overlays: OverlayFinder): Line {
+export function lineOf(record: EspEvent, overlays: OverlayFinder): Line {
   return JSON.parse(textOf((out) => putDecryptJson(out, record, overlays))) as Line;
 }
 
@@ -52,26 +56,23 @@ export async function decryptBytes(
   options: Partial<SaOptions>,
   engine: Engine,
   chunk?: number,
-): Promise<{ lines: Line[]; totals: DecryptTotals }> {
+): Promise<{ lines: Line[]; totals: ReceiverTotals }> {
   // Without options, by what the capture brings along.
   const own = new CaptureSas(() => {});
   const sas = await loadOpening(saOptions(options), own);
   const lines: Line[] = [];
   const overlays = new OverlayFinder();
-  const decryptor = new CaptureDecryptor({
+  const session = new CaptureSession({
     source: 'test',
-    sas: sas.evidence,
+    own,
+    evidence: sas.evidence,
     engine,
     random: seededBytes(1),
     udpPorts: sas.udpPorts,
-    inPlace: chunk !== undefined,
-    onPacket: (record) => lines.push(lineOf(record, overlays)),
+    // Whoever reads wire bytes keeps packets from being opened in place.
+    sinks: [{ packet: (event) => lines.push(lineOf(event, overlays)), needsWire: chunk === undefined }],
   });
-  const reader = captureReader('test', {
-    frame: (b, at, end, info) => decryptor.frame(b, at, end, info),
-    release: () => decryptor.release(),
-    secrets: (_, data) => decryptor.forget(own.read(data, 'test')),
-  });
+  const reader = captureReader('test', session);
   if (chunk === undefined) reader.feed(bytes);
   else {
     const buffer = new Uint8Array(chunk);
@@ -83,8 +84,8 @@ export async function decryptBytes(
     }
   }
   reader.end();
-  decryptor.flush();
-  return { lines, totals: decryptor.totals };
+  session.receiver.flush();
+  return { lines, totals: session.receiver.totals };
 }
 
 /** Decrypts a capture file. */
@@ -104,7 +105,8 @@ export function readLines(file: string): Line[] {
     .map((line) => JSON.parse(line) as Line);
 }
 
-/** What the contract fixes: all fields but time and reason. */
-export function fixedFields({ time: _time, reason: _reason, ...rest }: Line): Omit<Line, 'time' | 'reason'> {
+/** What `expected.jsonl` fixes: all fields but time and reason, and those that came later. */
+export function fixedFields(line: Line): Partial<Line> {
+  const { time: _time, reason: _reason, basis: _basis, openedBy: _openedBy, ...rest } = line;
   return rest;
 }

@@ -4,6 +4,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { seededBytes } from '../../src/base/rng.ts';
+import { SECRETS_TYPE_ESP } from '../../src/capture/pcapng.ts';
 import { captureReader } from '../../src/capture/reader.ts';
 import { type EvidenceOptions, loadEvidence } from '../../src/cli/evidence-options.ts';
 import { NodeEngine } from '../../src/crypto/node.ts';
@@ -11,6 +12,7 @@ import type { StatText } from '../../src/inspect/diagnose/case.ts';
 import { Diagnoser } from '../../src/inspect/diagnose/diagnoser.ts';
 import type { Diagnosis, Finding } from '../../src/inspect/diagnose/finding.ts';
 import { Evidence, type EvidenceOptions as Known } from '../../src/inspect/evidence.ts';
+import { CaptureSession } from '../../src/inspect/session.ts';
 import type { SaConfig } from '../../src/ipsec/sa-config.ts';
 import { TunnelEnd } from '../../src/ipsec/tunnel-end.ts';
 import { CaptureSas } from '../../src/sa-text/capture-sas.ts';
@@ -23,21 +25,31 @@ export async function diagnoseBytes(bytes: Uint8Array, given: Partial<EvidenceOp
   const own = new CaptureSas(() => {});
   const options = { xfrmStat: [], xfrmPolicy: [], ...saOptions(given), ...given };
   const { evidence, stats, udpPorts } = await loadEvidence(options, own);
-  const diagnoser = new Diagnoser({
-    source: 'test',
-    evidence,
-    stats,
-    udpPorts,
-    engine: new NodeEngine(),
-    random: seededBytes(1),
-  });
-  const reader = captureReader('test', {
-    frame: (b, at, end, info) => diagnoser.frame(b, at, end, info),
-    secrets: (_, data) => diagnoser.forget(own.read(data, 'test')),
-  });
+  const { session, diagnoser } = sessionOf(evidence, own, stats, udpPorts);
+  const reader = captureReader('test', session);
   reader.feed(bytes);
   reader.end();
   return diagnoser.finish();
+}
+
+function sessionOf(
+  evidence: Evidence,
+  own: CaptureSas,
+  stats: readonly StatText[],
+  udpPorts: readonly number[] = [],
+) {
+  const diagnoser = new Diagnoser(evidence, stats);
+  const [engine, random] = [new NodeEngine(), seededBytes(1)];
+  const session = new CaptureSession({
+    source: 'test.pcap',
+    own,
+    evidence,
+    engine,
+    random,
+    udpPorts,
+    sinks: [diagnoser],
+  });
+  return { session, diagnoser };
 }
 
 /** Diagnoses a capture file. */
@@ -55,21 +67,15 @@ export function diagnosePackets(
   { seconds = 1, stats = [] }: { seconds?: number; stats?: readonly StatText[] } = {},
 ): Diagnosis {
   const own = new CaptureSas(() => {});
-  const diagnoser = new Diagnoser({
-    source: 'test.pcap',
-    evidence: new Evidence({ own, ...known }),
-    engine: new NodeEngine(),
-    random: seededBytes(1),
-    stats,
-  });
+  const { session, diagnoser } = sessionOf(new Evidence({ own, ...known }), own, stats);
   let number = 0;
   for (const step of steps) {
     if ('secrets' in step) {
-      diagnoser.forget(own.read(new TextEncoder().encode(step.secrets), 'test.pcap'));
+      session.secrets(SECRETS_TYPE_ESP, new TextEncoder().encode(step.secrets));
       continue;
     }
     const time = 1_700_000_000 + number * seconds;
-    diagnoser.frame(step, 0, step.length, {
+    session.frame(step, 0, step.length, {
       number: ++number,
       seconds: Math.floor(time),
       nanoseconds: Math.round((time % 1) * 1e9),

@@ -44,8 +44,7 @@ export function captureFiles(): string[] {
 export async function explainerWith(options?: Partial<SaOptions>): Promise<Explainer> {
   const sas = options && (await loadOpening(saOptions(options), new CaptureSas(() => {})));
   return new Explainer({
-    source: 'test',
-    sas: sas?.evidence,
+    evidence: sas?.evidence,
     engine: new NodeEngine(),
     random: seededBytes(1),
     udpPorts: sas?.udpPorts ?? [],

@@ -5,8 +5,6 @@
  * @module
  */
 import { u32 } from '../../base/bytes.ts';
-import type { RandomBytes } from '../../base/rng.ts';
-import type { Engine } from '../../crypto/engine.ts';
 import type { KeyMaterial } from '../../crypto/suite.ts';
 import { type DropReason, dropRow } from '../../ipsec/drop.ts';
 import { SecurityAssociation } from '../../ipsec/sa.ts';
@@ -14,9 +12,9 @@ import type { SaConfig } from '../../ipsec/sa-config.ts';
 import { ESN_WINDOW } from '../../sa-text/esn-window.ts';
 import { parseAddress } from '../../wire/address.ts';
 import * as esp from '../../wire/esp.ts';
-import type { EspRecord } from '../decrypt.ts';
+import type { Trials } from '../contenders.ts';
 import type { Evidence } from '../evidence.ts';
-import { Trial } from '../trial.ts';
+import type { EspEvent } from '../receiver.ts';
 import { guessesFor } from './guesses.ts';
 import { isInTheClear } from './plain.ts';
 import { fingerprint, type SeenNumbers } from './seen.ts';
@@ -39,38 +37,30 @@ const ODD_INSIDE: ReadonlySet<DropReason> = new Set<DropReason>([
 ]);
 
 /** Where ESP lies in the packet at hand. */
-export interface EspBytes {
-  readonly b: Uint8Array;
-  readonly at: number;
-  readonly end: number;
-}
+export type EspBytes = Pick<EspEvent, 'wire' | 'espAt' | 'espEnd'>;
 
 /** Of what a copy has in common with its original, and no other packet: IV, first text, ICV. */
-export function printOf({ b, at, end }: EspBytes): number {
+export function printOf({ wire: b, espAt: at, espEnd: end }: EspBytes): number {
   const h = fingerprint(b, at + esp.HEADER_LEN, Math.min(end, at + 24));
   return fingerprint(b, Math.max(at + esp.HEADER_LEN, end - 12), end, h ^ (end - at));
 }
 
 export class CauseFinder {
   readonly #evidence: Evidence;
-  readonly #engine: Engine;
-  readonly #random: RandomBytes;
-  readonly #trial: Trial;
+  readonly #trials: Trials;
   readonly #seen: SeenNumbers;
   #guessesLeft = MOST_GUESSES;
 
-  constructor(evidence: Evidence, engine: Engine, random: RandomBytes, seen: SeenNumbers) {
+  constructor(evidence: Evidence, trials: Trials, seen: SeenNumbers) {
     this.#evidence = evidence;
-    this.#engine = engine;
-    this.#random = random;
-    this.#trial = new Trial(engine);
+    this.#trials = trials;
     this.#seen = seen;
   }
 
   /** Finds the cause, and counts it in the stream. */
-  look(stream: Stream, record: EspRecord, packet: EspBytes): void {
-    const { reason } = dropRow(record.verdict)!;
-    const { frame } = record;
+  look(stream: Stream, event: EspEvent): void {
+    const { reason } = dropRow(event.tried)!;
+    const { frame } = event;
     if (ODD_INSIDE.has(reason)) {
       stream.tally(reason as Cause).add(frame);
       return;
@@ -78,80 +68,70 @@ export class CauseFinder {
     switch (reason) {
       case 'no-state':
         stream.tally('no-state').add(frame);
-        stream.read(record.seqLo, this.#isNew(stream, record, packet));
+        stream.read(event.seqLo, this.#isNew(stream, event));
         return;
       case 'replay-zero':
         stream.tally('zero').add(frame);
         return;
       case 'replay-seen':
         stream.duplicates++;
-        this.#numberTaken(stream, record, packet);
+        this.#numberTaken(stream, event);
         return;
       case 'replay-stale':
-        this.#leftOfWindow(stream, record, packet, record.seqHi);
+        this.#leftOfWindow(stream, event, event.seqHi);
         return;
       case 'too-short':
-        if (!this.#closed(stream, record, packet)) stream.tally('truncated').add(frame);
+        if (!this.#closed(stream, event)) stream.tally('truncated').add(frame);
         return;
       default:
-        this.#badIcv(stream, record, packet);
+        this.#badIcv(stream, event);
     }
   }
 
-  /** Of several keys the one that opens this packet. */
-  opener(stream: Stream, packet: EspBytes, hi: number): KeyMaterial | undefined {
-    return this.#opens(this.sasOf(stream), packet, hi)?.config.keys;
-  }
-
-  /** The SAs that the stream's packets are opened with. */
-  sasOf(stream: Stream): SecurityAssociation[] {
-    stream.sas ??= stream.resolution.candidates.map((config) => this.#newSa(config));
-    return stream.sas;
-  }
-
   #newSa(config: SaConfig): SecurityAssociation {
-    return new SecurityAssociation(config, this.#engine, { random: this.#random });
+    const { engine, random } = this.#trials;
+    return new SecurityAssociation(config, engine, { random });
   }
 
-  #opens(sas: readonly SecurityAssociation[], { b, at, end }: EspBytes, hi: number) {
-    return sas.find((sa) => this.#trial.opens(sa, b, at, end, hi));
+  #opens(sas: readonly SecurityAssociation[], { wire, espAt, espEnd }: EspBytes, hi: number) {
+    return sas.find((sa) => this.#trials.opens(sa, wire, espAt, espEnd, hi));
   }
 
   /** The number was accepted before. */
-  #numberTaken(stream: Stream, record: EspRecord, packet: EspBytes): void {
-    const { seqHi: hi, seqLo: lo, frame } = record;
+  #numberTaken(stream: Stream, event: EspEvent): void {
+    const { seqHi: hi, seqLo: lo, frame } = event;
     const original = this.#seen.get(stream.id, hi, lo);
-    if (!original || original.print === printOf(packet)) {
+    if (!original || original.print === printOf(event)) {
       this.#count(stream, 'replayed', frame, original?.frame);
-    } else if (this.#opens(this.sasOf(stream), packet, hi)) {
-      this.#markSender(stream, packet, hi, lo, frame);
+    } else if (this.#opens(sasOf(event), event, hi)) {
+      this.#markSender(stream, event, hi, lo, frame);
       this.#count(stream, 'same-number', frame, original.frame);
-    } else if (this.#isStranger(stream, packet, hi, lo)) {
-      const fit = this.#fit(stream, packet, hi);
+    } else if (this.#isStranger(stream, event, hi, lo)) {
+      const fit = this.#fit(stream, event, hi);
       if (fit) fit.tally.add(frame);
       stream.tally(fit ? 'other-key' : 'no-key').add(frame);
-    } else this.#altered(stream, packet, frame, original);
+    } else this.#altered(stream, event, frame, original);
   }
 
   /** An old number, if the packet is authentic under `hi`. @returns false when it is not, and nothing is known */
-  #leftOfWindow(stream: Stream, record: EspRecord, packet: EspBytes, hi: number): boolean {
-    const { seqLo: lo, frame } = record;
+  #leftOfWindow(stream: Stream, event: EspEvent, hi: number): boolean {
+    const { seqLo: lo, frame } = event;
     const original = this.#seen.get(stream.id, hi, lo);
-    if (original && original.print === printOf(packet)) {
+    if (original && original.print === printOf(event)) {
       stream.duplicates++;
       this.#count(stream, 'replayed', frame, original.frame);
       return true;
     }
-    const sa = this.#opens(this.sasOf(stream), packet, hi);
+    const sa = this.#opens(sasOf(event), event, hi);
     if (!sa) {
-      if (record.seqHi === hi) {
+      if (event.seqHi === hi) {
         // Nobody looked at its ICV: altered, or made up.
         stream.tally(original ? 'altered' : 'no-key').add(frame);
         return true;
       }
       return false;
     }
-    this.#markSender(stream, packet, hi, lo, frame);
+    this.#markSender(stream, event, hi, lo, frame);
     stream.late++;
     stream.window = Math.max(stream.window, sa.config.replayWindow);
     if (original) this.#count(stream, 'same-number', frame, original.frame);
@@ -159,21 +139,21 @@ export class CauseFinder {
       const below = stream.arriveLate(hi, lo);
       stream.beyondWindow = Math.max(stream.beyondWindow, below - sa.config.replayWindow + 1);
       stream.tally('late').add(frame);
-      this.#seen.put(stream.id, hi, lo, frame, printOf(packet), packet.end - packet.at);
+      this.#seen.put(stream.id, hi, lo, frame, printOf(event), event.espEnd - event.espAt);
     }
     return true;
   }
 
-  #badIcv(stream: Stream, record: EspRecord, packet: EspBytes): void {
-    const { seqHi, seqLo: lo, frame } = record;
-    const sas = this.sasOf(stream);
+  #badIcv(stream: Stream, event: EspEvent): void {
+    const { seqHi, seqLo: lo, frame } = event;
+    const sas = sasOf(event);
     // Under ESN what is below the window, and what is far ahead of a young one, is taken for another 2^32.
     if (sas.some((sa) => sa.config.esn)) {
       for (let hi = seqHi - 1; hi >= 0 && hi >= seqHi - EPOCHS; hi--) {
-        if (this.#leftOfWindow(stream, record, packet, hi)) return;
+        if (this.#leftOfWindow(stream, event, hi)) return;
       }
       const topHi = Math.max(0, Math.floor(stream.highest / 2 ** 32));
-      const sa = this.#opens(sas, packet, topHi);
+      const sa = this.#opens(sas, event, topHi);
       if (sa) {
         stream.tally('far-ahead').add(frame);
         return;
@@ -181,47 +161,51 @@ export class CauseFinder {
     }
     // The same packet, but for what was altered?
     const sameNumber = this.#seen.get(stream.id, seqHi, lo);
-    const original = sameNumber ?? this.#byIv(stream, packet);
+    const original = sameNumber ?? this.#byIv(stream, event);
     if (original && stream.ok > 0) {
-      const cause = this.#altered(stream, packet, frame, original);
+      const cause = this.#altered(stream, event, frame, original);
       if (cause === 'altered' && !sameNumber) stream.tally('number-altered').add(frame);
       return;
     }
-    if (this.#closed(stream, record, packet)) return;
+    if (this.#closed(stream, event)) return;
     // It has nothing in common with a good packet; but where others of its stream open, the key is right.
     stream.tally(stream.ok > 0 ? 'altered' : 'no-key').add(frame);
     stream.damaged++;
   }
 
   /** Opens it with another key, or tells that it is not encrypted. @returns false where neither is so */
-  #closed(stream: Stream, record: EspRecord, packet: EspBytes): boolean {
-    const { seqHi, seqLo, frame } = record;
-    const { b, at, end } = packet;
-    if (stream.ok === 0 && this.sasOf(stream).some(({ suite }) => isInTheClear(b, at, end, suite))) {
+  #closed(stream: Stream, event: EspEvent): boolean {
+    const { seqHi, seqLo, frame, wire, espAt, espEnd } = event;
+    if (stream.ok === 0 && sasOf(event).some(({ suite }) => isInTheClear(wire, espAt, espEnd, suite))) {
       stream.tally('in-the-clear').add(frame);
       return true;
     }
-    const fit = this.#fit(stream, packet, seqHi);
+    const fit = this.#fit(stream, event, seqHi);
     if (!fit) return false;
     fit.tally.add(frame);
     stream.tally('other-key').add(frame);
-    stream.read(seqLo, this.#isNew(stream, record, packet));
+    stream.read(seqLo, this.#isNew(stream, event));
     return true;
   }
 
   #altered(
     stream: Stream,
-    packet: EspBytes,
+    event: EspEvent,
     frame: number,
     original: { frame: number; length: number },
   ): 'altered' | 'truncated' {
-    const cause = packet.end - packet.at < original.length ? 'truncated' : 'altered';
+    const cause = event.espEnd - event.espAt < original.length ? 'truncated' : 'altered';
     this.#count(stream, cause, frame, original.frame);
     return cause;
   }
 
   /** Is its IV of another counter than the sender's, and not just damaged? */
-  #isStranger(stream: Stream, { b, at, end }: EspBytes, hi: number, lo: number): boolean {
+  #isStranger(
+    stream: Stream,
+    { wire: b, espAt: at, espEnd: end }: EspBytes,
+    hi: number,
+    lo: number,
+  ): boolean {
     if (end - at < 16) return false;
     const number = stream.senders.numberOf(u32(b, at + 8), u32(b, at + 12));
     if (!number || this.#seen.get(stream.id, number.hi, number.lo)) return false;
@@ -229,17 +213,20 @@ export class CauseFinder {
   }
 
   /** The accepted packet that has this IV, where the IV tells the number. */
-  #byIv(stream: Stream, packet: EspBytes) {
-    if (packet.end - packet.at < 16) return undefined;
-    const number = stream.senders.numberOf(u32(packet.b, packet.at + 8), u32(packet.b, packet.at + 12));
+  #byIv(stream: Stream, event: EspEvent) {
+    if (event.espEnd - event.espAt < 16) return undefined;
+    const number = stream.senders.numberOf(
+      u32(event.wire, event.espAt + 8),
+      u32(event.wire, event.espAt + 12),
+    );
     return number && this.#seen.get(stream.id, number.hi, number.lo);
   }
 
   /** A key other than the stream's that opens the packet: one that did before, or one of the guesses. */
-  #fit(stream: Stream, packet: EspBytes, seqHi: number): Fit | undefined {
+  #fit(stream: Stream, event: EspEvent, seqHi: number): Fit | undefined {
     const highs = [...new Set([seqHi, 0])];
     for (const fit of stream.fits) {
-      if (highs.some((hi) => this.#opens([fit.sa], packet, hi))) return fit;
+      if (highs.some((hi) => this.#opens([fit.sa], event, hi))) return fit;
     }
     if (stream.triedInVain >= TRIED || this.#guessesLeft <= 0) return undefined;
     const { src, dst, spi, resolution } = stream;
@@ -250,12 +237,12 @@ export class CauseFinder {
     this.#guessesLeft -= stream.guesses.length;
     for (const guess of stream.guesses) {
       const sa = this.#newSa(this.#configOf(stream, guess.keys, guess.esn));
-      if (highs.some((hi) => this.#opens([sa], packet, hi))) {
+      if (highs.some((hi) => this.#opens([sa], event, hi))) {
         const fit: Fit = { guess, sa, tally: new Tally() };
         stream.fits.push(fit);
         return fit;
       }
-      this.#engine.removeKey(sa.key);
+      this.#trials.engine.removeKey(sa.key);
     }
     if (++stream.triedInVain === TRIED) stream.guesses = undefined;
     return undefined;
@@ -277,16 +264,17 @@ export class CauseFinder {
   }
 
   /** Notes whose counter the number of an authentic packet is of. */
-  #markSender(stream: Stream, { b, at }: EspBytes, hi: number, lo: number, frame: number): void {
-    if (this.sasOf(stream)[0]?.suite.saltLen === 4) {
-      stream.senders.add(u32(b, at + 8), u32(b, at + 12), hi, lo, frame);
-    }
+  #markSender(stream: Stream, event: EspEvent, hi: number, lo: number, frame: number): void {
+    const { wire, espAt } = event;
+    if (sasOf(event)[0]?.suite.saltLen === 4)
+      stream.senders.add(u32(wire, espAt + 8), u32(wire, espAt + 12), hi, lo, frame);
   }
 
   /** Was the number of a packet that nobody opens not there before? */
-  #isNew(stream: Stream, { seqLo, frame }: EspRecord, packet: EspBytes): boolean {
+  #isNew(stream: Stream, event: EspEvent): boolean {
+    const { seqLo, frame } = event;
     if (this.#seen.get(stream.id, 0, seqLo)) return false;
-    this.#seen.put(stream.id, 0, seqLo, frame, printOf(packet), packet.end - packet.at);
+    this.#seen.put(stream.id, 0, seqLo, frame, printOf(event), event.espEnd - event.espAt);
     return true;
   }
 
@@ -295,6 +283,11 @@ export class CauseFinder {
     if (original !== undefined) tally.also(original);
     tally.add(frame);
   }
+}
+
+/** The SAs that a packet's stream is opened with. */
+function sasOf({ stream }: EspEvent): readonly SecurityAssociation[] {
+  return stream ? stream.contenders.sas() : [];
 }
 
 function bitsSet(word: number): number {

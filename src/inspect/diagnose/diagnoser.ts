@@ -4,12 +4,9 @@
  * @module
  */
 import { u32 } from '../../base/bytes.ts';
-import type { RandomBytes } from '../../base/rng.ts';
-import type { FrameInfo, FrameSink } from '../../capture/frame.ts';
-import type { Engine } from '../../crypto/engine.ts';
+import type { FrameInfo } from '../../capture/frame.ts';
 import type { KeyMaterial } from '../../crypto/suite.ts';
 import { dropCode } from '../../ipsec/drop.ts';
-import { EspPlace, espPorts } from '../../ipsec/esp-place.ts';
 import type { SaPlace } from '../../ipsec/sa-config.ts';
 import { isAtOneOf } from '../../sa-text/sa-source.ts';
 import { formatAddress, parseAddress } from '../../wire/address.ts';
@@ -17,10 +14,12 @@ import * as esp from '../../wire/esp.ts';
 import * as icmp from '../../wire/icmp.ts';
 import * as ipv4 from '../../wire/ipv4.ts';
 import { PASS } from '../../wire/packet.ts';
-import { CaptureDecryptor, type EspRecord } from '../decrypt.ts';
 import type { Evidence, Resolution } from '../evidence.ts';
+import type { Quote } from '../find-esp.ts';
+import type { EspEvent, Receiver } from '../receiver.ts';
+import type { CaptureSink } from '../session.ts';
 import { type Case, type IvReuse, OTHER_RECEIVERS, type StatText } from './case.ts';
-import { CauseFinder, type EspBytes, printOf } from './cause.ts';
+import { CauseFinder, printOf } from './cause.ts';
 import { ClearTraffic } from './clear.ts';
 import { conclude } from './conclusion.ts';
 import { encryptionOf } from './encryption.ts';
@@ -43,22 +42,9 @@ const MOST_RECEIVERS = 4096;
 /** Different keys that nonces are compared under. */
 const MOST_KEYS = 4096;
 
-export interface DiagnoserOptions {
-  /** Name of the capture, for errors. */
-  readonly source: string;
-  readonly evidence: Evidence;
-  readonly engine: Engine;
-  /** SAs that never send need it all the same. */
-  readonly random: RandomBytes;
-  /** UDP ports that carry ESP beside 4500. */
-  readonly udpPorts?: readonly number[];
-  /** Counters of kernels, to compare with. */
-  readonly stats?: readonly StatText[];
-}
-
-export class Diagnoser implements FrameSink {
+export class Diagnoser implements CaptureSink {
+  readonly needsWire = true;
   readonly streams: Stream[] = [];
-  readonly decryptor: CaptureDecryptor;
   readonly #evidence: Evidence;
   readonly #stats: readonly StatText[];
   readonly #byName = new Map<string, Stream>();
@@ -77,52 +63,29 @@ export class Diagnoser implements FrameSink {
   readonly #clear: ClearTraffic;
   readonly #policies: OutboundPolicies;
   readonly #path = new PathWatch();
-  readonly #causes: CauseFinder;
-  readonly #place: EspPlace;
+  #receiver!: Receiver;
+  #causes!: CauseFinder;
   readonly #inner = new InnerPacket();
   readonly #other = new InnerPacket();
-  readonly #packet: { -readonly [K in keyof EspBytes]: EspBytes[K] } = {
-    b: new Uint8Array(0),
-    at: 0,
-    end: 0,
-  };
   #last: Stream | undefined;
-  #lastFrame = 0;
   /** The last frame that was a fragment. */
   #fragmentFrame = 0;
 
-  constructor({ source, evidence, engine, random, udpPorts = [], stats = [] }: DiagnoserOptions) {
+  /** @param stats counters of kernels, to compare with */
+  constructor(evidence: Evidence, stats: readonly StatText[] = []) {
     this.#evidence = evidence;
     this.#stats = stats;
     this.#policies = new OutboundPolicies(evidence.policies);
     this.#clear = new ClearTraffic(this.#policies);
-    this.#place = new EspPlace(espPorts(udpPorts));
-    this.#causes = new CauseFinder(evidence, engine, random, this.#seen);
-    this.decryptor = new CaptureDecryptor({
-      source,
-      sas: evidence,
-      engine,
-      random,
-      udpPorts,
-      keepWire: true,
-      onPacket: (record) => this.#take(record),
-      onQuote: (quote, info) => this.#path.addQuote(quote, info.number),
-      onOther: (b, at, end, info) => this.#takeOther(b, at, end, info),
-      onFragment: (b, at, end, info) => this.#takeFragment(b, at, end, info),
-    });
   }
 
-  /** Takes the next frame of the capture. @throws {InputError} as {@link CaptureDecryptor.frame} */
-  frame(b: Uint8Array, at: number, end: number, info: FrameInfo): void {
-    this.#lastFrame = info.number;
-    this.decryptor.frame(b, at, end, info);
+  attach(receiver: Receiver): void {
+    this.#receiver = receiver;
+    this.#causes = new CauseFinder(this.#evidence, receiver.trials, this.#seen);
   }
 
   /** The capture has taken SAs away: what follows under their SPIs is a stream of its own. */
   forget(places: readonly SaPlace[]): void {
-    if (places.length === 0) return;
-    this.decryptor.forget(places);
-    this.#evidence.forget();
     const isGone = isAtOneOf(places);
     for (const [name, { src, dst, spi }] of this.#byName) {
       if (isGone({ src: parseAddress(src)!, dst: parseAddress(dst)!, spi })) this.#byName.delete(name);
@@ -132,14 +95,14 @@ export class Diagnoser implements FrameSink {
 
   /** The diagnosis of everything so far. Call once, after the last frame. */
   finish(): Diagnosis {
-    this.decryptor.flush();
-    this.#path.finish(this.#lastFrame);
+    this.#receiver.flush();
+    this.#path.finish(this.#receiver.lastFrame);
     return this.#diagnose();
   }
 
   /** The diagnosis so far, while more is to come: what still waits for an answer is not held against anybody. */
   peek(): Diagnosis {
-    this.decryptor.flush();
+    this.#receiver.flush();
     return this.#diagnose();
   }
 
@@ -152,7 +115,7 @@ export class Diagnoser implements FrameSink {
       headerErrors: this.#headerErrors,
     };
     settle(received, this.#byPair);
-    const { pending, stats } = this.decryptor.reassembler;
+    const { pending, stats } = this.#receiver.reassembler;
     const receivers = receiverReports(received);
     const c: Case = {
       ...received,
@@ -163,8 +126,8 @@ export class Diagnoser implements FrameSink {
       path: this.#path,
       ivReuse: this.#ivReuse,
       stats: this.#stats,
-      frames: this.decryptor.totals.frames,
-      notRead: this.decryptor.totals.notRead,
+      frames: this.#receiver.totals.frames,
+      notRead: this.#receiver.totals.notRead,
       incomplete: pending + stats.timedOut + stats.evicted,
     };
     const all = FINDERS.flatMap((find) => [...find(c)]).sort(byImportance);
@@ -181,36 +144,31 @@ export class Diagnoser implements FrameSink {
     };
   }
 
-  #take(record: EspRecord): void {
-    const { frame, verdict } = record;
-    if (!record.hasSpi) {
-      if (verdict === HEADER_ERROR) this.#headerError(record.dst).add(frame);
+  packet(event: EspEvent): void {
+    const { frame, tried: verdict } = event;
+    // ESP in ESP that no source has an SA for is what was sent, and not for this diagnosis.
+    if (event.isUnopened && !event.stream && event.carrier.kinds().includes('esp')) return;
+    if (!event.hasSpi) {
+      if (verdict === HEADER_ERROR) this.#headerError(event.dst).add(frame);
       return;
     }
-    const stream = this.#streamOf(record);
+    const stream = this.#streamOf(event);
     if (!stream) return;
     if (stream.packets++ === 0) {
       stream.firstFrame = frame;
-      stream.firstTime = record.seconds + record.nanoseconds / 1e9;
+      stream.firstTime = event.seconds + event.nanoseconds / 1e9;
     }
     stream.lastFrame = frame;
-    stream.lastTime = record.seconds + record.nanoseconds / 1e9;
+    stream.lastTime = event.seconds + event.nanoseconds / 1e9;
     stream.all.add(frame);
     stream.verdicts.set(verdict, (stream.verdicts.get(verdict) ?? 0) + 1);
-    const { wire, wireAt, wireEnd } = record;
-    stream.largest = Math.max(stream.largest, wireEnd - wireAt);
-    const place = this.#place;
-    place.find(wire, wireAt, wireEnd);
-    const packet = this.#packet;
-    packet.b = wire;
-    packet.at = place.espAt;
-    packet.end = place.espEnd;
-    if (verdict === PASS) this.#accept(stream, record, packet);
-    else this.#causes.look(stream, record, packet);
+    stream.largest = Math.max(stream.largest, event.ipEnd - event.ipAt);
+    if (verdict === PASS) this.#accept(stream, event);
+    else this.#causes.look(stream, event);
   }
 
-  #accept(stream: Stream, record: EspRecord, packet: EspBytes): void {
-    const { frame, seqHi, seqLo } = record;
+  #accept(stream: Stream, event: EspEvent): void {
+    const { frame, seqHi, seqLo, wire, espAt } = event;
     if (stream.ok++ === 0) {
       this.#move(stream, 'opened');
       stream.firstOkFrame = frame;
@@ -219,11 +177,11 @@ export class Diagnoser implements FrameSink {
       if (before) stream.beginAnew(before.lastTime);
     }
     if (!stream.winner && stream.resolution.candidates.length > 1) {
-      stream.winner = this.#causes.opener(stream, packet, seqHi);
+      stream.winner = event.sa?.config.keys;
       stream.key = this.#keyOf(stream.winner);
     }
     stream.lastOkFrame = frame;
-    const print = printOf(packet);
+    const print = printOf(event);
     // Without a window a number may come again: only the last one counts.
     const before = this.#seen.get(stream.id, seqHi, seqLo);
     if (before) {
@@ -233,12 +191,11 @@ export class Diagnoser implements FrameSink {
       stream.tally(cause).add(frame);
     }
     stream.accept(seqHi, seqLo, before === undefined);
-    this.#seen.put(stream.id, seqHi, seqLo, frame, print, packet.end - packet.at);
-    const { b, at } = packet;
+    this.#seen.put(stream.id, seqHi, seqLo, frame, print, event.espEnd - espAt);
     // AES-GCM and its like: a nonce that comes twice gives the key stream away.
     if (stream.key >= 0) {
-      const ivHi = u32(b, at + esp.HEADER_LEN);
-      const ivLo = u32(b, at + esp.HEADER_LEN + 4);
+      const ivHi = u32(wire, espAt + esp.HEADER_LEN);
+      const ivLo = u32(wire, espAt + esp.HEADER_LEN + 4);
       stream.senders.add(ivHi, ivLo, seqHi, seqLo, frame);
       const twin = this.#ivs.put(stream.key, ivHi, ivLo, frame, print);
       if (twin > 0) {
@@ -252,13 +209,17 @@ export class Diagnoser implements FrameSink {
       }
     }
     const inner = this.#inner;
-    if (inner.read(record.bytes, record.at, record.end)) {
+    if (inner.read(event.bytes, event.at, event.end)) {
       this.#clear.addDecrypted(inner, stream, frame);
-      this.#path.addInner(inner, stream, record.wireEnd - record.wireAt, frame);
+      this.#path.addInner(inner, stream, event.ipEnd - event.ipAt, frame);
     }
   }
 
-  #takeOther(b: Uint8Array, at: number, end: number, info: FrameInfo): void {
+  quote(quote: Quote, info: FrameInfo): void {
+    this.#path.addQuote(quote, info.number);
+  }
+
+  other(b: Uint8Array, at: number, end: number, info: FrameInfo): void {
     const packet = this.#other;
     if (!packet.read(b, at, end)) return;
     if (packet.protocol === icmp.PROTOCOL || packet.protocol === icmp.PROTOCOL_V6) {
@@ -269,7 +230,7 @@ export class Diagnoser implements FrameSink {
   }
 
   /** The header of IPv4 names the protocol in every fragment; ESP in IPv6 fragments is seen once it is whole. */
-  #takeFragment(b: Uint8Array, at: number, end: number, info: FrameInfo): void {
+  fragment(b: Uint8Array, at: number, end: number, info: FrameInfo): void {
     this.#fragmentFrame = info.number;
     if (b[at]! >>> 4 !== 4 || ipv4.protocol(b, at) !== esp.PROTOCOL) {
       if (this.#other.read(b, at, end)) this.#clear.addClear(this.#other, info.number);
@@ -284,7 +245,7 @@ export class Diagnoser implements FrameSink {
   }
 
   /** The stream of a packet, or `undefined` where there are too many: the packet is counted then. */
-  #streamOf({ src, dst, spi, verdict, frame }: EspRecord): Stream | undefined {
+  #streamOf({ src, dst, spi, tried: verdict, frame }: EspEvent): Stream | undefined {
     const last = this.#last;
     if (last && last.spi === spi && last.src === src && last.dst === dst) return last;
     const name = `${src} ${dst} ${spi}`;
@@ -341,7 +302,6 @@ export class Diagnoser implements FrameSink {
   #resolve(stream: Stream): void {
     stream.resolution = this.#evidence.resolve(stream.src, stream.dst, stream.spi);
     stream.key = this.#keyOf(stream.resolution.candidates[0]?.keys);
-    stream.sas = undefined;
   }
 
   /** A number for a key with nonces, the same for equal keys; -1 for others. */

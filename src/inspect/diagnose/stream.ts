@@ -101,8 +101,6 @@ export class Stream {
   /** Packets that all guesses were tried on, in vain. */
   triedInVain = 0;
   readonly senders = new SenderMarks();
-  /** What packets are opened with on trial. */
-  sas: SecurityAssociation[] | undefined;
 
   /** Accepted packets. */
   reordered = 0;

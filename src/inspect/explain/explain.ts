@@ -1,115 +1,169 @@
 /**
  * Explains frames: the tree of fields, and, with SAs, what their ESP packets hold and what becomes of them.
  *
- * For one frame in the middle of a capture, show it the frames before too ({@link Explainer.pass}): the windows are
- * then what they were at the receiver, as far as the capture knows.
+ * For one frame in the middle of a capture, the receiver has to get the frames before too: the windows are then what they
+ * were there, as far as the capture knows.
  * @module
  */
-import { u32 } from '../../base/bytes.ts';
+import { putU32, u32 } from '../../base/bytes.ts';
 import type { RandomBytes } from '../../base/rng.ts';
 import type { FrameInfo } from '../../capture/frame.ts';
 import type { Engine } from '../../crypto/engine.ts';
 import { isAuthenticated } from '../../crypto/suite.ts';
+import { dropCode } from '../../ipsec/drop.ts';
 import type { SecurityAssociation } from '../../ipsec/sa.ts';
-import type { SaPlace } from '../../ipsec/sa-config.ts';
-import { SaList, type SaSource } from '../../sa-text/sa-source.ts';
+import { CaptureSas } from '../../sa-text/capture-sas.ts';
+import { parseAddress } from '../../wire/address.ts';
 import * as esp from '../../wire/esp.ts';
 import * as ethernet from '../../wire/ethernet.ts';
 import * as ipv4 from '../../wire/ipv4.ts';
 import * as ipv6 from '../../wire/ipv6.ts';
 import * as linkType from '../../wire/link-type.ts';
 import { PASS } from '../../wire/packet.ts';
-import { type Admission, CaptureDecryptor } from '../decrypt.ts';
 import { timeText } from '../decrypt-json.ts';
-import { Trial, textLength } from '../trial.ts';
+import { Evidence } from '../evidence.ts';
+import type { EspEvent, Receiver } from '../receiver.ts';
+import { CaptureSession, type CaptureSink } from '../session.ts';
+import { textLength } from '../trial.ts';
 import { READERS } from './read.ts';
 import { describeSecurity, hidesText, type WindowState, windowState } from './security.ts';
 import type { Explanation, Stop } from './tree.ts';
 import { type OpenedEsp, Walker } from './walker.ts';
 
-export interface ExplainOptions {
-  /** Name of the capture, for errors. */
-  readonly source: string;
-  /** Left out, ESP stays closed. */
-  readonly sas?: SaSource | undefined;
-  readonly engine: Engine;
-  /** SAs that never send need it all the same. */
-  readonly random: RandomBytes;
+export interface ExplainSinkOptions {
+  readonly evidence: Evidence;
   /** UDP ports that carry ESP beside 4500. */
-  readonly udpPorts?: readonly number[];
+  readonly udpPorts?: readonly number[] | undefined;
   /** Show the salt, which is a part of the key material. */
   readonly showKeys?: boolean;
+  /** Is this frame to be explained? */
+  readonly wants: (info: FrameInfo) => boolean;
+  /** Frames without ESP are not explained. */
+  readonly onlyEsp?: boolean;
+  readonly onExplanation: (explanation: Explanation) => void;
 }
 
-/** An ESP packet of the frame at hand, kept until its verdict is there. */
+/** An ESP packet of the frame at hand. */
 interface Kept {
-  readonly bytes: Uint8Array;
-  readonly espAt: number;
-  readonly src: Uint8Array;
-  readonly dst: Uint8Array;
-  readonly admission: Admission;
-  readonly before: WindowState | undefined;
-  readonly isFirst: boolean;
-  readonly high: number;
+  /** As it was on the wire, from SPI to ICV. */
+  readonly wire: Uint8Array;
+  /** The IP packet that was put together from fragments, and where ESP lies in it. */
+  readonly reassembled: Uint8Array | undefined;
+  readonly opened: OpenedEsp;
 }
 
-interface Delivered {
-  readonly verdict: number;
-  readonly seqHi: number;
-  readonly packet: Uint8Array | undefined;
-}
-
-export class Explainer {
-  readonly #options: ExplainOptions;
-  readonly #decryptor: CaptureDecryptor;
-  readonly #trial: Trial;
+/** Explains frames as they come, beside whatever else hangs on the receiver. */
+export class ExplainSink implements CaptureSink {
+  readonly #options: ExplainSinkOptions;
+  #receiver!: Receiver;
   /** SAs that have seen a packet. */
   readonly #begun = new WeakSet<SecurityAssociation>();
-  #isWatching = false;
+  #frame: Uint8Array | undefined;
+  /** Of the first ESP packet of the frame: its window before, and how it was found. */
+  #before: WindowState | undefined;
+  #isFirst = false;
+  #high = 0;
   #kept: Kept | undefined;
-  #delivered: Delivered | undefined;
 
-  constructor(options: ExplainOptions) {
+  constructor(options: ExplainSinkOptions) {
     this.#options = options;
-    this.#trial = new Trial(options.engine);
-    this.#decryptor = new CaptureDecryptor({
-      source: options.source,
-      sas: options.sas ?? new SaList(),
-      engine: options.engine,
-      random: options.random,
-      ...(options.udpPorts && { udpPorts: options.udpPorts }),
-      onAdmit: (admission) => this.#admit(admission),
-      onPacket: (record) => {
-        if (!this.#isWatching) return;
-        const packet = record.verdict === PASS ? record.bytes.slice(record.at, record.end) : undefined;
-        this.#delivered = { verdict: record.verdict, seqHi: record.seqHi, packet };
-      },
-    });
   }
 
-  /** Takes a frame that comes before the one to be explained. */
-  pass(b: Uint8Array, at: number, end: number, info: FrameInfo): void {
-    this.#decryptor.frame(b, at, end, info);
+  attach(receiver: Receiver): void {
+    this.#receiver = receiver;
   }
 
-  /** The capture has taken SAs away. */
-  forget(places: readonly SaPlace[]): void {
-    this.#decryptor.forget(places);
-  }
-
-  /** Explains a frame, which counts as received then. */
-  explain(b: Uint8Array, at: number, end: number, info: FrameInfo): Explanation {
-    const frame = b.slice(at, end);
+  begin(b: Uint8Array, _at: number, _end: number, info: FrameInfo): void {
+    if (!this.#options.wants(info)) return;
+    this.#frame = b;
     this.#kept = undefined;
-    this.#delivered = undefined;
     // Windows are what they were only when everything before is finished.
-    this.#decryptor.flush();
-    this.#isWatching = true;
-    this.pass(frame, 0, frame.length, info);
-    this.#decryptor.flush();
-    this.#isWatching = false;
+    this.#receiver.flush();
+    this.#receiver.watch = (sa, wire, espAt, espEnd) => this.#look(sa, wire, espAt, espEnd);
+  }
 
-    const kept = this.#kept as Kept | undefined;
+  frame(b: Uint8Array, at: number, end: number, info: FrameInfo): void {
+    if (!this.#frame) return;
+    this.#receiver.watch = undefined;
+    this.#frame = undefined;
+    const kept = this.#kept;
+    if (kept || !this.#options.onlyEsp)
+      this.#options.onExplanation(this.#explain(b.slice(at, end), info, kept));
+  }
+
+  packet(event: EspEvent): void {
+    if (!this.#frame) {
+      if (event.sa) this.#begun.add(event.sa);
+      return;
+    }
+    if (this.#kept) return;
+    const { wire, espAt, espEnd, carrier } = event;
+    const isWhole = wire !== this.#frame && !carrier.kinds().includes('ah');
+    this.#kept = {
+      wire: wire.slice(espAt, espEnd),
+      reassembled: isWhole ? wire : undefined,
+      opened: this.#describe(event),
+    };
+  }
+
+  /** The packet is about to be opened. */
+  #look(sa: SecurityAssociation | undefined, wire: Uint8Array, espAt: number, espEnd: number): void {
+    if (this.#kept) return;
+    this.#isFirst = sa !== undefined && !this.#begun.has(sa);
+    if (sa) this.#begun.add(sa);
+    this.#before = sa && windowState(sa.window);
+    this.#high = sa && espEnd - espAt >= esp.HEADER_LEN ? sa.window.inferHigh(u32(wire, espAt + 4)) : 0;
+  }
+
+  #describe(event: EspEvent): OpenedEsp {
+    const { sa, wire, espAt, espEnd, hasSpi } = event;
+    const isWhole = sa !== undefined && hasSpi && textLength(sa.suite, espEnd - espAt) >= 0;
+    const text = isWhole ? this.#textOf(event, sa) : undefined;
+    const vouches = sa !== undefined && isAuthenticated(sa.suite);
+    const ivEnd = espAt + esp.HEADER_LEN + (sa?.suite.ivLen ?? 0);
+    const security = describeSecurity({
+      src: parseAddress(event.src)!,
+      dst: parseAddress(event.dst)!,
+      sa,
+      candidates: event.stream?.contenders.configs ?? [],
+      hasSources: this.#options.evidence.hasSas,
+      spi: hasSpi ? event.spi : undefined,
+      seqLo: hasSpi ? event.seqLo : 0,
+      high: this.#high,
+      seqHi: event.seqHi,
+      before: this.#before,
+      isFirst: this.#isFirst,
+      iv: ivEnd <= espEnd ? wire.slice(espAt + esp.HEADER_LEN, ivEnd) : new Uint8Array(0),
+      aad: isWhole ? aadOf(event, sa.esn, this.#high) : new Uint8Array(0),
+      icvOk: isWhole && vouches ? text !== undefined : null,
+      text,
+      verdict: event.verdict,
+      isUnopened: event.isUnopened,
+      basis: event.basis,
+      openedBy: event.openedBy?.origin,
+      showKeys: this.#options.showKeys ?? false,
+    });
+    const { suite } = sa ?? {};
+    return {
+      security,
+      shape: suite && { ivLen: suite.ivLen, icvLen: suite.icvLen, hides: hidesText(suite), vouches },
+      text,
+      delivered: event.tried === PASS ? event.bytes.slice(event.at, event.end) : undefined,
+    };
+  }
+
+  /** The clear text, trailer included; `undefined` where it does not open. */
+  #textOf(event: EspEvent, sa: SecurityAssociation): Uint8Array | undefined {
+    const { wire, ipAt, espAt, espEnd } = event;
+    // It was opened already, but for packets that the window refuses, and ECN may have changed what came out.
+    if (event.isOpened && !sa.rules.decapDscp && (trafficClass(wire, ipAt) & ECN_CE) !== ECN_CE)
+      return event.bytes.slice(event.textAt, event.textEnd);
+    if (event.tried === BAD_ICV) return undefined;
+    const { trials } = this.#receiver;
+    return trials.opens(sa, wire, espAt, espEnd, this.#high) ? trials.text() : undefined;
+  }
+
+  #explain(frame: Uint8Array, info: FrameInfo, kept: Kept | undefined): Explanation {
     const stops: Stop[] = [];
     const walker = new Walker(
       frame,
@@ -117,8 +171,9 @@ export class Explainer {
       READERS,
       {
         udpPorts: this.#options.udpPorts ?? [],
-        opened: (bytes, espAt, espEnd) => this.#opened(bytes, espAt, espEnd),
-        reassembled: kept && kept.bytes !== frame ? kept.bytes : undefined,
+        opened: (b, espAt, espEnd) =>
+          kept && isSame(kept.wire, b.subarray(espAt, espEnd)) ? kept.opened : undefined,
+        reassembled: kept?.reassembled,
       },
       stops,
     );
@@ -132,79 +187,82 @@ export class Explainer {
       stops,
     };
   }
-
-  #admit(admission: Admission): void {
-    const { sa, bytes, at, espAt, espEnd } = admission;
-    const isFirst = sa !== undefined && !this.#begun.has(sa);
-    if (sa) this.#begun.add(sa);
-    if (!this.#isWatching) return;
-    const v4 = bytes[at]! >>> 4 === 4;
-    const srcAt = at + (v4 ? ipv4.SRC_AT : ipv6.SRC_AT);
-    const len = v4 ? ipv4.ADDRESS_LEN : ipv6.ADDRESS_LEN;
-    this.#kept = {
-      bytes,
-      espAt,
-      src: bytes.slice(srcAt, srcAt + len),
-      dst: bytes.slice(srcAt + len, srcAt + 2 * len),
-      admission,
-      before: sa && windowState(sa.window),
-      isFirst,
-      high: sa && espEnd - espAt >= esp.HEADER_LEN ? sa.window.inferHigh(u32(bytes, espAt + 4)) : 0,
-    };
-  }
-
-  /** What is known of the ESP packet that starts at `espAt`, if it is the one that was admitted. */
-  #opened(bytes: Uint8Array, espAt: number, espEnd: number): OpenedEsp | undefined {
-    const kept = this.#kept;
-    const delivered = this.#delivered;
-    if (!kept || !delivered || !isSame(kept, bytes, espAt, espEnd)) return undefined;
-    const { sa, candidates } = kept.admission;
-    const hasHeader = espEnd - espAt >= esp.HEADER_LEN;
-    const isWhole = sa !== undefined && hasHeader && textLength(sa.suite, espEnd - espAt) >= 0;
-    const opens = isWhole && this.#trial.opens(sa, bytes, espAt, espEnd, kept.high);
-    const text = opens ? this.#trial.text() : undefined;
-    const vouches = sa !== undefined && isAuthenticated(sa.suite);
-    const ivEnd = espAt + esp.HEADER_LEN + (sa?.suite.ivLen ?? 0);
-    const security = describeSecurity({
-      src: kept.src,
-      dst: kept.dst,
-      sa,
-      candidates,
-      hasSources: this.#options.sas !== undefined,
-      spi: hasHeader ? u32(bytes, espAt) : undefined,
-      seqLo: hasHeader ? u32(bytes, espAt + 4) : 0,
-      high: kept.high,
-      seqHi: delivered.seqHi,
-      before: kept.before,
-      isFirst: kept.isFirst,
-      iv: ivEnd <= espEnd ? bytes.slice(espAt + esp.HEADER_LEN, ivEnd) : new Uint8Array(0),
-      aad: isWhole ? this.#trial.aad() : new Uint8Array(0),
-      icvOk: isWhole && vouches ? opens : null,
-      text,
-      verdict: delivered.verdict,
-      showKeys: this.#options.showKeys ?? false,
-    });
-    return {
-      security,
-      shape: sa && {
-        ivLen: sa.suite.ivLen,
-        icvLen: sa.suite.icvLen,
-        hides: hidesText(sa.suite),
-        vouches,
-      },
-      text,
-      delivered: delivered.packet,
-    };
-  }
 }
 
-/** A header that was taken off before ESP, such as AH, leaves other bytes around the same ESP packet. */
-function isSame({ bytes, espAt, admission }: Kept, b: Uint8Array, at: number, end: number): boolean {
-  if (bytes === b) return espAt === at;
-  const len = admission.espEnd - espAt;
-  if (len !== end - at) return false;
-  for (let i = 0; i < len; i++) if (bytes[espAt + i] !== b[at + i]) return false;
-  return true;
+const BAD_ICV = dropCode('bad-icv');
+/** Congestion experienced (RFC 3168 §5). */
+const ECN_CE = 3;
+
+/** TOS of IPv4, traffic class of IPv6. */
+function trafficClass(b: Uint8Array, at: number): number {
+  return b[at]! >>> 4 === 4 ? ipv4.tos(b, at) : ipv6.trafficClass(b, at);
+}
+
+/** What is authenticated beside the text: SPI and number (RFC 4106 §5). */
+function aadOf({ spi, seqLo }: EspEvent, esn: boolean, high: number): Uint8Array {
+  const aad = new Uint8Array(esn ? 12 : 8);
+  putU32(aad, 0, spi);
+  if (esn) putU32(aad, 4, high);
+  putU32(aad, aad.length - 4, seqLo);
+  return aad;
+}
+
+function isSame(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && a.every((byte, i) => byte === b[i]);
+}
+
+export interface ExplainOptions {
+  /** Left out, ESP stays closed. */
+  readonly evidence?: Evidence | undefined;
+  readonly engine: Engine;
+  /** SAs that never send need it all the same. */
+  readonly random: RandomBytes;
+  /** UDP ports that carry ESP beside 4500. */
+  readonly udpPorts?: readonly number[] | undefined;
+  /** Show the salt, which is a part of the key material. */
+  readonly showKeys?: boolean;
+}
+
+/** Explains single frames: a receiver with an {@link ExplainSink}. */
+export class Explainer {
+  readonly #session: CaptureSession;
+  #isWanted = false;
+  #explanation: Explanation | undefined;
+
+  constructor({ evidence = new Evidence({}), engine, random, udpPorts, showKeys }: ExplainOptions) {
+    const sink = new ExplainSink({
+      evidence,
+      udpPorts,
+      showKeys: showKeys ?? false,
+      wants: () => this.#isWanted,
+      onExplanation: (explanation) => {
+        this.#explanation = explanation;
+      },
+    });
+    const own = new CaptureSas(() => {});
+    this.#session = new CaptureSession({
+      source: 'packet',
+      own,
+      evidence,
+      engine,
+      random,
+      udpPorts,
+      sinks: [sink],
+    });
+  }
+
+  /** Takes a frame that comes before the one to be explained. */
+  pass(b: Uint8Array, at: number, end: number, info: FrameInfo): void {
+    this.#session.frame(b, at, end, info);
+  }
+
+  /** Explains a frame, which counts as received then. */
+  explain(b: Uint8Array, at: number, end: number, info: FrameInfo): Explanation {
+    this.#isWanted = true;
+    this.#session.frame(b, at, end, info);
+    this.#isWanted = false;
+    return this.#explanation!;
+  }
 }
 
 /** Explains bytes that come from no capture. */

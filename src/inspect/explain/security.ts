@@ -74,7 +74,11 @@ export interface EspSecurity {
   /** Does an ICV vouch for what was opened? Null where nothing was. */
   readonly authenticated: boolean | null;
   /** What the receiving kernel does; null where no SAs were given, so that nothing can be said. */
-  readonly verdict: 'ok' | 'drop' | null;
+  readonly verdict: 'ok' | 'drop' | 'unopened' | null;
+  /** Whether the receiver's own text says which SA it has; null with {@link verdict}. */
+  readonly basis: 'told' | 'assumed' | null;
+  /** Origin of the SA that opened it, where that is not the receiver's own. */
+  readonly openedBy: string | null;
   readonly reason: string | null;
   /** Row of `/proc/net/xfrm_stat`. */
   readonly counter: string | null;
@@ -107,6 +111,9 @@ export interface EspFacts {
   /** What was opened. */
   readonly text: Uint8Array | undefined;
   readonly verdict: number;
+  readonly isUnopened: boolean;
+  readonly basis: 'told' | 'assumed';
+  readonly openedBy: string | undefined;
   readonly showKeys: boolean;
 }
 
@@ -137,9 +144,11 @@ export function describeSecurity(facts: EspFacts): EspSecurity {
     aad: aadOf(facts),
     icvOk,
     authenticated: text ? icvOk === true : null,
-    verdict: says ? (verdict === PASS ? 'ok' : 'drop') : null,
+    verdict: says ? (verdict === PASS ? 'ok' : facts.isUnopened ? 'unopened' : 'drop') : null,
+    basis: says ? facts.basis : null,
+    openedBy: facts.openedBy ?? null,
     reason: says ? (known?.reason ?? null) : null,
-    counter: says ? (known?.counter ?? null) : null,
+    counter: says && !facts.isUnopened ? (known?.counter ?? null) : null,
     rule: says ? (known?.rule ?? null) : null,
     look: says ? (known?.look ?? null) : null,
     ...(icvOk === false && { problem: 'not opened: the ICV is wrong under this SA' }),

@@ -8,7 +8,6 @@ import { secureBytes } from '../../base/rng.ts';
 import { TextBuffer } from '../../base/text-buffer.ts';
 import { unpacked } from '../../capture/decompress.ts';
 import type { FrameInfo, FrameSink } from '../../capture/frame.ts';
-import { SECRETS_TYPE_ESP } from '../../capture/pcapng.ts';
 import { PcapngWriter } from '../../capture/pcapng-writer.ts';
 import { captureReader } from '../../capture/reader.ts';
 import { parseNodes } from '../../cilium/nodes.ts';
@@ -17,18 +16,19 @@ import { type CiliumVersion, parseVersion } from '../../cilium/version.ts';
 import { NobleEngine } from '../../crypto/noble.ts';
 import { clearInterface, putClear } from '../../inspect/clear-packets.ts';
 import type { ClusterTexts } from '../../inspect/cluster-texts.ts';
-import { CaptureDecryptor, type EspRecord } from '../../inspect/decrypt.ts';
 import { besideCounts, dropCounts } from '../../inspect/decrypt-counts.ts';
 import { putDecryptJson, seqText, timeText } from '../../inspect/decrypt-json.ts';
 import { Diagnoser } from '../../inspect/diagnose/diagnoser.ts';
+import type { Evidence } from '../../inspect/evidence.ts';
 import { type ReadEvidence, readEvidence } from '../../inspect/evidence-texts.ts';
-import { Explainer, guessLinkType } from '../../inspect/explain/explain.ts';
+import { ExplainSink, guessLinkType } from '../../inspect/explain/explain.ts';
 import type { Explanation } from '../../inspect/explain/tree.ts';
 import { OverlayFinder } from '../../inspect/overlay.ts';
 import { packetLine } from '../../inspect/packet-line.ts';
+import type { EspEvent } from '../../inspect/receiver.ts';
+import { CaptureSession, type CaptureSink } from '../../inspect/session.ts';
 import { WirePackets } from '../../inspect/wire-packets.ts';
 import { dropRow } from '../../ipsec/drop.ts';
-import type { SaPlace } from '../../ipsec/sa-config.ts';
 import { CaptureSas } from '../../sa-text/capture-sas.ts';
 import type { NamedText } from '../../sa-text/sa-texts.ts';
 import { PASS } from '../../wire/packet.ts';
@@ -90,60 +90,37 @@ export class OwnCase {
   async read(onRows: OnRows, onProgress: OnProgress): Promise<OwnResult> {
     const omitted: string[] = [];
     const own = new CaptureSas((line) => omitted.push(line));
-    const { evidence, udpPorts, warnings } = this.#evidence(own);
-    const base = { source: this.#input.subject.name, engine: new NobleEngine(), random: secureBytes };
-    const diagnoser = new Diagnoser({ ...base, evidence, udpPorts });
-    let hasSas = this.#namesSas();
-    const rows = new Rows();
-    const decryptor = new CaptureDecryptor({
-      ...base,
-      sas: evidence,
-      udpPorts,
-      inPlace: true,
-      onPacket: (record) => rows.take(record, hasSas),
-    });
+    const read = this.#evidence(own);
+    const { evidence, warnings } = read;
+    const diagnoser = new Diagnoser(evidence);
+    const rows = new Rows(evidence);
+    const session = this.#session(own, [rows, diagnoser], read);
+    const { receiver } = session;
     let problem: string | null = null;
     try {
-      await this.#feed(
-        {
-          frame: (b, at, end, info) => {
-            // First, because the other decrypts in place.
-            if (hasSas) diagnoser.frame(b, at, end, info);
-            decryptor.frame(b, at, end, info);
-          },
-          release: () => decryptor.release(),
-          secrets: (type, data) => {
-            const gone = addSecrets(own, type, data, base.source);
-            if (!gone) return;
-            decryptor.flush();
-            decryptor.forget(gone);
-            diagnoser.forget(gone);
-            hasSas = true;
-          },
-        },
-        (done, size) => {
-          rows.hand(onRows);
-          return onProgress(done, size);
-        },
-      );
+      await this.#feed(session, (done, size) => {
+        rows.hand(onRows);
+        return onProgress(done, size);
+      });
     } catch (error) {
       if (!(error instanceof EsplaneError)) throw error;
       problem = error.message;
     }
-    decryptor.flush();
+    receiver.flush();
     rows.hand(onRows);
-    const { frames, esp, ok } = decryptor.totals;
+    const { frames, esp, ok, dropped } = receiver.totals;
+    const { hasSas } = evidence;
     return {
       frames,
       esp,
       ok,
       hasSas,
       drops: hasSas
-        ? dropCounts(decryptor).map(({ row: { reason, counter, elsewhere, look }, count }) => {
+        ? dropCounts(dropped).map(({ row: { reason, counter, elsewhere, look }, count }) => {
             return { reason, counter: counter ?? elsewhere ?? '', look, count };
           })
         : [],
-      beside: besideCounts(decryptor),
+      beside: besideCounts(receiver),
       warnings: [...this.#leftOut, ...warnings, ...omitted],
       problem,
       diagnosis: hasSas ? diagnoser.finish() : null,
@@ -156,30 +133,24 @@ export class OwnCase {
    */
   async explain(frame: number, onProgress: OnProgress): Promise<Explanation | undefined> {
     const own = new CaptureSas(isSaid);
-    let hasSas = this.#namesSas();
-    const { evidence, udpPorts } = this.#evidence(own);
-    let explainer: Explainer | undefined;
+    const read = this.#evidence(own);
     let found: Explanation | undefined;
-    const { name } = this.#input.subject;
+    const sink = new ExplainSink({
+      ...read,
+      wants: ({ number }) => number === frame,
+      onExplanation: (explanation) => {
+        found = explanation;
+      },
+    });
+    const session = this.#session(own, [sink], read);
     await this.#feed(
       {
         frame: (b, at, end, info) => {
-          if (found) return;
-          explainer ??= new Explainer({
-            source: name,
-            sas: hasSas ? evidence : undefined,
-            engine: new NobleEngine(),
-            random: secureBytes,
-            udpPorts,
-          });
-          if (info.number < frame) explainer.pass(b, at, end, info);
-          else found = explainer.explain(b, at, end, info);
+          if (!found) session.frame(b, at, end, info);
         },
+        release: () => session.release(),
         secrets: (type, data) => {
-          const gone = addSecrets(own, type, data, name);
-          if (!gone || found) return;
-          explainer?.forget(gone);
-          hasSas = true;
+          if (!found) session.secrets(type, data);
         },
       },
       (done, size) => !found && onProgress(done, size),
@@ -194,70 +165,44 @@ export class OwnCase {
    */
   async save(what: Saved, onProgress: OnProgress): Promise<Blob | undefined> {
     const parts = new Parts();
-    const own = new CaptureSas(isSaid);
-    const { evidence, udpPorts } = this.#evidence(own);
     const writer = new PcapngWriter((bytes) => parts.add(bytes));
-    const wire = what === 'wire' ? new WirePackets(writer, { withSecrets: true }) : undefined;
     const text = new TextBuffer(2 * SLICE);
-    const overlays = new OverlayFinder();
-    const interfaceId = what === 'clear' ? clearInterface(writer) : 0;
-    const put = (record: EspRecord) => {
-      if (wire) wire.add(record);
-      else if (what === 'lines') putDecryptJson(text, record, overlays);
-      else if (record.verdict === PASS) putClear(writer, interfaceId, record);
-      if (text.length < SLICE) return;
-      parts.add(text.written);
-      text.clear();
-    };
-    const { name, kind } = this.#input.subject;
-    const decryptor = new CaptureDecryptor({
-      source: name,
-      sas: evidence,
-      engine: new NobleEngine(),
-      random: secureBytes,
-      udpPorts,
-      inPlace: !wire,
-      ...(wire && { onAdmit: (admission) => wire.admit(admission) }),
-      onPacket: put,
-    });
+    const { subject } = this.#input;
+    const session = this.#session(new CaptureSas(isSaid), [sinkOf(what, writer, text)]);
+    // A packet that was pasted comes from no capture, which would have said this.
+    if (subject.kind === 'packet')
+      session.interface({ linkType: guessLinkType(subject.bytes), snapLength: 0 });
     let isWanted = true;
     try {
-      await this.#feed(
-        {
-          frame: (b, at, end, info) => {
-            decryptor.frame(b, at, end, info);
-            if (!wire) return;
-            decryptor.flush(); // its records come before it
-            // A packet that was pasted comes from no capture, which would have said this.
-            if (kind === 'packet') wire.interface({ linkType: info.linkType, snapLength: 0 });
-            wire.frame(b, at, end, info);
-          },
-          release: () => decryptor.release(),
-          section: (section) => wire?.section(section),
-          interface: (description) => wire?.interface(description),
-          comment: (line) => wire?.comment(line),
-          secrets: (type, data) => {
-            wire?.secrets(type, data);
-            const gone = addSecrets(own, type, data, name);
-            if (!gone) return;
-            decryptor.forget(gone);
-            wire?.forget(gone);
-          },
-        },
-        (done, size) => {
-          isWanted = onProgress(done, size);
-          return isWanted;
-        },
-      );
+      await this.#feed(session, (done, size) => {
+        if (text.length >= SLICE) {
+          parts.add(text.written);
+          text.clear();
+        }
+        isWanted = onProgress(done, size);
+        return isWanted;
+      });
     } catch (error) {
       // What could be read is worth having; that the rest could not, reading it has said.
       if (!(error instanceof EsplaneError)) throw error;
     }
     if (!isWanted) return undefined;
-    decryptor.flush();
+    session.receiver.flush();
     if (what === 'lines') parts.add(text.written);
     else writer.flush();
     return parts.whole(what === 'lines' ? 'application/jsonl' : 'application/x-pcapng');
+  }
+
+  /** @param own SAs that the capture brings along: of the evidence, where that is given */
+  #session(own: CaptureSas, sinks: readonly CaptureSink[], read = this.#evidence(own)): CaptureSession {
+    return new CaptureSession({
+      ...read,
+      source: this.#input.subject.name,
+      own,
+      engine: new NobleEngine(),
+      random: secureBytes,
+      sinks,
+    });
   }
 
   #evidence(own: CaptureSas): ReadEvidence {
@@ -278,10 +223,6 @@ export class OwnCase {
     return this.#input.texts
       .filter(({ kind }) => kind === wanted)
       .map(({ name, text }) => ({ source: name, text }));
-  }
-
-  #namesSas(): boolean {
-    return this.#input.texts.some(({ kind }) => kind !== 'xfrm-policy');
   }
 
   /** Shows the sink every frame. */
@@ -324,14 +265,19 @@ async function sliceOf(blob: Blob, at: number, name: string): Promise<ArrayBuffe
 /** What is left out of secrets {@link OwnCase.read} has said. */
 const isSaid = () => {};
 
-/** Takes the SAs that a capture brings along. Returns those that are gone; `undefined` when these secrets are not of ESP. */
-function addSecrets(
-  own: CaptureSas,
-  type: number,
-  data: Uint8Array,
-  name: string,
-): readonly SaPlace[] | undefined {
-  return type === SECRETS_TYPE_ESP ? own.read(data, `${name} (secrets)`) : undefined;
+/** Writes one kind of file. */
+function sinkOf(what: Saved, writer: PcapngWriter, text: TextBuffer): CaptureSink {
+  if (what === 'wire') return new WirePackets(writer, { withSecrets: true });
+  if (what === 'lines') {
+    const overlays = new OverlayFinder();
+    return { packet: (event) => putDecryptJson(text, event, overlays) };
+  }
+  const interfaceId = clearInterface(writer);
+  return {
+    packet: (event) => {
+      if (event.verdict === PASS) putClear(writer, interfaceId, event);
+    },
+  };
 }
 
 /** What a capture would say of a packet that comes from none. */
@@ -342,20 +288,25 @@ function infoOf(b: Uint8Array): FrameInfo {
 }
 
 /** Rows as they come up, until there are enough. */
-class Rows {
+class Rows implements CaptureSink {
+  readonly #evidence: Evidence;
   readonly #overlays = new OverlayFinder();
   #rows: OwnRow[] = [];
   #dropped: OwnRow[] = [];
   #left = MOST_ROWS;
   #leftDropped = MOST_DROPPED;
 
-  take(record: EspRecord, hasSas: boolean): void {
+  constructor(evidence: Evidence) {
+    this.#evidence = evidence;
+  }
+
+  packet(event: EspEvent): void {
     if (this.#left > 0) {
       this.#left--;
-      this.#rows.push(this.#rowOf(record, hasSas));
-    } else if (hasSas && record.verdict !== PASS && this.#leftDropped > 0) {
+      this.#rows.push(this.#rowOf(event));
+    } else if (this.#evidence.hasSas && event.verdict !== PASS && this.#leftDropped > 0) {
       this.#leftDropped--;
-      this.#dropped.push(this.#rowOf(record, hasSas));
+      this.#dropped.push(this.#rowOf(event));
     }
   }
 
@@ -366,7 +317,8 @@ class Rows {
     this.#dropped = [];
   }
 
-  #rowOf(r: EspRecord, hasSas: boolean): OwnRow {
+  #rowOf(r: EspEvent): OwnRow {
+    const { hasSas } = this.#evidence;
     const drop = hasSas ? dropRow(r.verdict) : undefined;
     const isOpen = r.verdict === PASS;
     return {
@@ -376,9 +328,9 @@ class Rows {
       dst: r.dst,
       spi: r.hasSpi ? r.spi : null,
       seq: r.hasSpi ? seqText(r.seqHi, r.seqLo) : null,
-      verdict: isOpen ? 'ok' : hasSas ? 'drop' : 'closed',
+      verdict: isOpen ? 'ok' : hasSas && !r.isUnopened ? 'drop' : 'closed',
       reason: drop?.reason ?? null,
-      counter: drop?.counter ?? null,
+      counter: r.isUnopened ? null : (drop?.counter ?? null),
       inner: isOpen ? packetLine(r.bytes, r.at, r.end) : null,
       overlay: isOpen ? (this.#overlays.find(r.bytes, r.at, r.end)?.vni ?? null) : null,
       carrier: r.carrier.vni < 0 ? null : r.carrier.vni,

@@ -4,10 +4,10 @@
  */
 import { toHex } from '../../base/bytes.ts';
 import { NobleEngine } from '../../crypto/noble.ts';
+import { Evidence } from '../../inspect/evidence.ts';
 import { explainBytes } from '../../inspect/explain/explain.ts';
 import type { Field, Packet, Protection } from '../../inspect/explain/tree.ts';
 import type { SaConfig } from '../../ipsec/sa-config.ts';
-import { SaList } from '../../sa-text/sa-source.ts';
 import { LINK_RAW } from '../../wire/link-type.ts';
 import type { Stretch } from './segments.ts';
 
@@ -34,10 +34,9 @@ const NO_CHANCE = () => {};
 /** Explains an IP packet. With an SA, ESP in it is opened, which shows where its fields lie. */
 export function partsOf(ip: Uint8Array, sa?: SaConfig): Part[] {
   const explained = explainBytes(ip, LINK_RAW, {
-    source: 'the packet',
     engine: new NobleEngine(),
     random: NO_CHANCE,
-    ...(sa && { sas: new SaList([sa]) }),
+    ...(sa && { evidence: new Evidence({ listed: [sa] }) }),
     // Keys of the lab are made from a seed and protect nothing.
     showKeys: true,
   });

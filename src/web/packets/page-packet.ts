@@ -10,10 +10,10 @@ import { type CiliumNode, parseNodes } from '../../cilium/nodes.ts';
 import { ClusterPlan } from '../../cilium/plan.ts';
 import { type CiliumVersion, parseVersion } from '../../cilium/version.ts';
 import { NobleEngine } from '../../crypto/noble.ts';
+import { Evidence } from '../../inspect/evidence.ts';
 import { Explainer } from '../../inspect/explain/explain.ts';
 import type { Explanation } from '../../inspect/explain/tree.ts';
 import type { SaConfig } from '../../ipsec/sa-config.ts';
-import { planSource, type SaSource } from '../../sa-text/sa-source.ts';
 import { parseAddress } from '../../wire/address.ts';
 import type { PacketChoice } from './selection.ts';
 
@@ -53,7 +53,7 @@ export interface PagePacket extends PacketChoice {
   readonly shown: PageFrame;
   /** Frames of the same stream that came before. */
   readonly earlier: readonly PageFrame[];
-  readonly source: SaSource;
+  readonly evidence: Evidence;
   /** The cluster that it was captured in. */
   readonly keys: readonly CiliumKey[];
   readonly nodes: readonly CiliumNode[];
@@ -83,7 +83,7 @@ export function pagePacket(choice: PacketChoice, embedded: Embedded): PagePacket
     nodesFile: `${folder}/ciliumnodes.json`,
     shown: pageFrame(frame),
     earlier: before.map(pageFrame),
-    source: planSource(new ClusterPlan(keys, nodes, { version })),
+    evidence: new Evidence({ listed: new ClusterPlan(keys, nodes, { version }).all() }),
     keys,
     nodes,
     version,
@@ -96,8 +96,7 @@ export function pagePacket(choice: PacketChoice, embedded: Embedded): PagePacket
  */
 export function explainPacket(packet: PagePacket, bytes: Uint8Array = packet.shown.bytes): Explanation {
   const explainer = new Explainer({
-    source: packet.capture,
-    sas: packet.source,
+    evidence: packet.evidence,
     engine: new NobleEngine(),
     random: seededBytes(1), // SAs that never send want it all the same
     showKeys: true, // made for these captures and used nowhere else
@@ -109,7 +108,7 @@ export function explainPacket(packet: PagePacket, bytes: Uint8Array = packet.sho
 /** The SA that the packet came by. */
 export function saOf(packet: PagePacket): SaConfig {
   const { sa, src, dst } = addressesOf(packet);
-  return packet.source.find(src, dst, sa.spi)[0]!;
+  return packet.evidence.find(src, dst, sa.spi)[0]!;
 }
 
 function addressesOf(packet: PagePacket) {

@@ -3,15 +3,15 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { hex } from '../../../src/base/bytes.ts';
 import { NodeEngine } from '../../../src/crypto/node.ts';
+import { Evidence } from '../../../src/inspect/evidence.ts';
 import { explainBytes } from '../../../src/inspect/explain/explain.ts';
 import { type Explanation, untiled, walkFields } from '../../../src/inspect/explain/tree.ts';
 import { TunnelEnd } from '../../../src/ipsec/tunnel-end.ts';
-import { SaList } from '../../../src/sa-text/sa-source.ts';
 import { CARRIED, ESP_PACKET, ip } from '../../support/carried.ts';
 import { address, ipv4Packet, RANDOM, saConfig } from '../../support/sa.ts';
 
 const RUNS = Number(process.env['ESPLANE_FUZZ_RUNS'] ?? 1000);
-const OPTIONS = { source: 'test', engine: new NodeEngine(), random: RANDOM.random };
+const OPTIONS = { engine: new NodeEngine(), random: RANDOM.random };
 
 function layersOf({ packet }: Explanation): string[] {
   return packet.layers.map(({ id }) => id);
@@ -40,7 +40,10 @@ describe('explain shows the way to ESP', () => {
     if (sent.verdict !== 'ok') throw new Error(sent.reason);
     const ah = hex(`32 04 0000 00000007 00000001 ${'aa'.repeat(12)}`);
     const packet = ip(51, Uint8Array.from([...ah, ...sent.packet.subarray(20)]));
-    const explanation = explainBytes(packet, 101, { ...OPTIONS, sas: new SaList([config]) });
+    const explanation = explainBytes(packet, 101, {
+      ...OPTIONS,
+      evidence: new Evidence({ listed: [config] }),
+    });
     expect(untiled(explanation.packet)).toBeUndefined();
     expect(layersOf(explanation)).toEqual(['ip', 'ah', 'esp']);
     expect(explanation.packet.layers[2]!.security?.icvOk).toBe(true);

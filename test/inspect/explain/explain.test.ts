@@ -4,11 +4,11 @@ import { hex, toHex } from '../../../src/base/bytes.ts';
 import { seededBytes } from '../../../src/base/rng.ts';
 import { NobleEngine } from '../../../src/crypto/noble.ts';
 import { NodeEngine } from '../../../src/crypto/node.ts';
+import { Evidence } from '../../../src/inspect/evidence.ts';
 import { Explainer, explainBytes, guessLinkType } from '../../../src/inspect/explain/explain.ts';
 import type { EspSecurity } from '../../../src/inspect/explain/security.ts';
 import { type Explanation, type Field, untiled, walkFields } from '../../../src/inspect/explain/tree.ts';
 import { TunnelEnd } from '../../../src/ipsec/tunnel-end.ts';
-import { SaList } from '../../../src/sa-text/sa-source.ts';
 import { LINK_ETHERNET, LINK_LINUX_SLL2, LINK_RAW } from '../../../src/wire/link-type.ts';
 import { udp4 } from '../../support/datagram.ts';
 import { readLines } from '../../support/decrypt.ts';
@@ -16,7 +16,7 @@ import { explainerWith, fieldOf, framesOf } from '../../support/explain.ts';
 import { CAPTURES, needs, shared } from '../../support/needs.ts';
 import { ipv4Packet, RANDOM, SUITES, saConfig } from '../../support/sa.ts';
 
-const OPTIONS = { source: 'test', engine: new NodeEngine(), random: seededBytes(1) };
+const OPTIONS = { engine: new NodeEngine(), random: seededBytes(1) };
 
 /** ESP layers of a frame and of what is in it, with what the SA said. */
 function securityOf(explanation: Explanation): EspSecurity[] {
@@ -152,7 +152,12 @@ function sealed(given: Parameters<typeof saConfig>[0], engine = new NodeEngine()
   );
   if (outcome.verdict !== 'ok') throw new Error(outcome.reason);
   const explain = (packet: Uint8Array) =>
-    explainBytes(packet, LINK_RAW, { ...OPTIONS, engine, sas: new SaList([config]), showKeys });
+    explainBytes(packet, LINK_RAW, {
+      ...OPTIONS,
+      engine,
+      evidence: new Evidence({ listed: [config] }),
+      showKeys,
+    });
   return { packet: outcome.packet, explain };
 }
 
@@ -210,7 +215,10 @@ describe('an ESP packet', () => {
     const end = new TunnelEnd(config, new NodeEngine(), { ...RANDOM, startAfter: { hi: 7, lo: 41 } });
     const sent = end.encapsulate(udp4(61));
     if (sent.verdict !== 'ok') throw new Error(sent.reason);
-    const explanation = explainBytes(sent.packet, LINK_RAW, { ...OPTIONS, sas: new SaList([config]) });
+    const explanation = explainBytes(sent.packet, LINK_RAW, {
+      ...OPTIONS,
+      evidence: new Evidence({ listed: [config] }),
+    });
     const [security] = securityOf(explanation);
     expect(security!.sequence).toMatchObject({ low: 42, high: 7, full: String(7n * 2n ** 32n + 42n) });
     expect(security!.aad!.bytes).toBe('00000003000000070000002a');
@@ -226,7 +234,7 @@ describe('an ESP packet', () => {
     const config = saConfig({ encap: { sport: 10_000, dport: 10_000 } });
     const sent = new TunnelEnd(config, new NodeEngine(), RANDOM).encapsulate(udp4(61));
     if (sent.verdict !== 'ok') throw new Error(sent.reason);
-    const options = { ...OPTIONS, sas: new SaList([config]), udpPorts: [10_000] };
+    const options = { ...OPTIONS, evidence: new Evidence({ listed: [config] }), udpPorts: [10_000] };
     expect(ids(explainBytes(sent.packet, LINK_RAW, options).packet.layers)).toEqual(['ip', 'udp', 'esp']);
     expect(ids(explainBytes(sent.packet, LINK_RAW, OPTIONS).packet.layers)).toEqual(['ip', 'udp', 'data']);
   });
@@ -235,7 +243,11 @@ describe('an ESP packet', () => {
     const { packet, explain } = sealed({});
     packet[60]! ^= 1;
     const explanation = explain(packet);
-    expect(securityOf(explanation)[0]).toMatchObject({ icvOk: false, reason: 'bad-icv', verdict: 'drop' });
+    expect(securityOf(explanation)[0]).toMatchObject({
+      icvOk: false,
+      reason: 'bad-icv',
+      verdict: 'unopened',
+    });
     expect(fieldOf(explanation, 'esp.icv')!.problem).toBe('the ICV is wrong');
     expect(fieldOf(explanation, 'esp.encrypted_data')!.problem).toBe(
       'not opened: the ICV is wrong under this SA',
@@ -255,7 +267,10 @@ describe('an ESP packet', () => {
   it('that nobody has an SA for says what was looked for', () => {
     const { packet } = sealed({});
     const [security] = securityOf(
-      explainBytes(packet, LINK_RAW, { ...OPTIONS, sas: new SaList([saConfig({ spi: 4 })]) }),
+      explainBytes(packet, LINK_RAW, {
+        ...OPTIONS,
+        evidence: new Evidence({ listed: [saConfig({ spi: 4 })] }),
+      }),
     );
     expect(security).toMatchObject({ reason: 'no-state', counter: 'XfrmInNoStates' });
     expect(security!.lookup).toBe('No SA has destination 192.0.2.2, SPI 0x00000003 and source 192.0.2.1.');
@@ -383,7 +398,7 @@ describe('other layers', () => {
 it('an explainer may be asked for every frame in turn', async () => {
   const config = saConfig();
   const end = new TunnelEnd(config, new NodeEngine(), RANDOM);
-  const explainer = new Explainer({ ...OPTIONS, sas: new SaList([config]) });
+  const explainer = new Explainer({ ...OPTIONS, evidence: new Evidence({ listed: [config] }) });
   const tops: (string | undefined)[] = [];
   for (let number = 1; number <= 3; number++) {
     const sent = end.encapsulate(udp4(61));

@@ -6,10 +6,9 @@ import { describe, expect, it } from 'vitest';
 import { toHex } from '../../../src/base/bytes.ts';
 import { captureReader } from '../../../src/capture/reader.ts';
 import { NobleEngine } from '../../../src/crypto/noble.ts';
-import { CaptureDecryptor } from '../../../src/inspect/decrypt.ts';
+import { Evidence } from '../../../src/inspect/evidence.ts';
 import { decrementHopLimit } from '../../../src/ipsec/hop-limit.ts';
-import { parseDsbCsv } from '../../../src/sa-text/dsb-csv.ts';
-import { SaList } from '../../../src/sa-text/sa-source.ts';
+import { CaptureSas } from '../../../src/sa-text/capture-sas.ts';
 import { withSecrets } from '../../../src/web/model/copy-forms.ts';
 import type { Shown } from '../../../src/web/model/pieces.ts';
 import { unexplainedOn } from '../../../src/web/model/unexplained.ts';
@@ -19,6 +18,7 @@ import { ALL_WAYS, MODES } from '../../../src/web/model/way-network.ts';
 import * as checksum from '../../../src/wire/checksum.ts';
 import { LINK_RAW } from '../../../src/wire/link-type.ts';
 import { PASS } from '../../../src/wire/packet.ts';
+import { receiverOf, receiverWith } from '../../support/receiver.ts';
 
 const ORDER = {
   native: 'send intercept sa number trailer nonce aad seal outer wire spi window open moved inner delivered',
@@ -63,11 +63,8 @@ describe.each(ALL_WAYS)('$mode, IPv$family, ESN $esn', (options) => {
 
   it('shows on the wire what decrypts to the inner packet', () => {
     const out: { verdict: number; bytes: string; seq: number; vni: number }[] = [];
-    const decryptor = new CaptureDecryptor({
-      source: 'wire',
-      sas: new SaList([way.out]),
+    const decryptor = receiverOf([way.out], {
       engine: new NobleEngine(),
-      random: () => {},
       onPacket: ({ verdict, bytes, at, end, seqLo, carrier }) =>
         out.push({ verdict, bytes: toHex(bytes, at, end), seq: seqLo, vni: carrier.vni }),
     });
@@ -213,19 +210,16 @@ describe('the capture', () => {
   it.each(MODES)('of %s opens with the keys that are in it', (mode) => {
     const way = takeWay({ mode, family: 4, esn: true });
     const file = withSecrets(framesOf(way), [way.out]);
-    const sas = new SaList();
+    const own = new CaptureSas(() => {});
     const seen: string[] = [];
-    const decryptor = new CaptureDecryptor({
-      source: 'way.pcapng',
-      sas,
+    const decryptor = receiverWith(new Evidence({ own }), {
       engine: new NobleEngine(),
-      random: () => {},
       onPacket: ({ frame, verdict, seqLo }) =>
         seen.push(`${frame} ${verdict === PASS ? 'ok' : verdict} ${seqLo}`),
     });
     const reader = captureReader('way.pcapng', {
       frame: (b, at, end, info) => decryptor.frame(b, at, end, info),
-      secrets: (_, data) => sas.add(parseDsbCsv(new TextDecoder().decode(data), 'way.pcapng')),
+      secrets: (_, data) => own.read(data, 'way.pcapng'),
     });
     reader.feed(file);
     reader.end();
