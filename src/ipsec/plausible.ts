@@ -6,9 +6,9 @@
  * |---|---|
  * | 4 (IPv4) | a whole header with the right checksum, and its length |
  * | 41 (IPv6) | padding, version and length |
- * | 59 (dummy) | padding |
+ * | 59 (dummy) | padding, at least one byte of it |
  * | TCP, UDP, ICMP, ICMPv6, GRE (transport mode) | padding, and what their headers must have |
- * | the rest (transport mode) | padding, at least one byte of it |
+ * | others that are in use (transport mode) | padding, at least one byte of it |
  *
  * Padding must count 1, 2, 3, … as RFC 4303 §2.4 has it and all do.
  * @module
@@ -24,6 +24,10 @@ import * as udp from '../wire/udp.ts';
 import { payloadLength } from './padding.ts';
 
 const GRE = 47;
+/** IPv6 extensions, IGMP, RSVP, ESP, AH, EIGRP, OSPF, IPIP, EtherIP, PIM, IPComp, VRRP, L2TP, SCTP, Mobility, UDP-Lite. */
+const OTHERS: ReadonlySet<number> = new Set([
+  0, 2, 43, 44, 46, 50, 51, 60, 88, 89, 94, 97, 103, 108, 112, 115, 132, 135, 136,
+]);
 /** Bytes of the shortest GRE header (RFC 2784 §2.1). */
 const GRE_LEN = 4;
 /** Of GRE, bits that are 0 in versions 0 and 1 alike, and its version. */
@@ -50,7 +54,7 @@ export function isPlausible(b: Uint8Array, at: number, len: number, isTunnel: bo
     case ipv6.PROTOCOL:
       return !ipv6.checkHeader(b, at, end) && ipv6.HEADER_LEN + ipv6.payloadLength(b, at) <= payloadLen;
     case esp.DUMMY:
-      return true;
+      return padLen > 0;
     default:
       return !isTunnel && isUpperLayer(b, at, end, next, padLen);
   }
@@ -73,6 +77,6 @@ function isUpperLayer(b: Uint8Array, at: number, end: number, protocol: number, 
     case GRE:
       return len >= GRE_LEN && (u16(b, at) & GRE_RESERVED) === 0 && (u16(b, at) & 7) <= 1;
     default:
-      return padLen > 0;
+      return padLen > 0 && OTHERS.has(protocol);
   }
 }

@@ -16,7 +16,7 @@ export interface SaSource {
 }
 
 /** SAs with wildcards that one stream may be of: each of them is tried on its packets. */
-export const MOST_FITTING = 8;
+export const MOST_FITTING = 4;
 
 /**
  * SAs that are listed one by one: `ip xfrm state` text, Wireshark's esp_sa. Those with wildcards come after all others, in

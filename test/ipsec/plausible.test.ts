@@ -22,7 +22,7 @@ describe('isPlausible', () => {
     ['IPv4', udp4(61), 4],
     ['IPv6', udp6(91), 41],
     ['IPv4 with TFC padding', Uint8Array.from([...udp4(61), ...new Uint8Array(200)]), 4],
-    ['a dummy', new Uint8Array(30), 59],
+    ['a dummy', new Uint8Array(31), 59],
   ])('takes %s in both modes, at every alignment', (_, payload, next) => {
     for (const align of [4, 8, 16]) {
       expect(says(textOf(payload, next, align), true)).toBe(true);
