@@ -20,6 +20,7 @@ import { addEngineOption, type EngineName, makeEngine } from './engine.ts';
 import { putEspLine } from './esp-line.ts';
 import { loadEvidence, loadOpening } from './evidence-options.ts';
 import { explainText } from './explain-text.ts';
+import { FILES_ARGUMENT, isVersionGiven, takeFiles } from './given-files.ts';
 import { interfaceSource, type LiveSource, stdinSource } from './live-source.ts';
 import { grouped, LiveLine, Output, say } from './output.ts';
 import {
@@ -41,6 +42,8 @@ const TICK = 1000;
 
 interface CaptureOptions extends SaOptions, WriteOptions {
   readonly interface?: string;
+  /** Of files alone: no option names policies here. */
+  readonly xfrmPolicy?: readonly string[];
   readonly count?: number;
   readonly all?: boolean;
   readonly promiscuous?: boolean;
@@ -58,7 +61,10 @@ export function captureCommand(program: Command): void {
     .description(
       'Decrypt ESP packets as they pass: one line each, with the packet inside or why it is dropped.',
     )
-    .argument('[stream]', '- reads what tcpdump -w - writes, pcap or pcapng (the default without -i)')
+    .argument(
+      '[files...]',
+      `- reads what tcpdump -w - writes, pcap or pcapng (the default without -i); ${FILES_ARGUMENT}`,
+    )
     .option('-i, --interface <name>', 'listen on this interface of the host; any is all of them')
     .option('-c, --count <packets>', 'end after so many lines', positive)
     .option('--all', 'take every frame, and show clear packets too; else ESP, UDP 4500, VXLAN and fragments')
@@ -75,7 +81,7 @@ export function captureCommand(program: Command): void {
       'after',
       `
 Examples:
-  esplane capture -i eth0 --keys keys.yaml --nodes nodes.json
+  esplane capture -i eth0 keys.yaml nodes.json
   ip xfrm state > n2.txt; esplane capture -i eth0 --xfrm-state n2.txt --diagnose -w clear.pcapng
   kubectl debug node/n2 -qi --image=nicolaka/netshoot -- tcpdump -i any -U -w - esp | esplane capture - --xfrm-state n2.txt
 
@@ -87,13 +93,30 @@ Exit status: 0 ended by Ctrl-C, -c or the end of the stream; 2 unusable input, n
     .action(capture);
 }
 
-async function capture(stream: string | undefined, options: CaptureOptions): Promise<void> {
-  checkSource(stream, options);
-  checkStdout(options, ['json', 'explain', 'diagnose']);
+async function capture(args: readonly string[], named: CaptureOptions, command: Command): Promise<void> {
+  checkSource(args.includes('-'), named);
+  checkStdout(named, ['json', 'explain', 'diagnose']);
+  const {
+    capture: found,
+    unknown,
+    options,
+  } = await takeFiles(
+    args.filter((arg) => arg !== '-'),
+    named,
+    {
+      subject: 'capture',
+      diagnoses: named.diagnose === true,
+      counters: false,
+      isVersionGiven: isVersionGiven(command),
+    },
+  );
+  const dead = found ?? unknown;
+  if (dead !== undefined)
+    throw new InputError({ source: dead }, 'is no live stream', 'For a file: esplane decrypt FILE.');
   const own = new CaptureSas((line) => say(`warning: ${line}`));
   const engine = await makeEngine(options.crypto);
   const { evidence, udpPorts, warnings } = options.diagnose
-    ? await loadEvidence({ ...options, xfrmStat: [], xfrmPolicy: [] }, own)
+    ? await loadEvidence({ xfrmPolicy: [], ...options, xfrmStat: [] }, own)
     : await loadOpening(options, own);
   for (const warning of warnings) say(`warning: ${warning}`);
 
@@ -251,11 +274,9 @@ async function capture(stream: string | undefined, options: CaptureOptions): Pro
   throw failure;
 }
 
-function checkSource(stream: string | undefined, options: CaptureOptions): void {
+function checkSource(namesStdin: boolean, options: CaptureOptions): void {
   const device = options.interface;
-  if (stream !== undefined && stream !== '-')
-    throw new InputError({ source: stream }, 'is no live stream', 'For a file: esplane decrypt FILE.');
-  if (stream !== undefined && device !== undefined)
+  if (namesStdin && device !== undefined)
     throw new InputError({ source: 'capture' }, 'a stream and an interface', 'Give - or -i, not both.');
   if (device === undefined && process.stdin.isTTY)
     throw new InputError(

@@ -14,6 +14,7 @@ import { decryptSummary } from './decrypt-summary.ts';
 import { addEngineOption, type EngineName, makeEngine } from './engine.ts';
 import { putEspLine } from './esp-line.ts';
 import { loadOpening } from './evidence-options.ts';
+import { FILES_ARGUMENT, isVersionGiven, noCapture, takeFiles } from './given-files.ts';
 import { Output, say } from './output.ts';
 import { addWriteOptions, checkStdout, openPacketFile, type WriteOptions } from './packet-file.ts';
 import { readCapture } from './read-capture.ts';
@@ -33,7 +34,7 @@ export function decryptCommand(program: Command): void {
     .description(
       'Decrypt the ESP packets of a capture, with the verdict that the receiving kernel gives each.',
     )
-    .argument('<capture>', 'pcap or pcapng file; - is standard input')
+    .argument('<files...>', `a capture, - for standard input; ${FILES_ARGUMENT}`)
     .option('--json', 'one JSON object a line for every ESP packet')
     .option('-q, --quiet', 'no line for each packet, only the summary');
   addEngineOption(addSaOptions(addWriteOptions(command)))
@@ -43,6 +44,7 @@ export function decryptCommand(program: Command): void {
 Example:
   kubectl -n kube-system get secret cilium-ipsec-keys -o yaml > keys.yaml
   kubectl get ciliumnodes -o json > nodes.json
+  esplane decrypt node-2.pcap keys.yaml nodes.json
   esplane decrypt node-2.pcap --keys keys.yaml --nodes nodes.json -w clear.pcapng
   esplane decrypt node-2.pcap --keys keys.yaml --nodes nodes.json -w self.pcapng --wire --with-secrets
 
@@ -53,8 +55,24 @@ Exit status: 0 the capture was read to its end (packets may have been dropped), 
     .action(decrypt);
 }
 
-async function decrypt(capture: string, options: DecryptCommandOptions): Promise<void> {
-  checkStdout(options, ['json']);
+async function decrypt(
+  files: readonly string[],
+  named: DecryptCommandOptions,
+  command: Command,
+): Promise<void> {
+  checkStdout(named, ['json']);
+  const {
+    capture: found,
+    unknown,
+    options,
+  } = await takeFiles(files, named, {
+    subject: 'capture',
+    diagnoses: false,
+    counters: false,
+    isVersionGiven: isVersionGiven(command),
+  });
+  const capture = found ?? unknown;
+  if (capture === undefined) throw noCapture();
   checkIsAnother(capture, options.write);
   const own = new CaptureSas((line) => say(`warning: ${line}`));
   const sas = await loadOpening(options, own);

@@ -11,6 +11,7 @@ import { CaptureSas } from '../sa-text/capture-sas.ts';
 import { diagnosisText } from './diagnose-text.ts';
 import { addEngineOption, type EngineName, makeEngine } from './engine.ts';
 import { type EvidenceOptions, loadEvidence } from './evidence-options.ts';
+import { FILES_ARGUMENT, isVersionGiven, takeFiles } from './given-files.ts';
 import { Output, say } from './output.ts';
 import { paintFor } from './paint.ts';
 import { readCapture } from './read-capture.ts';
@@ -34,7 +35,10 @@ export function diagnoseCommand(program: Command): void {
     .description(
       'Say what the receiving kernels do with the ESP packets of a capture, and why they drop some.',
     )
-    .argument('[capture]', 'pcap or pcapng file; - is standard input. Without one, what the texts alone tell')
+    .argument(
+      '[files...]',
+      `a capture, - for standard input; ${FILES_ARGUMENT}. Without a capture, what the texts tell`,
+    )
     .option('--json', 'one JSON object: receivers, streams, findings, notes');
   addEngineOption(addSaOptions(command))
     .addOption(
@@ -57,7 +61,8 @@ Of several --keys or --nodes with different contents the last one counts; earlie
 ids, are tried on packets that do not open. What a receiver's kernel holds (--xfrm-state) counts more than either.
 
 Example:
-  esplane diagnose node-2.pcap --keys keys.yaml --nodes nodes.json
+  esplane diagnose node-2.pcap keys.yaml nodes.json n1.txt n2.txt
+  esplane diagnose cilium-sysdump-20261129-101112.zip
   esplane diagnose --xfrm-state n2.txt --xfrm-stat node-2=stat.txt
   esplane diagnose node-2.pcap --xfrm-state n2.txt --xfrm-state n1.txt --keys keys.yaml --nodes nodes.json \\
     --xfrm-stat node-2=before.txt --xfrm-stat node-2=after.txt --xfrm-policy n2-policy.txt
@@ -67,7 +72,18 @@ Exit status: 0 the capture was read to its end (whatever was found), 2 unusable 
     .action(diagnose);
 }
 
-async function diagnose(file: string | undefined, options: DiagnoseOptions): Promise<void> {
+async function diagnose(files: readonly string[], named: DiagnoseOptions, command: Command): Promise<void> {
+  const {
+    capture: found,
+    unknown,
+    options,
+  } = await takeFiles(files, named, {
+    subject: 'capture',
+    diagnoses: true,
+    counters: true,
+    isVersionGiven: isVersionGiven(command),
+  });
+  const file = found ?? unknown;
   if (
     file === undefined &&
     ![options.xfrmState, options.xfrmStat, options.keys, options.nodes].some((files) => files.length > 0)
@@ -75,7 +91,7 @@ async function diagnose(file: string | undefined, options: DiagnoseOptions): Pro
     throw new InputError(
       { source: 'diagnose' },
       'there is no capture, and no text of a node',
-      'Give a capture, or --xfrm-state, or --xfrm-stat.',
+      'Give a capture, texts of ip xfrm, counters, or a sysdump.',
     );
   const capture = file ?? 'no capture';
   const interrupt = new Interrupt();

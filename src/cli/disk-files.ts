@@ -5,6 +5,7 @@
 import { closeSync, type Dirent, openSync, readdirSync, readSync, type Stats, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { ByteStream } from '../base/byte-stream.ts';
+import { decodeText } from '../base/decode-text.ts';
 import { InputError } from '../base/errors.ts';
 import { compressionOf } from '../capture/decompress.ts';
 import { isCapture } from '../capture/format.ts';
@@ -47,7 +48,7 @@ export async function openSource(name: string, wantsCapture: boolean): Promise<S
   if (bytes.length > MOST_PIPE) {
     throw new InputError({ source: name }, 'more than 256 MiB through a pipe', 'Save it as a file first.');
   }
-  hold(name, { chunks: () => pieces(bytes) });
+  hold(name, { chunks: () => pieces(bytes), text: decodeText(bytes) });
   return { name, kind: 'file', file: inMemory(name, bytes) };
 }
 

@@ -18,6 +18,7 @@ import { addEngineOption, type EngineName, makeEngine } from './engine.ts';
 import { loadOpening } from './evidence-options.ts';
 import { explainText } from './explain-text.ts';
 import { counted, readChunks, readText, sizeOf } from './files.ts';
+import { FILES_ARGUMENT, type GivenFiles, isVersionGiven, noCapture, takeFiles } from './given-files.ts';
 import { grouped, Output, Progress, say } from './output.ts';
 import { paintFor } from './paint.ts';
 import { addSaOptions, type SaOptions } from './sa-options.ts';
@@ -49,7 +50,10 @@ export function explainCommand(program: Command): void {
   const command = program
     .command('explain')
     .description('Explain a packet byte by byte; with SAs, what is inside ESP and what becomes of it.')
-    .argument('<packet>', 'hexadecimal text, - for text on standard input, or a capture with --frame')
+    .argument(
+      '<packet...>',
+      `hexadecimal text, - for text on standard input, or a capture with --frame; ${FILES_ARGUMENT}`,
+    )
     .option('--frame <number>', 'which frame of the capture, counted from 1 as Wireshark does', positive)
     .option(
       '--link-type <type>',
@@ -65,7 +69,7 @@ export function explainCommand(program: Command): void {
       'after',
       `
 Examples:
-  esplane explain wire.pcap --frame 55 --keys keys.yaml --nodes nodes.json
+  esplane explain wire.pcap keys.yaml nodes.json --frame 55
   esplane explain 450000540000400040010000 0af4010a0af40214 …
   tcpdump -c 1 -xx esp | esplane explain - --xfrm-state n2.txt
 
@@ -77,7 +81,23 @@ Exit status: 0 explained, as far as it can be read; 2 unusable input.`,
     .action(explain);
 }
 
-async function explain(packet: string, options: ExplainCommandOptions): Promise<void> {
+async function explain(
+  args: readonly string[],
+  named: ExplainCommandOptions,
+  command: Command,
+): Promise<void> {
+  const digits = named.frame === undefined ? args.filter((arg) => !isFile(arg)) : [];
+  const given = await takeFiles(
+    args.filter((arg) => !digits.includes(arg)),
+    named,
+    {
+      subject: 'packet or capture',
+      diagnoses: false,
+      counters: false,
+      isVersionGiven: isVersionGiven(command),
+    },
+  );
+  const { options } = given;
   const own = new CaptureSas((line) => say(`warning: ${line}`));
   const { evidence, udpPorts, warnings } = await loadOpening(options, own);
   for (const warning of warnings) say(`warning: ${warning}`);
@@ -94,15 +114,17 @@ async function explain(packet: string, options: ExplainCommandOptions): Promise<
       );
     }
     const { frame } = options;
-    explanation = await explainFrame(packet, frame, (onExplanation) => {
+    const capture = given.capture ?? given.unknown;
+    if (capture === undefined) throw noCapture();
+    explanation = await explainFrame(capture, frame, (onExplanation) => {
       const sink = new ExplainSink({
         ...{ evidence, udpPorts, showKeys, onExplanation },
         wants: ({ number }) => number === frame,
       });
-      return new CaptureSession({ ...base, source: packet, own, sinks: [sink] });
+      return new CaptureSession({ ...base, source: capture, own, sinks: [sink] });
     });
   } else {
-    const bytes = readPacket(packet);
+    const bytes = digits.length > 0 ? parseHexDump(digits.join(' '), 'packet') : readPacket(given);
     const type = options.linkType ?? guessLinkType(bytes);
     explanation = explainBytes(bytes, type, { ...base, showKeys });
   }
@@ -117,17 +139,25 @@ async function explain(packet: string, options: ExplainCommandOptions): Promise<
   await out.flush();
 }
 
-/** The bytes of an argument, or of standard input. */
-function readPacket(packet: string): Uint8Array {
-  if (packet === '-') return parseHexDump(readText('-'), '-');
-  if (existsSync(packet)) {
+/** Is an argument a file, rather than digits? A name of one that is not there is no packet, either. */
+function isFile(arg: string): boolean {
+  return arg === '-' || existsSync(arg) || /[/\\]|\.[a-z]\w{1,7}$/i.test(arg);
+}
+
+/** The bytes of a file, or of standard input. */
+function readPacket({ capture, packet, unknown }: GivenFiles<unknown>): Uint8Array {
+  if (capture !== undefined) {
+    throw new InputError({ source: capture }, 'is a capture', 'Say which of its frames: --frame 1.');
+  }
+  const name = packet ?? unknown;
+  if (name === undefined) {
     throw new InputError(
-      { source: packet },
-      'is a file',
-      'Say which of its frames: --frame 1. Text goes to standard input: -.',
+      { source: 'explain' },
+      'there is no packet',
+      'Give a packet in hexadecimal, or a capture and --frame.',
     );
   }
-  return parseHexDump(packet, 'packet');
+  return parseHexDump(readText(name), name);
 }
 
 /** Reads a capture up to a frame, and explains that one. */

@@ -24,13 +24,16 @@ const WAIT = 10;
 let isStdinTaken = false;
 
 /** What stands for a file: a part of an archive, or what was read of a pipe already. */
-export type Held = { readonly text: string } | { readonly chunks: () => AsyncIterable<Uint8Array> };
+export interface Held {
+  readonly text?: string;
+  readonly chunks?: () => AsyncIterable<Uint8Array>;
+}
 
 const held = new Map<string, Held>();
 
 /** From now on {@link readText} and {@link readChunks} have this under a name, whatever file has it. */
 export function hold(name: string, what: Held): void {
-  held.set(name, what);
+  held.set(name, { ...held.get(name), ...what });
 }
 
 /**
@@ -39,7 +42,7 @@ export function hold(name: string, what: Held): void {
  */
 export function readText(file: string): string {
   const known = held.get(file);
-  if (known && 'text' in known) return known.text;
+  if (known?.text !== undefined) return known.text;
   try {
     if (file === '-') takeStdin();
     const fd = file === '-' ? 0 : openSync(file, 'r');
@@ -85,9 +88,13 @@ function readSome(fd: number, bytes: Uint8Array, at: number): number {
 }
 
 function takeStdin(): void {
-  if (isStdinTaken)
-    throw new InputError({ source: '-' }, 'standard input is named twice', 'Give files for all but one.');
+  if (isStdinTaken) throw stdinTwice();
   isStdinTaken = true;
+}
+
+/** What to say when standard input is to be read for two things. */
+export function stdinTwice(): InputError {
+  return new InputError({ source: '-' }, 'standard input is named twice', 'Give files for all but one.');
 }
 
 /**
@@ -106,7 +113,7 @@ function openFifo(file: string): Socket {
  */
 export async function* readChunks(file: string): AsyncGenerator<Uint8Array> {
   const known = held.get(file);
-  if (known && 'chunks' in known) return yield* known.chunks();
+  if (known?.chunks) return yield* known.chunks();
   try {
     if (file === '-') {
       takeStdin();

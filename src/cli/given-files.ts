@@ -12,7 +12,7 @@ import type { Gathered, NodeTexts } from '../inspect/files/gather.ts';
 import { KIND_NAMES, type TextKind } from '../inspect/files/kinds.ts';
 import type { NamedText } from '../sa-text/sa-texts.ts';
 import { DiskFile, filesOf, openSource, type Source } from './disk-files.ts';
-import { hold } from './files.ts';
+import { hold, stdinTwice } from './files.ts';
 import { grouped, say } from './output.ts';
 
 /** Help for the argument. */
@@ -38,8 +38,10 @@ export interface GivenOptions {
 export interface Use {
   /** Does the command take a capture, or a packet? */
   readonly subject: 'capture' | 'packet or capture' | 'none';
-  /** Does it take what tells how a node works, too: policies, counters, states without keys? */
+  /** Does it take what opens no packet, too: policies, states without keys, nodes alone? */
   readonly diagnoses: boolean;
+  /** Does it take counters? */
+  readonly counters: boolean;
   /** Was `--cilium` given? Else the version that runs in a sysdump counts. */
   readonly isVersionGiven: boolean;
 }
@@ -49,6 +51,8 @@ export interface GivenFiles<O> {
   readonly capture: string | undefined;
   /** The packet in hexadecimal, likewise. */
   readonly packet: string | undefined;
+  /** The only file, where it is of no kind: the reader of what is wanted says what is wrong with it. */
+  readonly unknown: string | undefined;
   readonly options: O;
 }
 
@@ -67,13 +71,16 @@ export async function takeFiles<O extends GivenOptions>(
   options: O,
   use: Use,
 ): Promise<GivenFiles<O>> {
+  const { keys, nodes: nodeLists, xfrmState, espSa, xfrmStat = [], xfrmPolicy = [] } = options;
+  const all = [names, keys, nodeLists, xfrmState, espSa, xfrmStat, xfrmPolicy].flat();
+  if (all.filter((name) => name === '-').length > 1) throw stdinTwice();
   const sources = new Map<string, Source>();
   for (const name of names) sources.set(name, await openSource(name, use.subject !== 'none'));
   const [only] = sources.values();
-  if (only === undefined) return { capture: undefined, packet: undefined, options };
+  if (only === undefined) return { ...NOTHING, options };
   // The usual case is not kept waiting for readers that it does not need.
   if (sources.size === 1 && only.kind === 'capture' && use.subject !== 'none')
-    return { capture: only.name, packet: undefined, options };
+    return { ...NOTHING, capture: only.name, options };
   const [{ gather }, { Budget }] = [
     await import('../inspect/files/gather.ts'),
     await import('../inspect/files/walk.ts'),
@@ -89,15 +96,24 @@ export async function takeFiles<O extends GivenOptions>(
       say(`warning: ${error.message}`);
     },
   });
-  const taken = await new Taker(options, use, gathered, nodes).take([...sources.values()]);
-  const hasSubject = taken.capture !== undefined || taken.packet !== undefined;
-  const isUnknown = gathered.taken.length === 1 && gathered.taken[0]!.kinds.length === 0;
-  // Then its reader says what is wrong with it.
-  if (use.subject !== 'none' && !hasSubject && isUnknown && !isDamaged && sources.size === 1) {
-    return { ...taken, capture: only.name };
-  }
-  taken.tell();
+  const [first, second] = gathered.taken;
+  const isUnknown = first?.kinds.length === 0 && second === undefined && !isDamaged && sources.size === 1;
+  if (isUnknown && use.subject !== 'none') return { ...NOTHING, unknown: only.name, options };
+  const taker = new Taker(options, use, gathered, nodes);
+  const taken = await taker.take([...sources.values()]);
+  taker.tell();
   return taken;
+}
+
+const NOTHING = { capture: undefined, packet: undefined, unknown: undefined };
+
+/** What to say where there is no capture among what is given. */
+export function noCapture(): InputError {
+  return new InputError(
+    { source: 'files' },
+    'there is no capture among them',
+    'Give a pcap or pcapng file; - is standard input.',
+  );
 }
 
 /** Which option a kind of text is for. */
@@ -143,7 +159,7 @@ class Taker<O extends GivenOptions> {
     this.#nodes = nodes;
   }
 
-  async take(sources: readonly Source[]): Promise<GivenFiles<O> & { tell(): void }> {
+  async take(sources: readonly Source[]): Promise<GivenFiles<O>> {
     const subject = this.#subject(sources);
     const { texts } = this.#gathered;
     for (const [kind, list] of texts) for (const text of list) this.#text(kind, text);
@@ -159,7 +175,7 @@ class Taker<O extends GivenOptions> {
       if (before !== undefined || list.length > 0)
         Object.assign(options, { [name]: [...list, ...(before ?? [])] });
     }
-    return { ...subject, options, tell: () => this.#tell() };
+    return { ...NOTHING, ...subject, options };
   }
 
   #subject(sources: readonly Source[]): { capture: string | undefined; packet: string | undefined } {
@@ -211,7 +227,8 @@ class Taker<O extends GivenOptions> {
   }
 
   #isUsed(option: ListOption): boolean {
-    return this.#use.diagnoses || (option !== 'xfrmPolicy' && option !== 'xfrmStat');
+    if (option === 'xfrmStat') return this.#use.counters;
+    return option !== 'xfrmPolicy' || this.#use.diagnoses;
   }
 
   #isListed(name: string): boolean {
@@ -355,7 +372,8 @@ class Taker<O extends GivenOptions> {
     }
   }
 
-  #tell(): void {
+  /** Says what was taken as what. */
+  tell(): void {
     const { taken, beside } = this.#gathered;
     const unknown: string[] = [];
     for (const { name, kinds, why } of taken) {

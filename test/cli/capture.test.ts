@@ -132,7 +132,8 @@ needs([shared('captures')], 'esplane capture - (a stream)', () => {
 
   it.each([
     [['capture', '-', '-i', 'eth0'], '', /not both/],
-    [['capture', 'wire.pcap'], '', /For a file: esplane decrypt/],
+    [['capture', `${from}/wire.pcap`, ...sas], '', /For a file: esplane decrypt/],
+    [['capture', 'nope', ...sas], '', /nope: no such file/],
     [['capture', '-', '-w', '/nowhere/x', '--wire'], bytes, /nowhere/],
     [['capture', '-', ...sas], 'nonsense', /neither pcap nor pcapng/],
     [['capture', '-', ...sas], '', /the file is empty/],

@@ -1,4 +1,5 @@
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { basename } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
 import { toHex } from '../../src/base/bytes.ts';
@@ -8,6 +9,7 @@ import { PcapngWriter } from '../../src/capture/pcapng-writer.ts';
 import { captureReader } from '../../src/capture/reader.ts';
 import { writeDsbCsv } from '../../src/sa-text/dsb-csv.ts';
 import { parseXfrmState } from '../../src/sa-text/xfrm-sas.ts';
+import { zip } from '../support/archives.ts';
 import { esplane, hasPart, tempFolder } from '../support/cli.ts';
 import { fixedFields, type Line, readLines } from '../support/decrypt.ts';
 import { CAPTURES, needs, shared } from '../support/needs.ts';
@@ -66,6 +68,16 @@ needs([shared('captures')], 'esplane decrypt', () => {
       .split('\n')
       .map((line) => JSON.parse(line) as Line);
     expect(lines.map(fixedFields)).toEqual(readLines(`${NATIVE}/expected.jsonl`));
+    const files = ['ciliumnodes.json', 'wire.pcap', 'keys'].map((name) => `${NATIVE}/${name}`);
+    writeFileSync(
+      `${folder}/all.zip`,
+      zip(files.map((file) => [`case/${basename(file)}`, readFileSync(file)])),
+    );
+    for (const given of [files, [`${folder}/all.zip`]]) {
+      const told = esplane(['decrypt', ...given, '--json']);
+      expect(told).toMatchObject({ code: 0, stdout });
+      expect(told.stderr).toContain("keys: Cilium's keys\n");
+    }
     expect(Object.keys(lines[0]!)).toEqual([
       'frame',
       'time',
@@ -359,7 +371,7 @@ describe('esplane decrypt with unusable input ends with 2 and one line that says
       says: /a\.pcap\.gz: the gzip data is damaged or cut off/,
     },
     { name: 'lz4', capture: () => file('a.lz4', Uint8Array.of(4, 0x22, 0x4d, 0x18)), says: /lz4/ },
-    { name: 'a folder', capture: () => folder, says: /is a folder/ },
+    { name: 'a folder without one', capture: () => tempFolder(), says: /there is no capture among them/ },
     { name: 'no such file', capture: () => `${folder}/none.pcap`, says: /none\.pcap: no such file/ },
   ])('a capture that is $name', ({ capture, says }) => {
     const out = `${folder}/out.pcapng`;
@@ -376,6 +388,12 @@ describe('esplane decrypt with unusable input ends with 2 and one line that says
     expect(stderr).toMatch(says);
     expect(code).toBe(2);
     expect(existsSync(out) || hasPart(out)).toBe(false);
+  });
+
+  it('another capture', () => {
+    const { code, stderr } = esplane(['decrypt', empty, file('second', readFileSync(empty))]);
+    expect(stderr).toMatch(/second: a second capture, besides .*empty\.pcap\. Give one, or join captures/);
+    expect(code).toBe(2);
   });
 
   it('an empty capture is read to its end', () => {

@@ -1,9 +1,11 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import type { Diagnosis } from '../../src/inspect/diagnose/finding.ts';
+import { gzip, tar } from '../support/archives.ts';
 import { esplane, tempFolder } from '../support/cli.ts';
 import { CASES, CASES_NEED, needs } from '../support/needs.ts';
+import { sysdump } from '../support/sysdump.ts';
 
 const HERE = fileURLToPath(new URL('../../pcaps/diagnose/', import.meta.url));
 const CLUSTER = ['--keys', 'keys', '--nodes', 'nodes.old.json', '--nodes', 'nodes.json'];
@@ -13,6 +15,46 @@ const OLD_BOOT_ID = '11d3f0aa-52c7-4b0e-8e19-c0ffee7c8d21';
 const run = (...args: readonly string[]) => esplane(['diagnose', ...args], undefined, HERE);
 
 describe('esplane diagnose', () => {
+  it('says the same of files, of a folder and of an archive, without being told what they are', () => {
+    const states = ['n1', 'n2'].map((node) => `stale-boot-id.${node}.xfrm_state.txt`);
+    const named = run('stale-boot-id.pcap', ...states.flatMap((file) => ['--xfrm-state', file]), '--json');
+    const files = ['stale-boot-id.pcap', ...states];
+    const folder = tempFolder();
+    const contents = files.map((file) => [file, readFileSync(`${HERE}${file}`)] as const);
+    for (const [file, bytes] of contents) writeFileSync(`${folder}/${file}`, bytes);
+    writeFileSync(`${folder}.tar.gz`, gzip(tar(contents)));
+    for (const given of [files, [folder], [`${folder}.tar.gz`]]) {
+      const { code, stdout, stderr } = run(...given, '--json');
+      expect(code).toBe(0);
+      const plain = (json: string) => json.replaceAll(`${folder}.tar.gz/`, '').replaceAll(`${folder}/`, '');
+      expect(JSON.parse(plain(stdout))).toEqual(JSON.parse(named.stdout));
+      expect(stderr).toMatch(/n1\.xfrm_state\.txt: ip xfrm state\n/);
+    }
+    rmSync(`${folder}.tar.gz`);
+  });
+
+  it('takes a sysdump apart', () => {
+    const nodes = ['n1', 'n2'].map((name, i) => ({
+      name: `node-${i + 1}`,
+      commands: {
+        'ip -s xfrm state': readFileSync(`${HERE}stale-boot-id.${name}.xfrm_state.txt`, 'utf8'),
+        'ip -s xfrm policy': readFileSync(`${HERE}stale-boot-id.${name}.xfrm_policy.txt`, 'utf8'),
+        'cat /proc/net/xfrm_stat': readFileSync(`${HERE}stale-boot-id.${name}.xfrm_stat`, 'utf8'),
+      },
+    }));
+    const { items } = JSON.parse(readFileSync(`${HERE}nodes.json`, 'utf8')) as { items: object[] };
+    const file = `${tempFolder()}/s.zip`;
+    writeFileSync(file, sysdump({ nodes, ciliumNodes: items, version: 'v1.18.2' }));
+    const { code, stdout, stderr } = run(file, 'stale-boot-id.pcap');
+    expect(stderr).toMatch(
+      /^node-1 \(cilium-\w+\), node-2 \(cilium-\w+\): ip xfrm state, ip xfrm policy, counters$/m,
+    );
+    expect(stderr).toContain("Cilium's DaemonSet (Cilium 1.18.2)");
+    expect(stdout).toMatch(/XfrmInStateProtoError/);
+    expect(code).toBe(0);
+    expect(run(file).code).toBe(0);
+  });
+
   it('prints the contract as one JSON object', () => {
     const { code, stdout } = run('stale-boot-id.pcap', ...CLUSTER, ...STATES, '--json');
     expect(code).toBe(0);

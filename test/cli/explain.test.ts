@@ -43,6 +43,12 @@ needs([shared('captures')], 'esplane explain', () => {
     expect(digits.code).toBe(0);
     expect(JSON.parse(digits.stdout)).toMatchObject({ frame: null, time: null, linkType: 1 });
     expect(JSON.parse(dump.stdout)).toMatchObject({ packet: { bytes: toHex(bytes) } });
+    const files = SAS.filter((arg) => !arg.startsWith('--'));
+    for (const args of [
+      [toHex(bytes, 0, 14), toHex(bytes, 14), ...files],
+      ['-', ...files],
+    ])
+      expect(esplane(['explain', ...args, '--json'], text).stdout).toBe(digits.stdout);
     const packet = esplane(['explain', toHex(bytes, 14), '--json']);
     expect(JSON.parse(packet.stdout)).toMatchObject({ linkType: 101 });
   });
@@ -64,7 +70,9 @@ needs([shared('captures')], 'esplane explain', () => {
         ['explain', CAPTURE, '--frame', '86'],
         /there is no frame 86: the capture has 85/,
       ],
-      ['a file without --frame', ['explain', CAPTURE], /is a file\. Say which of its frames/],
+      ['a file without --frame', ['explain', CAPTURE], /is a capture\. Say which of its frames/],
+      ['a name of no file', ['explain', 'nope.pcap'], /nope\.pcap: no such file/],
+      ['no packet', ['explain', SAS[1]!], /there is no packet/],
       ['no digits', ['explain', 'hello'], /packet:1: "h" is no hexadecimal digit/],
       [
         'a link type with a capture',

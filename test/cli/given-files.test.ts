@@ -13,8 +13,8 @@ import { tempFolder } from '../support/temp-folder.ts';
 const NATIVE = `${CAPTURES}/native-v4`;
 const read = (file: string) => readFileSync(`${NATIVE}/${file}`, 'utf8');
 const NONE = { keys: [], nodes: [], xfrmState: [], espSa: [], cilium: DEFAULT_VERSION };
-const DIAGNOSE: Use = { subject: 'capture', diagnoses: true, isVersionGiven: false };
-const DECRYPT: Use = { ...DIAGNOSE, diagnoses: false };
+const DIAGNOSE: Use = { subject: 'capture', diagnoses: true, counters: true, isVersionGiven: false };
+const DECRYPT: Use = { ...DIAGNOSE, diagnoses: false, counters: false };
 const BOOT_IDS = (
   JSON.parse(read('ciliumnodes.json')) as { items: { spec: { bootid: string } }[] }
 ).items.map(({ spec }) => spec.bootid);
@@ -73,8 +73,8 @@ async function bytesOf(name: string): Promise<Buffer> {
 describe('takeFiles', () => {
   it('takes a capture alone without a word, and without looking at it', async () => {
     expect(await take([`${NATIVE}/wire.pcap`])).toMatchObject({ capture: 'wire.pcap', lines: [] });
-    const { capture } = await take([put('garbage', 'PK\0\0\u0001\0\0\0')]);
-    expect([capture, lines]).toEqual(['garbage', []]);
+    const { unknown } = await take([put('garbage', 'PK\0\0\u0001\0\0\0')]);
+    expect([unknown, lines]).toEqual(['garbage', []]);
   });
 
   it('says of several files what each is, and lets options win', async () => {

@@ -10,10 +10,10 @@ import { needs, PYTHON, PYTHON_NEED, program } from '../support/needs.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 
 const FILES: Readonly<Record<string, string>> = {
-  'top/cmd/hostname.md': 'node-1\n',
-  'top/cmd/empty.md': '',
-  'top/cmd/long.md': Array.from({ length: 50_000 }, (_, i) => `${i} ${Math.sin(i)}\n`).join(''),
-  [`top/${'a-long-name-'.repeat(7)}/${'of-a-file-'.repeat(12)}.md`]: 'x',
+  'top/cmd/hostname.txt': 'node-1\n',
+  'top/cmd/empty.txt': '',
+  'top/cmd/long.txt': Array.from({ length: 50_000 }, (_, i) => `${i} ${Math.sin(i)}\n`).join(''),
+  [`top/${'a-long-name-'.repeat(7)}/${'of-a-file-'.repeat(12)}.txt`]: 'x',
   [`top/${'deep/'.repeat(70)}größe`]: 'y',
 };
 
@@ -52,13 +52,13 @@ needs([program('tar', 'tar'), program('gzip', 'gzip')], 'tar', () => {
 
   it('with links, folders and a file with holes', async () => {
     const path = folder();
-    execFileSync('ln', ['-s', 'hostname.md', 'top/cmd/link.md'], { cwd: path });
-    execFileSync('ln', ['top/cmd/hostname.md', 'top/cmd/second.md'], { cwd: path });
+    execFileSync('ln', ['-s', 'hostname.txt', 'top/cmd/link.txt'], { cwd: path });
+    execFileSync('ln', ['top/cmd/hostname.txt', 'top/cmd/second.txt'], { cwd: path });
     execFileSync('truncate', ['-s', '1M', 'top/holes'], { cwd: path });
     execFileSync('tar', ['-cSf', 'a.tar', 'top'], { cwd: path });
     const texts = await textsOf(join(path, 'a.tar'));
-    expect(texts['top/cmd/long.md']).toBe(FILES['top/cmd/long.md']);
-    expect(Object.keys(texts)).not.toContain('top/cmd/link.md');
+    expect(texts['top/cmd/long.txt']).toBe(FILES['top/cmd/long.txt']);
+    expect(Object.keys(texts)).not.toContain('top/cmd/link.txt');
   });
 });
 

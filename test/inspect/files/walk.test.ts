@@ -15,8 +15,8 @@ const RUNS = Number(process.env['ESPLANE_FUZZ_RUNS'] ?? 200);
 const LONG = Array.from({ length: 20_000 }, (_, i) => `line ${i}: ${Math.sin(i)}\n`).join('');
 const FILES: Files = [
   ['top/a.txt', 'one'],
-  ['top/cmd/empty.md', ''],
-  ['top/cmd/long.md', LONG],
+  ['top/cmd/empty.txt', ''],
+  ['top/cmd/long.txt', LONG],
   [`top/${'deep/'.repeat(60)}b`, 'two'],
   ['top/größe', 'three'],
 ];
@@ -113,8 +113,8 @@ describe('walk', () => {
     const { texts } = await walked(file, { wants: (path) => path.at(-1) === 'a.txt' });
     expect(texts).toEqual({ 'top/a.txt': 'one' });
     expect(most).toBeLessThan(100_000);
-    const named = await walked(tar(FILES), { wants: (path) => path.at(-1) === 'long.md' });
-    expect(named.texts).toEqual({ 'top/cmd/long.md': LONG });
+    const named = await walked(tar(FILES), { wants: (path) => path.at(-1) === 'long.txt' });
+    expect(named.texts).toEqual({ 'top/cmd/long.txt': LONG });
   });
 
   it('goes on where entries are not read, or not to their end', async () => {
@@ -164,7 +164,7 @@ describe('damage is a sentence, and what is whole is read', () => {
       expect(damage).toEqual([
         expect.stringMatching(/^f.*: the tar archive is damaged or cut off: .*\. Copy the file again\.$/),
       ]);
-      expect(Object.keys(texts)).toEqual(expect.arrayContaining(['top/a.txt', 'top/cmd/long.md']));
+      expect(Object.keys(texts)).toEqual(expect.arrayContaining(['top/a.txt', 'top/cmd/long.txt']));
     }
   });
 
@@ -174,7 +174,7 @@ describe('damage is a sentence, and what is whole is read', () => {
     expect(damage).toEqual([
       'f: the gzip data is damaged or cut off. Copy the file again, or unpack it yourself.',
     ]);
-    expect(texts['top/cmd/long.md']).toBe(LONG);
+    expect(texts['top/cmd/long.txt']).toBe(LONG);
     expect(texts['last']).toBeUndefined();
   });
 
@@ -187,11 +187,11 @@ describe('damage is a sentence, and what is whole is read', () => {
   });
 
   it('one archive of several, in another', async () => {
-    const whole = gzip(tar([['cmd/hostname.md', 'n1']]));
+    const whole = gzip(tar([['cmd/hostname', 'n1']]));
     const cut = gzip(
       tar([
         ['cmd/a', 'a'],
-        ['cmd/hostname.md', LONG],
+        ['cmd/hostname', LONG],
       ]),
     );
     const { texts, damage } = await walked(
@@ -200,7 +200,7 @@ describe('damage is a sentence, and what is whole is read', () => {
         ['two.tar.gz', whole],
       ]),
     );
-    expect(Object.keys(texts)).toEqual(['one.tar.gz/cmd/a', 'two.tar.gz/cmd/hostname.md']);
+    expect(Object.keys(texts)).toEqual(['one.tar.gz/cmd/a', 'two.tar.gz/cmd/hostname']);
     expect(damage).toEqual([
       expect.stringMatching(/^f\/one\.tar\.gz.*: the gzip data is damaged or cut off\./),
     ]);
