@@ -7,6 +7,7 @@ import { u32 } from '../../base/bytes.ts';
 import type { FrameInfo } from '../../capture/frame.ts';
 import type { KeyMaterial } from '../../crypto/suite.ts';
 import { dropCode } from '../../ipsec/drop.ts';
+import { countsUp } from '../../ipsec/padding.ts';
 import type { SaPlace } from '../../ipsec/sa-config.ts';
 import { isAtOneOf } from '../../sa-text/sa-source.ts';
 import { formatAddress, parseAddress } from '../../wire/address.ts';
@@ -97,16 +98,16 @@ export class Diagnoser implements CaptureSink {
   finish(): Diagnosis {
     this.#receiver.flush();
     this.#path.finish(this.#receiver.lastFrame);
-    return this.#diagnose();
+    return this.#diagnose(true);
   }
 
-  /** The diagnosis so far, while more is to come: what still waits for an answer is not held against anybody. */
+  /** The diagnosis so far, while more is to come: what still waits for an answer is not held against anybody. It has no `encryption`. */
   peek(): Diagnosis {
     this.#receiver.flush();
-    return this.#diagnose();
+    return this.#diagnose(false);
   }
 
-  #diagnose(): Diagnosis {
+  #diagnose(isWhole: boolean): Diagnosis {
     const received: Received = {
       evidence: this.#evidence,
       streams: this.streams,
@@ -135,7 +136,7 @@ export class Diagnoser implements CaptureSink {
     const findings = all.filter(({ severity }) => severity !== 'info');
     return {
       conclusion: conclude(c, findings),
-      encryption: encryptionOf(c, clearPods(c)),
+      encryption: isWhole ? encryptionOf(c, clearPods(c)) : null,
       ...(further && { further }),
       receivers,
       streams: this.streams.map((stream) => stream.report()),
@@ -181,6 +182,9 @@ export class Diagnoser implements CaptureSink {
       stream.key = this.#keyOf(stream.winner);
     }
     stream.lastOkFrame = frame;
+    const trailerAt = event.textEnd - esp.TRAILER_LEN;
+    if (event.authenticated && !countsUp(event.bytes, trailerAt - event.bytes[trailerAt]!, trailerAt))
+      stream.tally('odd-padding').add(frame);
     const print = printOf(event);
     // Without a window a number may come again: only the last one counts.
     const before = this.#seen.get(stream.id, seqHi, seqLo);

@@ -44,6 +44,8 @@ export type Cause =
   | 'not-captured'
   /** Authentic packets with odd insides. */
   | 'dummy'
+  /** Of those that were accepted: padding that does not hold 1, 2, 3. */
+  | 'odd-padding'
   | 'bad-padding'
   | 'not-ip'
   | 'inner-short'

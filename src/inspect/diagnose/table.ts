@@ -421,6 +421,16 @@ export const FINDINGS = [
     remedy: 'Capture on the interface between the nodes to see whether they are encrypted there.',
   },
   {
+    code: 'odd-padding',
+    severity: 'info',
+    basis: 'seen',
+    means:
+      'Authentic packets whose padding does not hold 1, 2, 3, as RFC 4303 §2.4 has it. Linux takes them; other receivers may not.',
+    proof: 'The padding after decryption.',
+    remedy:
+      'The sender fills padding in its own way: find out which program it is, if the other end refuses packets.',
+  },
+  {
     code: 'fragmented',
     severity: 'info',
     basis: 'seen',

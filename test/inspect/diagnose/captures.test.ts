@@ -171,6 +171,20 @@ needs([shared('captures')], 'captures of a Linux kernel, diagnosed', () => {
     });
   });
 
+  it('padding that does not count is told, though the kernel takes it', async () => {
+    const folder = `${CAPTURES}/crafted-esn`;
+    const xfrmState = [`${folder}/n2.xfrm_state.txt`];
+    const { notes } = await diagnoseFile(`${folder}/wire.pcap`, { xfrmState });
+    const injected = JSON.parse(readFileSync(`${folder}/injected.json`, 'utf8')) as {
+      kind: string;
+      sent: number;
+    }[];
+    const count = injected.find(({ kind }) => kind === 'pad-bytes')!.sent;
+    expect(notes).toMatchObject([
+      { code: 'odd-padding', severity: 'info', basis: 'seen', counter: null, count },
+    ]);
+  });
+
   it('packets that a capture on the node sees twice are no leak', async () => {
     for (const name of ['vxlan-in-esp', 'fragments']) {
       const folder = `${CAPTURES}/${name}`;

@@ -23,6 +23,15 @@ export function* oddInside(c: Case): Generator<Finding> {
   const { streams, evidence } = c;
   for (const stream of streams) {
     if (stream.fate === 'gone') continue;
+    const odd = stream.causes.get('odd-padding');
+    if (odd) {
+      yield finding(
+        c,
+        'odd-padding',
+        `${streamName(stream, evidence)}: ${count(odd.count, 'authentic packet')} with padding that does not hold 1, 2, 3. Linux does not look at it.`,
+        { stream, tally: odd, node: evidence.nameOf(stream.src) },
+      );
+    }
     for (const [reason, code] of CODES) {
       const tally = stream.causes.get(reason);
       if (!tally) continue;
