@@ -22,7 +22,7 @@ interface Shape {
 }
 
 /** Policies that one step of {@link PolicyIndex.fill} takes. */
-const A_STEP = 64;
+const A_STEP = 32;
 
 export class PolicyIndex {
   readonly #shapes4: Shape[] = [];
@@ -113,7 +113,11 @@ export class PolicyIndex {
   }
 }
 
-function hashOf(
+/**
+ * Hashes what a policy asks of addresses and mark.
+ * @param mark under the policy's mask
+ */
+export function hashOf(
   mark: number,
   src: Uint8Array,
   srcAt: number,

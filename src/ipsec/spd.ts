@@ -11,11 +11,11 @@
  * authentication header.
  * @module
  */
-import { toHex } from '../base/bytes.ts';
 import { type Address, inPrefix } from '../wire/address.ts';
 import * as ipv4 from '../wire/ipv4.ts';
 import * as ipv6 from '../wire/ipv6.ts';
 import { PolicyIndex } from './policy-index.ts';
+import { PolicyNames } from './policy-names.ts';
 import type { Mark } from './sa-config.ts';
 import { isByAddress, type Selector, UpperLayer } from './selector.ts';
 
@@ -52,7 +52,7 @@ interface PolicyTable {
   /** In the order in which they are asked. */
   readonly list: Policy[];
   /** The same policies by what tells them apart. */
-  readonly names: Map<string, Policy>;
+  readonly names: PolicyNames;
   /** Made when it is first asked after a change. */
   index: PolicyIndex | undefined;
   /** How many look at protocol or ports. */
@@ -89,10 +89,9 @@ export class Spd {
   set(policy: Policy): void {
     const table = this.#tables[policy.dir];
     const { list } = table;
-    const name = nameOf(policy);
-    const known = table.names.get(name);
+    const known = table.names.get(policy);
     if (known === policy) return;
-    table.names.set(name, policy);
+    table.names.set(policy);
     table.index = undefined;
     table.withPorts +=
       (isByAddress(policy.selector) ? 0 : 1) - (!known || isByAddress(known.selector) ? 0 : 1);
@@ -108,10 +107,9 @@ export class Spd {
   /** Removes the policy with the same direction, selector and mark; false when there is none. */
   remove(policy: Pick<Policy, 'dir' | 'selector' | 'mark'>): boolean {
     const table = this.#tables[policy.dir];
-    const name = nameOf(policy);
-    const known = table.names.get(name);
+    const known = table.names.get(policy);
     if (!known) return false;
-    table.names.delete(name);
+    table.names.delete(policy);
     table.list.splice(table.list.indexOf(known), 1);
     table.index = undefined;
     if (!isByAddress(known.selector)) table.withPorts--;
@@ -179,7 +177,7 @@ export class Spd {
 }
 
 function newTable(): PolicyTable {
-  return { list: [], names: new Map(), index: undefined, withPorts: 0 };
+  return { list: [], names: new PolicyNames(), index: undefined, withPorts: 0 };
 }
 
 /** Where a new policy of this priority goes: behind those that have it. */
@@ -192,13 +190,4 @@ function placeFor(list: readonly Policy[], priority: number): number {
     else to = middle;
   }
   return from;
-}
-
-/** Linux keeps one policy for each direction, selector and mark. */
-function nameOf({
-  selector: { src, dst, proto, sport, dport },
-  mark,
-}: Pick<Policy, 'selector' | 'mark'>): string {
-  const ends = `${toHex(src.address)}/${src.bits} ${toHex(dst.address)}/${dst.bits}`;
-  return `${ends} ${proto} ${sport} ${dport} ${mark?.value ?? 0}/${mark?.mask ?? 0}`;
 }
