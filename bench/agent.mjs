@@ -19,7 +19,7 @@ const GOAL_MB = 400;
 /** And packets wait no longer for it than this, ms. */
 const GOAL_SLICE_MS = 5;
 /** What a running node gives a change of its plan between two batches, ms. */
-const SLICE_MS = 2;
+const SLICE_MS = 0.3;
 const KEY = (id, digit) => `${id}+ rfc4106(gcm(aes)) ${digit.repeat(40)} 128`;
 
 export function agent({ quick, log }) {

@@ -58,9 +58,12 @@ class Plane {
     this.#wakeFd = wakeFd;
   }
 
-  send(message: ToPlane): void {
-    this.#port.postMessage(message);
-    Atomics.add(this.#control, CONTROL.SENT, 1);
+  /** Wakes it once, however many they are. */
+  send(messages: readonly ToPlane[]): void {
+    for (const message of messages) {
+      this.#port.postMessage(message);
+      Atomics.add(this.#control, CONTROL.SENT, 1);
+    }
     Atomics.notify(this.#control, CONTROL.SENT);
     wakePoller(this.#wakeFd);
   }
@@ -72,7 +75,7 @@ class Plane {
    * @throws {EsplaneError} when it cannot hold it
    */
   plan(loaded: LoadedPlan, rows?: ReadonlyMap<SaConfig, number>): Promise<void> {
-    for (const part of this.#encoder.encode(loaded, rows)) this.send(part);
+    this.send(this.#encoder.encode(loaded, rows));
     const { number } = this.#encoder;
     return new Promise((done, failed) => {
       this.#inFlight.push({ number, loaded, done, failed });
@@ -155,11 +158,13 @@ export class NodeControl {
     const isUp = new Promise<void>((resolve) => {
       this.#up = resolve;
     });
-    this.#plane.send({
-      kind: 'start',
-      ...(strict && { strict }),
-      ...(this.#state && { stateFd: this.#state.fd }),
-    });
+    this.#plane.send([
+      {
+        kind: 'start',
+        ...(strict && { strict }),
+        ...(this.#state && { stateFd: this.#state.fd }),
+      },
+    ]);
     await Promise.all([this.#handOn(loaded), isUp]);
     // Only now: a node that does not start has one line to say.
     if (!this.#state) this.#tellNoState(problem, agent);
@@ -307,7 +312,7 @@ export class NodeControl {
   }
 
   #tellMtu(): void {
-    this.#plane.send({ kind: 'inside-mtu', mtu: this.#inside!.mtu });
+    this.#plane.send([{ kind: 'inside-mtu', mtu: this.#inside!.mtu }]);
   }
 
   get #planNow(): AgentPlan {

@@ -1,5 +1,5 @@
 /**
- * The data plane's end of what control sends: one message between batches, and plans applied a slice at a time.
+ * The data plane's end of what control sends: taken, and applied as plans, a slice at a time between batches of packets.
  * @module
  */
 import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
@@ -7,8 +7,8 @@ import type { SaConfig } from '../ipsec/sa-config.ts';
 import { CONTROL, type FromPlane, type StartFacts, type ThreadData, type ToPlane } from './node-threads.ts';
 import { type NumberedPlan, PlanDecoder } from './plan-delta.ts';
 
-/** ms of work on a plan between two batches. */
-const SLICE = 2;
+/** ms of work on a plan between two batches: packets may wait for as long at each node on their way. */
+const SLICE = 0.3;
 /** ms between two looks whether to stop, while the first plan is awaited. */
 const LOOK_EVERY = 100;
 
@@ -37,7 +37,6 @@ export class PlanIntake {
   #events: IntakeEvents | undefined;
   #next: NumberedPlan | undefined;
   #under: { readonly number: number; readonly change: Change } | undefined;
-
   constructor({ port, control }: Pick<ThreadData, 'port' | 'control'>) {
     this.#port = port;
     this.#control = control;
@@ -82,13 +81,17 @@ export class PlanIntake {
    * @returns whether there is more
    */
   step(): boolean {
-    const isSent = Atomics.load(this.#control, CONTROL.SENT) !== this.#taken;
-    if (!isSent && !this.#next && !this.#under) return false;
-    if (isSent) this.#take();
+    if (!this.#isSent && !this.#next && !this.#under) return false;
+    const end = performance.now() + SLICE;
+    while (this.#isSent && performance.now() < end) this.#take();
     // A plan that is under way is finished first, then the newest is next.
     if (!this.#under && this.#next) this.#begin(this.#next);
-    else if (this.#under) this.#goOn();
+    else if (this.#under && performance.now() < end) this.#goOn(end);
     return true;
+  }
+
+  get #isSent(): boolean {
+    return Atomics.load(this.#control, CONTROL.SENT) !== this.#taken;
   }
 
   #take(): void {
@@ -106,9 +109,8 @@ export class PlanIntake {
     });
   }
 
-  #goOn(): void {
+  #goOn(end: number): void {
     const { number, change } = this.#under!;
-    const end = performance.now() + SLICE;
     this.#try(number, () => {
       if (!change.step(() => performance.now() >= end)) return;
       this.#under = undefined;

@@ -11,6 +11,11 @@ import type { DeviceLink } from '../link/link.ts';
 const BATCHES_A_TURN = 4;
 /** Longest sleep, ms: a chore that somebody else set off does not wait longer. */
 const LONGEST_SLEEP = 1000;
+/**
+ * Something long takes one part in so many of the time. Between its pieces the thread sleeps, if there are no packets: a
+ * thread that never sleeps is made to wait by the scheduler, for 4 ms at 250 Hz, once something else wants to run.
+ */
+const WORK_SHARE = 2;
 
 /** Something to do now and then, between batches. */
 export interface Chore {
@@ -25,7 +30,7 @@ export interface LoopOptions {
   readonly wait: (timeoutMs: number) => void;
   readonly clock: Pick<Clock, 'now'>;
   readonly chores?: readonly Chore[];
-  /** Something long, a little of it in every turn. Returns whether there is more to do: the loop then does not sleep. */
+  /** Something long, a little of it in a turn. Returns whether there is more to do. */
   readonly work?: () => boolean;
   /** Asked before every turn; true ends the loop. */
   readonly stopped: () => boolean;
@@ -38,12 +43,17 @@ export interface LoopOptions {
 export function runLoop({ links, wait, clock, chores = [], work, stopped }: LoopOptions): void {
   const due = new Float64Array(chores.length);
   let last = clock.now();
+  let workAt = last;
+  let isMore = false;
   for (let k = 0; k < chores.length; k++) due[k] = last + chores[k]!.every;
   while (!stopped()) {
     const read = pumpAll(links);
-    const now = clock.now();
+    let now = clock.now();
     // A clock that was set back would let the chores wait for as long as it was set back.
-    if (now < last) for (let k = 0; k < chores.length; k++) due[k] = now;
+    if (now < last) {
+      for (let k = 0; k < chores.length; k++) due[k] = now;
+      workAt = now;
+    }
     last = now;
     let next = now + LONGEST_SLEEP;
     for (let k = 0; k < chores.length; k++) {
@@ -54,8 +64,18 @@ export function runLoop({ links, wait, clock, chores = [], work, stopped }: Loop
       if (due[k]! < next) next = due[k]!;
     }
     // After the chores: what one of them begins goes on without a sleep.
-    const isBusy = work?.() ?? false;
-    if (read === 0 && !isBusy) wait(next - now);
+    if (work) {
+      if (now >= workAt) {
+        isMore = work();
+        if (isMore) {
+          const ended = clock.now();
+          workAt = ended + (WORK_SHARE - 1) * (ended - now);
+          now = ended;
+        }
+      }
+      if (isMore) next = Math.min(next, workAt);
+    }
+    if (read === 0 && next > now) wait(next - now);
   }
 }
 

@@ -43,8 +43,10 @@ export interface PlanTarget {
   readonly adopt: (plan: AgentPlan) => void;
 }
 
-/** Look-ups, routes or policies that take about as long as one SA. */
+/** Look-ups or routes that take about as long as one SA. */
 const A_STEP = 32;
+/** The same of policies. */
+const POLICIES_A_STEP = 8;
 
 /** An SA in the place of one that is there. */
 interface InPlace {
@@ -254,7 +256,7 @@ function* spdOf({ policies }: AgentPlan): Generator<void, Spd> {
   const spd = new Spd();
   for (let k = 0; k < policies.length; k++) {
     spd.set(policies[k]!);
-    if (k % A_STEP === 0) yield;
+    if (k % POLICIES_A_STEP === 0) yield;
   }
   yield* spd.prepare();
   return spd;

@@ -146,7 +146,7 @@ it('carries a rotation of an agent: only its new SAs, policies and marks cross',
   expect(new Set(third.plan.sas.map(({ keys }) => keys.suite)).size).toBe(1);
 });
 
-it('cuts plans into messages of at most 32 new items', () => {
+it('cuts plans into messages of at most 8 new items', () => {
   const nodes = nodesFrom(...Array.from({ length: 90 }, (_, i) => nodeObject(i + 1)));
   let id = 0;
   const agent = new Agent({ local: nodes[0]!, random: () => id++ * 77 });
@@ -154,6 +154,6 @@ it('cuts plans into messages of at most 32 new items', () => {
   agent.setKeys(keysFrom(`3+ ${GCM}\n`), 0);
   const parts = new PlanEncoder().encode({ plan: agent.plan, pods: [] });
   const sizes = parts.flatMap((part) => (part.kind === 'part' ? [part.items.length] : []));
-  expect(Math.max(...sizes)).toBe(32);
+  expect(Math.max(...sizes)).toBe(8);
   expect(parts.at(-1)!.kind).toBe('plan');
 });

@@ -60,6 +60,28 @@ describe('runLoop', () => {
     expect(Math.max(...slept)).toBeLessThanOrEqual(3);
   });
 
+  it('gives something long half of the time at most, and sleeps in the other half', () => {
+    let now = 0;
+    let left = 10;
+    const slept: number[] = [];
+    runLoop({
+      links: [],
+      clock: { now: () => now },
+      wait: (ms) => {
+        slept.push(ms);
+        now += ms;
+      },
+      work: () => {
+        if (left === 0) return false;
+        left--;
+        now += 3;
+        return true;
+      },
+      stopped: () => slept.length === 11,
+    });
+    expect([left, slept]).toEqual([0, [...Array(10).fill(3), 1000]]);
+  });
+
   it('goes on with its chores when the clock is set back', () => {
     let now = 1_000_000;
     let ran = 0;
