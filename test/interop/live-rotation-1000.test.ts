@@ -1,6 +1,6 @@
 /**
  * Two running `esplane node`s of a cluster of 1000 in tunnel mode, both families: 7,992 SAs each, which a rotation makes
- * anew while packets move. Nothing may be lost.
+ * anew while packets move. Nothing may be lost, and packets may not wait for long.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -18,11 +18,16 @@ const IDS = [14, 15, 1, 2] as const;
 const PACKETS_A_SECOND = 2500;
 const PAYLOAD = 1000;
 /** iperf3 goes on for so long; what is measured fits into it. */
-const SECONDS = 45;
+const SECONDS = 70;
 /** Seconds between two reports: each prints 7,992 SAs, and the machine is to have time for packets. */
 const STATS_EVERY = 5;
 /** Seconds of pings without a rotation. */
-const CALM = 6;
+const CALM = 10;
+/**
+ * ms that one ping of a hundred may take in a rotation, or twice as long as without one, if that is more. Twice 2.4: so
+ * long they took without one when reports of all SAs were made in longer pieces (now some 1).
+ */
+const LONGEST_P99 = 5;
 const PING_EVERY = 0.005;
 /** Room in iperf3's socket for what comes while it has no processor. */
 const SOCKET_ROOM = 4 << 20;
@@ -120,9 +125,9 @@ needs(
     const quantile = (times: readonly number[], part: number) => times[Math.floor(times.length * part)]!;
 
     // What fails once may have met a busy host: two nodes, two loads and a ping share its processors.
-    it('loses nothing in three rotations, and says how long packets waited', {
+    it('loses nothing in three rotations, and holds packets up for milliseconds', {
       retry: 2,
-      timeout: 150_000,
+      timeout: 180_000,
     }, async () => {
       write(
         'others.json',
@@ -144,7 +149,7 @@ needs(
             mode: 'tunnel',
             strict: '10.244.0.0/16',
             // Longer than the other node takes to plan on a busy host: then the old key is still there.
-            'key-rotation-duration': '5s',
+            'key-rotation-duration': '8s',
           }),
         );
         nodes.push(await NodeProcess.start(join(folder, `${i}.yaml`), {}, STATS_EVERY));
@@ -203,6 +208,7 @@ needs(
         expect(sas.length).toBe(7992);
         expect(sas.filter(({ spi, packets }) => spi === 2 && packets > 0).length).toBeGreaterThan(1);
       }
+      expect(quantile(rotating, 0.99)).toBeLessThan(Math.max(LONGEST_P99, 2 * quantile(calm, 0.99)));
       const nothing = { tun: 0, wire: 0, sockets: 0 };
       expect({ iperf3: sums.map(({ lost_packets }) => lost_packets), lost }).toEqual({
         iperf3: [0, 0],
