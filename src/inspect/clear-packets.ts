@@ -17,8 +17,9 @@ export function clearInterface(writer: PcapngWriter): number {
 export function putClear(writer: PcapngWriter, interfaceId: number, r: EspEvent): void {
   const names = carrierText(r.carrier);
   const carrier = names === '' ? '' : `, in ${names}`;
+  const unauthenticated = r.authenticated ? '' : ', unauthenticated: no ICV was checked';
   writer.comment(
-    `frame ${r.frame}: ${r.src} > ${r.dst} ESP spi 0x${r.spi.toString(16)} seq ${seqText(r.seqHi, r.seqLo)}${carrier}`,
+    `frame ${r.frame}: ${r.src} > ${r.dst} ESP spi 0x${r.spi.toString(16)} seq ${seqText(r.seqHi, r.seqLo)}${carrier}${unauthenticated}`,
   );
   writer.frame(r.bytes, r.at, r.end, {
     seconds: r.seconds,
