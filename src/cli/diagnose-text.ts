@@ -35,9 +35,11 @@ export function diagnosisText(diagnosis: Diagnosis, facts: PageFacts, paint: Pai
   const { conclusion, receivers, streams, further, findings, notes } = diagnosis;
   const more = further ? ` and ${grouped(further.streams)} further` : '';
   const ok = streams.reduce((sum, stream) => sum + stream.ok, 0);
+  const unchecked = streams.reduce((sum, { unauthenticated = 0 }) => sum + unauthenticated, 0);
+  const opened = unchecked > 0 ? `, ${grouped(unchecked)} opened unauthenticated` : '';
   const lines = [
     paint.bold(
-      `${safeText(facts.capture)}: ${grouped(facts.frames)} frames, ${grouped(facts.esp)} ESP packets in ${grouped(streams.length)} ${streams.length === 1 ? 'stream' : 'streams'}${more}, ${grouped(ok)} accepted`,
+      `${safeText(facts.capture)}: ${grouped(facts.frames)} frames, ${grouped(facts.esp)} ESP packets in ${grouped(streams.length)} ${streams.length === 1 ? 'stream' : 'streams'}${more}, ${grouped(ok)} accepted${opened}`,
     ),
     '',
   ];

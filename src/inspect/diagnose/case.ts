@@ -55,6 +55,8 @@ export interface Case {
   readonly frames: number;
   /** Frames that hold what is not looked into, by its name. */
   readonly notRead: ReadonlyMap<string, number>;
+  /** Packets of ESP in ESP that no source has an SA for. */
+  readonly nested: number;
   /** Packets of which fragments are missing. */
   readonly incomplete: number;
 }

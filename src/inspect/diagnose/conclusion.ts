@@ -16,7 +16,8 @@ export function conclude(c: Case, findings: readonly Finding[]): Conclusion {
   const { receivers, streams } = c;
   const packets =
     streams.reduce((sum, stream) => sum + stream.packets, 0) +
-    countOf([c.strange.tally, c.closed.tally, ...c.headerErrors.values()]);
+    countOf([c.strange.tally, c.closed.tally, ...c.headerErrors.values()]) +
+    c.nested;
   const judged = receivers.reduce((sum, receiver) => sum + receiver.judged, 0);
   const unread = [...c.notRead].map(([what, n]) => `${count(n, 'frame')} of ${what}`);
   const others =
@@ -72,7 +73,7 @@ export function countersHead(receivers: readonly ReceiverReport[]): string {
 }
 
 /** What to give, so that more can be judged. */
-function wanted({ streams, evidence, strange, closed }: Case): string[] {
+function wanted({ streams, evidence, strange, closed, nested }: Case): string[] {
   if (!evidence.hasSas) {
     return ['No security associations are given: give --keys with --nodes, or --xfrm-state, or --esp-sa.'];
   }
@@ -83,6 +84,15 @@ function wanted({ streams, evidence, strange, closed }: Case): string[] {
   if (hidden !== '')
     said.push(
       `The text of ${hidden} shows no keys: run \`ip -s xfrm state\` as root without \`nokeys\`, or give --keys and --nodes.`,
+    );
+  const unchecked = streams.reduce((sum, { unauthenticated }) => sum + unauthenticated, 0);
+  if (unchecked > 0)
+    said.push(
+      `${count(unchecked, 'packet')} ${unchecked === 1 ? 'was' : 'were'} opened unauthenticated: no ICV was checked, and any may be forged. Give the integrity key too.`,
+    );
+  if (nested > 0)
+    said.push(
+      `${count(nested, 'packet')} of ESP ${nested === 1 ? 'lies' : 'lie'} in ESP, and no source has an SA for ${nested === 1 ? 'it' : 'them'}.`,
     );
   const early = of(({ fate }) => fate === 'unencrypted');
   if (early !== '')

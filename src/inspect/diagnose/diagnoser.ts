@@ -69,6 +69,8 @@ export class Diagnoser implements CaptureSink {
   readonly #inner = new InnerPacket();
   readonly #other = new InnerPacket();
   #last: Stream | undefined;
+  /** Packets of ESP in ESP that no source has an SA for. */
+  #nested = 0;
   /** The last frame that was a fragment. */
   #fragmentFrame = 0;
 
@@ -129,6 +131,7 @@ export class Diagnoser implements CaptureSink {
       stats: this.#stats,
       frames: this.#receiver.totals.frames,
       notRead: this.#receiver.totals.notRead,
+      nested: this.#nested,
       incomplete: pending + stats.timedOut + stats.evicted,
     };
     const all = FINDERS.flatMap((find) => [...find(c)]).sort(byImportance);
@@ -147,8 +150,11 @@ export class Diagnoser implements CaptureSink {
 
   packet(event: EspEvent): void {
     const { frame, tried: verdict } = event;
-    // ESP in ESP that no source has an SA for is what was sent, and not for this diagnosis.
-    if (event.isUnopened && !event.stream && event.carrier.kinds().includes('esp')) return;
+    // ESP in ESP that no source has an SA for is for another receiver, and makes no stream here.
+    if (event.isUnopened && !event.stream && event.carrier.kinds().includes('esp')) {
+      this.#nested++;
+      return;
+    }
     if (!event.hasSpi) {
       if (verdict === HEADER_ERROR) this.#headerError(event.dst).add(frame);
       return;
@@ -164,8 +170,19 @@ export class Diagnoser implements CaptureSink {
     stream.all.add(frame);
     stream.verdicts.set(verdict, (stream.verdicts.get(verdict) ?? 0) + 1);
     stream.largest = Math.max(stream.largest, event.ipEnd - event.ipAt);
-    if (verdict === PASS) this.#accept(stream, event);
+    if (verdict === PASS && !event.authenticated) this.#open(stream, event);
+    else if (verdict === PASS) this.#accept(stream, event);
     else this.#causes.look(stream, event);
+  }
+
+  /** No ICV vouches for it, so it says nothing of what the receiver does, nor of its numbers. */
+  #open(stream: Stream, event: EspEvent): void {
+    const { frame, seqHi, seqLo } = event;
+    stream.unauthenticated++;
+    const before = this.#seen.get(stream.id, seqHi, seqLo);
+    stream.read(seqLo, before === undefined);
+    this.#seen.put(stream.id, seqHi, seqLo, frame, printOf(event), event.espEnd - event.espAt);
+    this.#lookInside(stream, event);
   }
 
   #accept(stream: Stream, event: EspEvent): void {
@@ -212,10 +229,15 @@ export class Diagnoser implements CaptureSink {
         reuse.tally.add(frame);
       }
     }
+    this.#lookInside(stream, event);
+  }
+
+  /** What came out of ESP. */
+  #lookInside(stream: Stream, event: EspEvent): void {
     const inner = this.#inner;
     if (inner.read(event.bytes, event.at, event.end)) {
-      this.#clear.addDecrypted(inner, stream, frame);
-      this.#path.addInner(inner, stream, event.ipEnd - event.ipAt, frame);
+      this.#clear.addDecrypted(inner, stream, event.frame);
+      this.#path.addInner(inner, stream, event.ipEnd - event.ipAt, event.frame);
     }
   }
 
@@ -249,7 +271,8 @@ export class Diagnoser implements CaptureSink {
   }
 
   /** The stream of a packet, or `undefined` where there are too many: the packet is counted then. */
-  #streamOf({ src, dst, spi, tried: verdict, frame }: EspEvent): Stream | undefined {
+  #streamOf(event: EspEvent): Stream | undefined {
+    const { src, dst, spi, tried: verdict, frame } = event;
     const last = this.#last;
     if (last && last.spi === spi && last.src === src && last.dst === dst) return last;
     const name = `${src} ${dst} ${spi}`;
@@ -257,7 +280,8 @@ export class Diagnoser implements CaptureSink {
     if (!stream) {
       const evidence = this.#evidence;
       const resolution = evidence.resolve(src, dst, spi);
-      const kind = verdict === PASS ? 'opened' : isStrange(resolution) ? 'strange' : 'closed';
+      const kind =
+        verdict === PASS && event.authenticated ? 'opened' : isStrange(resolution) ? 'strange' : 'closed';
       if (this.#room[kind] <= 0) {
         const further = kind === 'strange' ? this.#strange : this.#closed;
         further.add(name, evidence.knows(dst) ? dst : undefined, verdict, frame);

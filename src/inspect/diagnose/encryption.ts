@@ -37,7 +37,8 @@ export function encryptionOf(c: Case, inClear: readonly ClearPods[]): Encryption
       };
     });
   const unopened =
-    streams.reduce((sum, { packets, ok }) => sum + packets - ok, 0) + countOf([strange.tally, closed.tally]);
+    streams.reduce((sum, { packets, ok, unauthenticated }) => sum + packets - ok - unauthenticated, 0) +
+    countOf([strange.tally, closed.tally]);
   return { esp: carried.reduce((sum, { packets }) => sum + packets, 0), clear: leaked, unopened, pairs };
 }
 

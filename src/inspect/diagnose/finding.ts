@@ -64,6 +64,8 @@ export interface StreamReport {
   readonly packets: number;
   /** Of them accepted by the receiver. */
   readonly ok: number;
+  /** Opened, and no ICV vouches for them, since the source names no integrity key: what the receiver does is not known. Absent where 0. */
+  readonly unauthenticated?: number;
   /** How what its receiver does is known. */
   readonly basis: Exclude<Basis, 'seen'>;
   /** Is it known which of its packets are accepted? Else numbers are those on the wire, which anyone can write. */

@@ -39,6 +39,7 @@ export function settle(
     for (const stream of same) {
       const { candidates, former, atReceiver } = stream.resolution;
       if (atReceiver === 'missing') stream.fate = isRetired(stream, held) ? 'retired' : 'gone';
+      else if (stream.ok === 0 && stream.unauthenticated > 0) stream.fate = 'unauthenticated';
       else if (stream.ok === 0 && stream.countOf('in-the-clear') > 0) stream.fate = 'unencrypted';
       else if (atReceiver === 'hidden') stream.fate = 'unread';
       else if (atReceiver === 'held' || stream.ok > 0) stream.fate = 'known';

@@ -81,9 +81,11 @@ export class Stream {
   /**
    * What its packets count as: `known`, by their verdicts; `gone`, the receiver had no SA; `retired`, it had one, which
    * was deleted later; `unread`, it has one whose key is not shown; `unopened`, the receiver's own text is not at hand,
-   * and what is opened none; `unencrypted`, its packets were taken before they were; `foreign`, no source names the receiver.
+   * and no key at hand opened one; `unauthenticated`, its packets were opened, and no ICV vouches for any; `unencrypted`,
+   * its packets were taken before they were encrypted; `foreign`, no source names the receiver.
    */
-  fate: 'known' | 'gone' | 'retired' | 'unread' | 'unopened' | 'unencrypted' | 'foreign' = 'known';
+  fate: 'known' | 'gone' | 'retired' | 'unread' | 'unopened' | 'unauthenticated' | 'unencrypted' | 'foreign' =
+    'known';
   /** What it counts as where streams are too many: without an SA, with one, with packets that opened. */
   kind: 'strange' | 'closed' | 'opened' = 'closed';
   /** The key that opened its packets, where there was a choice. */
@@ -92,6 +94,8 @@ export class Stream {
   key = -1;
   packets = 0;
   ok = 0;
+  /** Packets that were opened, and that no ICV vouches for. */
+  unauthenticated = 0;
   /** Packets by row of the drop table, 0 for accepted. */
   readonly verdicts = new Map<number, number>();
   readonly causes = new Map<Cause, Tally>();
@@ -266,6 +270,7 @@ export class Stream {
       spi,
       packets,
       ok: this.fate === 'gone' ? 0 : ok,
+      ...(this.unauthenticated > 0 && { unauthenticated: this.unauthenticated }),
       basis,
       judged: isCounted,
       seqFirst: isRead ? seqText(this.#lowest.hi, this.#lowest.lo) : unread ? String(unread.lowest) : null,

@@ -162,4 +162,22 @@ needs([CASES_NEED], 'people', () => {
       { judged: false, missing: 1, duplicates: 0, late: null, reordered: null },
     ]);
   });
+
+  it('case captures 08: what no ICV vouches for is opened, and not judged', async () => {
+    const folder = captures('08-integrity-not-named');
+    const given = { espSa: [`${folder}/esp_sa`] };
+    const { conclusion, streams, receivers } = await diagnoseFile(`${folder}/in.pcap`, given);
+    expect(conclusion).toMatchObject({ code: 'unchecked', packets: 8, judged: 0 });
+    expect(conclusion.summary).toContain('8 packets were opened unauthenticated');
+    expect(streams).toMatchObject([{ packets: 8, ok: 0, unauthenticated: 8, judged: false, late: null }]);
+    expect(receivers).toMatchObject([{ judged: 0, counters: {} }]);
+  });
+
+  it('case captures 03, 13: ESP in ESP without an SA is not said to be fine', async () => {
+    const folder = captures('03-esp-sa-any-destination');
+    const given = { espSa: [`${folder}/esp_sa`] };
+    const { conclusion } = await diagnoseFile(`${folder}/in.pcap`, given);
+    expect(conclusion).toMatchObject({ code: 'partial', basis: 'assumed', packets: 6, judged: 3 });
+    expect(conclusion.summary).toContain('3 packets of ESP lie in ESP');
+  });
 });
