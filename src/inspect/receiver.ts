@@ -87,22 +87,6 @@ const BATCH = 128;
 
 /** One ESP packet of the capture. The object is used again: copy what you keep. */
 export class EspEvent {
-  /** 1-based number of the frame that completed the packet. */
-  frame = 0;
-  seconds = 0;
-  nanoseconds = 0;
-  hasTime = false;
-  /** Addresses of the IP header around ESP. */
-  src = '';
-  dst = '';
-  /** False where the packet is too short for SPI and number. */
-  hasSpi = false;
-  spi = 0;
-  seqHi = 0;
-  seqLo = 0;
-  /** What carried the IP packet. */
-  carrier = Carrier.NONE;
-
   /** What the receiver makes of it: {@link PASS} or the row of the drop table. */
   verdict = PASS;
   /**
@@ -119,30 +103,129 @@ export class EspEvent {
    * packet, and others do.
    */
   tried = PASS;
-  /** Does an ICV vouch for what was opened? */
-  authenticated = false;
-  /** The SA that it was opened with, or was to be. */
-  sa: SecurityAssociation | undefined;
-  /** `undefined` where there is no SA for it. */
-  stream: Stream | undefined;
+  // The rest is read where it lies: most sinks ask for little of it.
+  #lane!: Lane;
+  #i = 0;
 
-  /** The clear packet, `bytes[at..end)`, where {@link tried} is {@link PASS}. */
-  bytes: Uint8Array = new Uint8Array(0);
-  at = 0;
-  end = 0;
-  /** Where the text is, or was, in {@link bytes}, trailer included; clear where {@link isOpened}. */
-  textAt = 0;
-  textEnd = 0;
-  /** ESP as it was on the wire, `wire[espAt..espEnd)`, in the IP packet that begins at `ipAt`. Not where frames are opened in place. */
-  wire: Uint8Array = new Uint8Array(0);
-  ipAt = 0;
-  ipEnd = 0;
-  espAt = 0;
-  espEnd = 0;
+  /** @internal */
+  place(lane: Lane, i: number): void {
+    this.#lane = lane;
+    this.#i = i;
+    this.tried = lane.batch.verdict[i]!;
+  }
+
+  /** 1-based number of the frame that completed the packet. */
+  get frame(): number {
+    return this.#lane.frame[this.#i]!;
+  }
+
+  get seconds(): number {
+    return this.#lane.seconds[this.#i]!;
+  }
+
+  get nanoseconds(): number {
+    return this.#lane.nanoseconds[this.#i]!;
+  }
+
+  get hasTime(): boolean {
+    return this.#lane.hasTime[this.#i] === 1;
+  }
+
+  /** Addresses of the IP header around ESP. */
+  get src(): string {
+    return this.#lane.src[this.#i]!;
+  }
+
+  get dst(): string {
+    return this.stream?.dst ?? this.#lane.dst[this.#i]!;
+  }
+
+  /** False where the packet is too short for SPI and number. */
+  get hasSpi(): boolean {
+    return this.#lane.decapsulator.isEsp[this.#i] === 1;
+  }
+
+  get spi(): number {
+    return this.#lane.decapsulator.spi[this.#i]!;
+  }
+
+  get seqHi(): number {
+    return this.#lane.decapsulator.seqHi[this.#i]!;
+  }
+
+  get seqLo(): number {
+    return this.#lane.decapsulator.seqLo[this.#i]!;
+  }
+
+  /** What carried the IP packet. */
+  get carrier(): Carrier {
+    return this.#lane.carrier[this.#i]!;
+  }
+
+  /** The SA that it was opened with, or was to be. */
+  get sa(): SecurityAssociation | undefined {
+    return this.#lane.sa[this.#i];
+  }
+
+  /** `undefined` where there is no SA for it. */
+  get stream(): Stream | undefined {
+    return this.#lane.stream[this.#i];
+  }
 
   /** Did an SA open it, whatever became of it then? */
   get isOpened(): boolean {
     return this.tried === PASS || OPENED_DROPS[this.tried] === 1;
+  }
+
+  /** Does an ICV vouch for what was opened? */
+  get authenticated(): boolean {
+    return this.isOpened && isAuthenticated(this.sa!.suite);
+  }
+
+  /** The clear packet, `bytes[at..end)`, where {@link tried} is {@link PASS}. */
+  get bytes(): Uint8Array {
+    return this.#lane.batch.slab;
+  }
+
+  get at(): number {
+    return this.#lane.batch.offset[this.#i]!;
+  }
+
+  get end(): number {
+    return this.at + this.#lane.batch.length[this.#i]!;
+  }
+
+  /** Where the text is, or was, in {@link bytes}, trailer included; clear where {@link isOpened}. */
+  get textAt(): number {
+    return this.#lane.from[this.#i]! + this.espAt - this.ipAt + (this.sa?.espLen ?? 0);
+  }
+
+  get textEnd(): number {
+    return this.#lane.from[this.#i]! + this.espEnd - this.ipAt - (this.sa?.icvLen ?? 0);
+  }
+
+  /**
+   * ESP as it was on the wire, `wire[espAt..espEnd)`, in the IP packet `wire[ipAt..ipEnd)`. Not where frames are opened in
+   * place: only lengths are right then.
+   */
+  get wire(): Uint8Array {
+    return this.#lane.wire[this.#i]!;
+  }
+
+  get ipAt(): number {
+    return this.#lane.ipAt[this.#i]!;
+  }
+
+  get ipEnd(): number {
+    return this.#lane.ipEnd[this.#i]!;
+  }
+
+  get espAt(): number {
+    return this.#lane.espAt[this.#i]!;
+  }
+
+  get espEnd(): number {
+    return this.#lane.espEnd[this.#i]!;
   }
 }
 
@@ -209,6 +292,8 @@ export class Stream {
   /** Source of the last packet, and its text. */
   readonly #source: Uint8Array;
   #src = '';
+  /** Once it is certain that stays so until a packet fails. */
+  #isCertain = false;
 
   constructor(contenders: Contenders, resolution: Resolution, dst: Uint8Array, isShared: boolean) {
     this.contenders = contenders;
@@ -235,11 +320,16 @@ export class Stream {
 
   /** Has a packet authenticated? */
   get isStarted(): boolean {
-    return this.contenders.current.high.isStarted;
+    return this.#isCertain ? !this.contenders.isUnchecked : this.contenders.current.high.isStarted;
   }
 
   /** Is there nothing to try on its packets? */
   get isCertain(): boolean {
+    this.#isCertain ||= this.#judge();
+    return this.#isCertain;
+  }
+
+  #judge(): boolean {
     const { contenders } = this;
     if (contenders.configs.length > 1) return false;
     if (contenders.isUnchecked) return true;
@@ -248,7 +338,9 @@ export class Stream {
 
   /** A packet did not authenticate: those after it are looked at again, for a while. */
   doubt(): void {
-    if (this.contenders.current.sa.esn) this.followed = PROVEN - DOUBT;
+    if (!this.contenders.current.sa.esn) return;
+    this.followed = PROVEN - DOUBT;
+    this.#isCertain = false;
   }
 }
 
@@ -506,23 +598,26 @@ export class Receiver implements FrameSink {
     lane.hasTime[i] = info.hasTime ? 1 : 0;
     lane.carrier[i] = carrier;
     lane.src[i] = stream ? stream.srcOf(b, srcAt) : formatAddress(b, srcAt, addressLen);
-    lane.dst[i] = stream ? stream.dst : formatAddress(b, dstAt, addressLen);
     lane.wire[i] = b;
     lane.ipAt[i] = at;
     lane.ipEnd[i] = last;
     lane.espAt[i] = espAt;
     lane.espEnd[i] = espEnd;
-    lane.openedBy[i] = undefined;
-    lane.unknown[i] = this.#unknown;
-    lane.sa[i] = stream?.contenders.current.sa;
     if (stream) {
+      lane.sa[i] = stream.contenders.current.sa;
+      if (stream.hasOthers) lane.openedBy[i] = undefined;
       stream.used = true;
       lane.isProven[i] = stream.isStarted ? 1 : 0;
       if (stream.firstBatch === STARTING) stream.firstBatch = lane.number;
       if (lane.isLent && (isTried || stream.hasOthers)) lane.keepWire(i);
       if (isTried && stream.isStarted) this.#follow(stream, i);
       else if (isTried || this.watch) this.#run(lane);
-    } else if (this.watch) this.#run(lane);
+    } else {
+      lane.sa[i] = undefined;
+      lane.dst[i] = formatAddress(b, dstAt, addressLen);
+      lane.unknown[i] = this.#unknown;
+      if (this.watch) this.#run(lane);
+    }
   }
 
   /** Looks where a stream stands in which nothing has authenticated. @returns the stream of the packet's source */
@@ -715,35 +810,9 @@ export class Receiver implements FrameSink {
   }
 
   #emit(lane: Lane, i: number): void {
-    const { batch, decapsulator } = lane;
     const event = this.#event;
+    event.place(lane, i);
     const stream = lane.stream[i];
-    const sa = stream && lane.sa[i];
-    event.frame = lane.frame[i]!;
-    event.seconds = lane.seconds[i]!;
-    event.nanoseconds = lane.nanoseconds[i]!;
-    event.hasTime = lane.hasTime[i] === 1;
-    event.src = lane.src[i]!;
-    event.dst = lane.dst[i]!;
-    event.carrier = lane.carrier[i]!;
-    event.hasSpi = decapsulator.isEsp[i] === 1;
-    event.spi = decapsulator.spi[i]!;
-    event.seqHi = decapsulator.seqHi[i]!;
-    event.seqLo = decapsulator.seqLo[i]!;
-    event.tried = batch.verdict[i]!;
-    event.sa = sa;
-    event.stream = stream;
-    event.bytes = batch.slab;
-    event.at = batch.offset[i]!;
-    event.end = event.at + batch.length[i]!;
-    event.wire = lane.wire[i]!;
-    event.ipAt = lane.ipAt[i]!;
-    event.ipEnd = lane.ipEnd[i]!;
-    event.espAt = lane.espAt[i]!;
-    event.espEnd = lane.espEnd[i]!;
-    const espFrom = lane.from[i]! + event.espAt - event.ipAt;
-    event.textAt = espFrom + (sa ? sa.espLen : 0);
-    event.textEnd = espFrom + event.espEnd - event.espAt - (sa ? sa.icvLen : 0);
     this.#judge(event, stream, lane, i);
     this.#count(event);
     for (let k = 0; k < this.#sinks.length; k++) this.#sinks[k]!.packet?.(event);
@@ -789,7 +858,6 @@ export class Receiver implements FrameSink {
     event.verdict = tried;
     event.isUnopened = false;
     event.openedBy = undefined;
-    event.authenticated = false;
     if (!stream) {
       const known = this.#strangerAt(event.dst);
       const isHidden = lane.unknown[i]?.atReceiver === 'hidden';
@@ -799,17 +867,15 @@ export class Receiver implements FrameSink {
       if (isHidden && tried === NO_STATE) event.verdict = KEY_HIDDEN;
       return;
     }
-    const sa = event.sa!;
-    event.authenticated = event.isOpened && isAuthenticated(sa.suite);
     switch (stream.resolution.atReceiver) {
       case 'held':
         event.basis = 'told';
-        event.openedBy = lane.openedBy[i];
+        if (stream.hasOthers) event.openedBy = lane.openedBy[i];
         return;
       case 'missing':
         event.basis = 'told';
         event.verdict = NO_STATE;
-        event.openedBy = event.isOpened ? sa.config : undefined;
+        event.openedBy = event.isOpened ? event.sa!.config : undefined;
         return;
       default:
         event.basis = 'assumed';
