@@ -9,7 +9,7 @@
  * @module
  */
 import { unzipRaw } from 'unzipit';
-import { ByteStream, joined } from '../../base/byte-stream.ts';
+import { ByteStream } from '../../base/byte-stream.ts';
 import { decodeText } from '../../base/decode-text.ts';
 import { InputError } from '../../base/errors.ts';
 import { decompress } from '../../capture/decompress.ts';
@@ -274,20 +274,25 @@ class Walk {
 
   async #all(chunks: AsyncIterable<Uint8Array>, name: string, what: string): Promise<Uint8Array> {
     const { held } = this.#budget.limits;
-    const parts: Uint8Array[] = [];
+    let bytes = new Uint8Array(CHUNK);
     let length = 0;
     for await (const chunk of chunks) {
-      length += chunk.length;
-      if (length > held) {
+      if (length + chunk.length > held) {
         throw new InputError(
           { source: name },
           `longer than ${sizeText(held)}, which is too long for ${what}`,
           'Check that it is the right file.',
         );
       }
-      parts.push(chunk.slice());
+      if (length + chunk.length > bytes.length) {
+        const longer = new Uint8Array(2 * (length + chunk.length));
+        longer.set(bytes.subarray(0, length));
+        bytes = longer;
+      }
+      bytes.set(chunk, length);
+      length += chunk.length;
     }
-    return joined(parts);
+    return bytes.subarray(0, length);
   }
 
   #entry(path: readonly string[], head: Uint8Array, stream: ByteStream, file?: FileBytes): Entry {

@@ -32,8 +32,9 @@ const CASE_FILES: readonly (readonly [RegExp, string])[] = [
   [/\.pcap(ng)?$|\.snoop$|netmon\.cap$/, 'capture'],
   [/README|CASE\.txt$|\.(sh|mjs|c|py|md)$|esp-secrets\.txt$/, ''],
   [/security\/.*\.yaml$|node-.*-first\.yaml$|pub\/a\.json$/, ''],
-  // Ready for them as soon as the reader of dumps is.
-  [/23-hex-forms\/(carray|xxdi|skbdump|hexdump-words)$/, '*'],
+  // Words of 16 bits in the order of the machine could be any packet's: their reader refuses them.
+  [/23-hex-forms\/hexdump-words$/, ''],
+  [/23-hex-forms\/(carray|xxdi|skbdump)$/, 'packet'],
   [/18-no-capture\/encstat\.txt$/, 'encrypt-status'],
   [/esp_sa/, 'esp-sa'],
   [/xfrm_stat$|\.stat0?$|stat-k8s\.txt$/, 'xfrm-stat'],
@@ -56,7 +57,7 @@ function table(folder: string, rules: readonly (readonly [RegExp, string])[]): v
     const container = containerOf(bytes) ?? otherContainerOf(bytes);
     const is = recognise(bytes).join(' ') || (container ? `(${NAMES[container] ?? container})` : '');
     const should = rule && file.match(rule[0])![0].replace(rule[0], rule[1]);
-    if (should !== '*' && is !== should) wrong.push(`${file}: is ${is}, should be ${should}`);
+    if (is !== should) wrong.push(`${file}: is ${is}, should be ${should}`);
   }
   expect(wrong).toEqual([]);
   expect(files.length).toBeGreaterThan(20);
