@@ -101,7 +101,8 @@ export async function takeFiles<O extends GivenOptions>(
   if (isUnknown && use.subject !== 'none') return { ...NOTHING, unknown: only.name, options };
   const taker = new Taker(options, use, gathered, nodes);
   const taken = await taker.take([...sources.values()]);
-  taker.tell();
+  // Of a packed capture alone there is nothing to tell.
+  if (taken.capture !== only.name || second !== undefined) taker.tell();
   return taken;
 }
 
@@ -185,7 +186,10 @@ class Taker<O extends GivenOptions> {
     );
     const found = this.#gathered.subjects.map((subject) => {
       if (subject.kind === 'packet') return subject;
-      if (!(subject.file instanceof DiskFile)) hold(subject.name, { chunks: () => subject.chunks() });
+      // A file of its own is read by its name, packed or not.
+      const isGiven = sources.some(({ name }) => name === subject.name);
+      if (!isGiven && !(subject.file instanceof DiskFile))
+        hold(subject.name, { chunks: () => subject.chunks() });
       return subject;
     });
     const all = [...given, ...found];

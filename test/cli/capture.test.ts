@@ -122,6 +122,14 @@ needs([shared('captures')], 'esplane capture - (a stream)', () => {
     expect(stdout).toMatch(/replayed/);
   });
 
+  it('takes what opens the packets without being told what it is', () => {
+    const named = esplane(['capture', '-', ...sas], bytes);
+    const files = [`${from}/ciliumnodes.json`, `${from}/keys`];
+    const told = esplane(['capture', '-', ...files], bytes);
+    expect([told.code, told.stdout]).toEqual([0, named.stdout]);
+    expect(told.stderr).toContain("keys: Cilium's keys\n");
+  });
+
   it('--explain shows the tree of each packet; -c ends', () => {
     const { code, stdout, stderr } = esplane(['capture', ...sas, '--explain', '-c', '2'], bytes);
     expect(code).toBe(0);

@@ -73,6 +73,10 @@ async function bytesOf(name: string): Promise<Buffer> {
 describe('takeFiles', () => {
   it('takes a capture alone without a word, and without looking at it', async () => {
     expect(await take([`${NATIVE}/wire.pcap`])).toMatchObject({ capture: 'wire.pcap', lines: [] });
+    const packed = put('wire.pcap.gz', gzip(readFileSync(`${NATIVE}/wire.pcap`)));
+    expect(await take([packed])).toMatchObject({ capture: 'wire.pcap.gz', lines: [] });
+    // As it is, for a reader that unpacks it: it may be of any length.
+    expect(Buffer.compare(await bytesOf(packed), readFileSync(packed))).toBe(0);
     const { unknown } = await take([put('garbage', 'PK\0\0\u0001\0\0\0')]);
     expect([unknown, lines]).toEqual(['garbage', []]);
   });
