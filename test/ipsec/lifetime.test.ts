@@ -57,6 +57,21 @@ describe('LifetimeCounter', () => {
     expect(new LifetimeCounter({ hardPackets: 1 }).limited).toBe(true);
     expect(carry(new LifetimeCounter({}), 2 ** 40)).toBe(100);
   });
+
+  it('knows whether there is any limit', () => {
+    expect(new LifetimeCounter({}).watched).toBe(false);
+    for (const limit of ['softPackets', 'softBytes', 'hardPackets', 'hardBytes'])
+      expect(new LifetimeCounter({ [limit]: 1 }).watched, limit).toBe(true);
+  });
+
+  it('is dying from the first soft limit on, told of it or not', () => {
+    const life = new LifetimeCounter({ softPackets: 1 });
+    expect([life.expired(), life.dying]).toEqual([false, false]);
+    life.count(84);
+    expect([life.expired(), life.dying]).toEqual([false, true]);
+    life.softEvent = false;
+    expect(life.dying).toBe(true);
+  });
 });
 
 needs([shared('captures')], 'what Linux counts for an SA', () => {
