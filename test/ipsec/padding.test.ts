@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { padLength, payloadLength, writeTrailer } from '../../src/ipsec/padding.ts';
+import { countsUp, padLength, payloadLength, writeTrailer } from '../../src/ipsec/padding.ts';
 import { needs, SHARED, shared } from '../support/needs.ts';
 
 const ALIGN = fc.constantFrom(4, 8, 16);
@@ -54,6 +54,15 @@ describe('ESP padding', () => {
     const bytes = Buffer.from(text, 'hex');
     b.set(bytes, 20);
     expect(payloadLength(b, 20, bytes.length)).toBe(want);
+  });
+
+  it('counts up where every byte of it does, whatever is around', () => {
+    const b = Uint8Array.of(9, 9, 1, 2, 3, 9);
+    expect(countsUp(b, 2, 5)).toBe(true);
+    expect(countsUp(b, 2, 2), 'no padding').toBe(true);
+    expect(countsUp(b, 2, 6), 'wrong at its end').toBe(false);
+    expect(countsUp(b, 1, 5), 'wrong at its start').toBe(false);
+    expect(countsUp(b, 3, 5), 'does not start at 1').toBe(false);
   });
 });
 
