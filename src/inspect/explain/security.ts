@@ -163,23 +163,19 @@ export function windowState(window: ReplayWindow): WindowState {
   const lowest = top - BigInt(Math.max(size, 1)) + 1n;
   const bottom = lowest > 1n ? lowest : 1n;
   const seen: string[] = [];
-  let from: bigint | undefined;
-  let last = 0n;
-  const close = () => {
-    if (from !== undefined) seen.push(from === last ? String(from) : `${from}-${last}`);
-    from = undefined;
+  // Counted down from the top: a window has up to 2^20 numbers, and this runs twice for each packet that is explained.
+  const back = (k: number) => String(top - BigInt(k));
+  let from = -1;
+  const close = (next: number) => {
+    if (from >= 0) seen.push(from === next + 1 ? back(from) : `${back(from)}-${back(next + 1)}`);
+    from = -1;
   };
-  if (size > 0) {
-    for (let number = bottom; number <= top; number++) {
-      const hi = Number(number >> 32n);
-      const lo = Number(number & 0xffff_ffffn);
-      if (window.check(esn ? hi : 0, lo) !== PASS) {
-        from ??= number;
-        last = number;
-      } else close();
-    }
+  for (let k = (topHi > 0 ? size : Math.min(size, topLo)) - 1; k >= 0; k--) {
+    const hi = !esn ? 0 : k > topLo ? topHi - 1 : topHi;
+    if (window.check(hi, (topLo - k) >>> 0) === PASS) close(k);
+    else if (from < 0) from = k;
   }
-  close();
+  close(-1);
   return { top: String(top), bottom: String(size === 0 ? 0n : bottom), seen };
 }
 
