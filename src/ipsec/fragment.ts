@@ -85,7 +85,7 @@ function dropFirstOnly(b: Uint8Array, at: number, end: number): void {
     const kind = b[k]!;
     if (kind === END_OF_OPTIONS) return;
     const len = kind === NO_OPERATION ? 1 : b[k + 1]!;
-    if (len < 1 || (kind !== NO_OPERATION && len < 2) || k + len > end) return;
+    if ((kind !== NO_OPERATION && len < 2) || k + len > end) return;
     if ((kind & COPIED) === 0) b.fill(NO_OPERATION, k, k + len);
     k += len;
   }

@@ -91,10 +91,48 @@ describe('fragment', () => {
   });
 
   it('stops at options that make no sense', () => {
-    for (const options of ['07ff0000', '07000000', '07010000', '01010107']) {
+    for (const options of ['07ff0000', '07000000', '07010000', '01010107', '0004000044040000']) {
       const packet = cuttable(1000, { options: hex(options) });
-      expect(equalBytes(together(cut(packet, 500))!, packet)).toBe(true);
+      const pieces = cut(packet, 500);
+      expect(equalBytes(together(pieces)!, packet)).toBe(true);
+      expect(pieces[1]!.slice(20, 20 + options.length / 2), 'left as they are').toEqual(hex(options));
     }
+  });
+
+  it.each([
+    ['behind a no-operation', '0144040500000000', '0101010101000000'],
+    ['of no data', '07020000', '01010000'],
+    ['at the end of the header', '44040500', '01010101'],
+  ])('makes no-operations of an option %s', (_, options, later) => {
+    const pieces = cut(cuttable(1000, { options: hex(options) }), 500);
+    expect(pieces[1]!.slice(20, 20 + options.length / 2)).toEqual(hex(later));
+  });
+
+  it('puts the IPv6 fragment header behind what routers read: next header, a zero, offset, identification', () => {
+    const packet = ipv6Packet(1000, { nextHeader: 0 });
+    packet.set(hex('3200010400000000'), 40);
+    const batch = new Batch({ capacity: 2, maxPacket: 1500 });
+    // Not at the begin of the slab alone.
+    for (let k = 0; k < 2; k++) batch.push(packet);
+    const out = new Batch({ capacity: 2, maxPacket: 1500 });
+    out.slab.fill(0xa5);
+    expect(fragment(batch, 1, 600, 0x0102_0304, out)).toBe(0);
+    expect([0, 1].map((k) => out.copy(k).slice(40, 56))).toEqual([
+      hex('2c00010400000000' + '3200000101020304'),
+      hex('2c00010400000000' + '3200022001020304'),
+    ]);
+  });
+
+  it('fills a slot to its end, and not beyond', () => {
+    const batch = new Batch({ capacity: 1 });
+    batch.push(cuttable(1000));
+    const out = new Batch({ capacity: 8, headroom: 20, maxPacket: 300, tailroom: 0 });
+    expect(out.slotSize).toBe(320);
+    expect(fragment(batch, 0, 300, 1, out)).toBe(0);
+    expect(out.length[0]).toBe(300);
+    out.clear();
+    expect(fragment(batch, 0, 308, 1, out)).toBe(-1);
+    expect(out.count).toBe(0);
   });
 
   it('says so when a packet cannot be cut to a length, or a slot is too small', () => {
@@ -107,5 +145,6 @@ describe('fragment', () => {
     expect(mayFragment(cuttable(100), 0)).toBe(true);
     expect(mayFragment(ipv4Packet(100, { dontFragment: true }), 0)).toBe(false);
     expect(mayFragment(ipv6Packet(100), 0)).toBe(true);
+    expect(mayFragment(ipv6Packet(100, { nextHeader: 89 }), 0), 'a bit where IPv4 has DF').toBe(true);
   });
 });
