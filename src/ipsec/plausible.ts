@@ -41,7 +41,6 @@ const ICMPV6_LAST = 161;
  * @param isTunnel only IP, or a dummy, may be inside
  */
 export function isPlausible(b: Uint8Array, at: number, len: number, isTunnel: boolean): boolean {
-  if (len < esp.TRAILER_LEN) return false;
   const payloadLen = payloadLength(b, at, len);
   if (payloadLen < 0) return false;
   const end = at + payloadLen;

@@ -94,7 +94,16 @@ describe('isPlausible', () => {
     ['a protocol not in use, where there is padding', begin(44), 200, false],
     ['a dummy without padding', begin(30), 59, false],
   ] as const)('looks at headers: %s', (_, payload, next, want) => {
-    expect(says(textOf(payload, next))).toBe(want);
+    const text = textOf(payload, next);
+    expect(says(text)).toBe(want);
+    const around = new Uint8Array(text.length + 60).fill(0xa5);
+    around.set(text, 30);
+    expect(isPlausible(around, 30, text.length, false), 'with other bytes around').toBe(want);
+  });
+
+  it('takes no text whose pad length is more than it has, though padding seems to begin before it', () => {
+    const around = Uint8Array.of(1, 2, 3, 9, 59);
+    expect(isPlausible(around, 1, 4, false)).toBe(false);
   });
 
   it('takes IP as long as its payload, and no longer', () => {
