@@ -9,22 +9,30 @@ import { aead } from '../../src/crypto/suite.ts';
 import { ReplayWindow } from '../../src/ipsec/replay.ts';
 import {
   allow,
+  allowedOf,
   compare,
   distance,
   type Halves,
+  identityText,
   later,
   makeRow,
   recoverRow,
   reserveOf,
+  ringWords,
   rowIdentity,
   rowLength,
   rowWords,
   SaRow,
+  sentHigh,
+  sentLow,
   sentOf,
   setOut,
   setReserve,
+  setUsedAt,
   startAt,
+  sumOf,
   topOf,
+  usedAt,
 } from '../../src/ipsec/sa-row.ts';
 import { OutboundSequence } from '../../src/ipsec/sequence.ts';
 import { PASS } from '../../src/wire/packet.ts';
@@ -184,6 +192,14 @@ describe('a reserve', () => {
     }
   });
 
+  it('has the greater copy left when the smaller one is written, of one 2^32 too', () => {
+    const words = newRow(0);
+    for (let lo = 1; lo < 10; lo++) {
+      setReserve(words, { hi: 1, lo });
+      expect([words[10], words[13]].sort()).toEqual(lo === 1 ? [0, 1] : [lo - 1, lo]);
+    }
+  });
+
   it('is where an SA goes on after a power failure, with everything below the top seen', () => {
     const words = newRow(64);
     setReserve(words, { hi: 0, lo: 2 ** 20 });
@@ -199,6 +215,161 @@ describe('a reserve', () => {
     }
     expect(window.check(window.inferHigh(101), 101)).toBe(PASS);
     expect(window.lost).toBe(0);
+  });
+});
+
+describe('a row as another process finds it', () => {
+  /** Breaks the check of the last number sent: it is not known any more. */
+  const loseSent = (words: Int32Array) => {
+    words[18]! ^= 0x100;
+  };
+  const loseReserves = (words: Int32Array) => {
+    for (const sum of [11, 14]) words[sum]! ^= 1;
+  };
+
+  it.each([
+    ['both, exact: what was sent', true, () => {}, { hi: 1, lo: 7 }],
+    ['both, older: the reserve, which is greater', false, () => {}, { hi: 1, lo: 50 }],
+    ['only a reserve, exact', true, loseSent, { hi: 1, lo: 50 }],
+    ['only a reserve, older', false, loseSent, { hi: 1, lo: 50 }],
+    ['only what was sent, exact', true, loseReserves, { hi: 1, lo: 7 }],
+  ] as const)('goes on behind the greatest number it is sure of: %s', (_, isExact, damage, want) => {
+    const words = newRow(32);
+    setOut(words, { hi: 1, lo: 7 });
+    setReserve(words, { hi: 1, lo: 50 });
+    damage(words);
+    expect(recoverRow(words, isExact)).toBe(true);
+    expect([sentOf(words), allowedOf(words)]).toEqual([want, want]);
+  });
+
+  it('goes on behind what was sent where that is beyond the reserve', () => {
+    const words = newRow(32);
+    setOut(words, { hi: 1, lo: 70 });
+    setReserve(words, { hi: 1, lo: 50 });
+    expect(recoverRow(words, false)).toBe(true);
+    expect(sentOf(words)).toEqual({ hi: 1, lo: 70 });
+  });
+
+  it('cannot be used when nothing says what was sent', () => {
+    for (const isExact of [false, true]) {
+      const words = newRow(32);
+      loseReserves(words);
+      if (isExact) loseSent(words);
+      expect(recoverRow(words, isExact)).toBe(false);
+    }
+  });
+
+  it('says what was sent of two high halves only at a wrap', () => {
+    const words = newRow(0);
+    setOut(words, { hi: 4, lo: 0 });
+    words[19] = 5;
+    expect(sentOf(words)).toEqual({ hi: 5, lo: 0 });
+    expect(sentHigh(words)).toBeUndefined();
+    words[19] = 6;
+    expect(sentOf(words)).toBeUndefined();
+  });
+
+  // Words 32 to 35: numbers 0 to 127. Word 26 is the check of the top's low half.
+  it.each([
+    ['nothing', { hi: 0, lo: 0 }, [0, 0, 0, 0], [0, 0, 0, 0]],
+    ['the first of a later 2^32', { hi: 1, lo: 0 }, [-1, 4, 2, 1], [1, 4, 2, 1]],
+    ['one of the first 2^32', { hi: 0, lo: 37 }, [5, -1 ^ 32, 2, 1], [5, 0x1f | 32, 2, 1]],
+    ['the last of a word', { hi: 0, lo: 63 }, [5, 1, 2, 1], [5, 1 | (1 << 31), 2, 1]],
+    ['one of the last word', { hi: 0, lo: 97 }, [5, 4, 2, -1 ^ 2], [5, 4, 2, 3]],
+  ] as const)('keeps its window, the top seen and nothing above it: %s', (_, top, ring, want) => {
+    for (const behind of [0, 1]) {
+      const words = newRow(64);
+      startAt(words, top);
+      words.set(ring, 32);
+      // Killed before the check was written.
+      if (top.lo > 0) words[26] = ~(top.lo - behind);
+      expect(recoverRow(words, true)).toBe(true);
+      expect([...words.subarray(32, 36)]).toEqual(want);
+      expect([topOf(words), words[26]]).toEqual([top, ~top.lo]);
+    }
+  });
+
+  it('counts all below its top as seen after a power failure, and all of it where it began', () => {
+    for (const [top, want] of [
+      [{ hi: 0, lo: 0 }, [0, 0, 0, 0]],
+      [{ hi: 1, lo: 0 }, [1, -1, -1, -1]],
+      [{ hi: 0, lo: 37 }, [-1, 0x3f, -1, -1]],
+      [{ hi: 0, lo: 63 }, [-1, -1, -1, -1]],
+    ] as const) {
+      const words = newRow(64);
+      words.fill(0x55, 32, 36);
+      startAt(words, top);
+      expect([...words.subarray(32, 36)]).toEqual(want);
+      words.fill(0x55, 32, 36);
+      expect(recoverRow(words, false)).toBe(true);
+      expect([topOf(words), [...words.subarray(32, 36)]]).toEqual([top, want]);
+    }
+  });
+
+  it('takes the greater of two tops that differ', () => {
+    for (const [check, want] of [
+      [90, 90],
+      [12, 40],
+    ] as const) {
+      const words = newRow(64);
+      startAt(words, { hi: 3, lo: 40 });
+      words[26] = ~check;
+      expect(recoverRow(words, true)).toBe(true);
+      expect(topOf(words)).toEqual({ hi: 3, lo: want });
+    }
+  });
+});
+
+describe('the words of a row', () => {
+  it.each([
+    [0, 0, 32],
+    [1, 2, 64],
+    [32, 2, 64],
+    [33, 4, 64],
+    [96, 4, 64],
+    [97, 8, 64],
+    [1024, 64, 96],
+    [2 ** 20, 65_536, 65_568],
+  ])('of a window of %i: %i for the ring, %i in all', (window, ring, all) => {
+    expect([ringWords(window), rowWords(window)]).toEqual([ring, all]);
+    expect(rowLength(newRow(window))).toBe(all);
+  });
+
+  it('are refused whose head does not fit itself, though its checksum does', () => {
+    const lengthWith = (word: number, value: number, window = 0, length = rowWords(window)) => {
+      const words = new Int32Array(length);
+      words.set(newRow(0));
+      words[2] = window;
+      words[1] = rowWords(window);
+      words[word] = value;
+      words[8] = sumOf(words, 0, 8);
+      return rowLength(words);
+    };
+    expect(lengthWith(2, 0)).toBe(32);
+    expect(lengthWith(0, 1), 'magic').toBe(0);
+    expect(lengthWith(1, 64, 0, 64), 'longer than its window needs').toBe(0);
+    expect(lengthWith(1, 0), 'shorter').toBe(0);
+    expect(lengthWith(2, -1, -1, 64), 'a window below 0').toBe(0);
+    expect(lengthWith(2, 2 ** 20 + 1, 2 ** 20 + 1), 'a window that no SA can have').toBe(0);
+  });
+
+  it('lie where they are, in the middle of others too', () => {
+    const file = new Int32Array(96);
+    const words = file.subarray(32, 64);
+    makeRow(words, rowIdentity(saConfig()), 0);
+    expect(identityText(words)).toBe(Buffer.from(rowIdentity(saConfig())).toString('hex'));
+    setUsedAt(words, 0x9000_0000);
+    expect(usedAt(words)).toBe(0x9000_0000);
+    setOut(words, { hi: 2, lo: -9 });
+    expect([sentHigh(words), sentLow(words), allowedOf(words)]).toEqual([2, -9, { hi: 2, lo: -9 }]);
+    allow(words, { hi: 3, lo: 8 });
+    expect(allowedOf(words)).toEqual({ hi: 3, lo: 8 });
+    expect([...file.subarray(0, 32), ...file.subarray(64)].every((word) => word === 0)).toBe(true);
+  });
+
+  it('have the checksum of the file format', () => {
+    // Worked out by another program.
+    expect(sumOf(Int32Array.of(0x0102_0304, -66_052), 0, 2)).toBe(1_682_228_022);
   });
 });
 
@@ -283,5 +454,6 @@ describe('halves', () => {
     expect(later({ hi: 0, lo: 0x7fff_ffff }, 1, false)).toEqual({ hi: 0, lo: -0x8000_0000 });
     expect(compare({ hi: -1, lo: 0 }, { hi: 1, lo: 0 })).toBeGreaterThan(0);
     expect(distance({ hi: 0, lo: -1 }, { hi: 1, lo: 4 })).toBe(5);
+    expect(distance({ hi: 1, lo: 0 }, { hi: 2, lo: 4 })).toBe(2 ** 32 + 4);
   });
 });
