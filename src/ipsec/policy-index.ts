@@ -43,7 +43,7 @@ export class PolicyIndex {
    * @param policies in the order in which they are asked; a place is an index of it
    */
   *fill(policies: readonly Policy[]): Generator<void, void> {
-    this.#next = new Int32Array(policies.length).fill(-1);
+    this.#next = new Int32Array(policies.length);
     const counts = new Map<Shape, number>();
     const shapeOf = new Array<Shape>(policies.length);
     for (let place = 0; place < policies.length; place++) {

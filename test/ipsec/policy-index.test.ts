@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { PolicyIndex } from '../../src/ipsec/policy-index.ts';
 import { type Policy, Spd } from '../../src/ipsec/spd.ts';
 import { inPrefix, parseAddress, parsePrefix } from '../../src/wire/address.ts';
 import { udp4, udp6 } from '../support/datagram.ts';
@@ -96,5 +97,62 @@ describe('Spd.lookup', () => {
     );
     expect(stepped).toBeGreaterThan(300);
     expect(found, 'not only misses').toBeGreaterThan(150);
+  });
+});
+
+describe('PolicyIndex', () => {
+  const to = (dst: string, upper = {}, mask?: number): Policy => ({
+    dir: 'out',
+    action: 'allow',
+    templates: [],
+    priority: 0,
+    selector: { src: parsePrefix('0.0.0.0/0')!, dst: parsePrefix(dst)!, ...upper },
+    ...(mask !== undefined && { mark: { value: 0, mask } }),
+  });
+  const packetTo = (dst: string) => udp4(40, { dst: parseAddress(dst)! });
+
+  /** The places that a packet is compared with. */
+  function chain(index: PolicyIndex, shape: number, dst: string): number[] {
+    const places: number[] = [];
+    for (let k = index.head(shape, 1e6, 0, packetTo(dst), 12, 4); k >= 0; k = index.next(k)) places.push(k);
+    return places;
+  }
+
+  it('keeps policies of the same bits together, in their order', () => {
+    const index = PolicyIndex.of([
+      to('10.0.0.0/8', { proto: 6 }),
+      to('10.0.0.0/8', { dport: 1 }),
+      to('10.0.0.0/8'),
+    ]);
+    expect(index.shapes(4)).toBe(1);
+    expect(index.shapes(16)).toBe(0);
+    expect(chain(index, 0, '10.9.9.9')).toEqual([0, 1, 2]);
+  });
+
+  it('has a shape for each mask and prefix length, which ends the look-up where a better place is known', () => {
+    const index = PolicyIndex.of([
+      to('10.0.0.0/8'),
+      to('11.0.0.0/8'),
+      to('10.0.0.0/16'),
+      to('10.0.0.0/8', {}, 0xf00),
+      { ...to('10.0.0.0/8'), selector: { src: parsePrefix('10.0.0.0/8')!, dst: parsePrefix('10.0.0.0/8')! } },
+    ]);
+    expect(index.shapes(4)).toBe(4);
+    const head = (before: number) => index.head(1, before, 0, packetTo('10.0.9.9'), 12, 4);
+    expect([head(1), head(2), head(3)]).toEqual([-2, 2, 2]);
+  });
+
+  it.each([24, 32])('compares a packet with few of many policies of length %i', (bits) => {
+    const index = PolicyIndex.of(Array.from({ length: 100 }, (_, k) => to(`10.0.${k}.0/${bits}`)));
+    for (let k = 0; k < 100; k++) {
+      const places = chain(index, 0, `10.0.${k}.0`);
+      expect(places).toContain(k);
+      expect(places.length).toBeLessThan(8);
+    }
+  });
+
+  it('is made in steps of 32 policies', () => {
+    const steps = new PolicyIndex().fill(Array.from({ length: 100 }, (_, k) => to(`10.0.${k}.0/24`)));
+    expect([...steps]).toHaveLength(8);
   });
 });

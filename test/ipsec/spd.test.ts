@@ -197,6 +197,24 @@ describe('Spd.lookup', () => {
       upper: { sport: 0, dport: 0xa5a5 },
       hit: false,
     },
+    {
+      why: 'GRE without a key, whatever it carries',
+      p: { ...both, proto: 47, upper: '000008000001002a' },
+      upper: { sport: 0, dport: 0 },
+      hit: true,
+    },
+    {
+      why: 'a GRE key read beyond the end',
+      p: { ...both, proto: 47, upper: '2000080000' },
+      upper: { sport: 0x00a5, dport: 0xa5a5 },
+      hit: false,
+    },
+    {
+      why: 'a GRE header that is cut off',
+      p: { ...both, proto: 47, upper: '000008' },
+      upper: { sport: 0, dport: 0 },
+      hit: false,
+    },
     { why: 'a whole packet', p: { ...both, fragment: { more: false, offset: 0 } }, upper: DNS, hit: true },
     {
       why: 'the first fragment has no ports',
