@@ -121,22 +121,45 @@ export class HeaderMap {
     spec: FieldSpec,
     problems: Readonly<Record<string, string | undefined>>,
   ): Field {
-    const words = this.#words[spec.name]!;
     const from = at + spec.at;
     const end = from + spec.len;
-    const parts = this.#parts[spec.name] ?? [];
-    const number = fieldNumber(spec, w.b, at);
-    return w.field({
-      ...named(words, spec),
-      at: from,
+    const parts = this.#parts[spec.name];
+    return this.#field(
+      w,
+      at,
+      spec,
+      from,
       end,
-      ...shown(words, spec, w.b, at),
-      problem: problems[spec.name],
-      children: parts.map(({ bits, ...part }) => {
-        const bit = Math.floor(number / 2 ** bits[0]) % 2 ** bits[1];
-        return w.field({ ...part, at: from, end, bits, value: bit, text: String(bit) });
-      }),
+      undefined,
+      problems[spec.name],
+      parts && this.#bits(w, at, spec, parts),
+    );
+  }
+
+  #bits(w: Walker, at: number, spec: FieldSpec, parts: Parts[string]): Field[] {
+    const number = fieldNumber(spec, w.b, at);
+    const from = at + spec.at;
+    return parts.map(({ id, label, meaning, reference, bits }) => {
+      const value = Math.floor(number / 2 ** bits[0]) % 2 ** bits[1];
+      const end = from + spec.len;
+      return w.field({ id, label, meaning, reference, at: from, end, bits, value, text: String(value) });
     });
+  }
+
+  #field(
+    w: Walker,
+    at: number,
+    spec: FieldSpec,
+    from: number,
+    end: number,
+    bits: readonly [number, number] | undefined,
+    problem: string | undefined,
+    children: readonly Field[] = NO_FIELDS,
+  ): Field {
+    const words = this.#words[spec.name]!;
+    const { id, label, reference, meaning = spec.about } = words;
+    const { value, text } = shown(words, spec, w.b, at);
+    return w.field({ id, label, reference, meaning, at: from, end, bits, value, text, problem, children });
   }
 
   #group(w: Walker, at: number, run: Run, problems: Readonly<Record<string, string | undefined>>): Field {
@@ -156,29 +179,15 @@ export class HeaderMap {
       text: group.show ? group.show(whole) : `0x${toHex(w.b, from, end)}`,
       ...(wrong.length > 0 && { problem: wrong.join('; ') }),
       children: run.specs.map((spec) => {
-        const words = this.#words[spec.name]!;
         const [shift, width] = spec.bits ?? [0, spec.len * 8];
-        return w.field({
-          ...named(words, spec),
-          at: from,
-          end,
-          bits: [shift + 8 * (run.end - spec.at - spec.len), width],
-          ...shown(words, spec, w.b, at),
-          problem: problems[spec.name],
-        });
+        const bits = [shift + 8 * (run.end - spec.at - spec.len), width] as const;
+        return this.#field(w, at, spec, from, end, bits, problems[spec.name]);
       }),
     });
   }
 }
 
-function named(words: Words, spec: FieldSpec) {
-  return {
-    id: words.id,
-    label: words.label,
-    reference: words.reference,
-    meaning: words.meaning ?? spec.about,
-  };
-}
+const NO_FIELDS: readonly Field[] = [];
 
 function shown(
   words: Words,

@@ -18,7 +18,7 @@ export interface Given {
   readonly label: string;
   readonly at: number;
   readonly end: number;
-  readonly bits?: readonly [shift: number, width: number];
+  readonly bits?: readonly [shift: number, width: number] | undefined;
   readonly value?: number | string | null;
   readonly text?: string;
   readonly meaning: string;
@@ -107,23 +107,22 @@ export class Walker {
   field(given: Given): Field {
     const { value = null, text = '', protection = this.protection, children = [] } = given;
     const { id, label, at, end, bits, meaning, reference, problem, clear, inner, security } = given;
-    return {
-      id,
-      label,
-      at,
-      end,
-      ...(bits && { bits }),
-      value,
-      text,
-      meaning,
-      reference,
-      protection,
-      ...(problem !== undefined && { problem }),
-      ...(clear !== undefined && { clear }),
-      ...(inner && { inner }),
-      ...(security && { security }),
-      children,
-    };
+    // Most fields have none of the rest. Written out, because there are a hundred of them for each packet.
+    if (!bits && problem === undefined && clear === undefined && !inner && !security)
+      return { id, label, at, end, value, text, meaning, reference, protection, children };
+    const field: { -readonly [K in keyof Field]?: Field[K] } = { id, label, at, end };
+    if (bits) field.bits = bits;
+    field.value = value;
+    field.text = text;
+    field.meaning = meaning;
+    field.reference = reference;
+    field.protection = protection;
+    if (problem !== undefined) field.problem = problem;
+    if (clear !== undefined) field.clear = clear;
+    if (inner) field.inner = inner;
+    if (security) field.security = security;
+    field.children = children;
+    return field as Field;
   }
 
   /** Adds a layer. One without bytes is left out. */
