@@ -436,6 +436,21 @@ describe('Spd.set and remove', () => {
     expect(spd.remove(p)).toBe(false);
   });
 
+  it('goes by address alone while no policy asks for protocol or ports', () => {
+    const plain = policy({ dst: '10.0.0.0/8' });
+    const ported = policy({ upper: { dport: 53 } });
+    const spd = spdOf(plain);
+    expect(spd.byAddress('out')).toBe(true);
+    spd.set(ported);
+    expect([spd.byAddress('out'), spd.byAddress('in')]).toEqual([false, true]);
+    spd.set(policy({ upper: { dport: 53 }, priority: 9 }));
+    spd.set(plain);
+    expect(spd.remove(plain)).toBe(true);
+    expect(spd.byAddress('out')).toBe(false);
+    expect(spd.remove(ported)).toBe(true);
+    expect(spd.byAddress('out')).toBe(true);
+  });
+
   it('stays in order whatever is added', () => {
     fc.assert(
       fc.property(
