@@ -46,6 +46,21 @@ export function historyOfTexts(texts: ClusterTexts): { now: ClusterText; old: Cl
   return { now: { keys: [...keys.values()], nodes: [...nodes.values()] }, old };
 }
 
+/** What contradicts a later text, and therefore does not count: one line each, without keys. */
+export function supersededBy(now: ClusterText, old: ClusterText): string[] {
+  const keys = old.keys.map(({ id, source, line }) => {
+    const last = now.keys.findLast((key) => key.id === id)!;
+    return `key id ${id} is another key in ${source}:${line} and in ${last.source}:${last.line}: the last one counts`;
+  });
+  const nodes = old.nodes.flatMap(({ name, bootId, source }) => {
+    const last = now.nodes.find((node) => node.name === name)!;
+    return last.bootId === bootId
+      ? []
+      : [`node ${name} has another boot id in ${source} and in ${last.source}: the last one counts`];
+  });
+  return [...new Set([...keys, ...nodes])];
+}
+
 /** Nodes with which there are no SAs, or fewer, the first ones of many. */
 export function lacksOf(plan: ClusterPlan | undefined): Omission[] {
   const lacks = (plan?.lacks ?? []).map(({ origin, why, remedy }) => ({ origin, why, remedy }));

@@ -10,7 +10,7 @@ import { type Omission, omissionLine } from '../sa-text/omission.ts';
 import { type NamedText, type SaTexts, udpPortsOf } from '../sa-text/sa-texts.ts';
 import { readPolicies } from '../sa-text/to-policy.ts';
 import { checkUsable, readStates, withoutKey } from '../sa-text/xfrm-sas.ts';
-import { type ClusterTexts, historyOfTexts, lacksOf, missingKeys } from './cluster-texts.ts';
+import { type ClusterTexts, historyOfTexts, lacksOf, missingKeys, supersededBy } from './cluster-texts.ts';
 import { Evidence } from './evidence.ts';
 import { waysOf } from './infer.ts';
 
@@ -66,9 +66,11 @@ export function readEvidence(texts: EvidenceTexts, own: CaptureSas): ReadEvidenc
     ...(plan && { plan }),
   });
   own.addUdpPorts(udpPortsOf([...states.flatMap(({ sas }) => sas), ...listed], texts.udpPort));
+  // A diagnosis tries them all the same, and says what it finds.
+  const superseded = texts.needsKeys ? supersededBy(now, old) : [];
   return {
     evidence,
     udpPorts: own.udpPorts,
-    warnings: [...omitted.map(omissionLine), ...missingKeys(now.keys, now.nodes)],
+    warnings: [...omitted.map(omissionLine), ...missingKeys(now.keys, now.nodes), ...superseded],
   };
 }
