@@ -36,6 +36,7 @@ export { NobleEngine } from './crypto/noble.ts';
 export { aead, authenc, KeyMaterial, type Suite } from './crypto/suite.ts';
 export { Diagnoser } from './inspect/diagnose/diagnoser.ts';
 export type { Diagnosis, Finding } from './inspect/diagnose/finding.ts';
+export { EspEvent } from './inspect/esp-event.ts';
 export { Evidence, type EvidenceOptions } from './inspect/evidence.ts';
 export {
   Explainer,
@@ -46,7 +47,7 @@ export {
   guessLinkType,
 } from './inspect/explain/explain.ts';
 export { type Explanation, type Field, type Protection, walkFields } from './inspect/explain/tree.ts';
-export { EspEvent, type EspSink, Receiver, type ReceiverOptions } from './inspect/receiver.ts';
+export { type EspSink, Receiver, type ReceiverOptions } from './inspect/receiver.ts';
 export { CaptureSession, type CaptureSink, type SessionOptions } from './inspect/session.ts';
 export { Decapsulator } from './ipsec/decapsulate.ts';
 export { DROPS, type DropReason, type DropRow, dropCode, dropRow } from './ipsec/drop.ts';

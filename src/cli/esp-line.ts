@@ -4,9 +4,9 @@
  */
 import type { TextBuffer } from '../base/text-buffer.ts';
 import { putSeq, putTime } from '../inspect/decrypt-json.ts';
+import type { EspEvent } from '../inspect/esp-event.ts';
 import { dropText } from '../inspect/esp-words.ts';
 import { putPacketLine } from '../inspect/packet-line.ts';
-import type { EspEvent } from '../inspect/receiver.ts';
 import { dropCode } from '../ipsec/drop.ts';
 import { PASS } from '../wire/packet.ts';
 

@@ -5,8 +5,8 @@
 import type { PcapngWriter } from '../capture/pcapng-writer.ts';
 import { LINK_RAW } from '../wire/link-type.ts';
 import { seqText } from './decrypt-json.ts';
+import type { EspEvent } from './esp-event.ts';
 import { carrierText } from './find-esp.ts';
-import type { EspEvent } from './receiver.ts';
 
 /** Describes the interface that decrypted packets are on. Returns its id. */
 export function clearInterface(writer: PcapngWriter): number {

@@ -5,9 +5,9 @@
 import { type TextBuffer, textOf } from '../base/text-buffer.ts';
 import { dropRow } from '../ipsec/drop.ts';
 import { PASS } from '../wire/packet.ts';
+import type { EspEvent } from './esp-event.ts';
 import { verdictName } from './esp-words.ts';
 import type { OverlayFinder } from './overlay.ts';
-import type { EspEvent } from './receiver.ts';
 
 /**
  * Writes one ESP packet as a JSON object on one line, with the line's end: by hand, field by field, because it runs

@@ -3,7 +3,7 @@
  * @module
  */
 import { dropRow } from '../ipsec/drop.ts';
-import type { EspEvent } from './receiver.ts';
+import type { EspEvent } from './esp-event.ts';
 
 /** `ok`, `drop` or `unopened`: a field of `decrypt --json`. */
 export function verdictName({ verdict, isUnopened }: EspEvent): 'ok' | 'drop' | 'unopened' {

@@ -3,7 +3,7 @@
  * is known.
  *
  * Frames come in one at a time, as a capture reader delivers them. Each ESP packet goes into a batch: copied, or left where
- * it lies, when that may be overwritten. The same {@link Decapsulator} that a node uses opens it, once, and out come events
+ * it lies, when that may be overwritten. The same `Decapsulator` that a node uses opens it, once, and out come events
  * in the capture's order, for all sinks.
  *
  * A capture starts in mid-stream. The first packet of a stream that authenticates therefore starts its window, and finds
@@ -14,7 +14,7 @@
  *
  * What the receiver's own kernel holds decides, where its text is at hand. What else opens a packet that it drops is a second
  * question, and its answer {@link EspEvent.openedBy}. Where it is not, a packet that fails under a key that has opened
- * nothing yet is not dropped but not opened: nobody knows whether that key is the receiver's.
+ * nothing yet is not opened rather than dropped: whether that key is the receiver's is not known.
  *
  * Nothing is kept for long that a packet without a key can cause: what never authenticated makes room, and an SA of any
  * source is one stream until a source authenticates. (An SA that a kernel holds is one stream for all sources, with one
@@ -25,9 +25,7 @@ import { u16, u32 } from '../base/bytes.ts';
 import type { RandomBytes } from '../base/rng.ts';
 import type { FrameInfo, FrameSink } from '../capture/frame.ts';
 import type { Engine } from '../crypto/engine.ts';
-import { isAuthenticated } from '../crypto/suite.ts';
-import { Decapsulator } from '../ipsec/decapsulate.ts';
-import { DROPS, type DropReason, dropCode } from '../ipsec/drop.ts';
+import { dropCode } from '../ipsec/drop.ts';
 import { type EspPlace, espPorts } from '../ipsec/esp-place.ts';
 import type { SecurityAssociation } from '../ipsec/sa.ts';
 import type { SaConfig, SaPlace } from '../ipsec/sa-config.ts';
@@ -42,11 +40,13 @@ import { Batch, LentBatch, PASS } from '../wire/packet.ts';
 import type { Reassembler } from '../wire/reassembly.ts';
 import * as tcp from '../wire/tcp.ts';
 import * as udp from '../wire/udp.ts';
-import type { Basis } from './basis.ts';
 import { Contenders, type Look, Trials } from './contenders.ts';
+import { EspEvent } from './esp-event.ts';
+import { EspLane } from './esp-lane.ts';
+import { EspStream } from './esp-stream.ts';
 import { type Evidence, type Resolution, takesAnySource } from './evidence.ts';
 import {
-  Carrier,
+  type Carrier,
   EspFinder,
   type FoundSink,
   type FrameTotals,
@@ -64,18 +64,7 @@ const NO_STATE = dropCode('no-state');
 const KEY_HIDDEN = dropCode('key-hidden');
 const IMPLAUSIBLE = dropCode('implausible');
 const REPLAYS: readonly number[] = (['replay-zero', 'replay-stale', 'replay-seen'] as const).map(dropCode);
-/** Drops of packets that had been opened by then: by code. */
-const OPENED_DROPS = new Uint8Array(DROPS.length + 1);
-for (const reason of [
-  ...(['bad-padding', 'dummy', 'not-ip', 'inner-short', 'inner-header', 'inner-truncated'] as const),
-  'selector-mismatch',
-] satisfies DropReason[])
-  OPENED_DROPS[dropCode(reason)] = 1;
 
-/** Packets under ESN that have to follow each other before the start of their stream is beyond doubt. */
-const PROVEN = 256;
-/** So many of them again after a packet that did not authenticate. */
-const DOUBT = 32;
 /** Streams that are kept although nothing in them has authenticated, and sources of SAs that take any source. */
 const MOST_UNOPENED = 4096;
 const MOST_SOURCES = 4096;
@@ -84,150 +73,6 @@ const MAX_PACKET = 0xffff;
 /** Most packets are no longer, so that most captures never need larger slots. */
 const USUAL_PACKET = 2048;
 const BATCH = 128;
-
-/** One ESP packet of the capture. The object is used again: copy what you keep. */
-export class EspEvent {
-  /** What the receiver makes of it: {@link PASS} or the row of the drop table. */
-  verdict = PASS;
-  /**
-   * It was not opened, and nobody knows what the receiver does with it: no SA of that receiver is known at all, or its
-   * own is not, and those at hand have opened nothing of the stream yet. {@link verdict} then says what failed here.
-   */
-  isUnopened = false;
-  /** Whether the receiver's own kernel text says which SA it has. */
-  basis: Exclude<Basis, 'seen'> = 'assumed';
-  /** The SA that opened it, where that is not the receiver's own. */
-  openedBy: SaConfig | undefined;
-  /**
-   * The verdict under {@link sa}. It is another than {@link verdict} only where the receiver's text has no SA for the
-   * packet, and others do.
-   */
-  tried = PASS;
-  // The rest is read where it lies: most sinks ask for little of it.
-  #lane!: Lane;
-  #i = 0;
-
-  /** @internal */
-  place(lane: Lane, i: number): void {
-    this.#lane = lane;
-    this.#i = i;
-    this.tried = lane.batch.verdict[i]!;
-  }
-
-  /** 1-based number of the frame that completed the packet. */
-  get frame(): number {
-    return this.#lane.frame[this.#i]!;
-  }
-
-  get seconds(): number {
-    return this.#lane.seconds[this.#i]!;
-  }
-
-  get nanoseconds(): number {
-    return this.#lane.nanoseconds[this.#i]!;
-  }
-
-  get hasTime(): boolean {
-    return this.#lane.hasTime[this.#i] === 1;
-  }
-
-  /** Addresses of the IP header around ESP. */
-  get src(): string {
-    return this.#lane.src[this.#i]!;
-  }
-
-  get dst(): string {
-    return this.stream?.dst ?? this.#lane.dst[this.#i]!;
-  }
-
-  /** False where the packet is too short for SPI and number. */
-  get hasSpi(): boolean {
-    return this.#lane.decapsulator.isEsp[this.#i] === 1;
-  }
-
-  get spi(): number {
-    return this.#lane.decapsulator.spi[this.#i]!;
-  }
-
-  get seqHi(): number {
-    return this.#lane.decapsulator.seqHi[this.#i]!;
-  }
-
-  get seqLo(): number {
-    return this.#lane.decapsulator.seqLo[this.#i]!;
-  }
-
-  /** What carried the IP packet. */
-  get carrier(): Carrier {
-    return this.#lane.carrier[this.#i]!;
-  }
-
-  /** The SA that it was opened with, or was to be. */
-  get sa(): SecurityAssociation | undefined {
-    return this.#lane.sa[this.#i];
-  }
-
-  /** `undefined` where there is no SA for it. */
-  get stream(): Stream | undefined {
-    return this.#lane.stream[this.#i];
-  }
-
-  /** Did an SA open it, whatever became of it then? */
-  get isOpened(): boolean {
-    return this.tried === PASS || OPENED_DROPS[this.tried] === 1;
-  }
-
-  /** Does an ICV vouch for what was opened? */
-  get authenticated(): boolean {
-    return this.isOpened && isAuthenticated(this.sa!.suite);
-  }
-
-  /** The clear packet, `bytes[at..end)`, where {@link tried} is {@link PASS}. */
-  get bytes(): Uint8Array {
-    return this.#lane.batch.slab;
-  }
-
-  get at(): number {
-    return this.#lane.batch.offset[this.#i]!;
-  }
-
-  get end(): number {
-    return this.at + this.#lane.batch.length[this.#i]!;
-  }
-
-  /** Where the text is, or was, in {@link bytes}, trailer included; clear where {@link isOpened}. */
-  get textAt(): number {
-    return this.#lane.from[this.#i]! + this.espAt - this.ipAt + (this.sa?.espLen ?? 0);
-  }
-
-  get textEnd(): number {
-    return this.#lane.from[this.#i]! + this.espEnd - this.ipAt - (this.sa?.icvLen ?? 0);
-  }
-
-  /**
-   * ESP as it was on the wire, `wire[espAt..espEnd)`, in the IP packet `wire[ipAt..ipEnd)`. Not where frames are opened in
-   * place: only lengths are right then.
-   */
-  get wire(): Uint8Array {
-    return this.#lane.wire[this.#i]!;
-  }
-
-  get ipAt(): number {
-    return this.#lane.ipAt[this.#i]!;
-  }
-
-  get ipEnd(): number {
-    return this.#lane.ipEnd[this.#i]!;
-  }
-
-  get espAt(): number {
-    return this.#lane.espAt[this.#i]!;
-  }
-
-  get espEnd(): number {
-    return this.#lane.espEnd[this.#i]!;
-  }
-}
 
 /** Gets what a capture holds, in its order. Events and bytes are borrowed. */
 export interface EspSink {
@@ -272,187 +117,8 @@ export interface ReceiverOptions {
   readonly sinks: readonly EspSink[];
 }
 
-/** A stream of packets: one direction of one tunnel under one SPI. */
-export class Stream {
-  readonly contenders: Contenders;
-  readonly resolution: Resolution;
-  readonly dst: string;
-  /** It stands for every source that has not authenticated yet. */
-  readonly isShared: boolean;
-  /** Its place in the table. */
-  index = -1;
-  /** Packets that followed each other since the stream started. */
-  followed = 0;
-  /** The batch in which it started first, or 0. */
-  firstBatch = 0;
-  used = true;
-  /** What else may open its packets; made when it is first asked for. */
-  others: Contenders | undefined;
-  readonly hasOthers: boolean;
-  /** Source of the last packet, and its text. */
-  readonly #source: Uint8Array;
-  #src = '';
-  /** Once it is certain that stays so until a packet fails. */
-  #isCertain = false;
-
-  constructor(contenders: Contenders, resolution: Resolution, dst: Uint8Array, isShared: boolean) {
-    this.contenders = contenders;
-    this.resolution = resolution;
-    this.dst = formatAddress(dst);
-    this.isShared = isShared;
-    this.#source = new Uint8Array(dst.length);
-    this.hasOthers =
-      resolution.atReceiver === 'held' &&
-      resolution.others.some(({ config }) => !resolution.candidates.some((one) => isSameSa(one, config)));
-  }
-
-  /** The text of a source that nearly always is the same. */
-  srcOf(b: Uint8Array, at: number): string {
-    const last = this.#source;
-    let isLast = this.#src !== '';
-    for (let k = 0; k < last.length && isLast; k++) isLast = last[k] === b[at + k];
-    if (!isLast) {
-      for (let k = 0; k < last.length; k++) last[k] = b[at + k]!;
-      this.#src = formatAddress(last);
-    }
-    return this.#src;
-  }
-
-  /** Has a packet authenticated? */
-  get isStarted(): boolean {
-    return this.#isCertain ? !this.contenders.isUnchecked : this.contenders.current.high.isStarted;
-  }
-
-  /** Is there nothing to try on its packets? */
-  get isCertain(): boolean {
-    this.#isCertain ||= this.#judge();
-    return this.#isCertain;
-  }
-
-  #judge(): boolean {
-    const { contenders } = this;
-    if (contenders.configs.length > 1) return false;
-    if (contenders.isUnchecked) return true;
-    return this.isStarted && (!contenders.current.sa.esn || this.followed >= PROVEN);
-  }
-
-  /** A packet did not authenticate: those after it are looked at again, for a while. */
-  doubt(): void {
-    if (!this.contenders.current.sa.esn) return;
-    this.followed = PROVEN - DOUBT;
-    this.#isCertain = false;
-  }
-}
-
-/** Packets that wait together, and what an event needs to know of each. */
-class Lane {
-  batch: Batch;
-  readonly decapsulator: Decapsulator;
-  readonly isLent: boolean;
-  /** Differs from that of every other batch of any lane. */
-  number = 0;
-  /** Packets of the batch that have been opened. */
-  ran = 0;
-  readonly stream: (Stream | undefined)[];
-  readonly frame: Float64Array;
-  readonly seconds: Float64Array;
-  readonly nanoseconds: Uint32Array;
-  readonly hasTime: Uint8Array;
-  readonly carrier: Carrier[];
-  readonly src: string[];
-  readonly dst: string[];
-  /** Where the packet lay in the slab before it was opened. */
-  readonly from: Uint32Array;
-  /** The packet as it came: `wire[i][ipAt..ipEnd)`; ESP in it. */
-  readonly wire: Uint8Array[];
-  readonly ipAt: Uint32Array;
-  readonly ipEnd: Uint32Array;
-  readonly espAt: Uint32Array;
-  readonly espEnd: Uint32Array;
-  /** Had anything of its stream authenticated, it included? */
-  readonly isProven: Uint8Array;
-  readonly openedBy: (SaConfig | undefined)[];
-  /** The SA that it is opened with, and where there is none, what is known instead. */
-  readonly sa: (SecurityAssociation | undefined)[];
-  readonly unknown: (Resolution | undefined)[];
-  /** Bytes that are about to be overwritten, of packets that may be tried again. */
-  #copies = new Uint8Array(0);
-  #copied = 0;
-
-  constructor(batch: Batch, streams: StreamTable<Stream>, engine: Engine, ports: readonly number[]) {
-    const { capacity } = batch;
-    this.batch = batch;
-    this.isLent = batch instanceof LentBatch;
-    this.decapsulator = new Decapsulator(streams, engine, capacity, ports);
-    this.stream = new Array<Stream | undefined>(capacity).fill(undefined);
-    this.frame = new Float64Array(capacity);
-    this.seconds = new Float64Array(capacity);
-    this.nanoseconds = new Uint32Array(capacity);
-    this.hasTime = new Uint8Array(capacity);
-    this.carrier = new Array<Carrier>(capacity).fill(Carrier.NONE);
-    this.src = new Array<string>(capacity).fill('');
-    this.dst = new Array<string>(capacity).fill('');
-    this.from = new Uint32Array(capacity);
-    this.wire = new Array<Uint8Array>(capacity).fill(NOTHING);
-    this.ipAt = new Uint32Array(capacity);
-    this.ipEnd = new Uint32Array(capacity);
-    this.espAt = new Uint32Array(capacity);
-    this.espEnd = new Uint32Array(capacity);
-    this.isProven = new Uint8Array(capacity);
-    this.openedBy = new Array<SaConfig | undefined>(capacity).fill(undefined);
-    this.sa = new Array<SecurityAssociation | undefined>(capacity).fill(undefined);
-    this.unknown = new Array<Resolution | undefined>(capacity).fill(undefined);
-  }
-
-  /** Keeps the bytes of packet `i`, which will be overwritten. */
-  keepWire(i: number): void {
-    const at = this.ipAt[i]!;
-    const end = this.ipEnd[i]!;
-    const to = this.#copied;
-    if (to + end - at > this.#copies.length) {
-      // What was kept before stays where it is, in the array that it is in.
-      this.#copies = new Uint8Array(Math.max(COPIES, 2 * this.#copies.length, end - at));
-      this.#copied = 0;
-      this.keepWire(i);
-      return;
-    }
-    this.#copies.set(this.wire[i]!.subarray(at, end), to);
-    this.wire[i] = this.#copies;
-    this.ipAt[i] = to;
-    this.ipEnd[i] = to + end - at;
-    this.espAt[i] = this.espAt[i]! - at + to;
-    this.espEnd[i] = this.espEnd[i]! - at + to;
-    this.#copied = to + end - at;
-  }
-
-  /** Puts packet `i` back into the batch as it came. */
-  restore(i: number): void {
-    const { batch } = this;
-    const from = this.from[i]!;
-    batch.slab.set(this.wire[i]!.subarray(this.ipAt[i]!, this.ipEnd[i]!), from);
-    batch.offset[i] = from;
-    batch.length[i] = this.ipEnd[i]! - this.ipAt[i]!;
-    batch.verdict[i] = PASS;
-  }
-
-  /** Opens packets `from` to `to - 1`. */
-  open(from: number, to: number): void {
-    this.decapsulator.run(this.batch, from, to);
-  }
-
-  clear(): void {
-    // The arrays that frames lay in may be large.
-    for (let i = 0; i < this.batch.count; i++) this.wire[i] = NOTHING;
-    this.batch.clear();
-    this.ran = 0;
-    this.#copied = 0;
-  }
-}
-
 /** VXLAN, Geneve, GTP-U and Teredo. */
 const CARRIER_PORTS: ReadonlySet<number> = new Set([8472, 4789, 6081, 2152, 3544]);
-const NOTHING = new Uint8Array(0);
-const COPIES = 1 << 16;
 
 export class Receiver implements FrameSink {
   readonly totals: ReceiverTotals = {
@@ -481,13 +147,13 @@ export class Receiver implements FrameSink {
   readonly #ports: readonly number[];
   readonly #engine: Engine;
   readonly #finder: EspFinder;
-  readonly #streams = new StreamTable<Stream>();
-  readonly #unopened = new SecondChance<Stream>(MOST_UNOPENED);
-  readonly #sources = new SecondChance<Stream>(MOST_SOURCES);
+  readonly #streams = new StreamTable<EspStream>();
+  readonly #unopened = new SecondChance<EspStream>(MOST_UNOPENED);
+  readonly #sources = new SecondChance<EspStream>(MOST_SOURCES);
   readonly #event = new EspEvent();
   /** Where packets wait: those of frames, and by depth those that came out of other ESP packets. */
-  #lane: Lane;
-  readonly #lanes: Lane[] = [];
+  #lane: EspLane;
+  readonly #lanes: EspLane[] = [];
   #depth = 0;
   readonly #info: { -readonly [K in keyof FrameInfo]: FrameInfo[K] } = {
     number: 0,
@@ -570,8 +236,8 @@ export class Receiver implements FrameSink {
     for (const sink of this.#sinks) sink.forget?.(places);
   }
 
-  #newLane(batch: Batch): Lane {
-    const lane = new Lane(batch, this.#streams, this.#engine, this.#ports);
+  #newLane(batch: Batch): EspLane {
+    const lane = new EspLane(batch, this.#streams, this.#engine, this.#ports);
     lane.number = ++this.#batches;
     this.#lanes.push(lane);
     return lane;
@@ -621,7 +287,7 @@ export class Receiver implements FrameSink {
   }
 
   /** Looks where a stream stands in which nothing has authenticated. @returns the stream of the packet's source */
-  #begin(stream: Stream, b: Uint8Array, espAt: number, espEnd: number, srcAt: number): Stream {
+  #begin(stream: EspStream, b: Uint8Array, espAt: number, espEnd: number, srcAt: number): EspStream {
     const { contenders } = stream;
     const look = contenders.look(b, espAt, espEnd);
     this.#streams.sas[stream.index] = contenders.current.sa;
@@ -639,7 +305,7 @@ export class Receiver implements FrameSink {
   }
 
   /** Opens packet `i` of a stream that has started, and looks again where it may be beyond what the window infers. */
-  #follow(stream: Stream, i: number): void {
+  #follow(stream: EspStream, i: number): void {
     const lane = this.#lane;
     const { contenders } = stream;
     this.#run(lane);
@@ -657,7 +323,7 @@ export class Receiver implements FrameSink {
   }
 
   /** What a packet that was just opened says of its stream. */
-  #lookAgain(stream: Stream, i: number, verdict: number): Look {
+  #lookAgain(stream: EspStream, i: number, verdict: number): Look {
     const lane = this.#lane;
     const { contenders } = stream;
     const { current } = contenders;
@@ -675,7 +341,7 @@ export class Receiver implements FrameSink {
   }
 
   /** A packet with low half `lo` says where the window of a stream stood; `i` is its place in the batch. */
-  #start(stream: Stream, lo: number, i: number): void {
+  #start(stream: EspStream, lo: number, i: number): void {
     const { high, sa } = stream.contenders.current;
     const lane = this.#lane;
     const isFirst = stream.firstBatch === 0;
@@ -694,7 +360,7 @@ export class Receiver implements FrameSink {
     stream.followed = 0;
   }
 
-  #reopen(lane: Lane, i: number): void {
+  #reopen(lane: EspLane, i: number): void {
     lane.restore(i);
     lane.sa[i] = lane.stream[i]?.contenders.current.sa;
     this.#tell(lane, i);
@@ -702,7 +368,7 @@ export class Receiver implements FrameSink {
   }
 
   /** Opens what waits in a lane. */
-  #run(lane: Lane): void {
+  #run(lane: EspLane): void {
     const { batch, stream } = lane;
     const from = lane.ran;
     const to = batch.count;
@@ -719,12 +385,12 @@ export class Receiver implements FrameSink {
     }
   }
 
-  #tell(lane: Lane, i: number): void {
+  #tell(lane: EspLane, i: number): void {
     this.watch?.(lane.sa[i], lane.wire[i]!, lane.espAt[i]!, lane.espEnd[i]!);
   }
 
   /** Which SA, other than the receiver's own, opens packet `i`? */
-  #elsewhere(stream: Stream, lane: Lane, i: number): SaConfig | undefined {
+  #elsewhere(stream: EspStream, lane: EspLane, i: number): SaConfig | undefined {
     const { candidates, others } = stream.resolution;
     stream.others ??= new Contenders(
       others.map(({ config }) => config).filter((one) => !candidates.some((own) => isSameSa(own, one))),
@@ -735,7 +401,7 @@ export class Receiver implements FrameSink {
   }
 
   /** Returns the packet's place in the batch, which is finished first when it has no room. */
-  #push(b: Uint8Array, at: number, end: number, stream: Stream | undefined): number {
+  #push(b: Uint8Array, at: number, end: number, stream: EspStream | undefined): number {
     let i = this.#put(b, at, end);
     if (i < 0) {
       this.flush();
@@ -757,7 +423,7 @@ export class Receiver implements FrameSink {
   }
 
   /** The stream of a packet, made when this is its first; `undefined` when no source knows an SA for it. */
-  #streamOf(b: Uint8Array, srcAt: number, dstAt: number, len: number, spi: number): Stream | undefined {
+  #streamOf(b: Uint8Array, srcAt: number, dstAt: number, len: number, spi: number): EspStream | undefined {
     const known = this.#streams.find(b, srcAt, dstAt, len, spi);
     if (known && !known.isShared) return known;
     const src = b.slice(srcAt, srcAt + len);
@@ -790,8 +456,8 @@ export class Receiver implements FrameSink {
     isShared: boolean,
     dst = contenders.current.config.dst,
     spi = contenders.current.config.spi,
-  ): Stream {
-    const stream = new Stream(contenders, resolution, dst, isShared);
+  ): EspStream {
+    const stream = new EspStream(contenders, resolution, dst, isShared);
     const kept = stream.isStarted ? this.#sources : this.#unopened;
     const gone = kept.makeRoom();
     if (gone.length > 0) this.flush();
@@ -801,7 +467,7 @@ export class Receiver implements FrameSink {
     return stream;
   }
 
-  #remove(stream: Stream): void {
+  #remove(stream: EspStream): void {
     this.#streams.remove(stream.index);
     stream.contenders.remove();
     stream.others?.remove();
@@ -809,7 +475,7 @@ export class Receiver implements FrameSink {
     this.#sources.delete(stream);
   }
 
-  #emit(lane: Lane, i: number): void {
+  #emit(lane: EspLane, i: number): void {
     const event = this.#event;
     event.place(lane, i);
     const stream = lane.stream[i];
@@ -853,7 +519,7 @@ export class Receiver implements FrameSink {
   }
 
   /** Says what the receiver makes of a packet, and how that is known. */
-  #judge(event: EspEvent, stream: Stream | undefined, lane: Lane, i: number): void {
+  #judge(event: EspEvent, stream: EspStream | undefined, lane: EspLane, i: number): void {
     const { tried } = event;
     event.verdict = tried;
     event.isUnopened = false;

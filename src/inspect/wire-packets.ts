@@ -13,8 +13,8 @@ import type { SaConfig, SaPlace } from '../ipsec/sa-config.ts';
 import { writeDsbCsv, writeGone, writePorts } from '../sa-text/dsb-csv.ts';
 import { isAtOneOf } from '../sa-text/sa-source.ts';
 import { PASS } from '../wire/packet.ts';
+import type { EspEvent } from './esp-event.ts';
 import { dropText } from './esp-words.ts';
-import type { EspEvent } from './receiver.ts';
 import type { CaptureSink } from './session.ts';
 
 export interface WirePacketsOptions {

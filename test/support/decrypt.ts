@@ -11,8 +11,9 @@ import { loadOpening } from '../../src/cli/evidence-options.ts';
 import type { SaOptions } from '../../src/cli/sa-options.ts';
 import type { Engine } from '../../src/crypto/engine.ts';
 import { putDecryptJson } from '../../src/inspect/decrypt-json.ts';
+import type { EspEvent } from '../../src/inspect/esp-event.ts';
 import { OverlayFinder } from '../../src/inspect/overlay.ts';
-import type { EspEvent, ReceiverTotals } from '../../src/inspect/receiver.ts';
+import type { ReceiverTotals } from '../../src/inspect/receiver.ts';
 import { CaptureSession } from '../../src/inspect/session.ts';
 import { CaptureSas } from '../../src/sa-text/capture-sas.ts';
 

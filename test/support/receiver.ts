@@ -5,8 +5,9 @@
 
 import type { Engine } from '../../src/crypto/engine.ts';
 import { NodeEngine } from '../../src/crypto/node.ts';
+import type { EspEvent } from '../../src/inspect/esp-event.ts';
 import { Evidence } from '../../src/inspect/evidence.ts';
-import { type EspEvent, type EspSink, Receiver } from '../../src/inspect/receiver.ts';
+import { type EspSink, Receiver } from '../../src/inspect/receiver.ts';
 import type { SaConfig } from '../../src/ipsec/sa-config.ts';
 import { RANDOM } from './sa.ts';
 
