@@ -270,8 +270,9 @@ export class Evidence implements SaSource {
     const shown = held.flatMap(({ config }) => (config ? [config] : []));
     const isHidden =
       held.length > 0 || (ofReceiver.length === 0 && others.length === 0 && elsewhere.length > 0);
-    const atReceiver =
-      shown.length > 0 ? 'held' : isHidden ? 'hidden' : ofReceiver.length > 0 ? 'missing' : 'unknown';
+    // A state of which no one can tell whose it is may be the receiver's.
+    const isMissing = ofReceiver.length > 0 && elsewhere.every(({ holder }) => holder !== undefined);
+    const atReceiver = shown.length > 0 ? 'held' : isHidden ? 'hidden' : isMissing ? 'missing' : 'unknown';
     const candidates = distinct(
       shown.length > 0 ? shown : [...others.map(({ config }) => config), ...otherWay],
     );

@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'vitest';
 import { NodeEngine } from '../../src/crypto/node.ts';
+import { type DropReason, dropCode, dropRow } from '../../src/ipsec/drop.ts';
 import type { NodeReport, ScenarioReport } from '../../src/sim/report.ts';
 import { decryptBytes, type Line } from './decrypt.ts';
 
@@ -43,11 +44,12 @@ function received({ drops }: ScenarioReport, { node, decrypted }: NodeReport): R
   return counts;
 }
 
-/** Packets by verdict and counter. */
+/** Packets by verdict and counter: of those that are not opened, the counter of a receiver that has the key at hand. */
 function count(lines: readonly Line[]): Record<string, number> {
   const counts: Record<string, number> = {};
   for (const { verdict, reason, counter } of lines) {
-    const kind = verdict === 'ok' ? 'ok' : `${reason} ${counter}`;
+    const counted = verdict === 'unopened' ? dropRow(dropCode(reason as DropReason))!.counter : counter;
+    const kind = verdict === 'ok' ? 'ok' : `${reason} ${counted}`;
     counts[kind] = (counts[kind] ?? 0) + 1;
   }
   return counts;
