@@ -61,16 +61,19 @@ async function decrypt(
   command: Command,
 ): Promise<void> {
   checkStdout(named, ['json']);
+  const interrupt = new Interrupt();
   const {
     capture: found,
     unknown,
     options,
-  } = await takeFiles(files, named, {
-    subject: 'capture',
-    diagnoses: false,
-    counters: false,
-    isVersionGiven: isVersionGiven(command),
-  });
+  } = await interrupt.orEnd(
+    takeFiles(files, named, {
+      subject: 'capture',
+      diagnoses: false,
+      counters: false,
+      isVersionGiven: isVersionGiven(command),
+    }),
+  );
   const capture = found ?? unknown;
   if (capture === undefined) throw noCapture();
   checkIsAnother(capture, options.write);
@@ -78,7 +81,6 @@ async function decrypt(
   const sas = await loadOpening(options, own);
   for (const warning of sas.warnings) say(`warning: ${warning}`);
   const out = new Output();
-  const interrupt = new Interrupt();
   const file = openPacketFile(options);
   const overlays = new OverlayFinder();
   const lines: CaptureSink = {

@@ -73,16 +73,19 @@ Exit status: 0 the capture was read to its end (whatever was found), 2 unusable 
 }
 
 async function diagnose(files: readonly string[], named: DiagnoseOptions, command: Command): Promise<void> {
+  const interrupt = new Interrupt();
   const {
     capture: found,
     unknown,
     options,
-  } = await takeFiles(files, named, {
-    subject: 'capture',
-    diagnoses: true,
-    counters: true,
-    isVersionGiven: isVersionGiven(command),
-  });
+  } = await interrupt.orEnd(
+    takeFiles(files, named, {
+      subject: 'capture',
+      diagnoses: true,
+      counters: true,
+      isVersionGiven: isVersionGiven(command),
+    }),
+  );
   const file = found ?? unknown;
   if (
     file === undefined &&
@@ -94,7 +97,6 @@ async function diagnose(files: readonly string[], named: DiagnoseOptions, comman
       'Give a capture, texts of ip xfrm, counters, or a sysdump.',
     );
   const capture = file ?? 'no capture';
-  const interrupt = new Interrupt();
   const own = new CaptureSas((line) => say(`warning: ${line}`));
   const { evidence, stats, udpPorts, warnings } = await loadEvidence(options, own);
   for (const warning of warnings) say(`warning: ${warning}`);

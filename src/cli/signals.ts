@@ -45,6 +45,17 @@ export class Interrupt {
     });
   }
 
+  /** Waits for what comes before the first frame. Ctrl-C ends the program there: nothing is worth keeping yet. */
+  async orEnd<T>(work: Promise<T>): Promise<T> {
+    this.#wake = () => process.exit(EXIT_INTERRUPTED);
+    if (this.isAsked) process.exit(EXIT_INTERRUPTED);
+    try {
+      return await work;
+    } finally {
+      this.#wake = undefined;
+    }
+  }
+
   /** What `source` yields until Ctrl-C, also where it waits for more. */
   async *until<T>(source: AsyncIterable<T>): AsyncGenerator<T> {
     const items = source[Symbol.asyncIterator]();

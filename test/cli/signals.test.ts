@@ -1,6 +1,6 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { open, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -32,8 +32,8 @@ describe('Ctrl-C', () => {
   });
 
   it('ends decrypt before anybody writes to its FIFO, and leaves no file', async () => {
-    const { child, out } = startOnFifo('early');
-    while (!hasPart(out)) await new Promise((resolve) => setTimeout(resolve, 20));
+    const { child, fifo, out } = startOnFifo('early');
+    while (!hasOpen(child.pid!, fifo)) await new Promise((resolve) => setTimeout(resolve, 20));
     child.kill('SIGINT');
     const [code] = await once(child, 'close');
     expect(code).toBe(130);
@@ -61,6 +61,17 @@ describe('Ctrl-C', () => {
     expect((await ended)[0]).toBe(0);
     expect(existsSync(out)).toBe(true);
   });
+
+  function hasOpen(pid: number, file: string): boolean {
+    const folder = `/proc/${pid}/fd`;
+    return readdirSync(folder).some((fd) => {
+      try {
+        return readlinkSync(join(folder, fd)) === file;
+      } catch {
+        return false; // closed meanwhile
+      }
+    });
+  }
 
   function startOnFifo(name: string) {
     const fifo = join(folder, name);
