@@ -72,12 +72,27 @@ function readAny(text: string, source: string): number[] {
   return looksLikeDump(lines) ? readDump(lines, source) : readDigits(lines, source);
 }
 
+/** Characters that may follow an end of a comment within it: bytes beside digits, and what closes it. */
+const BESIDE = 64;
+
+/**
+ * Where a comment ends, or -1. Wireshark writes the bytes beside the digits in one, and `*` and `/` may be among them: the
+ * last end of a line counts, unless another comment begins there before it.
+ */
+function endOfComment(text: string, from: number): number {
+  const first = text.indexOf('*/', from);
+  if (first < 0) return -1;
+  const [rest = ''] = text.slice(first + 2, first + 2 + BESIDE).split('\n', 1);
+  const last = rest.includes('/*') ? -1 : rest.lastIndexOf('*/');
+  return last < 0 ? first : first + 2 + last;
+}
+
 /** C without its comments, in which anything may stand. */
 function withoutComments(text: string): string {
   let code = '';
   for (let at = 0; ; ) {
     const from = text.indexOf('/*', at);
-    const to = from < 0 ? -1 : text.indexOf('*/', from + 2);
+    const to = from < 0 ? -1 : endOfComment(text, from + 2);
     if (to < 0) return (code + text.slice(at)).replace(/\/\/[^\n]*/g, ' ');
     code += `${text.slice(at, from)} `;
     at = to + 2;
