@@ -24,7 +24,7 @@ import { Tally } from './tally.ts';
 /** Packets of one stream that all guesses are tried on; if none of them opens, the key is not at hand. */
 const TRIED = 8;
 /** Guesses that are tried on packets of all streams together. */
-const MOST_GUESSES = 1 << 16;
+const MOST_GUESSES = 1 << 15;
 /** High halves below the expected one that are tried on a packet under ESN. */
 const EPOCHS = 4;
 
