@@ -24,7 +24,7 @@ export function planOfTexts(texts: ClusterTexts, options: PlanOptions): PlanText
   const keys = mergeKeys(...texts.keys);
   const nodes = texts.nodes.flat();
   const plan = new ClusterPlan(keys, nodes, options);
-  return { plan, udpPort: options.udpPort, omitted: lacksOf(plan), warnings: missingKeys(keys, nodes) };
+  return { plan, omitted: lacksOf(plan), warnings: missingKeys(keys, nodes) };
 }
 
 /** Of keys and nodes that are given twice the last one counts; the others are how it was before. */

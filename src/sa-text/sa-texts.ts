@@ -7,7 +7,6 @@ import type { ClusterPlan } from '../cilium/plan.ts';
 import type { SaConfig } from '../ipsec/sa-config.ts';
 import { readEspSa } from './esp-sa.ts';
 import { type Omission, omissionLine } from './omission.ts';
-import { joinSources, planSource, SaList, type SaSource } from './sa-source.ts';
 import { checkUsable, readStates, withoutKey } from './xfrm-sas.ts';
 
 /** A text and what it is called in errors. */
@@ -27,8 +26,6 @@ export interface SaTexts {
 /** What keys and nodes yield, and what is odd about them. */
 export interface PlanText {
   readonly plan: ClusterPlan;
-  /** Port of its ESP in UDP. */
-  readonly udpPort?: number | undefined;
   /** Nodes with which there are no SAs, or fewer. */
   readonly omitted: readonly Omission[];
   readonly warnings: readonly string[];
@@ -36,11 +33,8 @@ export interface PlanText {
 
 /** The SAs that texts yield. */
 export interface Sas {
-  readonly source: SaSource;
   /** Every SA; keys of a whole cluster are derived here, so ask only when all are wanted. */
   all(): SaConfig[];
-  /** UDP ports that carry ESP by what the SAs say. */
-  readonly udpPorts: readonly number[];
   /** What is odd about the inputs but does not stop the work. */
   readonly warnings: readonly string[];
 }
@@ -60,9 +54,7 @@ export function readSas({ xfrmState, espSa }: SaTexts, plan?: PlanText): Sas {
   if (plan?.plan.isEmpty ?? true) checkUsable([...states, ...rows], omitted);
   const stated = [...states, ...rows].flatMap(({ sas }) => sas);
   return {
-    source: joinSources([new SaList(stated), ...(plan ? [planSource(plan.plan)] : [])]),
     all: () => [...stated, ...(plan?.plan.all() ?? [])],
-    udpPorts: udpPortsOf(stated, plan?.udpPort),
     warnings: [...omitted.map(omissionLine), ...(plan?.warnings ?? [])],
   };
 }
