@@ -59,7 +59,7 @@ export class ByteStream {
     }
   }
 
-  /** Takes everything. The stream is closed afterwards, or when nobody wants the rest. */
+  /** Takes everything. The stream is closed at its end, or when the reader stops early. */
   async *all(): AsyncGenerator<Uint8Array> {
     try {
       yield* this.upTo(Number.POSITIVE_INFINITY);
@@ -77,7 +77,7 @@ export class ByteStream {
     await this.#chunks.return?.();
   }
 
-  /** Has the next chunk in the place of the rest, which is used up. */
+  /** Replaces the current chunk, which is used up, with the next one. */
   async #next(): Promise<boolean> {
     if (this.#failure) throw this.#failure.error;
     while (!this.#isDone) {

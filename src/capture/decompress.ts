@@ -112,7 +112,7 @@ async function* gunzip(packed: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8A
   } catch (error) {
     throw failure instanceof EsplaneError ? failure : error;
   } finally {
-    // Where nobody wants the rest. A chunk that is asked for may never come, and is not waited for.
+    // The reader stopped early. A chunk that is asked for may never come, and is not waited for.
     isWanted = false;
     await reader.cancel().catch(() => {});
   }
@@ -136,7 +136,7 @@ async function* unzstd(packed: AsyncIterable<Uint8Array>, source: string): Async
       else throw damaged('zstd', source);
     }
   } finally {
-    // Where nobody wants the rest.
+    // The reader stopped early.
     await input.close();
   }
 }

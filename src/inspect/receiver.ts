@@ -528,7 +528,7 @@ export class Receiver implements FrameSink {
       const known = this.#strangerAt(event.dst);
       const isHidden = lane.unknown[i]?.atReceiver === 'hidden';
       event.basis = known.isTold || isHidden ? 'told' : 'assumed';
-      // What lies in ESP is for whoever that is meant for, and a list of SAs need not go so far.
+      // ESP inside ESP may be for another node, whose SAs a list need not have.
       event.isUnopened = isHidden || (!known.isTold && (!known.hasSas || this.#depth > 0));
       if (isHidden && tried === NO_STATE) event.verdict = KEY_HIDDEN;
       return;

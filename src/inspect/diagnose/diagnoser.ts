@@ -104,7 +104,7 @@ export class Diagnoser implements CaptureSink {
     return this.#diagnose(true);
   }
 
-  /** The diagnosis so far, while more is to come: what still waits for an answer is not held against anybody. It has no `encryption`. */
+  /** The diagnosis so far, while more is to come: what still waits for an answer is no finding yet. It has no `encryption`. */
   peek(): Diagnosis {
     this.#receiver.flush();
     return this.#diagnose(false);

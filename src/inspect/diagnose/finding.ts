@@ -129,7 +129,7 @@ export interface EncryptionReport {
   /** Those that were opened. */
   readonly esp: number;
   readonly clear: number;
-  /** ESP packets that were not opened, whoever they are from. */
+  /** ESP packets that were not opened, of all senders. */
   readonly unopened: number;
   /** Those in ESP, most packets first; at most 1000 of them. */
   readonly pairs: readonly CarriedReport[];

@@ -179,7 +179,7 @@ class Walk {
     }
   }
 
-  /** Tells of a damage once. @throws what is none */
+  /** Tells of a damage once. @throws errors of other kinds, and exhausted limits */
   #damage(error: unknown): void {
     if (error instanceof Exhausted || !(error instanceof InputError)) throw error;
     if (!this.#told.has(error)) this.#onDamage(error);
