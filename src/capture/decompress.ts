@@ -1,12 +1,23 @@
 /**
  * gzip and zstd, unpacked as a stream: captures come packed, and archives with many texts do.
  *
- * gzip is unpacked by the platform, which checks its checksum. No platform has zstd in Node 20 and in browsers; its
- * frames are taken apart here, so that a library unpacks one block at a time, and no frame claims more memory than the
- * `zstd` command would give it. The checksum of zstd, which files seldom have, is not looked at.
+ * gzip is not left to the platform: browsers, and Node from 24 on, end at the first member of several, and `cat a.gz b.gz`,
+ * bgzip and pigz write several. No platform has zstd in Node 20 and in browsers; its frames are taken apart here, so that a
+ * library unpacks one block at a time, and no frame claims more memory than the `zstd` command would give it. The checksum
+ * of zstd, which files seldom have, is not looked at.
  * @module
  */
 import { Decompress } from 'fzstd';
+import {
+  Z_BUF_ERROR,
+  Z_NO_FLUSH,
+  Z_OK,
+  Z_STREAM_END,
+  ZStream,
+  zlibInflate,
+  zlibInflateInit2,
+  zlibInflateReset,
+} from 'pako';
 import { ByteStream, joined } from '../base/byte-stream.ts';
 import { toHex } from '../base/bytes.ts';
 import { EsplaneError, InputError } from '../base/errors.ts';
@@ -15,8 +26,10 @@ export type Compression = 'gzip' | 'zstd';
 
 /** Largest window of a zstd frame, in bytes: that of `zstd -d` without `--long`. */
 const MAX_WINDOW = 128 << 20;
-/** Bytes that are given to the platform at once, which may unpack them to 1,000 times as many before it can be stopped. */
+/** Bytes of a chunk that comes out of gzip. */
 const MOST_AT_ONCE = 64 << 10;
+/** zlib's windowBits: a window of 32 KiB, and 16 for gzip's header and no other. */
+const GZIP_ONLY = 15 + 16;
 const ZSTD_MAGIC = '28b52ffd';
 /** Frames that hold no data, by the last 28 bits of their first word. */
 const SKIPPABLE = /^5.2a4d18$/;
@@ -61,7 +74,7 @@ export async function* decompress(
   source: string,
 ): AsyncGenerator<Uint8Array> {
   try {
-    yield* compression === 'gzip' ? gunzip(packed) : unzstd(packed, source);
+    yield* compression === 'gzip' ? gunzip(packed, source) : unzstd(packed, source);
   } catch (error) {
     if (error instanceof EsplaneError) throw error;
     throw damaged(compression, source, error);
@@ -77,45 +90,37 @@ function damaged(compression: Compression, source: string, cause?: unknown): Inp
   );
 }
 
-/** Each piece is written when the one before is taken: Node 20 would queue 16,384 of them, a gigabyte, in a pipe. */
-async function* gunzip(packed: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  const { readable, writable } = new DecompressionStream('gzip');
-  const reader = readable.getReader() as ReadableStreamDefaultReader<Uint8Array>;
-  const writer = writable.getWriter() as WritableStreamDefaultWriter<Uint8Array>;
-  /** Errors of streams lose their class on the way. */
-  let failure: unknown;
-  let isWanted = true;
-  const write = async () => {
-    try {
-      for await (const chunk of packed) {
-        // The memory of a chunk may be used again for the next one, and the platform keeps it.
-        const bytes = chunk.slice();
-        for (let at = 0; at < bytes.length && isWanted; at += MOST_AT_ONCE) {
-          await writer.write(bytes.subarray(at, at + MOST_AT_ONCE));
+/** RFC 1952: members one after another, each with its checksum and length, which the library compares. */
+async function* gunzip(packed: AsyncIterable<Uint8Array>, source: string): AsyncGenerator<Uint8Array> {
+  const stream = new ZStream();
+  zlibInflateInit2(stream, GZIP_ONLY);
+  const output = new Uint8Array(MOST_AT_ONCE);
+  let status: number = Z_OK;
+  for await (const chunk of packed) {
+    stream.input = chunk;
+    stream.next_in = 0;
+    stream.avail_in = chunk.length;
+    // A full output may be followed by more without further input.
+    for (let isFull = false; stream.avail_in > 0 || isFull; ) {
+      if (status === Z_STREAM_END) {
+        // Zeros fill the last block of a tape.
+        if (stream.input[stream.next_in] === 0) {
+          stream.next_in++;
+          stream.avail_in--;
+          continue;
         }
-        if (!isWanted) return;
+        zlibInflateReset(stream);
       }
-      await writer.close();
-    } catch (error) {
-      failure ??= error;
-      await writer.abort(error).catch(() => {});
+      stream.output = output;
+      stream.next_out = 0;
+      stream.avail_out = output.length;
+      status = zlibInflate(stream, Z_NO_FLUSH);
+      if (stream.next_out > 0) yield output.subarray(0, stream.next_out);
+      if (status !== Z_OK && status !== Z_STREAM_END && status !== Z_BUF_ERROR) throw damaged('gzip', source);
+      isFull = stream.avail_out === 0 && status !== Z_STREAM_END;
     }
-  };
-  const writing = write();
-  try {
-    for (;;) {
-      const { done, value } = await reader.read();
-      if (done) break;
-      yield value;
-    }
-    await writing;
-  } catch (error) {
-    throw failure instanceof EsplaneError ? failure : error;
-  } finally {
-    // The reader stopped early. A chunk that is asked for may never come, and is not waited for.
-    isWanted = false;
-    await reader.cancel().catch(() => {});
   }
+  if (status !== Z_STREAM_END) throw damaged('gzip', source);
 }
 
 /** RFC 8878: frames, each with a header, blocks, and perhaps a checksum. */
