@@ -16,6 +16,7 @@ import type {
 } from '../inspect/diagnose/finding.ts';
 import { grouped } from './output.ts';
 import type { Paint } from './paint.ts';
+import { wrap } from './wrap.ts';
 
 /** Streams in the table; the rest is summed up in a line. */
 const MOST_STREAMS = 20;
@@ -115,11 +116,11 @@ function findingLines(
   const more = frames.length > shown.length ? ', …' : '';
   return [
     `${colour(severity)}  ${paint.bold(code)}`,
-    ...wrap(summary, width),
+    ...wrap(summary, width, INDENT),
     ...(frames.length > 0
       ? [paint.dim(`${INDENT}${frames.length === 1 ? 'frame' : 'frames'} ${shown.join(', ')}${more}`)]
       : []),
-    ...wrap(`To do: ${remedy}`, width),
+    ...wrap(`To do: ${remedy}`, width, INDENT),
   ];
 }
 
@@ -156,19 +157,4 @@ function streamTable(streams: readonly StreamReport[], paint: Paint): string[] {
     ...rows.map(line),
     ...(left > 0 ? [paint.dim(`  and ${grouped(left)} more, with fewer drops: --json has them all`)] : []),
   ];
-}
-
-/** Breaks a sentence into indented lines. A word that is longer than a line stays whole. */
-function wrap(text: string, width: number, indent = INDENT): string[] {
-  const lines: string[] = [];
-  let line = indent;
-  for (const word of safeText(text).split(' ')) {
-    if (line.trim() !== '' && line.length + word.length > width) {
-      lines.push(line.trimEnd());
-      line = indent;
-    }
-    line += `${word} `;
-  }
-  lines.push(line.trimEnd());
-  return lines;
 }

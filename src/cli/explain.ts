@@ -49,10 +49,12 @@ interface ExplainCommandOptions extends SaOptions {
 export function explainCommand(program: Command): void {
   const command = program
     .command('explain')
-    .description('Explain a packet byte by byte; with SAs, what is inside ESP and what becomes of it.')
+    .description(
+      'Explain a packet byte by byte; with SAs, what is inside ESP and what becomes of it. Or a counter, a finding, a reason of drops.',
+    )
     .argument(
       '<packet...>',
-      `hexadecimal text, - for text on standard input, or a capture with --frame; ${FILES_ARGUMENT}`,
+      `hexadecimal text, - for text on standard input, or a capture with --frame; ${FILES_ARGUMENT}; or a name, such as XfrmInNoStates`,
     )
     .option('--frame <number>', 'which frame of the capture, counted from 1 as Wireshark does', positive)
     .option(
@@ -60,7 +62,7 @@ export function explainCommand(program: Command): void {
       'first header of hexadecimal text: ethernet, ip, sll, sll2, null, loop or a LINKTYPE_ number (default: what it looks like)',
       linkTypeArgument,
     )
-    .option('--json', 'the tree as one JSON object')
+    .option('--json', 'the tree, or the pages of a name, as one JSON object')
     .option('--brief', 'leave out what the fields mean')
     .option('--width <columns>', 'write for a terminal this wide (default: the one at hand)', positive)
     .option('--show-keys', 'show the salt, which is a part of the key material');
@@ -72,9 +74,13 @@ Examples:
   esplane explain wire.pcap keys.yaml nodes.json --frame 55
   esplane explain 450000540000400040010000 0af4010a0af40214 …
   tcpdump -c 1 -xx esp | esplane explain - --xfrm-state n2.txt
+  esplane explain XfrmInStateProtoError
+  esplane explain stale-boot-id
 
 Hexadecimal text may be bare digits, or a dump of xxd, hexdump -C, tcpdump -x, -xx, -X, or Wireshark. Of a capture
 every frame before the one asked for goes through the windows too, so that they stand where the receiver's stood.
+
+Names are the counters of /proc/net/xfrm_stat, the codes of findings and the reasons of drops (docs/diagnose.md).
 
 Exit status: 0 explained, as far as it can be read; 2 unusable input.`,
     )
@@ -86,6 +92,7 @@ async function explain(
   named: ExplainCommandOptions,
   command: Command,
 ): Promise<void> {
+  if (named.frame === undefined && (await explainNames(args, named))) return;
   const digits = named.frame === undefined ? args.filter((arg) => !isFile(arg)) : [];
   const given = await takeFiles(
     args.filter((arg) => !digits.includes(arg)),
@@ -137,6 +144,40 @@ async function explain(
     );
   }
   await out.flush();
+}
+
+/**
+ * Prints the pages of names, where all arguments are names.
+ * @throws {InputError} when the only argument is nearly one
+ */
+async function explainNames(
+  args: readonly string[],
+  { json, width }: ExplainCommandOptions,
+): Promise<boolean> {
+  // Digits and files are no names, and need not wait for the tables.
+  if (!args.every((arg) => /^(?=.*[g-z])[a-z][a-z\d-]{3,40}$/i.test(arg) && !existsSync(arg))) return false;
+  const { pageNames, pagesOf } = await import('../inspect/diagnose/pages.ts');
+  const pages = args.map(pagesOf);
+  const unknown = args[pages.findIndex((found) => found.length === 0)];
+  if (unknown !== undefined) {
+    const { closestMatch } = await import('leven');
+    const meant = closestMatch(unknown, pageNames(), { maxDistance: Math.min(4, unknown.length >> 2) });
+    if (meant === undefined) return false;
+    throw new InputError(
+      { source: unknown },
+      'no counter, finding or drop has this name',
+      `Did you mean ${meant}?`,
+    );
+  }
+  const { pageText } = await import('./page-text.ts');
+  const out = new Output();
+  if (json) out.write(`${JSON.stringify({ pages: pages.flat() }, null, 2)}\n`);
+  else
+    out.write(
+      pageText(pages.flat(), paintFor(process.stdout), width ?? process.stdout.columns ?? USUAL_WIDTH),
+    );
+  await out.flush();
+  return true;
 }
 
 /** Is an argument a file, rather than digits? A name of one that is not there is no packet, either. */

@@ -63,6 +63,20 @@ needs([shared('captures')], 'esplane explain', () => {
     );
   });
 
+  it.each([
+    [['XfrmInStateProtoError'], /^XfrmInStateProtoError {2}a counter\n[\s\S]* bad-icv: Keys differ/],
+    [['replayed'], /^replayed {2}a finding[\s\S]*To do: /],
+    [
+      ['replay-seen', 'stale-boot-id'],
+      /^replay-seen[\s\S]*Counted as: XfrmInStateSeqError[\s\S]*\nstale-boot-id /,
+    ],
+  ])('prints the pages of %j', (names, text) => {
+    const { code, stdout, stderr } = esplane(['explain', ...names]);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(stdout).toMatch(text);
+    for (const line of stdout.split('\n')) expect(line.length).toBeLessThanOrEqual(100);
+  });
+
   describe('unusable input ends with 2 and one line', () => {
     it.each([
       [
@@ -72,6 +86,11 @@ needs([shared('captures')], 'esplane explain', () => {
       ],
       ['a file without --frame', ['explain', CAPTURE], /is a capture\. Say which of its frames/],
       ['a name of no file', ['explain', 'nope.pcap'], /nope\.pcap: no such file/],
+      [
+        'a name with a slip',
+        ['explain', 'XfrmInStateProtError'],
+        /no counter, finding or drop has this name\. Did you mean XfrmInStateProtoError\?/,
+      ],
       ['no packet', ['explain', SAS[1]!], /there is no packet/],
       ['no digits', ['explain', 'hello'], /packet:1: "h" is no hexadecimal digit/],
       [
