@@ -70,9 +70,19 @@ export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
 }
 
 const HEX = Array.from({ length: 256 }, (_, i) => i.toString(16).padStart(2, '0'));
+/** From here on a decoder is quicker than to put strings together. */
+const LONG_HEX = 16;
+/** The two digits of each byte as they lie in memory. */
+const HEX_DIGITS = new Uint16Array(new TextEncoder().encode(HEX.join('')).buffer);
+const DECODER = new TextDecoder();
 
 /** Lower-case hexadecimal text of `b[at..end)`. */
 export function toHex(b: Uint8Array, at = 0, end = b.length): string {
+  if (end - at >= LONG_HEX) {
+    const digits = new Uint16Array(end - at);
+    for (let i = at; i < end; i++) digits[i - at] = HEX_DIGITS[b[i]!]!;
+    return DECODER.decode(digits);
+  }
   let text = '';
   for (let i = at; i < end; i++) text += HEX[b[i]!];
   return text;

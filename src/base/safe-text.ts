@@ -10,8 +10,12 @@
  * @module
  */
 
-/** Most texts hold nothing else, and this is found out ten times as fast. */
-const NOT_PLAIN = /[^\n -~]/;
+/**
+ * Without one of these a whole output is safe: found out five times as fast as below. The halves of a pair are among
+ * them, which are safe together.
+ */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
+const MAYBE_UNSAFE = /[\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]/;
 const UNSAFE = /[\p{Cc}\p{Bidi_Control}\u2028\u2029\p{Cs}]/u;
 const EACH_UNSAFE = new RegExp(UNSAFE, 'gu');
 
@@ -28,7 +32,7 @@ export function safeText(text: string): string {
  * a terminal; single texts go through {@link safeText} before they become part of a line.
  */
 export function safeLines(text: string): string {
-  if (!NOT_PLAIN.test(text) || !UNSAFE.test(text)) return text;
+  if (!MAYBE_UNSAFE.test(text)) return text;
   return text.replace(EACH_UNSAFE_IN_LINES, (all, unsafe?: string) =>
     unsafe === undefined ? all : escaped(unsafe),
   );

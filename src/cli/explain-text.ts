@@ -51,6 +51,8 @@ interface Line {
   readonly paint: (text: string) => string;
 }
 
+const NOTHING: readonly string[] = [];
+
 class Printer {
   readonly #paint: Paint;
   readonly #brief: boolean;
@@ -59,7 +61,8 @@ class Printer {
   readonly #treeWidth: number;
   /** 0 where the meaning has no column. */
   readonly #meaningWidth: number;
-  readonly #out: string[] = [];
+  readonly #tints: Readonly<Record<Protection, (text: string) => string>>;
+  #out = '';
 
   constructor({ width, paint, brief }: ExplainTextOptions) {
     const columns = Math.max(width, MIN_WIDTH);
@@ -71,6 +74,8 @@ class Printer {
     const isWide = columns >= WIDE && !brief;
     this.#treeWidth = isWide ? TREE_WIDTH : rest;
     this.#meaningWidth = isWide ? rest - TREE_WIDTH - 2 : 0;
+    const { yellow, cyan, green, red } = paint;
+    this.#tints = { none: plain, authenticated: yellow, encrypted: cyan, both: green, unknown: red };
   }
 
   print({ frame, time, linkType, originalLength, packet, stops }: Explanation): string {
@@ -82,22 +87,27 @@ class Printer {
       originalLength > length ? `${length} of ${originalLength} bytes captured` : `${length} bytes`,
       linkTypeName(linkType),
     ];
-    this.#out.push(bold(parts.join(', ')));
+    this.#line(bold(parts.join(', ')));
     const marks = (['authenticated', 'encrypted', 'both', 'unknown'] as const).map((protection) =>
-      this.#tint(protection)(
+      this.#tints[protection](
         `${MARKS[protection]} ${protection === 'unknown' ? 'only the SA knows' : protection}`,
       ),
     );
-    this.#out.push(marks.join('  '), '');
+    this.#line(marks.join('  '));
+    this.#line('');
     this.#packet(packet, 0);
     if (stops.length > 0) {
-      this.#out.push('');
+      this.#line('');
       for (const { origin, at, id, problem } of stops) {
         const where = origin === 'frame' ? '' : `${ORIGINS[origin].toLowerCase()}, `;
-        this.#out.push(red(safeText(`Reading stopped at ${where}byte ${at} (${id}): ${problem}`)));
+        this.#line(red(safeText(`Reading stopped at ${where}byte ${at} (${id}): ${problem}`)));
       }
     }
-    return `${this.#out.map((line) => line.trimEnd()).join('\n')}\n`;
+    return this.#out;
+  }
+
+  #line(text: string): void {
+    this.#out += `${text.trimEnd()}\n`;
   }
 
   #packet(packet: Packet, depth: number): void {
@@ -110,21 +120,18 @@ class Printer {
     const isLayer = field.children.length > 0 || depth === 0;
     const { bold, red, dim } = this.#paint;
     const title = field.text === '' ? field.label : `${field.label}: ${field.text}`;
-    const lines: Line[] = wrap(indent + title, this.#treeWidth, `${indent}  `).map((text) => ({
-      text,
-      paint: isLayer && !bits ? bold : plain,
-    }));
-    const meaning = field.reference === '' ? field.meaning : `${field.meaning} (${field.reference})`;
-    const beside = this.#meaningWidth > 0 ? wrap(meaning, this.#meaningWidth, '') : [];
-    if (this.#meaningWidth === 0 && !this.#brief) {
-      for (const text of wrap(`${indent}  ${meaning}`, this.#treeWidth, `${indent}  `))
-        lines.push({ text, paint: dim });
+    const lines: Line[] = [];
+    const say = (text: string, deeper: string, paint: (text: string) => string) => {
+      for (const line of wrap(text, this.#treeWidth, indent + deeper)) lines.push({ text: line, paint });
+    };
+    say(indent + title, '  ', isLayer && !bits ? bold : plain);
+    let beside = NOTHING;
+    if (!this.#brief) {
+      const meaning = field.reference === '' ? field.meaning : `${field.meaning} (${field.reference})`;
+      if (this.#meaningWidth > 0) beside = wrap(meaning, this.#meaningWidth, '');
+      else say(`${indent}  ${meaning}`, '  ', dim);
     }
-    if (field.problem !== undefined) {
-      for (const text of wrap(`${indent}  ! ${field.problem}`, this.#treeWidth, `${indent}    `)) {
-        lines.push({ text, paint: red });
-      }
-    }
+    if (field.problem !== undefined) say(`${indent}  ! ${field.problem}`, '    ', red);
     const hex = bits
       ? [bitText(packet, field)]
       : children.length > 0
@@ -148,8 +155,10 @@ class Printer {
         rows.push(`      … ${end - from} more`);
         break;
       }
-      const digits = packet.bytes.slice(2 * from, 2 * Math.min(end, from + this.#perRow));
-      rows.push(`${offset(from)}  ${digits.replace(/..(?=.)/g, '$& ')}`);
+      const to = Math.min(end, from + this.#perRow);
+      let row = `${offset(from)} `;
+      for (let i = from; i < to; i++) row += ` ${packet.bytes.slice(2 * i, 2 * i + 2)}`;
+      rows.push(row);
     }
     return rows;
   }
@@ -160,8 +169,7 @@ class Printer {
     beside: readonly string[],
     protection: Protection,
   ): void {
-    const tint = this.#tint(protection);
-    const { dim } = this.#paint;
+    const tint = this.#tints[protection];
     for (let i = 0; i < Math.max(hex.length, lines.length, beside.length); i++) {
       const bytes = hex[i] ?? '';
       const line = lines[i];
@@ -170,8 +178,11 @@ class Printer {
       const left = `${tint(bytes.padEnd(this.#hexWidth))}${tint(mark)}  `;
       const text = line?.text ?? '';
       const middle = line ? line.paint(text) : '';
-      const pad = right === undefined ? '' : ' '.repeat(Math.max(0, this.#treeWidth - text.length) + 2);
-      this.#out.push(`${left}${middle}${pad}${right === undefined ? '' : dim(right)}`);
+      if (right === undefined) this.#line(left + middle);
+      else {
+        const pad = ' '.repeat(Math.max(0, this.#treeWidth - text.length) + 2);
+        this.#line(`${left}${middle}${pad}${this.#paint.dim(right)}`);
+      }
     }
   }
 
@@ -212,22 +223,6 @@ class Printer {
     if (s.nonce) say('nonce', `salt ${s.nonce.salt} ‖ IV ${s.nonce.iv}`);
     if (s.aad) say('AAD', s.aad.parts.map(({ label, bytes }) => `${bytes} ${label}`).join(' ‖ '));
   }
-
-  #tint(protection: Protection): (text: string) => string {
-    const { yellow, cyan, green, red } = this.#paint;
-    switch (protection) {
-      case 'authenticated':
-        return yellow;
-      case 'encrypted':
-        return cyan;
-      case 'both':
-        return green;
-      case 'unknown':
-        return red;
-      default:
-        return plain;
-    }
-  }
 }
 
 function plain(text: string): string {
@@ -258,11 +253,13 @@ function bitText(packet: Packet, { at, end, bits }: Field): string {
   // A word of 32 bits is too long to be drawn.
   if (total > 16) return `      bits ${total - shift - width} to ${total - shift - 1}`;
   const value = Number.parseInt(packet.bytes.slice(2 * at, 2 * end), 16);
-  let text = '';
-  for (let bit = total - 1; bit >= 0; bit--) {
-    text += bit >= shift && bit < shift + width ? (value >>> bit) & 1 : '.';
-    if (bit % 4 === 0 && bit > 0) text += ' ';
-  }
+  const own = value
+    .toString(2)
+    .padStart(total, '0')
+    .slice(total - shift - width, total - shift);
+  const drawn = own.padStart(total - shift, '.').padEnd(total, '.');
+  let text = drawn.slice(0, 4);
+  for (let bit = 4; bit < total; bit += 4) text += ` ${drawn.slice(bit, bit + 4)}`;
   return `      ${text}`;
 }
 

@@ -5,7 +5,7 @@
  * were there, as far as the capture knows.
  * @module
  */
-import { putU32, u32 } from '../../base/bytes.ts';
+import { equalBytes, putU32, u32 } from '../../base/bytes.ts';
 import type { RandomBytes } from '../../base/rng.ts';
 import type { FrameInfo } from '../../capture/frame.ts';
 import type { Engine } from '../../crypto/engine.ts';
@@ -13,7 +13,6 @@ import { isAuthenticated } from '../../crypto/suite.ts';
 import { dropCode } from '../../ipsec/drop.ts';
 import type { SecurityAssociation } from '../../ipsec/sa.ts';
 import { CaptureSas } from '../../sa-text/capture-sas.ts';
-import { parseAddress } from '../../wire/address.ts';
 import * as esp from '../../wire/esp.ts';
 import * as ethernet from '../../wire/ethernet.ts';
 import * as ipv4 from '../../wire/ipv4.ts';
@@ -89,7 +88,7 @@ export class ExplainSink implements CaptureSink {
     this.#frame = undefined;
     const kept = this.#kept;
     if (kept || !this.#options.onlyEsp)
-      this.#options.onExplanation(this.#explain(b.slice(at, end), info, kept));
+      this.#options.onExplanation(this.#explain(b.subarray(at, end), info, kept));
   }
 
   packet(event: EspEvent): void {
@@ -123,8 +122,8 @@ export class ExplainSink implements CaptureSink {
     const vouches = sa !== undefined && isAuthenticated(sa.suite);
     const ivEnd = espAt + esp.HEADER_LEN + (sa?.suite.ivLen ?? 0);
     const security = describeSecurity({
-      src: parseAddress(event.src)!,
-      dst: parseAddress(event.dst)!,
+      src: event.src,
+      dst: event.dst,
       sa,
       candidates: event.stream?.contenders.configs ?? [],
       hasSources: this.#options.evidence.hasSas,
@@ -173,7 +172,7 @@ export class ExplainSink implements CaptureSink {
       {
         udpPorts: this.#options.udpPorts ?? [],
         opened: (b, espAt, espEnd) =>
-          kept && isSame(kept.wire, b.subarray(espAt, espEnd)) ? kept.opened : undefined,
+          kept && equalBytes(kept.wire, b.subarray(espAt, espEnd)) ? kept.opened : undefined,
         reassembled: kept?.reassembled,
       },
       stops,
@@ -206,10 +205,6 @@ function aadOf({ spi, seqLo }: EspEvent, esn: boolean, high: number): Uint8Array
   if (esn) putU32(aad, 4, high);
   putU32(aad, aad.length - 4, seqLo);
   return aad;
-}
-
-function isSame(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((byte, i) => byte === b[i]);
 }
 
 export interface ExplainOptions {

@@ -2,6 +2,7 @@
  * Names of the numbers that headers hold, as far as cluster traffic meets them.
  * @module
  */
+import { toHex } from '../../base/bytes.ts';
 import { formatAddress } from '../../wire/address.ts';
 
 /** IANA: IEEE 802 numbers. */
@@ -96,7 +97,9 @@ export function ecnName(ecn: number): string {
 
 /** `02:00:00:00:00:01` */
 export function macText(b: Uint8Array, at: number, end: number): string {
-  return Array.from(b.subarray(at, end), (v) => v.toString(16).padStart(2, '0')).join(':');
+  let text = toHex(b, at, at + 1);
+  for (let i = at + 1; i < end; i++) text += `:${toHex(b, i, i + 1)}`;
+  return text;
 }
 
 export function ipText(b: Uint8Array, at: number, end: number): string {

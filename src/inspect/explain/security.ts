@@ -91,8 +91,8 @@ export interface EspSecurity {
 
 /** What `security` is made from. */
 export interface EspFacts {
-  readonly src: Uint8Array;
-  readonly dst: Uint8Array;
+  readonly src: string;
+  readonly dst: string;
   readonly sa: SecurityAssociation | undefined;
   readonly candidates: readonly SaConfig[];
   /** Were any SAs given? */
@@ -199,8 +199,8 @@ function saOf(config: SaConfig, text: Uint8Array | undefined): NonNullable<EspSe
 
 function lookup({ sa, candidates, src, dst, spi, hasSources, icvOk, text }: EspFacts): string {
   if (spi === undefined) return 'There are no eight bytes of SPI and sequence number.';
-  const to = `destination ${formatAddress(dst)}, SPI 0x${spi.toString(16).padStart(8, '0')}`;
-  const from = `source ${formatAddress(src)}`;
+  const to = `destination ${dst}, SPI 0x${spi.toString(16).padStart(8, '0')}`;
+  const from = `source ${src}`;
   if (!hasSources) return `An SA for ${to} and ${from} is wanted; no source of SAs was given.`;
   if (!sa) return `No SA has ${to} and ${from}.`;
   const others = candidates.length - 1;
