@@ -176,6 +176,11 @@ export class Agent {
     return [...this.#peers.values()].map((state) => this.#peer(state));
   }
 
+  /** The other nodes as they were last heard of, and what this one calls them. */
+  heard(): { readonly node: CiliumNode; readonly nodeId: number }[] {
+    return [...this.#peers.values()].map(({ node, nodeId }) => ({ node, nodeId }));
+  }
+
   /** What the data plane is to hold now. */
   get plan(): AgentPlan {
     this.#plan ??= this.#build();

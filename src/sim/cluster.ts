@@ -51,7 +51,8 @@ import type { Watcher } from './watcher.ts';
 const EPOCH = Date.UTC(2026, 0, 1);
 /** Before it the cluster comes up, and everybody hears of everybody. */
 const WARM_UP = 60_000;
-const KEYS_READY = 30_000;
+/** So many ms before it all have their SAs. */
+export const KEYS_READY = 30_000;
 /** After it what is on the way arrives, and TCP sends again what it must. */
 const DRAIN = 5000;
 const POD_DELAY = 0.02;

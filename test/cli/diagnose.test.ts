@@ -1,11 +1,11 @@
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
+import { gzip, tar } from '../../scripts/sysdump/archives.ts';
+import { sysdump } from '../../scripts/sysdump/layout.ts';
 import type { Diagnosis } from '../../src/inspect/diagnose/finding.ts';
-import { gzip, tar } from '../support/archives.ts';
 import { esplane, tempFolder } from '../support/cli.ts';
 import { CASES, CASES_NEED, needs } from '../support/needs.ts';
-import { sysdump } from '../support/sysdump.ts';
 
 const HERE = fileURLToPath(new URL('../../pcaps/diagnose/', import.meta.url));
 const CLUSTER = ['--keys', 'keys', '--nodes', 'nodes.old.json', '--nodes', 'nodes.json'];

@@ -2,12 +2,12 @@ import { execFileSync, spawn } from 'node:child_process';
 import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { gzip, tar, zip } from '../../scripts/sysdump/archives.ts';
+import { bugtoolFiles, podOf, type SysdumpCluster, sysdump } from '../../scripts/sysdump/layout.ts';
 import { DEFAULT_VERSION } from '../../src/cilium/version.ts';
 import { readChunks, readText } from '../../src/cli/files.ts';
 import { type GivenOptions, takeFiles, type Use } from '../../src/cli/given-files.ts';
-import { gzip, tar, zip } from '../support/archives.ts';
 import { CAPTURES } from '../support/needs.ts';
-import { bugtoolFiles, podOf, type SysdumpCluster, sysdump } from '../support/sysdump.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 
 const NATIVE = `${CAPTURES}/native-v4`;

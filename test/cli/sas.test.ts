@@ -1,10 +1,10 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { zip } from '../../scripts/sysdump/archives.ts';
 import { parseDsbCsv } from '../../src/sa-text/dsb-csv.ts';
 import { parseEspSa } from '../../src/sa-text/esp-sa.ts';
 import { formatAddress } from '../../src/wire/address.ts';
-import { zip } from '../support/archives.ts';
 import { esplane, tempFolder } from '../support/cli.ts';
 import { CAPTURES, needs, SHARED, shared } from '../support/needs.ts';
 

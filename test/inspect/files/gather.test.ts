@@ -1,13 +1,19 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
+import { type Files, gzip, tar, zip } from '../../../scripts/sysdump/archives.ts';
+import {
+  bugtool,
+  podOf,
+  type SysdumpCluster,
+  sysdump,
+  sysdumpFiles,
+} from '../../../scripts/sysdump/layout.ts';
 import { EsplaneError } from '../../../src/base/errors.ts';
 import { parseNodes } from '../../../src/cilium/nodes.ts';
 import { type Gathered, gather, type NodeTexts } from '../../../src/inspect/files/gather.ts';
 import { Budget, memoryFile } from '../../../src/inspect/files/walk.ts';
 import { readStates } from '../../../src/sa-text/xfrm-sas.ts';
-import { type Files, gzip, tar, zip } from '../../support/archives.ts';
 import { CAPTURES } from '../../support/needs.ts';
-import { bugtool, podOf, type SysdumpCluster, sysdump, sysdumpFiles } from '../../support/sysdump.ts';
 
 const NATIVE = `${CAPTURES}/native-v4`;
 const read = (file: string) => readFileSync(`${NATIVE}/${file}`, 'utf8');

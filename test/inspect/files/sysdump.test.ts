@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import { fileOf } from '../../../scripts/sysdump/layout.ts';
 import { commandOutput, type NodeTextKind, placeOf } from '../../../src/inspect/files/sysdump.ts';
-import { fileOf } from '../../support/sysdump.ts';
 
 const TOP = ['dump.zip', 'cilium-sysdump-20261129-101112'];
 const BUGTOOL = [...TOP, 'cilium-bugtool-cilium-abcde-20261129-101112'];

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { type Files, gzip, tar, zip } from '../../../scripts/sysdump/archives.ts';
 import { EsplaneError } from '../../../src/base/errors.ts';
 import {
   Budget,
@@ -8,7 +9,7 @@ import {
   type WalkOptions,
   walk,
 } from '../../../src/inspect/files/walk.ts';
-import { type Files, gzip, tar, zip, zstdBomb } from '../../support/archives.ts';
+import { zstdBomb } from '../../support/zstd-bomb.ts';
 
 const RUNS = Number(process.env['ESPLANE_FUZZ_RUNS'] ?? 200);
 

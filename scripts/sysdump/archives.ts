@@ -1,5 +1,6 @@
 /**
- * Archives for tests, as the programs write them that people use.
+ * Archives as the programs write them that people use: Go's archive/zip and archive/tar (cilium-cli, cilium-bugtool), and
+ * GNU tar. Small ones are made in memory; {@link ZipWriter} takes any length.
  * @module
  */
 import { crc32, deflateRawSync, gzipSync } from 'node:zlib';
@@ -103,14 +104,4 @@ export function zip(
   end.writeUInt32LE(Buffer.concat(directory).length, 12);
   end.writeUInt32LE(at, 16);
   return new Uint8Array(Buffer.concat([...parts, ...directory, end]));
-}
-
-/** A frame of zstd that repeats one byte, in blocks of 128 KiB. */
-export function zstdBomb(blocks: number): Uint8Array {
-  const frame = [0x28, 0xb5, 0x2f, 0xfd, 0, 0x38];
-  for (let i = 0; i < blocks; i++) {
-    const word = (0x20000 << 3) | 2 | (i === blocks - 1 ? 1 : 0);
-    frame.push(word & 255, (word >> 8) & 255, word >> 16, 0x41);
-  }
-  return Uint8Array.from(frame);
 }
