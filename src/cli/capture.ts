@@ -97,7 +97,7 @@ async function capture(args: readonly string[], named: CaptureOptions, command: 
   checkSource(args.includes('-'), named);
   checkStdout(named, ['json', 'explain', 'diagnose']);
   const {
-    capture: found,
+    captures: [found],
     unknown,
     options,
   } = await takeFiles(

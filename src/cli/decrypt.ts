@@ -6,6 +6,7 @@ import { existsSync, realpathSync, statSync } from 'node:fs';
 import type { Command } from 'commander';
 import { InputError } from '../base/errors.ts';
 import { secureBytes } from '../base/rng.ts';
+import { FrameNames } from '../capture/frame-id.ts';
 import { putDecryptJson } from '../inspect/decrypt-json.ts';
 import { OverlayFinder } from '../inspect/overlay.ts';
 import { CaptureSession, type CaptureSink } from '../inspect/session.ts';
@@ -17,7 +18,7 @@ import { loadOpening } from './evidence-options.ts';
 import { FILES_ARGUMENT, isVersionGiven, noCapture, takeFiles } from './given-files.ts';
 import { Output, say } from './output.ts';
 import { addWriteOptions, checkStdout, openPacketFile, type WriteOptions } from './packet-file.ts';
-import { readCapture } from './read-capture.ts';
+import { capturesName, readCaptures } from './read-capture.ts';
 import { addSaOptions, noSas, type SaOptions } from './sa-options.ts';
 import { EXIT_INTERRUPTED, Interrupt } from './signals.ts';
 
@@ -34,7 +35,7 @@ export function decryptCommand(program: Command): void {
     .description(
       'Decrypt the ESP packets of a capture, with the verdict that the receiving kernel gives each.',
     )
-    .argument('<files...>', `a capture, - for standard input; ${FILES_ARGUMENT}`)
+    .argument('<files...>', `a capture, - for standard input, or several, merged by time; ${FILES_ARGUMENT}`)
     .option('--json', 'one JSON object a line for every ESP packet')
     .option('-q, --quiet', 'no line for each packet, only the summary');
   addEngineOption(addSaOptions(addWriteOptions(command)))
@@ -45,6 +46,7 @@ Example:
   kubectl -n kube-system get secret cilium-ipsec-keys -o yaml > keys.yaml
   kubectl get ciliumnodes -o json > nodes.json
   esplane decrypt node-2.pcap keys.yaml nodes.json
+  esplane decrypt ring.pcap* keys.yaml nodes.json
   esplane decrypt node-2.pcap --keys keys.yaml --nodes nodes.json -w clear.pcapng
   esplane decrypt node-2.pcap --keys keys.yaml --nodes nodes.json -w self.pcapng --wire --with-secrets
 
@@ -63,35 +65,37 @@ async function decrypt(
   checkStdout(named, ['json']);
   const interrupt = new Interrupt();
   const {
-    capture: found,
+    captures: found,
     unknown,
     options,
   } = await interrupt.orEnd(
     takeFiles(files, named, {
-      subject: 'capture',
+      subject: 'captures',
       diagnoses: false,
       counters: false,
       isVersionGiven: isVersionGiven(command),
     }),
   );
-  const capture = found ?? unknown;
-  if (capture === undefined) throw noCapture();
-  checkIsAnother(capture, options.write);
+  const captures = unknown === undefined ? found : [unknown];
+  if (captures.length === 0) throw noCapture();
+  for (const capture of captures) checkIsAnother(capture, options.write);
+  const name = capturesName(captures);
+  const names = new FrameNames(captures);
   const own = new CaptureSas((line) => say(`warning: ${line}`));
   const sas = await loadOpening(options, own);
   for (const warning of sas.warnings) say(`warning: ${warning}`);
   const out = new Output();
-  const file = openPacketFile(options);
+  const file = openPacketFile(options, names);
   const overlays = new OverlayFinder();
   const lines: CaptureSink = {
     packet: (event) => {
-      if (options.json) putDecryptJson(out.text, event, overlays);
-      else if (!options.quiet && !file) putEspLine(out.text, event);
+      if (options.json) putDecryptJson(out.text, event, overlays, names);
+      else if (!options.quiet && !file) putEspLine(out.text, event, names);
       out.settle();
     },
   };
   const session = new CaptureSession({
-    source: capture,
+    source: name,
     own,
     evidence: sas.evidence,
     engine: await makeEngine(options.crypto),
@@ -103,9 +107,9 @@ async function decrypt(
   const { totals } = receiver;
   // Without SAs packets are listed; there is nothing to write.
   const isLost = () => file !== undefined && totals.esp > 0 && !sas.evidence.hasSas;
-  const { failure, isInterrupted } = await readCapture({
+  const { failure, isInterrupted } = await readCaptures({
     command: 'decrypt',
-    capture,
+    captures,
     sink: session,
     interrupt,
     frames: () => totals.frames,
@@ -120,9 +124,10 @@ async function decrypt(
   // What could be read is worth having, even when the rest could not.
   receiver.flush();
   await out.flush();
-  if (totals.frames > 0 && !isLost()) say(decryptSummary(capture, receiver, sas.evidence.hasSas));
+  if (totals.frames > 0 && !isLost()) say(decryptSummary(name, receiver, sas.evidence.hasSas));
   if (failure === undefined && !isInterrupted) {
-    if (totals.frames === 0) say('warning: the capture holds no frames');
+    if (totals.frames === 0)
+      say(`warning: ${name === captures[0] ? 'the capture holds' : 'the captures hold'} no frames`);
     file?.finish();
     return;
   }

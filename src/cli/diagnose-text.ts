@@ -3,6 +3,7 @@
  * @module
  */
 import { safeText } from '../base/safe-text.ts';
+import { type FrameNames, ONE_CAPTURE } from '../capture/frame-id.ts';
 import { keyIdOf } from '../inspect/diagnose/case.ts';
 import { countersHead } from '../inspect/diagnose/conclusion.ts';
 import { encryptionText } from '../inspect/diagnose/encryption.ts';
@@ -32,7 +33,13 @@ export interface PageFacts {
 }
 
 /** Writes the page. @param width columns of the terminal */
-export function diagnosisText(diagnosis: Diagnosis, facts: PageFacts, paint: Paint, width: number): string {
+export function diagnosisText(
+  diagnosis: Diagnosis,
+  facts: PageFacts,
+  paint: Paint,
+  width: number,
+  names: FrameNames = ONE_CAPTURE,
+): string {
   const { conclusion, receivers, streams, further, findings, notes } = diagnosis;
   const more = further ? ` and ${grouped(further.streams)} further` : '';
   const ok = streams.reduce((sum, stream) => sum + stream.ok, 0);
@@ -44,7 +51,7 @@ export function diagnosisText(diagnosis: Diagnosis, facts: PageFacts, paint: Pai
     ),
     '',
   ];
-  for (const one of findings) lines.push(...findingLines(one, paint, width), '');
+  for (const one of findings) lines.push(...findingLines(one, paint, width, names), '');
   const isClean = conclusion.code === 'clean' && conclusion.basis === 'told';
   if (conclusion.summary !== '') {
     const said = wrap(conclusion.summary, width, '');
@@ -63,7 +70,7 @@ export function diagnosisText(diagnosis: Diagnosis, facts: PageFacts, paint: Pai
     lines.push('');
   }
   if (streams.length > 0) lines.push(...streamTable(streams, paint), '');
-  for (const one of notes) lines.push(...findingLines(one, paint, width), '');
+  for (const one of notes) lines.push(...findingLines(one, paint, width, names), '');
   return `${lines.join('\n').trimEnd()}\n`;
 }
 
@@ -110,6 +117,7 @@ function findingLines(
   { code, severity, summary, frames, remedy }: Finding,
   paint: Paint,
   width: number,
+  names: FrameNames = ONE_CAPTURE,
 ): string[] {
   const colour = severity === 'error' ? paint.red : severity === 'warning' ? paint.yellow : paint.cyan;
   const shown = frames.slice(0, 8);
@@ -118,7 +126,11 @@ function findingLines(
     `${colour(severity)}  ${paint.bold(code)}`,
     ...wrap(summary, width, INDENT),
     ...(frames.length > 0
-      ? [paint.dim(`${INDENT}${frames.length === 1 ? 'frame' : 'frames'} ${shown.join(', ')}${more}`)]
+      ? [
+          paint.dim(
+            `${INDENT}${frames.length === 1 ? 'frame' : 'frames'} ${safeText(names.list(shown))}${more}`,
+          ),
+        ]
       : []),
     ...wrap(`To do: ${remedy}`, width, INDENT),
   ];

@@ -5,7 +5,9 @@
 import { type Command, Option } from 'commander';
 import { InputError } from '../base/errors.ts';
 import { secureBytes } from '../base/rng.ts';
+import { FrameNames } from '../capture/frame-id.ts';
 import { Diagnoser } from '../inspect/diagnose/diagnoser.ts';
+import { withFiles } from '../inspect/diagnose/finding.ts';
 import { CaptureSession } from '../inspect/session.ts';
 import { CaptureSas } from '../sa-text/capture-sas.ts';
 import { diagnosisText } from './diagnose-text.ts';
@@ -14,7 +16,7 @@ import { type EvidenceOptions, loadEvidence } from './evidence-options.ts';
 import { FILES_ARGUMENT, isVersionGiven, takeFiles } from './given-files.ts';
 import { Output, say } from './output.ts';
 import { paintFor } from './paint.ts';
-import { readCapture } from './read-capture.ts';
+import { capturesName, readCaptures } from './read-capture.ts';
 import { addSaOptions } from './sa-options.ts';
 import { EXIT_INTERRUPTED, Interrupt } from './signals.ts';
 
@@ -37,7 +39,7 @@ export function diagnoseCommand(program: Command): void {
     )
     .argument(
       '[files...]',
-      `a capture, - for standard input; ${FILES_ARGUMENT}. Without a capture, what the texts tell`,
+      `a capture, - for standard input, or several, merged by time; ${FILES_ARGUMENT}. Without a capture, what the texts tell`,
     )
     .option('--json', 'one JSON object: receivers, streams, findings, notes');
   addEngineOption(addSaOptions(command))
@@ -75,20 +77,21 @@ Exit status: 0 the capture was read to its end (whatever was found), 2 unusable 
 async function diagnose(files: readonly string[], named: DiagnoseOptions, command: Command): Promise<void> {
   const interrupt = new Interrupt();
   const {
-    capture: found,
+    captures: found,
     unknown,
     options,
   } = await interrupt.orEnd(
     takeFiles(files, named, {
-      subject: 'capture',
+      subject: 'captures',
       diagnoses: true,
       counters: true,
       isVersionGiven: isVersionGiven(command),
     }),
   );
-  const file = found ?? unknown;
+  const captures = unknown === undefined ? found : [unknown];
+  const isWithout = captures.length === 0;
   if (
-    file === undefined &&
+    isWithout &&
     ![options.xfrmState, options.xfrmStat, options.keys, options.nodes].some((files) => files.length > 0)
   )
     throw new InputError(
@@ -96,11 +99,12 @@ async function diagnose(files: readonly string[], named: DiagnoseOptions, comman
       'there is no capture, and no text of a node',
       'Give a capture, texts of ip xfrm, counters, or a sysdump.',
     );
-  const capture = file ?? 'no capture';
+  const capture = isWithout ? 'no capture' : capturesName(captures);
+  const names = new FrameNames(captures);
   const own = new CaptureSas((line) => say(`warning: ${line}`));
   const { evidence, stats, udpPorts, warnings } = await loadEvidence(options, own);
   for (const warning of warnings) say(`warning: ${warning}`);
-  const diagnoser = new Diagnoser(evidence, stats);
+  const diagnoser = new Diagnoser(evidence, stats, names);
   const session = new CaptureSession({
     source: capture,
     own,
@@ -111,31 +115,30 @@ async function diagnose(files: readonly string[], named: DiagnoseOptions, comman
     sinks: [diagnoser],
   });
   const { totals } = session.receiver;
-  const { failure, isInterrupted } =
-    file === undefined
-      ? { failure: undefined, isInterrupted: false }
-      : await readCapture({
-          command: 'diagnose',
-          capture,
-          sink: session,
-          interrupt,
-          frames: () => totals.frames,
-          atEnd: () => {},
-        });
+  const { failure, isInterrupted } = isWithout
+    ? { failure: undefined, isInterrupted: false }
+    : await readCaptures({
+        command: 'diagnose',
+        captures,
+        sink: session,
+        interrupt,
+        frames: () => totals.frames,
+        atEnd: () => {},
+      });
   // What could be read is worth having, even when the rest could not.
   if (failure === undefined || totals.frames > 0) {
     const diagnosis = diagnoser.finish();
     const out = new Output();
-    if (options.json) out.write(`${JSON.stringify(diagnosis)}\n`);
+    if (options.json) out.write(`${JSON.stringify(withFiles(diagnosis, names))}\n`);
     else {
       const width = Math.min(process.stdout.columns ?? USUAL_WIDTH, USUAL_WIDTH);
       const facts = { capture, frames: totals.frames, esp: totals.esp };
-      out.write(diagnosisText(diagnosis, facts, paintFor(process.stdout), width));
+      out.write(diagnosisText(diagnosis, facts, paintFor(process.stdout), width, names));
     }
     await out.flush();
   }
-  if (file !== undefined && totals.frames === 0 && failure === undefined)
-    say('warning: the capture holds no frames');
+  if (!isWithout && totals.frames === 0 && failure === undefined)
+    say(`warning: ${captures.length === 1 ? 'the capture holds' : 'the captures hold'} no frames`);
   if (failure !== undefined) throw failure;
   if (isInterrupted) {
     say('esplane: interrupted: this is what the capture shows up to here');

@@ -18,8 +18,9 @@ const MOST_PIPE = 256 << 20;
 const MOST_FOLDERS = 64;
 
 /** A name of the command line, and what is known of it before it is read. */
-export type Source = { readonly name: string } & (
-  | { readonly kind: 'capture' | 'folder' }
+export type Source = { readonly name: string } /** What comes through a pipe can be read once. */ & (
+  | { readonly kind: 'capture'; readonly isPipe?: true }
+  | { readonly kind: 'folder' }
   | { readonly kind: 'file'; readonly file: FileBytes }
 );
 
@@ -42,7 +43,7 @@ export async function openSource(name: string, wantsCapture: boolean): Promise<S
   // What comes through a pipe may have no end.
   if (wantsCapture && (isCapture(head) || compressionOf(head) !== undefined)) {
     hold(name, { chunks: () => stream.all() });
-    return { name, kind: 'capture' };
+    return { name, kind: 'capture', isPipe: true };
   }
   const bytes = await stream.take(MOST_PIPE + 1);
   if (bytes.length > MOST_PIPE) {

@@ -2,7 +2,9 @@
  * One ESP packet in one line for people, as tcpdump would say it, with the packet inside or why it was dropped.
  * @module
  */
+import { safeText } from '../base/safe-text.ts';
 import type { TextBuffer } from '../base/text-buffer.ts';
+import { type FrameNames, numberOf, ONE_CAPTURE } from '../capture/frame-id.ts';
 import { putSeq, putTime } from '../inspect/decrypt-json.ts';
 import type { EspEvent } from '../inspect/esp-event.ts';
 import { dropText } from '../inspect/esp-words.ts';
@@ -12,9 +14,12 @@ import { PASS } from '../wire/packet.ts';
 
 const NO_STATE = dropCode('no-state');
 
-/** Writes the line with its end: `1 1795398120.660059 10.244.1.1 > 10.244.2.1: ESP(spi=0x00000003,seq=1) IP …`. */
-export function putEspLine(out: TextBuffer, r: EspEvent): void {
-  out.decimal(r.frame);
+/**
+ * Writes the line with its end: `1 1795398120.660059 10.244.1.1 > 10.244.2.1: ESP(spi=0x00000003,seq=1) IP …`. Where there
+ * are several captures it begins with the file: `node-2.pcap:1`.
+ */
+export function putEspLine(out: TextBuffer, r: EspEvent, names: FrameNames = ONE_CAPTURE): void {
+  putFrame(out, r.frame, names);
   out.text(' ');
   if (r.hasTime) {
     putTime(out, r.seconds, r.nanoseconds);
@@ -44,4 +49,12 @@ export function putEspLine(out: TextBuffer, r: EspEvent): void {
     putPacketLine(out, r.bytes, r.at, r.end);
   }
   out.text('\n');
+}
+
+function putFrame(out: TextBuffer, id: number, names: FrameNames): void {
+  if (names.areSeveral) {
+    out.utf8(safeText(names.file(id)));
+    out.text(':');
+  }
+  out.decimal(numberOf(id));
 }

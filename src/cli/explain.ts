@@ -121,7 +121,7 @@ async function explain(
       );
     }
     const { frame } = options;
-    const capture = given.capture ?? given.unknown;
+    const capture = given.captures[0] ?? given.unknown;
     if (capture === undefined) throw noCapture();
     explanation = await explainFrame(capture, frame, (onExplanation) => {
       const sink = new ExplainSink({
@@ -186,7 +186,7 @@ function isFile(arg: string): boolean {
 }
 
 /** The bytes of a file, or of standard input. */
-function readPacket({ capture, packet, unknown }: GivenFiles<unknown>): Uint8Array {
+function readPacket({ captures: [capture], packet, unknown }: GivenFiles<unknown>): Uint8Array {
   if (capture !== undefined) {
     throw new InputError({ source: capture }, 'is a capture', 'Say which of its frames: --frame 1.');
   }

@@ -36,8 +36,8 @@ export interface GivenOptions {
 }
 
 export interface Use {
-  /** Does the command take a capture, or a packet? */
-  readonly subject: 'capture' | 'packet or capture' | 'none';
+  /** Does the command take captures, a capture, or a packet? */
+  readonly subject: 'captures' | 'capture' | 'packet or capture' | 'none';
   /** Does it take what opens no packet, too: policies, states without keys, nodes alone? */
   readonly diagnoses: boolean;
   /** Does it take counters? */
@@ -47,8 +47,8 @@ export interface Use {
 }
 
 export interface GivenFiles<O> {
-  /** The capture, by the name to read it by. */
-  readonly capture: string | undefined;
+  /** The captures, by the names to read them by, each once; more than one only where the command takes several. */
+  readonly captures: readonly string[];
   /** The packet in hexadecimal, likewise. */
   readonly packet: string | undefined;
   /** The only file, where it is of no kind: the reader of what is wanted says what is wrong with it. */
@@ -80,7 +80,7 @@ export async function takeFiles<O extends GivenOptions>(
   if (only === undefined) return { ...NOTHING, options };
   // The usual case is not kept waiting for readers that it does not need.
   if (sources.size === 1 && only.kind === 'capture' && use.subject !== 'none')
-    return { ...NOTHING, capture: only.name, options };
+    return { ...NOTHING, captures: [only.name], options };
   const [{ gather }, { Budget }] = [
     await import('../inspect/files/gather.ts'),
     await import('../inspect/files/walk.ts'),
@@ -102,11 +102,11 @@ export async function takeFiles<O extends GivenOptions>(
   const taker = new Taker(options, use, gathered, nodes);
   const taken = await taker.take([...sources.values()]);
   // Of a packed capture alone there is nothing to tell.
-  if (taken.capture !== only.name || second !== undefined) taker.tell();
+  if (taken.captures[0] !== only.name || second !== undefined) taker.tell();
   return taken;
 }
 
-const NOTHING = { capture: undefined, packet: undefined, unknown: undefined };
+const NOTHING = { captures: [], packet: undefined, unknown: undefined };
 
 /** What to say where there is no capture among what is given. */
 export function noCapture(): InputError {
@@ -179,7 +179,7 @@ class Taker<O extends GivenOptions> {
     return { ...NOTHING, ...subject, options };
   }
 
-  #subject(sources: readonly Source[]): { capture: string | undefined; packet: string | undefined } {
+  #subject(sources: readonly Source[]): { captures: readonly string[]; packet: string | undefined } {
     const { subject: wanted } = this.#use;
     const given = sources.flatMap(({ name, kind }) =>
       kind === 'capture' ? [{ name, kind: 'capture' as const }] : [],
@@ -196,11 +196,21 @@ class Taker<O extends GivenOptions> {
     for (const { name } of given) this.#lines.push(`${name}: capture`);
     if (wanted === 'none') {
       for (const { name } of all) this.#unused.set(name, 'this command takes no capture');
-      return { capture: undefined, packet: undefined };
+      return { captures: [], packet: undefined };
     }
     const usable = all.filter(({ kind }) => kind === 'capture' || wanted === 'packet or capture');
     for (const one of all)
       if (!usable.includes(one)) this.#unused.set(one.name, 'this command takes captures');
+    if (wanted === 'captures') {
+      const pipe = sources.find((source) => source.kind === 'capture' && source.isPipe);
+      if (pipe && usable.length > 1)
+        throw new InputError(
+          { source: pipe.name },
+          'comes through a pipe, and of several captures each is read more than once',
+          'Save it as a file first.',
+        );
+      return { captures: usable.map(({ name }) => name), packet: undefined };
+    }
     const [first, second] = usable;
     if (second) {
       throw new InputError(
@@ -210,7 +220,7 @@ class Taker<O extends GivenOptions> {
       );
     }
     return {
-      capture: first?.kind === 'capture' ? first.name : undefined,
+      captures: first?.kind === 'capture' ? [first.name] : [],
       packet: first?.kind === 'packet' ? first.name : undefined,
     };
   }

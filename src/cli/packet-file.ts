@@ -5,6 +5,7 @@
  */
 import type { Command } from 'commander';
 import { InputError } from '../base/errors.ts';
+import { type FrameNames, ONE_CAPTURE } from '../capture/frame-id.ts';
 import { PcapngWriter } from '../capture/pcapng-writer.ts';
 import { clearInterface, putClear } from '../inspect/clear-packets.ts';
 import type { CaptureSink } from '../inspect/session.ts';
@@ -59,7 +60,10 @@ export function checkStdout<T extends string>(
  * @throws {InputError} when they contradict each other
  * @throws {EsplaneError} `ERR_OUTPUT` when the file cannot be made
  */
-export function openPacketFile({ write, wire, withSecrets }: WriteOptions): PacketFile | undefined {
+export function openPacketFile(
+  { write, wire, withSecrets }: WriteOptions,
+  names: FrameNames = ONE_CAPTURE,
+): PacketFile | undefined {
   if (wire && write === undefined)
     throw new InputError({ source: '--wire' }, 'there is no file to write to', 'Give -w OUT.pcapng.');
   if (withSecrets && !wire)
@@ -69,7 +73,7 @@ export function openPacketFile({ write, wire, withSecrets }: WriteOptions): Pack
       'Give --wire too: the frames as they came, with the keys that open them.',
     );
   if (write === undefined) return undefined;
-  return new PacketFile(write, wire ?? false, withSecrets ?? false);
+  return new PacketFile(write, wire ?? false, withSecrets ?? false, names);
 }
 
 /** A pcapng file that is named when it is whole. */
@@ -82,7 +86,7 @@ export class PacketFile {
   #packets = 0;
 
   /** @param wire frames as they came; else the clear packets, as raw IP packets */
-  constructor(name: string, wire: boolean, withSecrets: boolean) {
+  constructor(name: string, wire: boolean, withSecrets: boolean, names: FrameNames) {
     this.#file = new OutputFile(name);
     const writer = new PcapngWriter((bytes) => this.#file.write(bytes));
     this.#writer = writer;
@@ -96,7 +100,7 @@ export class PacketFile {
         packet: (event) => {
           if (event.verdict !== PASS) return;
           this.#packets++;
-          putClear(writer, interfaceId, event);
+          putClear(writer, interfaceId, event, names);
         },
       };
     }

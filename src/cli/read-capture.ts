@@ -1,11 +1,13 @@
 /**
- * Reads a capture file to its end, with progress on a terminal. Ctrl-C ends it early, and so does what is wrong in the
- * file: in both cases what was read up to there is worth having.
+ * Reads captures to their end, with progress on a terminal: one as it is, several merged by time. Ctrl-C ends it early,
+ * and so does what is wrong in a file: in both cases what was read up to there is worth having. Of several captures a
+ * damaged one ends where it is damaged, and the others are read on.
  * @module
  */
 import { EsplaneError } from '../base/errors.ts';
 import { unpacked } from '../capture/decompress.ts';
 import type { FrameSink } from '../capture/frame.ts';
+import { mergeCaptures } from '../capture/merge.ts';
 import { type CaptureReader, captureReader } from '../capture/reader.ts';
 import { counted, readChunks, sizeOf } from './files.ts';
 import { grouped, Progress, say } from './output.ts';
@@ -14,20 +16,20 @@ import type { Interrupt } from './signals.ts';
 export interface ReadOptions {
   /** The command, for the line that shows progress. */
   readonly command: string;
-  readonly capture: string;
+  readonly captures: readonly string[];
   readonly sink: FrameSink;
   /** Made before the work began, so that Ctrl-C while it is prepared counts too. */
   readonly interrupt: Interrupt;
   /** Frames so far. */
   readonly frames: () => number;
-  /** After each piece of the file. */
+  /** After each piece of a file. */
   readonly afterChunk?: () => Promise<void>;
-  /** At the end of the file. May throw an {@link EsplaneError}, which then is the failure. */
+  /** At the end of the files. May throw an {@link EsplaneError}, which then is the failure. */
   readonly atEnd: () => void;
 }
 
 export interface ReadEnd {
-  /** What was wrong. */
+  /** What was wrong first. */
   readonly failure: EsplaneError | undefined;
   readonly isInterrupted: boolean;
 }
@@ -41,30 +43,87 @@ export function sayLeftOut(capture: string, leftOut: CaptureReader['leftOut']): 
   );
 }
 
-/** Reads a file, and says how that ended. Errors that are no {@link EsplaneError} are thrown. */
-export async function readCapture(options: ReadOptions): Promise<ReadEnd> {
-  const { command, capture, sink, frames, interrupt, afterChunk, atEnd } = options;
-  const reader = captureReader(capture, sink);
-  const size = sizeOf(capture);
+/** What captures are called together: `node-2.pcap`, or `3 captures`. */
+export function capturesName(captures: readonly string[]): string {
+  return captures.length === 1 ? captures[0]! : `${grouped(captures.length)} captures`;
+}
+
+/** Reads the captures, and says how that ended. Errors that are no {@link EsplaneError} are thrown. */
+export async function readCaptures(options: ReadOptions): Promise<ReadEnd> {
+  const { command, captures, frames, interrupt, afterChunk, atEnd } = options;
   const progress = new Progress(command);
+  const read = new BytesRead(captures);
+  const failures: EsplaneError[] = [];
+  const pieces = captures.length === 1 ? one(options, read) : several(options, read, failures);
   try {
-    const file = counted(readChunks(capture));
-    for await (const chunk of interrupt.until(unpacked(file.chunks, capture))) {
-      reader.feed(chunk);
+    for await (const _ of interrupt.until(pieces)) {
       await afterChunk?.();
-      const share = size ? `${Math.floor((100 * file.bytes()) / size)} %, ` : '';
-      progress.update(`${share}${grouped(frames())} frames`);
+      progress.update(`${read.share()}${grouped(frames())} frames`);
     }
-    if (!interrupt.isAsked) {
-      reader.end();
-      atEnd();
-    }
-    sayLeftOut(capture, reader.leftOut);
-    return { failure: undefined, isInterrupted: interrupt.isAsked };
+    if (!interrupt.isAsked) atEnd();
   } catch (error) {
     if (!(error instanceof EsplaneError)) throw error;
-    return { failure: error, isInterrupted: interrupt.isAsked };
+    failures.push(error);
   } finally {
     progress.done();
+  }
+  const [failure, ...others] = failures;
+  for (const { message } of others) say(`warning: ${message}`);
+  return { failure, isInterrupted: interrupt.isAsked };
+}
+
+async function* one({ captures, sink }: ReadOptions, read: BytesRead): AsyncGenerator<void> {
+  const capture = captures[0]!;
+  const reader = captureReader(capture, sink);
+  try {
+    for await (const chunk of read.chunks(capture)) {
+      reader.feed(chunk);
+      yield;
+    }
+    reader.end();
+  } finally {
+    sayLeftOut(capture, reader.leftOut);
+  }
+}
+
+function several(
+  { captures, sink }: ReadOptions,
+  read: BytesRead,
+  failures: EsplaneError[],
+): AsyncGenerator<void> {
+  const files = captures.map((name) => ({ name, chunks: () => read.chunks(name) }));
+  return mergeCaptures(files, {
+    sink,
+    onFailure: (error) => failures.push(error),
+    onEnd: (file, leftOut) => sayLeftOut(captures[file]!, leftOut),
+  });
+}
+
+/** Counts what was read, for the line that shows progress. */
+class BytesRead {
+  readonly #size: number | undefined;
+  readonly #bytes = new Map<string, () => number>();
+
+  constructor(captures: readonly string[]) {
+    const sizes = captures.map(sizeOf);
+    this.#size = sizes.reduce<number | undefined>(
+      (sum, size) => (sum === undefined || size === undefined ? undefined : sum + size),
+      0,
+    );
+  }
+
+  /** The bytes of a capture, unpacked. */
+  chunks(capture: string): AsyncIterable<Uint8Array> {
+    const file = counted(readChunks(capture));
+    this.#bytes.set(capture, file.bytes);
+    return unpacked(file.chunks, capture);
+  }
+
+  /** `12 %, `, where it is known how much there is. */
+  share(): string {
+    if (!this.#size) return '';
+    let bytes = 0;
+    for (const read of this.#bytes.values()) bytes += read();
+    return `${Math.floor((100 * bytes) / this.#size)} %, `;
   }
 }

@@ -2,6 +2,7 @@
  * Decrypted packets in a pcapng file: raw IP packets, each with a comment that says where it comes from.
  * @module
  */
+import { type FrameNames, ONE_CAPTURE } from '../capture/frame-id.ts';
 import type { PcapngWriter } from '../capture/pcapng-writer.ts';
 import { LINK_RAW } from '../wire/link-type.ts';
 import { seqText } from './decrypt-json.ts';
@@ -14,12 +15,17 @@ export function clearInterface(writer: PcapngWriter): number {
 }
 
 /** Writes a packet that was decrypted, as a raw IP packet with a comment that says where it comes from. */
-export function putClear(writer: PcapngWriter, interfaceId: number, r: EspEvent): void {
-  const names = carrierText(r.carrier);
-  const carrier = names === '' ? '' : `, in ${names}`;
+export function putClear(
+  writer: PcapngWriter,
+  interfaceId: number,
+  r: EspEvent,
+  names: FrameNames = ONE_CAPTURE,
+): void {
+  const carriers = carrierText(r.carrier);
+  const carrier = carriers === '' ? '' : `, in ${carriers}`;
   const unauthenticated = r.authenticated ? '' : ', unauthenticated: no ICV was checked';
   writer.comment(
-    `frame ${r.frame}: ${r.src} > ${r.dst} ESP spi 0x${r.spi.toString(16)} seq ${seqText(r.seqHi, r.seqLo)}${carrier}${unauthenticated}`,
+    `frame ${names.text(r.frame)}: ${r.src} > ${r.dst} ESP spi 0x${r.spi.toString(16)} seq ${seqText(r.seqHi, r.seqLo)}${carrier}${unauthenticated}`,
   );
   writer.frame(r.bytes, r.at, r.end, {
     seconds: r.seconds,

@@ -3,6 +3,7 @@
  * @module
  */
 import { type TextBuffer, textOf } from '../base/text-buffer.ts';
+import { type FrameNames, numberOf, ONE_CAPTURE } from '../capture/frame-id.ts';
 import { dropRow } from '../ipsec/drop.ts';
 import { PASS } from '../wire/packet.ts';
 import type { EspEvent } from './esp-event.ts';
@@ -11,13 +12,19 @@ import type { OverlayFinder } from './overlay.ts';
 
 /**
  * Writes one ESP packet as a JSON object on one line, with the line's end: by hand, field by field, because it runs
- * for every packet, and nothing in it needs escaping.
+ * for every packet, and nothing in it needs escaping. Where there are several captures `file` names that of the frame.
  */
-export function putDecryptJson(out: TextBuffer, r: EspEvent, overlays: OverlayFinder): void {
+export function putDecryptJson(
+  out: TextBuffer,
+  r: EspEvent,
+  overlays: OverlayFinder,
+  names: FrameNames = ONE_CAPTURE,
+): void {
   const row = dropRow(r.verdict);
   const ok = r.verdict === PASS;
   out.text('{"frame":');
-  out.decimal(r.frame);
+  out.decimal(numberOf(r.frame));
+  if (names.areSeveral) out.utf8(`,"file":${JSON.stringify(names.file(r.frame))}`);
   if (r.hasTime) {
     out.text(',"time":"');
     putTime(out, r.seconds, r.nanoseconds);

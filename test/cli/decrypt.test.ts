@@ -390,9 +390,13 @@ describe('esplane decrypt with unusable input ends with 2 and one line that says
     expect(existsSync(out) || hasPart(out)).toBe(false);
   });
 
-  it('another capture', () => {
-    const { code, stderr } = esplane(['decrypt', empty, file('second', readFileSync(empty))]);
-    expect(stderr).toMatch(/second: a second capture, besides .*empty\.pcap\. Give one, or join captures/);
+  it('one of several captures', () => {
+    const good = `${NATIVE}/wire.pcap`;
+    const cut = file('cut.pcap', readFileSync(good).subarray(0, 3000));
+    const { code, stdout, stderr } = esplane(['decrypt', good, cut, '--json']);
+    expect(stderr).toMatch(/cut\.pcap at byte \d+: the capture is cut off/);
+    expect(stdout).toContain(`{"frame":1,"file":${JSON.stringify(good)},"time":`);
+    expect(stdout.trim().split('\n').length).toBeGreaterThan(80);
     expect(code).toBe(2);
   });
 

@@ -72,9 +72,9 @@ async function bytesOf(name: string): Promise<Buffer> {
 
 describe('takeFiles', () => {
   it('takes a capture alone without a word, and without looking at it', async () => {
-    expect(await take([`${NATIVE}/wire.pcap`])).toMatchObject({ capture: 'wire.pcap', lines: [] });
+    expect(await take([`${NATIVE}/wire.pcap`])).toMatchObject({ captures: ['wire.pcap'], lines: [] });
     const packed = put('wire.pcap.gz', gzip(readFileSync(`${NATIVE}/wire.pcap`)));
-    expect(await take([packed])).toMatchObject({ capture: 'wire.pcap.gz', lines: [] });
+    expect(await take([packed])).toMatchObject({ captures: ['wire.pcap.gz'], lines: [] });
     // As it is, for a reader that unpacks it: it may be of any length.
     expect(Buffer.compare(await bytesOf(packed), readFileSync(packed))).toBe(0);
     const { unknown } = await take([put('garbage', 'PK\0\0\u0001\0\0\0')]);
@@ -96,7 +96,7 @@ describe('takeFiles', () => {
       keys: ['named'],
     });
     expect(taken).toMatchObject({
-      capture: 'wire.pcap',
+      captures: ['wire.pcap'],
       options: {
         keys: ['keys', 'named'],
         nodes: ['ciliumnodes.json'],
@@ -137,15 +137,15 @@ describe('takeFiles', () => {
     put('case/b/keys', read('keys'));
     put('case/nodes', read('ciliumnodes.json'));
     symlinkSync('..', join(folder, 'case/up'));
-    const { capture, options } = await take([join(folder, 'case')]);
-    expect(capture).toBe('case/a/wire');
+    const { captures, options } = await take([join(folder, 'case')]);
+    expect(captures).toEqual(['case/a/wire']);
     expect(options).toMatchObject({ keys: ['case/b/keys'], nodes: ['case/nodes'] });
   });
 
   it('takes a sysdump, names its nodes, and holds its texts', async () => {
     const dump = put('s.zip', sysdump(CLUSTER));
-    const { options, capture, lines } = await take([dump]);
-    expect(capture).toBeUndefined();
+    const { options, captures, lines } = await take([dump]);
+    expect(captures).toEqual([]);
     const cmd = NODES.map(
       (node) => `s.zip/cilium-sysdump-20261129-101112/cilium-bugtool-${podOf(node)}-20261129-101112/cmd`,
     );
@@ -212,9 +212,9 @@ describe('takeFiles', () => {
         ['x/keys', read('keys')],
       ]),
     );
-    const { capture } = await takeFiles([archive], NONE, DECRYPT);
-    expect(capture).toBe(`${archive}/x/wire`);
-    expect(Buffer.compare(await bytesOf(capture!), wire)).toBe(0);
+    const { captures } = await takeFiles([archive], NONE, DECRYPT);
+    expect(captures).toEqual([`${archive}/x/wire`]);
+    expect(Buffer.compare(await bytesOf(captures[0]!), wire)).toBe(0);
     expect(lines).toContain(
       `${archive}/x/keys: Cilium's keys (not used: keys make no SAs without CiliumNodes: kubectl get ciliumnodes -o json)`,
     );
@@ -228,14 +228,27 @@ describe('takeFiles', () => {
       execFileSync('mkfifo', [join(folder, name)]);
       spawn('sh', ['-c', `cat '${NATIVE}/${file}' > '${join(folder, name)}'; sleep 0`], { stdio: 'ignore' });
     }
-    const { capture, options } = await takeFiles([join(folder, 'p1'), join(folder, 'p2')], NONE, DIAGNOSE);
+    const { captures, options } = await takeFiles([join(folder, 'p1'), join(folder, 'p2')], NONE, DIAGNOSE);
     expect(options.xfrmState).toEqual([join(folder, 'p1')]);
     expect(readText(join(folder, 'p1'))).toBe(read('n1.xfrm_state.txt'));
-    expect(capture).toBe(join(folder, 'p2'));
-    expect(Buffer.compare(await bytesOf(capture!), readFileSync(`${NATIVE}/wire.pcap`))).toBe(0);
+    expect(captures).toEqual([join(folder, 'p2')]);
+    expect(Buffer.compare(await bytesOf(captures[0]!), readFileSync(`${NATIVE}/wire.pcap`))).toBe(0);
   });
 
-  it('refuses two captures, and what is not there', async () => {
+  it('takes several captures, but not through a pipe', async () => {
+    const [one, two] = ['wire.pcap', 'pod1.pcap'].map((file) => `${NATIVE}/${file}`);
+    const several: Use = { ...DIAGNOSE, subject: 'captures' };
+    const { captures } = await take([one!, two!], several);
+    expect(captures).toEqual(['wire.pcap', 'pod1.pcap']);
+    const pipe = join(folder, 'p');
+    execFileSync('mkfifo', [pipe]);
+    spawn('sh', ['-c', `cat '${one}' > '${pipe}'; sleep 0`], { stdio: 'ignore' });
+    await expect(take([pipe, two!], several)).rejects.toThrow(
+      /p: comes through a pipe, and of several captures each is read more than once\. Save it as a file first/,
+    );
+  });
+
+  it('refuses two captures where one is wanted, and what is not there', async () => {
     const [one, two] = ['wire.pcap', 'pod1.pcap'].map((file) => `${NATIVE}/${file}`);
     await expect(take([one!, two!])).rejects.toThrow(
       /pod1\.pcap: a second capture, besides .*wire\.pcap\. Give one, or join/,
@@ -261,8 +274,8 @@ describe('takeFiles', () => {
     expect(await take([hex], { ...DECRYPT, subject: 'packet or capture' })).toMatchObject({
       packet: 'packet',
     });
-    const { capture, packet, lines } = await take([hex, `${NATIVE}/wire.pcap`], DECRYPT);
-    expect([capture, packet]).toEqual(['wire.pcap', undefined]);
+    const { captures, packet, lines } = await take([hex, `${NATIVE}/wire.pcap`], DECRYPT);
+    expect([captures, packet]).toEqual([['wire.pcap'], undefined]);
     expect(lines).toContain('packet: one packet (not used: this command takes captures)');
   });
 

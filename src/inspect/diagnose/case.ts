@@ -2,6 +2,7 @@
  * All that a finder may look at once the capture has been read.
  * @module
  */
+import type { FrameNames } from '../../capture/frame-id.ts';
 import type { KeylessSa } from '../../sa-text/to-sa.ts';
 import type { XfrmStat } from '../../sa-text/xfrm-stat.ts';
 import { formatAddress } from '../../wire/address.ts';
@@ -37,6 +38,8 @@ export interface IvReuse {
 
 export interface Case {
   readonly evidence: Evidence;
+  /** Says for people which frame a number stands for. */
+  readonly names: FrameNames;
   readonly streams: readonly Stream[];
   /** Those between two ends. */
   readonly between: (src: string, dst: string) => readonly Stream[];

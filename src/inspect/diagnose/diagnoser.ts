@@ -5,6 +5,7 @@
  */
 import { u32 } from '../../base/bytes.ts';
 import type { FrameInfo } from '../../capture/frame.ts';
+import { type FrameNames, ONE_CAPTURE } from '../../capture/frame-id.ts';
 import type { KeyMaterial } from '../../crypto/suite.ts';
 import { dropCode } from '../../ipsec/drop.ts';
 import { countsUp } from '../../ipsec/padding.ts';
@@ -49,6 +50,7 @@ export class Diagnoser implements CaptureSink {
   readonly streams: Stream[] = [];
   readonly #evidence: Evidence;
   readonly #stats: readonly StatText[];
+  readonly #names: FrameNames;
   readonly #byName = new Map<string, Stream>();
   readonly #seen = new SeenNumbers();
   readonly #ivs = new SeenIvs();
@@ -75,9 +77,13 @@ export class Diagnoser implements CaptureSink {
   /** The last frame that was a fragment. */
   #fragmentFrame = 0;
 
-  /** @param stats counters of kernels, to compare with */
-  constructor(evidence: Evidence, stats: readonly StatText[] = []) {
+  /**
+   * @param stats counters of kernels, to compare with
+   * @param names of frames, where there are several captures
+   */
+  constructor(evidence: Evidence, stats: readonly StatText[] = [], names: FrameNames = ONE_CAPTURE) {
     this.#evidence = evidence;
+    this.#names = names;
     this.#stats = stats;
     this.#policies = new OutboundPolicies(evidence.policies);
     this.#clear = new ClearTraffic(this.#policies);
@@ -123,6 +129,7 @@ export class Diagnoser implements CaptureSink {
     const receivers = receiverReports(received);
     const c: Case = {
       ...received,
+      names: this.#names,
       receivers,
       between: (src, dst) => this.#byPair.get(pairName(src, dst)) ?? [],
       clear: this.#clear,

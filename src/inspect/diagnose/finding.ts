@@ -2,6 +2,7 @@
  * What a diagnosis consists of: the JSON of `esplane diagnose`, a contract that others rely on.
  * @module
  */
+import { type FrameNames, numberOf } from '../../capture/frame-id.ts';
 import type { Basis } from '../basis.ts';
 import type { FindingCode } from './table.ts';
 
@@ -133,6 +134,36 @@ export interface EncryptionReport {
   readonly unopened: number;
   /** Those in ESP, most packets first; at most 1000 of them. */
   readonly pairs: readonly CarriedReport[];
+}
+
+/** Where there are several captures: the files of the frames that a finding names, in the same order. */
+export interface FindingFiles {
+  readonly files: readonly string[];
+  readonly firstFile: string | null;
+  readonly lastFile: string | null;
+}
+
+/** The same diagnosis where there are several captures: frames have the numbers that they have in their files. */
+export function withFiles(diagnosis: Diagnosis, names: FrameNames): Diagnosis {
+  if (!names.areSeveral) return diagnosis;
+  const inFiles = (finding: Finding) => findingWithFiles(finding, names);
+  const { findings, notes } = diagnosis;
+  return { ...diagnosis, findings: findings.map(inFiles), notes: notes.map(inFiles) };
+}
+
+function findingWithFiles(finding: Finding, names: FrameNames): Finding & FindingFiles {
+  const { frames, first, last } = finding;
+  const own = (id: number | null) => (id === null ? null : numberOf(id));
+  const file = (id: number | null) => (id === null ? null : names.file(id));
+  return {
+    ...finding,
+    first: own(first),
+    firstFile: file(first),
+    last: own(last),
+    lastFile: file(last),
+    frames: frames.map(numberOf),
+    files: frames.map((id) => names.file(id)),
+  };
 }
 
 export interface Diagnosis {

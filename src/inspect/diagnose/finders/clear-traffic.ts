@@ -58,7 +58,7 @@ export function clearPods(c: Case): ClearPods[] {
 }
 
 export function* clearTraffic(c: Case): Generator<Finding> {
-  const { clear, evidence } = c;
+  const { clear, evidence, names } = c;
   for (const one of clearPods(c)) {
     const { flow, from, to, answer } = one;
     const back = clear.carried.get(`${flow.dst} > ${flow.src}`);
@@ -84,11 +84,13 @@ export function* clearTraffic(c: Case): Generator<Finding> {
       yield finding(
         c,
         'one-way-encryption',
-        `${pods}: ${count(tally.count, 'packet')} in the clear${how}, while the other direction comes in ESP (first in frame ${back.frame}).${why}`,
+        `${pods}: ${count(tally.count, 'packet')} in the clear${how}, while the other direction comes in ESP (first in frame ${names.text(back.frame)}).${why}`,
         { ...about, frames: [...tally.frames.slice(0, 15), back.frame] },
       );
     } else {
-      const some = forth ? ` Others of the same flow were encrypted (first in frame ${forth.frame}).` : '';
+      const some = forth
+        ? ` Others of the same flow were encrypted (first in frame ${names.text(forth.frame)}).`
+        : '';
       yield finding(
         c,
         'clear-traffic',

@@ -52,7 +52,7 @@ export function* numbers(c: Case): Generator<Finding> {
       yield finding(
         c,
         'missing-numbers',
-        `${where}: ${count(stream.missing, 'number')} between the first and the highest never came by (${count(stream.packets, 'packet')} did).${inARow(stream)}`,
+        `${where}: ${count(stream.missing, 'number')} between the first and the highest never came by (${count(stream.packets, 'packet')} did).${inARow(stream, c)}`,
         { stream, count: stream.missing, frames: isInARow(stream) ? [stream.widest.frame] : [] },
       );
     }
@@ -85,12 +85,12 @@ function isInARow({ widest, missing }: Stream): boolean {
   return widest.count > 1 && widest.count * 2 > missing;
 }
 
-function inARow(stream: Stream): string {
+function inARow(stream: Stream, { names }: Case): string {
   if (!isInARow(stream)) return '';
   const { count: n, frame, seconds } = stream.widest;
   const after = seconds > 0 ? `, which came ${seconds.toFixed(3)} s after the one before it` : '';
   const jump = n > seconds * MOST_A_SECOND ? ' No link carries so many in between: the counter jumped.' : '';
-  return ` Of them ${grouped(n)} are in a row, right before frame ${frame}${after}.${jump}`;
+  return ` Of them ${grouped(n)} are in a row, right before frame ${names.text(frame)}${after}.${jump}`;
 }
 
 function isNearEnd({ possible, highest }: Stream): boolean {

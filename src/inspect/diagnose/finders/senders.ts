@@ -48,7 +48,9 @@ export function* senders(c: Case): Generator<Finding> {
     } else if (isReset(stream)) {
       const dropped = countOf([same, late]);
       const before =
-        marks.length > 1 ? ` From frame ${marks.at(-1)!.firstFrame} on its IVs are of a new counter.` : '';
+        marks.length > 1
+          ? ` From frame ${c.names.text(marks.at(-1)!.firstFrame)} on its IVs are of a new counter.`
+          : '';
       yield finding(
         c,
         'counter-reset',

@@ -59,7 +59,7 @@ export function* states(c: Case): Generator<Finding> {
       yield finding(
         c,
         'rotation-out-of-step',
-        `${what} ${sender} sent with ${id} while ${receiver} had only ${list(here)} of this tunnel; ${receiver} had an SA for it by frame ${stream.firstOkFrame}.`,
+        `${what} ${sender} sent with ${id} while ${receiver} had only ${list(here)} of this tunnel; ${receiver} had an SA for it by frame ${c.names.text(stream.firstOkFrame)}.`,
         about,
       );
     } else if (stream.resolution.former.length > 0) {
@@ -73,7 +73,7 @@ export function* states(c: Case): Generator<Finding> {
       yield finding(
         c,
         'sa-gone',
-        `${what} ${sender} sent with ${id} before ${receiver} had an SA for it, which it had by frame ${stream.firstOkFrame}.`,
+        `${what} ${sender} sent with ${id} before ${receiver} had an SA for it, which it had by frame ${c.names.text(stream.firstOkFrame)}.`,
         { ...about, remedy: LATE },
       );
     } else {
