@@ -7,11 +7,12 @@ import { EsplaneError, InputError } from '../base/errors.ts';
 import { secureBytes } from '../base/rng.ts';
 import type { FrameInfo } from '../capture/frame.ts';
 import { captureReader } from '../capture/reader.ts';
-import { putDecryptJson, putTime } from '../inspect/decrypt-json.ts';
+import { putDecryptJson } from '../inspect/decrypt-json.ts';
 import { Diagnoser } from '../inspect/diagnose/diagnoser.ts';
 import { ExplainSink } from '../inspect/explain/explain.ts';
 import { OverlayFinder } from '../inspect/overlay.ts';
 import { putPacketLine } from '../inspect/packet-line.ts';
+import { PacketTimes } from '../inspect/packet-time.ts';
 import { CaptureSession, type CaptureSink } from '../inspect/session.ts';
 import { CaptureSas } from '../sa-text/capture-sas.ts';
 import { decryptSummary } from './decrypt-summary.ts';
@@ -30,6 +31,7 @@ import {
   type PacketFile,
   type WriteOptions,
 } from './packet-file.ts';
+import { addTimeOption, type TimeOptions } from './packet-options.ts';
 import { paintFor } from './paint.ts';
 import { sayLeftOut } from './read-capture.ts';
 import { addSaOptions, noSas, type SaOptions } from './sa-options.ts';
@@ -40,7 +42,7 @@ const USUAL_WIDTH = 100;
 /** How often the live line is written anew, files are written on, and findings are looked for, in ms. */
 const TICK = 1000;
 
-interface CaptureOptions extends SaOptions, WriteOptions {
+interface CaptureOptions extends SaOptions, WriteOptions, TimeOptions {
   readonly interface?: string;
   /** Of files alone: no option names policies here. */
   readonly xfrmPolicy?: readonly string[];
@@ -76,7 +78,7 @@ export function captureCommand(program: Command): void {
     .option('--explain', 'explain every ESP packet byte by byte')
     .option('--json', 'one JSON object a line for every ESP packet, as decrypt does')
     .option('-q, --quiet', 'no line for each packet');
-  addEngineOption(addSaOptions(addWriteOptions(command)))
+  addEngineOption(addSaOptions(addWriteOptions(addTimeOption(command))))
     .addHelpText(
       'after',
       `
@@ -143,16 +145,17 @@ async function capture(args: readonly string[], named: CaptureOptions, command: 
     }
   };
   const isFull = () => options.count !== undefined && shown >= options.count;
+  const times = new PacketTimes(options.time, () => session.start);
   const lines: CaptureSink = {
     packet: (event) => {
       shown++;
       if (options.json) putDecryptJson(out.text, event, overlays);
-      else if (!isQuiet) putEspLine(out.text, event);
+      else if (!isQuiet) putEspLine(out.text, event, times);
     },
     other: (b, at, end, info) => {
       if (!options.all || options.json) return;
       shown++;
-      if (!isQuiet) putClearLine(out, b, at, end, info);
+      if (!isQuiet) putClearLine(out, b, at, end, info, times);
     },
   };
   const diagnoser = options.diagnose ? new Diagnoser(evidence) : undefined;
@@ -165,7 +168,7 @@ async function capture(args: readonly string[], named: CaptureOptions, command: 
       onlyEsp: true,
       onExplanation: (explanation) => {
         if (options.json) out.write(`${JSON.stringify({ explanation })}\n`);
-        else out.write(`${explainText(explanation, { width, paint, brief: true })}\n`);
+        else out.write(`${explainText(explanation, { width, paint, brief: true, times })}\n`);
       },
     });
   const session = new CaptureSession({
@@ -306,11 +309,18 @@ function openSource(options: CaptureOptions, udpPorts: readonly number[]): LiveS
 }
 
 /** A packet without ESP in one line. */
-function putClearLine(out: Output, b: Uint8Array, at: number, end: number, info: FrameInfo): void {
+function putClearLine(
+  out: Output,
+  b: Uint8Array,
+  at: number,
+  end: number,
+  info: FrameInfo,
+  times: PacketTimes,
+): void {
   out.text.decimal(info.number);
   out.text.text(' ');
   if (info.hasTime) {
-    putTime(out.text, info.seconds, info.nanoseconds);
+    times.put(out.text, info.seconds, info.nanoseconds);
     out.text.text(' ');
   }
   putPacketLine(out.text, b, at, end);

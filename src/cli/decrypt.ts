@@ -9,6 +9,7 @@ import { secureBytes } from '../base/rng.ts';
 import { FrameNames } from '../capture/frame-id.ts';
 import { putDecryptJson } from '../inspect/decrypt-json.ts';
 import { OverlayFinder } from '../inspect/overlay.ts';
+import { PacketTimes } from '../inspect/packet-time.ts';
 import { CaptureSession, type CaptureSink } from '../inspect/session.ts';
 import { CaptureSas } from '../sa-text/capture-sas.ts';
 import { decryptSummary } from './decrypt-summary.ts';
@@ -18,11 +19,12 @@ import { loadOpening } from './evidence-options.ts';
 import { FILES_ARGUMENT, isVersionGiven, noCapture, takeFiles } from './given-files.ts';
 import { Output, say } from './output.ts';
 import { addWriteOptions, checkStdout, openPacketFile, type WriteOptions } from './packet-file.ts';
+import { addTimeOption, type TimeOptions } from './packet-options.ts';
 import { capturesName, readCaptures } from './read-capture.ts';
 import { addSaOptions, noSas, type SaOptions } from './sa-options.ts';
 import { EXIT_INTERRUPTED, Interrupt } from './signals.ts';
 
-interface DecryptCommandOptions extends SaOptions, WriteOptions {
+interface DecryptCommandOptions extends SaOptions, WriteOptions, TimeOptions {
   readonly json?: boolean;
   readonly quiet?: boolean;
   readonly crypto: EngineName;
@@ -38,7 +40,7 @@ export function decryptCommand(program: Command): void {
     .argument('<files...>', `a capture, - for standard input, or several, merged by time; ${FILES_ARGUMENT}`)
     .option('--json', 'one JSON object a line for every ESP packet')
     .option('-q, --quiet', 'no line for each packet, only the summary');
-  addEngineOption(addSaOptions(addWriteOptions(command)))
+  addEngineOption(addSaOptions(addWriteOptions(addTimeOption(command))))
     .addHelpText(
       'after',
       `
@@ -87,10 +89,11 @@ async function decrypt(
   const out = new Output();
   const file = openPacketFile(options, names);
   const overlays = new OverlayFinder();
+  const times = new PacketTimes(options.time, () => session.start);
   const lines: CaptureSink = {
     packet: (event) => {
       if (options.json) putDecryptJson(out.text, event, overlays, names);
-      else if (!options.quiet && !file) putEspLine(out.text, event, names);
+      else if (!options.quiet && !file) putEspLine(out.text, event, times, names);
       out.settle();
     },
   };

@@ -5,24 +5,30 @@
 import { safeText } from '../base/safe-text.ts';
 import type { TextBuffer } from '../base/text-buffer.ts';
 import { type FrameNames, numberOf, ONE_CAPTURE } from '../capture/frame-id.ts';
-import { putSeq, putTime } from '../inspect/decrypt-json.ts';
+import { putSeq } from '../inspect/decrypt-json.ts';
 import type { EspEvent } from '../inspect/esp-event.ts';
 import { dropText } from '../inspect/esp-words.ts';
 import { putPacketLine } from '../inspect/packet-line.ts';
+import type { PacketTimes } from '../inspect/packet-time.ts';
 import { dropCode } from '../ipsec/drop.ts';
 import { PASS } from '../wire/packet.ts';
 
 const NO_STATE = dropCode('no-state');
 
 /**
- * Writes the line with its end: `1 1795398120.660059 10.244.1.1 > 10.244.2.1: ESP(spi=0x00000003,seq=1) IP …`. Where there
+ * Writes the line with its end: `1 2026-11-23T01:42:00.660059Z 10.244.1.1 > 10.244.2.1: ESP(spi=0x00000003,seq=1) IP …`. Where there
  * are several captures it begins with the file: `node-2.pcap:1`.
  */
-export function putEspLine(out: TextBuffer, r: EspEvent, names: FrameNames = ONE_CAPTURE): void {
+export function putEspLine(
+  out: TextBuffer,
+  r: EspEvent,
+  times: PacketTimes,
+  names: FrameNames = ONE_CAPTURE,
+): void {
   putFrame(out, r.frame, names);
   out.text(' ');
   if (r.hasTime) {
-    putTime(out, r.seconds, r.nanoseconds);
+    times.put(out, r.seconds, r.nanoseconds);
     out.text(' ');
   }
   out.text(r.src);

@@ -6,6 +6,7 @@
 import { safeText } from '../base/safe-text.ts';
 import type { EspSecurity, WindowState } from '../inspect/explain/security.ts';
 import type { Explanation, Field, Packet, Protection } from '../inspect/explain/tree.ts';
+import { type PacketTimes, readTime } from '../inspect/packet-time.ts';
 import { linkTypeName } from '../wire/link-type.ts';
 import type { Paint } from './paint.ts';
 
@@ -15,6 +16,7 @@ export interface ExplainTextOptions {
   readonly paint: Paint;
   /** Leave out what fields mean. */
   readonly brief: boolean;
+  readonly times: PacketTimes;
 }
 
 /** Rows of bytes that a long field gets. */
@@ -62,9 +64,11 @@ class Printer {
   /** 0 where the meaning has no column. */
   readonly #meaningWidth: number;
   readonly #tints: Readonly<Record<Protection, (text: string) => string>>;
+  readonly #times: PacketTimes;
   #out = '';
 
-  constructor({ width, paint, brief }: ExplainTextOptions) {
+  constructor({ width, paint, brief, times }: ExplainTextOptions) {
+    this.#times = times;
     const columns = Math.max(width, MIN_WIDTH);
     this.#paint = paint;
     this.#brief = brief;
@@ -83,7 +87,7 @@ class Printer {
     const length = packet.bytes.length / 2;
     const parts = [
       frame === null ? 'Packet' : `Frame ${frame}`,
-      ...(time === null ? [] : [time]),
+      ...(time === null ? [] : [this.#times.text(readTime(time)!)]),
       originalLength > length ? `${length} of ${originalLength} bytes captured` : `${length} bytes`,
       linkTypeName(linkType),
     ];

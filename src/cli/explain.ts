@@ -11,6 +11,7 @@ import { captureReader } from '../capture/reader.ts';
 import { ExplainSink, explainBytes, guessLinkType } from '../inspect/explain/explain.ts';
 import type { Explanation } from '../inspect/explain/tree.ts';
 import { parseHexDump } from '../inspect/hex-dump.ts';
+import { type Moment, PacketTimes } from '../inspect/packet-time.ts';
 import { CaptureSession } from '../inspect/session.ts';
 import { CaptureSas } from '../sa-text/capture-sas.ts';
 import * as linkType from '../wire/link-type.ts';
@@ -20,6 +21,7 @@ import { explainText } from './explain-text.ts';
 import { counted, readChunks, readText, sizeOf } from './files.ts';
 import { FILES_ARGUMENT, type GivenFiles, isVersionGiven, noCapture, takeFiles } from './given-files.ts';
 import { grouped, Output, Progress, say } from './output.ts';
+import { addTimeOption, type TimeOptions } from './packet-options.ts';
 import { paintFor } from './paint.ts';
 import { addSaOptions, type SaOptions } from './sa-options.ts';
 
@@ -35,7 +37,7 @@ const LINK_TYPES: Readonly<Record<string, number>> = {
   loop: linkType.LINK_LOOP,
 };
 
-interface ExplainCommandOptions extends SaOptions {
+interface ExplainCommandOptions extends SaOptions, TimeOptions {
   readonly frame?: number;
   readonly linkType?: number;
   readonly json?: boolean;
@@ -66,7 +68,7 @@ export function explainCommand(program: Command): void {
     .option('--brief', 'leave out what the fields mean')
     .option('--width <columns>', 'write for a terminal this wide (default: the one at hand)', positive)
     .option('--show-keys', 'show the salt, which is a part of the key material');
-  addEngineOption(addSaOptions(command))
+  addEngineOption(addSaOptions(addTimeOption(command)))
     .addHelpText(
       'after',
       `
@@ -112,6 +114,8 @@ async function explain(
   const base = { evidence, engine, random: secureBytes, udpPorts };
   const showKeys = options.showKeys ?? false;
   let explanation: Explanation;
+  let start: Moment | undefined;
+  const times = new PacketTimes(options.time, () => start);
   if (options.frame !== undefined) {
     if (options.linkType !== undefined) {
       throw new InputError(
@@ -123,13 +127,17 @@ async function explain(
     const { frame } = options;
     const capture = given.captures[0] ?? given.unknown;
     if (capture === undefined) throw noCapture();
-    explanation = await explainFrame(capture, frame, (onExplanation) => {
+    const session = (onExplanation: (explanation: Explanation) => void) => {
       const sink = new ExplainSink({
         ...{ evidence, udpPorts, showKeys, onExplanation },
         wants: ({ number }) => number === frame,
       });
       return new CaptureSession({ ...base, source: capture, own, sinks: [sink] });
-    });
+    };
+    const found = await explainFrame(capture, frame, session);
+    ({ explanation, start } = found);
+    // The frame before is the line before.
+    if (found.before) times.text(found.before);
   } else {
     const bytes = digits.length > 0 ? parseHexDump(digits.join(' '), 'packet') : readPacket(given);
     const type = options.linkType ?? guessLinkType(bytes);
@@ -140,7 +148,12 @@ async function explain(
   else {
     const width = options.width ?? process.stdout.columns ?? USUAL_WIDTH;
     out.write(
-      explainText(explanation, { width, paint: paintFor(process.stdout), brief: options.brief ?? false }),
+      explainText(explanation, {
+        width,
+        paint: paintFor(process.stdout),
+        brief: options.brief ?? false,
+        times,
+      }),
     );
   }
   await out.flush();
@@ -201,13 +214,21 @@ function readPacket({ captures: [capture], packet, unknown }: GivenFiles<unknown
   return parseHexDump(readText(name), name);
 }
 
+interface ExplainedFrame {
+  readonly explanation: Explanation;
+  /** The times of the capture's first frame, and of the one before. */
+  readonly start: Moment | undefined;
+  readonly before: Moment | undefined;
+}
+
 /** Reads a capture up to a frame, and explains that one. */
 async function explainFrame(
   capture: string,
   frame: number,
   open: (onExplanation: (explanation: Explanation) => void) => CaptureSession,
-): Promise<Explanation> {
+): Promise<ExplainedFrame> {
   let found: Explanation | undefined;
+  let before: Moment | undefined;
   const session = open((explanation) => {
     found = explanation;
   });
@@ -217,6 +238,7 @@ async function explainFrame(
       if (found) return;
       frames = info.number;
       session.frame(b, at, end, info);
+      if (!found && info.hasTime) before = { seconds: info.seconds, nanoseconds: info.nanoseconds };
     },
     release: () => session.release(),
     secrets: (type, data) => {
@@ -233,7 +255,7 @@ async function explainFrame(
     if (found) break;
   }
   progress.done();
-  if (found) return found;
+  if (found) return { explanation: found, start: session.start, before };
   reader.end();
   throw new InputError(
     { source: capture },

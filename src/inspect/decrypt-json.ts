@@ -9,6 +9,7 @@ import { PASS } from '../wire/packet.ts';
 import type { EspEvent } from './esp-event.ts';
 import { verdictName } from './esp-words.ts';
 import type { OverlayFinder } from './overlay.ts';
+import { putTime } from './packet-time.ts';
 
 /**
  * Writes one ESP packet as a JSON object on one line, with the line's end: by hand, field by field, because it runs
@@ -72,20 +73,6 @@ export function putDecryptJson(
   out.text(r.basis);
   if (r.openedBy) out.text(`","openedBy":${JSON.stringify(r.openedBy.origin)}}\n`);
   else out.text('","openedBy":null}\n');
-}
-
-/** Writes seconds with six decimals, or nine where the capture is finer than microseconds. */
-export function putTime(out: TextBuffer, seconds: number, nanoseconds: number): void {
-  if (seconds < 0) out.text(String(seconds));
-  else out.decimal(seconds);
-  out.text('.');
-  if (nanoseconds % 1000 !== 0) out.digits(nanoseconds, 9);
-  else out.digits(nanoseconds / 1000, 6);
-}
-
-/** {@link putTime} as a string. */
-export function timeText(seconds: number, nanoseconds: number): string {
-  return textOf((out) => putTime(out, seconds, nanoseconds));
 }
 
 /** Writes a 64-bit number in decimal. */

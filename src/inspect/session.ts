@@ -6,6 +6,7 @@
 import type { CaptureInterface, CaptureSection, FrameInfo, FrameSink } from '../capture/frame.ts';
 import { SECRETS_TYPE_ESP } from '../capture/pcapng.ts';
 import type { CaptureSas } from '../sa-text/capture-sas.ts';
+import type { Moment } from './packet-time.ts';
 import { type EspSink, Receiver, type ReceiverOptions } from './receiver.ts';
 
 /**
@@ -31,6 +32,8 @@ export interface SessionOptions extends Omit<ReceiverOptions, 'inPlace'> {
 
 export class CaptureSession implements FrameSink {
   readonly receiver: Receiver;
+  /** The time of the first frame that has one. */
+  start: Moment | undefined;
   readonly #source: string;
   readonly #own: CaptureSas;
   readonly #sinks: readonly CaptureSink[];
@@ -50,6 +53,7 @@ export class CaptureSession implements FrameSink {
 
   frame(b: Uint8Array, at: number, end: number, info: FrameInfo): void {
     const { receiver } = this;
+    if (!this.start && info.hasTime) this.start = { seconds: info.seconds, nanoseconds: info.nanoseconds };
     for (const sink of this.#ofFrames) sink.begin?.(b, at, end, info);
     receiver.frame(b, at, end, info);
     if (!this.#isLive) return;

@@ -71,7 +71,7 @@ needs([shared('captures')], 'esplane capture - (a stream)', () => {
     await capture.until(() => capture.lines.length >= 2);
     const first = capture.lines.length;
     expect(capture.lines[0]).toMatch(
-      /^1 [\d.]+ 10\.244\.\d\.1 > 10\.244\.\d\.1: ESP\(spi=0x00000003,seq=1\) IP 10\./,
+      /^1 [\dT:.-]+Z 10\.244\.\d\.1 > 10\.244\.\d\.1: ESP\(spi=0x00000003,seq=1\) IP 10\./,
     );
     capture.child.stdin!.write(bytes.subarray(3000, 9000));
     await capture.until(() => capture.lines.length > first);
@@ -109,7 +109,7 @@ needs([shared('captures')], 'esplane capture - (a stream)', () => {
     expect([code, stdout]).toEqual([
       0,
       expect.stringMatching(
-        /^1 [\d.]+ 10\.244\.1\.1 > 10\.244\.2\.1: ESP\(spi=0x00000003,seq=1\), length \d+\n$/,
+        /^1 [\dT:.-]+Z 10\.244\.1\.1 > 10\.244\.2\.1: ESP\(spi=0x00000003,seq=1\), length \d+\n$/,
       ),
     ]);
     expect(stderr).toContain('no security associations are given');
@@ -133,7 +133,7 @@ needs([shared('captures')], 'esplane capture - (a stream)', () => {
   it('--explain shows the tree of each packet; -c ends', () => {
     const { code, stdout, stderr } = esplane(['capture', ...sas, '--explain', '-c', '2'], bytes);
     expect(code).toBe(0);
-    expect(stdout.match(/^\d+ \d+\.\d+ .*ESP\(spi=/gm)).toHaveLength(2);
+    expect(stdout.match(/^\d+ [\dT:.-]+Z .*ESP\(spi=/gm)).toHaveLength(2);
     expect(stdout.match(/── Decrypted, \d+ bytes ──/g)).toHaveLength(2);
     expect(stderr).toContain('2 ESP packets: 2 decrypted');
   });

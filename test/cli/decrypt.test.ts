@@ -118,7 +118,7 @@ needs([shared('captures')], 'esplane decrypt', () => {
     const { code, stdout } = esplane(['decrypt', '-', ...SAS], readFileSync(`${NATIVE}/wire.pcap`));
     expect(code).toBe(0);
     expect(stdout.split('\n')[0]).toBe(
-      '1 1795398120.660059 10.244.1.1 > 10.244.2.1: ESP(spi=0x00000003,seq=1) IP 10.244.1.10 > 10.244.2.20: ICMP echo request, length 84',
+      '1 2026-11-23T01:42:00.660059Z 10.244.1.1 > 10.244.2.1: ESP(spi=0x00000003,seq=1) IP 10.244.1.10 > 10.244.2.20: ICMP echo request, length 84',
     );
   });
 
@@ -210,7 +210,7 @@ needs([shared('captures')], 'esplane decrypt', () => {
     const { code, stdout, stderr } = esplane(['decrypt', `${NATIVE}/wire.pcap`]);
     expect(code).toBe(0);
     expect(stdout.split('\n')[0]).toBe(
-      '1 1795398120.660059 10.244.1.1 > 10.244.2.1: ESP(spi=0x00000003,seq=1), length 120',
+      '1 2026-11-23T01:42:00.660059Z 10.244.1.1 > 10.244.2.1: ESP(spi=0x00000003,seq=1), length 120',
     );
     expect(stderr).toContain('74 ESP packets: 0 decrypted, 0 dropped, 74 not opened');
     expect(stderr).toContain('no security associations are given');

@@ -9,6 +9,7 @@ import { scenarioText } from '../../src/cli/scenario-text.ts';
 import { aead } from '../../src/crypto/suite.ts';
 import type { Diagnosis } from '../../src/inspect/diagnose/finding.ts';
 import type { Explanation } from '../../src/inspect/explain/tree.ts';
+import { PacketTimes } from '../../src/inspect/packet-time.ts';
 import { compactLine } from '../../src/observe/flow-compact.ts';
 import type { Flow } from '../../src/observe/hubble.ts';
 import { encryptionStatus, statusText } from '../../src/observe/status.ts';
@@ -189,7 +190,13 @@ const report = (name: string): ScenarioReport =>
 const PRINTERS: Readonly<Record<string, (name: string) => string>> = {
   diagnosis: (name) => diagnosisText(diagnosis(name), { capture: name, frames: 1, esp: 1 }, PAINT, 80),
   finding: (name) => findingText(diagnosis(name).findings[0]!, PAINT, 80),
-  explanation: (name) => explainText(explanation(name), { width: 100, paint: PAINT, brief: false }),
+  explanation: (name) =>
+    explainText(explanation(name), {
+      width: 100,
+      paint: PAINT,
+      brief: false,
+      times: new PacketTimes('iso', () => undefined),
+    }),
   scenario: (name) => scenarioText(report(name), PAINT),
   'table of SAs': (name) => saTable([sa(name)], { showKeys: true }),
   esp_sa: (name) => writeEspSa([sa(name)], { showKeys: true }),

@@ -19,9 +19,9 @@ import * as ipv4 from '../../wire/ipv4.ts';
 import * as ipv6 from '../../wire/ipv6.ts';
 import * as linkType from '../../wire/link-type.ts';
 import { PASS } from '../../wire/packet.ts';
-import { timeText } from '../decrypt-json.ts';
 import type { EspEvent } from '../esp-event.ts';
 import { Evidence } from '../evidence.ts';
+import { timeText } from '../packet-time.ts';
 import type { Receiver } from '../receiver.ts';
 import { CaptureSession, type CaptureSink } from '../session.ts';
 import { textLength } from '../trial.ts';
@@ -180,7 +180,7 @@ export class ExplainSink implements CaptureSink {
     READERS.link(walker, info.linkType, 0, frame.length);
     return {
       frame: info.number > 0 ? info.number : null,
-      time: info.hasTime ? timeText(info.seconds, info.nanoseconds) : null,
+      time: info.hasTime ? timeText(info) : null,
       linkType: info.linkType,
       originalLength: info.originalLength,
       packet: walker.packet(),

@@ -17,7 +17,7 @@ import { NobleEngine } from '../../crypto/noble.ts';
 import { clearInterface, putClear } from '../../inspect/clear-packets.ts';
 import type { ClusterTexts } from '../../inspect/cluster-texts.ts';
 import { besideCounts, dropCounts } from '../../inspect/decrypt-counts.ts';
-import { putDecryptJson, seqText, timeText } from '../../inspect/decrypt-json.ts';
+import { putDecryptJson, seqText } from '../../inspect/decrypt-json.ts';
 import { Diagnoser } from '../../inspect/diagnose/diagnoser.ts';
 import type { EspEvent } from '../../inspect/esp-event.ts';
 import type { Evidence } from '../../inspect/evidence.ts';
@@ -26,6 +26,7 @@ import { ExplainSink, guessLinkType } from '../../inspect/explain/explain.ts';
 import type { Explanation } from '../../inspect/explain/tree.ts';
 import { OverlayFinder } from '../../inspect/overlay.ts';
 import { packetLine } from '../../inspect/packet-line.ts';
+import { timeText } from '../../inspect/packet-time.ts';
 import { CaptureSession, type CaptureSink } from '../../inspect/session.ts';
 import { WirePackets } from '../../inspect/wire-packets.ts';
 import { dropRow } from '../../ipsec/drop.ts';
@@ -323,7 +324,7 @@ class Rows implements CaptureSink {
     const isOpen = r.verdict === PASS;
     return {
       frame: r.frame,
-      time: r.hasTime ? timeText(r.seconds, r.nanoseconds) : null,
+      time: r.hasTime ? timeText(r) : null,
       src: r.src,
       dst: r.dst,
       spi: r.hasSpi ? r.spi : null,
