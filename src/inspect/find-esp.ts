@@ -146,6 +146,17 @@ export function carrierText(carrier: Carrier): string {
   return names.join(', ');
 }
 
+/** The innermost tunnel that a packet lies in, for people: `VXLAN`; empty where there is none. AH and MPLS are no tunnels. */
+export function tunnelName(carrier: Carrier): string {
+  for (let c: Carrier | undefined = carrier; c; c = c.outer)
+    if (TUNNELS.has(c.kind)) return CARRIER_NAMES[c.kind as CarrierKind];
+  return '';
+}
+
+const TUNNELS: ReadonlySet<string> = new Set([
+  ...(['gre', 'vxlan', 'vxlan-gpe', 'geneve', '4in4', '6in4', '4in6', '6in6'] satisfies CarrierKind[]),
+]);
+
 /** An ICMP error that sends back an ESP packet. */
 export interface Quote {
   readonly isV6: boolean;

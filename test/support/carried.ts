@@ -51,7 +51,8 @@ export function ip6(next: number, payload: Uint8Array): Uint8Array {
   );
 }
 
-function udp(port: number, payload: Uint8Array, src = 50_000): Uint8Array {
+/** A UDP datagram around `payload`. */
+export function udp(port: number, payload: Uint8Array, src = 50_000): Uint8Array {
   const u16 = (v: number) => v.toString(16).padStart(4, '0');
   return join(`${u16(src)} ${u16(port)} ${u16(8 + payload.length)} 0000`, payload);
 }

@@ -1,8 +1,9 @@
 /**
  * Traffic in the clear, and whether it should be: packets between pods of different nodes that no ESP carries.
  *
- * A capture point on a node sees a packet before it is encrypted and after it was decrypted, too. Such a copy is told
- * from a leak by comparing it with what came out of ESP. Copies come close together, so a table of fixed size will do.
+ * A capture point on a node sees a packet before it is encrypted and after it was decrypted, too, and on every interface
+ * that it passes where it listens on all of them. Such a copy is told from a leak by comparing it with what came out of
+ * ESP. Copies come close together, so a table of fixed size will do.
  * @module
  */
 import { formatAddress } from '../../wire/address.ts';
@@ -16,12 +17,11 @@ const RECENT = 1 << 16;
 /** Entries with one hash: with so many, one that is still needed is not thrown out by chance. */
 const WAYS = 4;
 const PAIRS = 1 << 12;
+/** Seconds within which a packet's second copy, and further ones, come. A packet that is sent again is no copy. */
+const SOON = 1;
 /** Flows that are told apart; a capture with more of them is no less clear. */
 const MOST_FLOWS = 4096;
 const MOST_PODS = 1 << 16;
-
-/** TTLs that packets begin with: one that has its own still has passed no router, and no node. */
-const FIRST_HOPS: ReadonlySet<number> = new Set([64, 128, 255]);
 
 /** Packets in the clear from one address to another which policies answer alike. */
 export interface ClearFlow {
@@ -35,7 +35,8 @@ export interface ClearFlow {
   readonly tally: Tally;
   /** Packets that are as their sender made them, so that its node has yet to encrypt them. */
   readonly unsent: Tally;
-  isInVxlan: boolean;
+  /** What its packets lay in: `VXLAN`; empty for nothing. */
+  tunnel: string;
 }
 
 /** Inner addresses of one direction that ESP carried, in one stream. */
@@ -75,10 +76,10 @@ export class ClearTraffic {
   }
 
   /** Takes a packet in the clear. */
-  addClear(packet: InnerPacket, frame: number): void {
+  addClear(packet: InnerPacket, frame: number, seconds: number): void {
     packet.print(this.#print);
     const [a, b] = this.#print as unknown as [number, number];
-    const twin = this.#decrypted.take(a, b);
+    const twin = this.#decrypted.match(a, b, seconds);
     if (twin > 0) {
       this.twice.also(twin);
       this.twice.add(frame);
@@ -86,23 +87,27 @@ export class ClearTraffic {
     }
     const flow = this.#flow(packet);
     if (!flow) return;
-    const tally = FIRST_HOPS.has(packet.hops) && !packet.isInVxlan ? flow.unsent : flow.tally;
+    const tally = packet.isFirstHop ? flow.unsent : flow.tally;
     tally.add(frame);
-    this.#tallyOf[this.#clear.put(a, b, frame)] = tally;
+    this.#tallyOf[this.#clear.put(a, b, frame, seconds)] = tally;
   }
 
   /** Takes a packet that came out of ESP. */
-  addDecrypted(packet: InnerPacket, stream: Stream, frame: number): void {
+  addDecrypted(packet: InnerPacket, stream: Stream, frame: number, seconds: number): void {
     this.#note(packet, stream, frame);
     packet.print(this.#print);
     const [a, b] = this.#print as unknown as [number, number];
-    const at = this.#clear.find(a, b);
-    if (at >= 0) {
-      const twin = this.#clear.take(a, b);
+    let twins = 0;
+    for (;;) {
+      const at = this.#clear.find(a, b, twins === 0 ? Number.POSITIVE_INFINITY : SOON, seconds);
+      if (at < 0) break;
+      const twin = this.#clear.remove(at);
       this.#tallyOf[at]?.remove(twin);
       this.twice.also(twin);
-      this.twice.add(frame);
-    } else this.#decrypted.put(a, b, frame);
+      if (twins++ > 0) this.twice.count++;
+    }
+    if (twins > 0) this.twice.add(frame);
+    this.#decrypted.put(a, b, frame, seconds, twins > 0);
   }
 
   /** Counts who talks to whom, and remembers behind which tunnel ends they are. */
@@ -134,7 +139,7 @@ export class ClearTraffic {
   }
 
   #flow(packet: InnerPacket): ClearFlow | undefined {
-    const { b, srcAt, dstAt, addressLen, protocol, isInVxlan } = packet;
+    const { b, srcAt, dstAt, addressLen, protocol, tunnel } = packet;
     const src = formatAddress(b, srcAt, addressLen);
     const dst = formatAddress(b, dstAt, addressLen);
     const signature = this.#policies.signature(packet);
@@ -142,10 +147,10 @@ export class ClearTraffic {
     let flow = this.flows.get(key);
     if (!flow) {
       if (this.flows.size >= MOST_FLOWS) return undefined;
-      flow = { src, dst, signature, protocol, tally: new Tally(), unsent: new Tally(), isInVxlan };
+      flow = { src, dst, signature, protocol, tally: new Tally(), unsent: new Tally(), tunnel };
       this.flows.set(key, flow);
     }
-    flow.isInVxlan ||= isInVxlan;
+    if (flow.tunnel === '') flow.tunnel = tunnel;
     return flow;
   }
 }
@@ -156,31 +161,47 @@ class PrintTable {
   readonly #second = new Uint32Array(RECENT);
   /** 0 where there is none. */
   readonly #frame = new Float64Array(RECENT);
+  readonly #seconds = new Float64Array(RECENT);
+  /** Has a copy of it come? */
+  readonly #isMatched = new Uint8Array(RECENT);
 
   /** @returns its place */
-  put(a: number, b: number, frame: number): number {
+  put(a: number, b: number, frame: number, seconds: number, isMatched = false): number {
     const from = bucketOf(a);
     let at = from;
     for (let i = from + 1; i < from + WAYS; i++) if (this.#frame[i]! < this.#frame[at]!) at = i;
     this.#first[at] = a;
     this.#second[at] = b;
     this.#frame[at] = frame;
+    this.#seconds[at] = seconds;
+    this.#isMatched[at] = isMatched ? 1 : 0;
     return at;
   }
 
-  /** Its place, or -1. */
-  find(a: number, b: number): number {
+  /** The place of one that came at most `within` seconds before or after, or -1. */
+  find(a: number, b: number, within: number, seconds: number): number {
     const from = bucketOf(a);
     for (let at = from; at < from + WAYS; at++) {
-      if (this.#frame[at]! > 0 && this.#first[at] === a && this.#second[at] === b) return at;
+      if (this.#frame[at]! <= 0 || this.#first[at] !== a || this.#second[at] !== b) continue;
+      if (Math.abs(this.#seconds[at]! - seconds) <= within) return at;
     }
     return -1;
   }
 
-  /** Takes it out. @returns its frame, or 0 */
-  take(a: number, b: number): number {
-    const at = this.find(a, b);
-    if (at < 0) return 0;
+  /** Finds what a packet is a copy of: the first copy whenever it comes, further ones soon. @returns its frame, or 0 */
+  match(a: number, b: number, seconds: number): number {
+    const from = bucketOf(a);
+    for (let at = from; at < from + WAYS; at++) {
+      if (this.#frame[at]! <= 0 || this.#first[at] !== a || this.#second[at] !== b) continue;
+      if (this.#isMatched[at] === 1 && Math.abs(this.#seconds[at]! - seconds) > SOON) continue;
+      this.#isMatched[at] = 1;
+      return this.#frame[at]!;
+    }
+    return 0;
+  }
+
+  /** Takes it out. @returns its frame */
+  remove(at: number): number {
     const frame = this.#frame[at]!;
     this.#frame[at] = 0;
     return frame;

@@ -18,7 +18,7 @@ import * as ipv4 from '../../wire/ipv4.ts';
 import { PASS } from '../../wire/packet.ts';
 import type { EspEvent } from '../esp-event.ts';
 import type { Evidence, Resolution } from '../evidence.ts';
-import type { Quote } from '../find-esp.ts';
+import { type Carrier, type Quote, tunnelName } from '../find-esp.ts';
 import type { Receiver } from '../receiver.ts';
 import type { CaptureSink } from '../session.ts';
 import { type Case, type IvReuse, OTHER_RECEIVERS, type StatText } from './case.ts';
@@ -244,7 +244,7 @@ export class Diagnoser implements CaptureSink {
   #lookInside(stream: Stream, event: EspEvent): void {
     const inner = this.#inner;
     if (inner.read(event.bytes, event.at, event.end)) {
-      this.#clear.addDecrypted(inner, stream, event.frame);
+      this.#clear.addDecrypted(inner, stream, event.frame, event.seconds + event.nanoseconds / 1e9);
       this.#path.addInner(inner, stream, event.ipEnd - event.ipAt, event.frame);
     }
   }
@@ -253,21 +253,23 @@ export class Diagnoser implements CaptureSink {
     this.#path.addQuote(quote, info.number);
   }
 
-  other(b: Uint8Array, at: number, end: number, info: FrameInfo): void {
+  other(b: Uint8Array, at: number, end: number, info: FrameInfo, carrier: Carrier): void {
     const packet = this.#other;
-    if (!packet.read(b, at, end)) return;
+    if (!packet.read(b, at, end, tunnelName(carrier))) return;
     if (packet.protocol === icmp.PROTOCOL || packet.protocol === icmp.PROTOCOL_V6) {
       this.#path.addIcmp(packet, info.number, formatAddress);
     }
     // What was put together just now went by as fragments, each of which was looked at.
-    if (info.number !== this.#fragmentFrame || packet.isInVxlan) this.#clear.addClear(packet, info.number);
+    if (info.number !== this.#fragmentFrame || packet.tunnel !== '')
+      this.#clear.addClear(packet, info.number, info.seconds + info.nanoseconds / 1e9);
   }
 
   /** The header of IPv4 names the protocol in every fragment; ESP in IPv6 fragments is seen once it is whole. */
   fragment(b: Uint8Array, at: number, end: number, info: FrameInfo): void {
     this.#fragmentFrame = info.number;
     if (b[at]! >>> 4 !== 4 || ipv4.protocol(b, at) !== esp.PROTOCOL) {
-      if (this.#other.read(b, at, end)) this.#clear.addClear(this.#other, info.number);
+      if (this.#other.read(b, at, end))
+        this.#clear.addClear(this.#other, info.number, info.seconds + info.nanoseconds / 1e9);
       return;
     }
     this.#path.addFragment(

@@ -15,6 +15,8 @@ import { fingerprint } from './seen.ts';
 
 /** Bytes of the payload that tell two packets apart. */
 const TOLD_BY = 64;
+/** TTLs that packets begin with. */
+const FIRST_HOPS: ReadonlySet<number> = new Set([64, 128, 255]);
 
 export class InnerPacket {
   b: Uint8Array = new Uint8Array(0);
@@ -27,21 +29,22 @@ export class InnerPacket {
   protocol = 0;
   payloadAt = 0;
   isFragment = false;
-  isInVxlan = false;
+  /** What it lay in, without ESP around: `VXLAN`, `Geneve`; empty for nothing. */
+  tunnel = '';
 
   readonly #place = new EspPlace([]);
   readonly #vxlan: VxlanPlace = { vni: 0, frameAt: 0, frameEnd: 0 };
 
-  /** Reads the IP packet `b[at..end)`. @returns false where it is none */
-  read(b: Uint8Array, at: number, end: number): boolean {
-    this.isInVxlan = false;
+  /** Reads the IP packet `b[at..end)`. @param tunnel what it lies in @returns false where it is none */
+  read(b: Uint8Array, at: number, end: number, tunnel = ''): boolean {
+    this.tunnel = tunnel;
     let kind = this.#place.find(b, at, end);
     if (kind === 'other' && findVxlan(b, this.#place, this.#vxlan)) {
       const { frameAt, frameEnd } = this.#vxlan;
       const innerAt = ipAt(LINK_ETHERNET, b, frameAt, frameEnd);
       if (innerAt >= 0) {
         kind = this.#place.find(b, innerAt, frameEnd);
-        this.isInVxlan = true;
+        this.tunnel = 'VXLAN';
       }
     }
     if (kind === 'broken') return false;
@@ -91,6 +94,11 @@ export class InnerPacket {
   /** TTL or hop limit. */
   get hops(): number {
     return this.addressLen === 4 ? ipv4.ttl(this.b, this.at) : ipv6.hopLimit(this.b, this.at);
+  }
+
+  /** Is it as its sender made it, so that it has passed no router, and no node? In a tunnel a node has had it. */
+  get isFirstHop(): boolean {
+    return this.tunnel === '' && FIRST_HOPS.has(this.hops);
   }
 
   /** 32 bits of the payload. */

@@ -1,6 +1,8 @@
 /** Packets of pods in the clear: what policies say of them, where the capture was taken, and how much was in ESP. */
 import { describe, expect, it } from 'vitest';
+import { hex } from '../../../src/base/bytes.ts';
 import { readPolicies } from '../../../src/sa-text/to-policy.ts';
+import { ethernet, ip, udp } from '../../support/carried.ts';
 import { codesOf, diagnoseFile, diagnosePackets, sender } from '../../support/diagnose.ts';
 import { CAPTURES, CASES, CASES_NEED, needs, shared } from '../../support/needs.ts';
 import { address, ipv4Packet, saConfig } from '../../support/sa.ts';
@@ -82,6 +84,38 @@ describe('where the capture was taken', () => {
     expect(findings).toEqual([]);
     expect(notes).toMatchObject([{ code: 'pod-side', basis: 'seen', count: 1, frames: [2] }]);
   });
+
+  it('a place that sees a packet on several interfaces sees no leak', () => {
+    const clear = ipv4Packet(80, { ...pods, id: 7 });
+    const sent = send(clear);
+    for (const steps of [
+      [clear, clear, sent],
+      [sent, clear, clear, clear],
+      [clear, sent, clear, clear],
+    ]) {
+      const { findings, notes, encryption } = diagnosePackets(steps, known, { seconds: 0.0001 });
+      expect(findings).toEqual([]);
+      expect(notes).toMatchObject([{ code: 'seen-twice', count: steps.length - 1 }]);
+      expect(encryption).toMatchObject({ esp: 1, clear: 0 });
+    }
+    // The same again much later is sent again.
+    const { findings } = diagnosePackets([send(clear), clear, clear], known, { seconds: 5 });
+    expect(findings).toMatchObject([{ code: 'clear-traffic', count: 1, first: 3 }]);
+  });
+
+  it.each([
+    ['VXLAN', 8472, '08000000 00000500'],
+    ['Geneve', 6081, '00006558 00000500'],
+  ])(
+    'what a node has put into plain %s is not, though it has the TTL it began with',
+    (name, port, header) => {
+      const inner = ethernet('0800', ipv4Packet(80, { ...pods, ttl: 64, id: 2 }));
+      const plain = ip(17, udp(port, new Uint8Array([...hex(header), ...inner])), '192.0.2.1', '192.0.2.2');
+      const { findings } = diagnosePackets([carried, plain], known);
+      expect(findings).toMatchObject([{ code: 'clear-traffic', count: 1, first: 2 }]);
+      expect(findings[0]!.summary).toContain(`in plain ${name}`);
+    },
+  );
 
   it('what a node has forwarded is not', () => {
     const { findings } = diagnosePackets([carried, ipv4Packet(80, { ...back, ttl: 63 })], known);

@@ -76,7 +76,7 @@ export function* clearTraffic(c: Case): Generator<Finding> {
     }
     const { tally } = flow;
     if (one.isAtPod || tally.count === 0) continue;
-    const how = flow.isInVxlan ? ' in plain VXLAN' : '';
+    const how = flow.tunnel === '' ? '' : ` in plain ${flow.tunnel}`;
     const why = reason(c, flow, from, answer);
     const sources = [answer.policy, ...answer.others].flatMap((policy) => (policy ? [policy.origin] : []));
     const about = { tally, ...ends, evidence: ['the capture', ...sources.slice(0, 3)] };
@@ -118,12 +118,12 @@ function nodeBehind({ clear, evidence }: Case, pod: string): string | undefined 
 /** Is this the side of the pod that gets the packets: does it see what that pod sends before its node does, and no ESP? */
 function isAtPod(
   { streams, evidence }: Case,
-  { isInVxlan }: ClearFlow,
+  { tunnel }: ClearFlow,
   back: readonly ClearFlow[],
   from: string,
   to: string,
 ): boolean {
-  if (isInVxlan) return false;
+  if (tunnel !== '') return false;
   if (!back.some(({ unsent }) => unsent.count > 0) || back.some(({ tally }) => tally.count > 0)) return false;
   const isBetween = (a: string, b: string) => evidence.isSameNode(a, from) && evidence.isSameNode(b, to);
   return !streams.some((stream) => isBetween(stream.src, stream.dst) || isBetween(stream.dst, stream.src));
