@@ -21,8 +21,7 @@ import {
 import { ByteStream, joined } from '../base/byte-stream.ts';
 import { toHex } from '../base/bytes.ts';
 import { EsplaneError, InputError } from '../base/errors.ts';
-
-export type Compression = 'gzip' | 'zstd';
+import { type Compression, ZSTD_MAGIC } from './compression.ts';
 
 /** Largest window of a zstd frame, in bytes: that of `zstd -d` without `--long`. */
 const MAX_WINDOW = 128 << 20;
@@ -30,38 +29,8 @@ const MAX_WINDOW = 128 << 20;
 const MOST_AT_ONCE = 64 << 10;
 /** zlib's windowBits: a window of 32 KiB, and 16 for gzip's header and no other. */
 const GZIP_ONLY = 15 + 16;
-const ZSTD_MAGIC = '28b52ffd';
 /** Frames that hold no data, by the last 28 bits of their first word. */
 const SKIPPABLE = /^5.2a4d18$/;
-
-/** What a file is packed in, by its first bytes. */
-export function compressionOf(head: Uint8Array): Compression | undefined {
-  const magic = toHex(head, 0, Math.min(4, head.length));
-  if (magic.startsWith('1f8b')) return 'gzip';
-  return magic === ZSTD_MAGIC ? 'zstd' : undefined;
-}
-
-/** Bytes that {@link compressionOf} needs. */
-const HEAD = 4;
-
-/**
- * What a file holds: unpacked where its first bytes say that it is packed, else as it is. Chunks of `bytes` may be
- * overwritten when the next one is asked for, and so may those that come out.
- * @param source the file's name, for errors
- * @throws {InputError} as {@link decompress}
- */
-export async function* unpacked(
-  bytes: AsyncIterable<Uint8Array>,
-  source: string,
-): AsyncGenerator<Uint8Array> {
-  const stream = new ByteStream(bytes);
-  try {
-    const compression = compressionOf(await stream.head(HEAD));
-    yield* compression === undefined ? stream.all() : decompress(stream.all(), compression, source);
-  } finally {
-    await stream.close();
-  }
-}
 
 /**
  * Unpacks a file. What comes before a damage is handed out before the error is thrown. An error of `packed` passes.

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { ByteStream } from '../base/byte-stream.ts';
 import { decodeText } from '../base/decode-text.ts';
 import { InputError } from '../base/errors.ts';
-import { compressionOf } from '../capture/decompress.ts';
+import { compressionOf } from '../capture/compression.ts';
 import { isCapture } from '../capture/format.ts';
 import type { Budget, FileBytes } from '../inspect/files/walk.ts';
 import { hold, readChunks, readError } from './files.ts';

@@ -6,7 +6,6 @@ import { existsSync } from 'node:fs';
 import { type Command, InvalidArgumentError } from 'commander';
 import { InputError } from '../base/errors.ts';
 import { secureBytes } from '../base/rng.ts';
-import { unpacked } from '../capture/decompress.ts';
 import { captureReader } from '../capture/reader.ts';
 import { ExplainSink, explainBytes, guessLinkType } from '../inspect/explain/explain.ts';
 import type { Explanation } from '../inspect/explain/tree.ts';
@@ -18,7 +17,7 @@ import * as linkType from '../wire/link-type.ts';
 import { addEngineOption, type EngineName, makeEngine } from './engine.ts';
 import { loadOpening } from './evidence-options.ts';
 import { explainText } from './explain-text.ts';
-import { counted, readChunks, readText, sizeOf } from './files.ts';
+import { counted, readChunks, readText, sizeOf, unpackedCapture } from './files.ts';
 import { FILES_ARGUMENT, type GivenFiles, isVersionGiven, noCapture, takeFiles } from './given-files.ts';
 import { grouped, Output, Progress, say } from './output.ts';
 import { addTimeOption, type TimeOptions } from './packet-options.ts';
@@ -248,7 +247,7 @@ async function explainFrame(
   const size = sizeOf(capture);
   const progress = new Progress('explain');
   const file = counted(readChunks(capture));
-  for await (const chunk of unpacked(file.chunks, capture)) {
+  for await (const chunk of unpackedCapture(file.chunks, capture)) {
     reader.feed(chunk);
     const share = size ? `${Math.floor((100 * file.bytes()) / size)} %, ` : '';
     progress.update(`${share}${grouped(frames)} frames`);

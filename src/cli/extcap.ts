@@ -7,7 +7,6 @@ import { closeSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { type Command, InvalidArgumentError } from 'commander';
 import { InputError } from '../base/errors.ts';
 import { secureBytes } from '../base/rng.ts';
-import { unpacked } from '../capture/decompress.ts';
 import { SECRETS_TYPE_ESP } from '../capture/pcapng.ts';
 import { PcapngWriter } from '../capture/pcapng-writer.ts';
 import { captureReader } from '../capture/reader.ts';
@@ -22,7 +21,7 @@ import { LINK_RAW } from '../wire/link-type.ts';
 import { PASS } from '../wire/packet.ts';
 import { addEngineOption, type EngineName, makeEngine } from './engine.ts';
 import { loadOpening } from './evidence-options.ts';
-import { readChunks } from './files.ts';
+import { readChunks, unpackedCapture } from './files.ts';
 import { interfaceSource } from './live-source.ts';
 import { print, say } from './output.ts';
 import { outputError } from './output-file.ts';
@@ -84,7 +83,7 @@ const INTERFACES: Readonly<
     open: async ({ file }) => {
       if (file === undefined)
         throw new InputError({ source: 'esplane-file' }, 'no capture is named', 'Give --file CAPTURE.');
-      return { name: file, chunks: () => unpacked(readChunks(file), file) };
+      return { name: file, chunks: () => unpackedCapture(readChunks(file), file) };
     },
   },
   'esplane-live': {

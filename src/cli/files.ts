@@ -7,6 +7,7 @@ import { Socket } from 'node:net';
 import { setImmediate } from 'node:timers/promises';
 import { decodeText } from '../base/decode-text.ts';
 import { EsplaneError, InputError } from '../base/errors.ts';
+import { unpacked } from '../capture/compression.ts';
 
 /**
  * Bytes of a file that are read at once. What the kernel has copied is then still in the cache nearest to the CPU:
@@ -126,6 +127,14 @@ export async function* readChunks(file: string): AsyncGenerator<Uint8Array> {
   } catch (error) {
     throw readError(file, error);
   }
+}
+
+/** A capture's bytes, unpacked where they are packed; only then is loaded what does that. */
+export function unpackedCapture(
+  bytes: AsyncIterable<Uint8Array>,
+  source: string,
+): AsyncGenerator<Uint8Array> {
+  return unpacked(bytes, source, async () => (await import('../capture/decompress.ts')).decompress);
 }
 
 /** The same chunks, and how many bytes of them were taken so far. */

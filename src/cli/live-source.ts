@@ -4,6 +4,7 @@
  */
 import { captureFilter } from '../link/capture-filter.ts';
 import { Monitor } from '../link/monitor.ts';
+import { unpackedCapture } from './files.ts';
 
 /** After Ctrl-C tcpdump, which had it too, writes what it still holds, in ms. */
 const LAST_WORDS = 300;
@@ -50,14 +51,14 @@ export function interfaceSource(
   };
 }
 
-/** Standard input. */
+/** Standard input, unpacked where it is packed. */
 export function stdinSource(): LiveSource {
   let isStopped = false;
   return {
     name: '-',
     async *chunks() {
       try {
-        yield* process.stdin as AsyncIterable<Uint8Array>;
+        yield* unpackedCapture(process.stdin, '-');
       } catch (error) {
         if (!isStopped) throw error;
       }

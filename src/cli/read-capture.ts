@@ -5,11 +5,10 @@
  * @module
  */
 import { EsplaneError } from '../base/errors.ts';
-import { unpacked } from '../capture/decompress.ts';
 import type { FrameSink } from '../capture/frame.ts';
 import { mergeCaptures } from '../capture/merge.ts';
 import { type CaptureReader, captureReader } from '../capture/reader.ts';
-import { counted, readChunks, sizeOf } from './files.ts';
+import { counted, readChunks, sizeOf, unpackedCapture } from './files.ts';
 import { grouped, Progress, say } from './output.ts';
 import type { Interrupt } from './signals.ts';
 
@@ -116,7 +115,7 @@ class BytesRead {
   chunks(capture: string): AsyncIterable<Uint8Array> {
     const file = counted(readChunks(capture));
     this.#bytes.set(capture, file.bytes);
-    return unpacked(file.chunks, capture);
+    return unpackedCapture(file.chunks, capture);
   }
 
   /** `12 %, `, where it is known how much there is. */

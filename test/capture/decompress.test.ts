@@ -3,7 +3,8 @@ import { gunzipSync, gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { EsplaneError, InputError } from '../../src/base/errors.ts';
-import { type Compression, compressionOf, decompress, unpacked } from '../../src/capture/decompress.ts';
+import { type Compression, compressionOf, unpacked } from '../../src/capture/compression.ts';
+import { decompress } from '../../src/capture/decompress.ts';
 import { needs, SHARED, shared } from '../support/needs.ts';
 
 const RUNS = Number(process.env['ESPLANE_FUZZ_RUNS'] ?? 300);
@@ -250,7 +251,8 @@ describe('a file that may be packed', () => {
   ])('%s', async (name, bytes) => {
     for (const size of [1, 3, 1000]) {
       const parts: Uint8Array[] = [];
-      for await (const chunk of unpacked(chunks(bytes, size), 'f')) parts.push(chunk.slice());
+      for await (const chunk of unpacked(chunks(bytes, size), 'f', () => decompress))
+        parts.push(chunk.slice());
       expectSame(new Uint8Array(Buffer.concat(parts)), name === 'in gzip' ? some : bytes);
     }
   });
@@ -264,7 +266,7 @@ describe('a file that may be packed', () => {
         isClosed = true;
       }
     })();
-    for await (const chunk of unpacked(source, 'f')) if (chunk.length > 0) break;
+    for await (const chunk of unpacked(source, 'f', () => decompress)) if (chunk.length > 0) break;
     expect(isClosed).toBe(true);
   });
 });

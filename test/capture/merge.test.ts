@@ -2,7 +2,8 @@ import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { InputError } from '../../src/base/errors.ts';
-import { unpacked } from '../../src/capture/decompress.ts';
+import { unpacked } from '../../src/capture/compression.ts';
+import { decompress } from '../../src/capture/decompress.ts';
 import { FrameNames, fileOf, frameId, MOST_FILES, numberOf } from '../../src/capture/frame-id.ts';
 import { type MergeOptions, mergeCaptures } from '../../src/capture/merge.ts';
 import * as made from './made.ts';
@@ -245,6 +246,7 @@ describe('mergeCaptures', () => {
             yield new Uint8Array(content);
           })(),
           `f${i}`,
+          () => decompress,
         ),
     }));
     const events: made.Event[] = [];

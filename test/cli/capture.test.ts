@@ -5,6 +5,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Diagnosis } from '../../src/inspect/diagnose/finding.ts';
 import { esplane, tempFolder } from '../support/cli.ts';
@@ -90,6 +91,17 @@ needs([shared('captures')], 'esplane capture - (a stream)', () => {
       .split('\n')
       .map((line) => JSON.parse(line) as Line);
     expect(lines.map(fixedFields)).toEqual(readLines(`${from}/expected.jsonl`));
+  });
+
+  it('unpacks a packed stream as it comes, and takes Ctrl-C within it', async () => {
+    const packed = gzipSync(bytes);
+    const whole = esplane(['capture', ...sas], packed);
+    expect([whole.code, whole.stdout]).toEqual([0, esplane(['capture', ...sas], bytes).stdout]);
+    const capture = new Running(process.execPath, [MAIN, 'capture', '-', ...sas]);
+    capture.child.stdin!.write(packed.subarray(0, packed.length / 2));
+    await capture.until(() => capture.lines.length >= 2);
+    expect(await capture.end('SIGINT')).toBe(0);
+    expect(capture.stderr).toMatch(/^-: \d+ frames, \d+ ESP packets: \d+ decrypted, 0 dropped$/m);
   });
 
   it('--diagnose --json: the findings when they appear, and the diagnosis of diagnose at the end', async () => {

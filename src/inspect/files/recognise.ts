@@ -5,7 +5,7 @@
 import { toHex } from '../../base/bytes.ts';
 import { decodeText } from '../../base/decode-text.ts';
 import { InputError } from '../../base/errors.ts';
-import { compressionOf } from '../../capture/decompress.ts';
+import { compressionOf } from '../../capture/compression.ts';
 import { isCapture } from '../../capture/format.ts';
 import { looksLikeManifest } from '../../cilium/manifest.ts';
 import { parseHexDump } from '../hex-dump.ts';

@@ -6,7 +6,8 @@
 import { EsplaneError, InputError } from '../../base/errors.ts';
 import { secureBytes } from '../../base/rng.ts';
 import { TextBuffer } from '../../base/text-buffer.ts';
-import { unpacked } from '../../capture/decompress.ts';
+import { unpacked } from '../../capture/compression.ts';
+import { decompress } from '../../capture/decompress.ts';
 import type { FrameInfo, FrameSink } from '../../capture/frame.ts';
 import { PcapngWriter } from '../../capture/pcapng-writer.ts';
 import { captureReader } from '../../capture/reader.ts';
@@ -246,7 +247,7 @@ export class OwnCase {
         yield slice;
       }
     };
-    for await (const chunk of unpacked(slices(), name)) {
+    for await (const chunk of unpacked(slices(), name, () => decompress)) {
       reader.feed(chunk);
       if (!onProgress(done, blob.size)) return;
     }
