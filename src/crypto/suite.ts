@@ -2,6 +2,7 @@
  * Suites: what an SA does to bytes, named as Linux names it.
  * @module
  */
+import { equalBytes } from '../base/bytes.ts';
 import { EsplaneError } from '../base/errors.ts';
 
 export type Cipher = 'aes-gcm' | 'aes-gmac' | 'chacha20-poly1305' | 'aes-cbc' | 'null';
@@ -70,13 +71,16 @@ export class KeyMaterial {
 
   /** Same suite and same bytes? Not constant time; both are ours. */
   equals(other: KeyMaterial): boolean {
-    const same = (a: Uint8Array, b: Uint8Array) => a.length === b.length && a.every((v, i) => v === b[i]);
+    return this.suite.icvLen === other.suite.icvLen && this.equalsButIcv(other);
+  }
+
+  /** The same, but perhaps for the length of the ICV. */
+  equalsButIcv(other: KeyMaterial): boolean {
     return (
       this.suite.name === other.suite.name &&
-      this.suite.icvLen === other.suite.icvLen &&
-      same(this.#key, other.#key) &&
-      same(this.#salt, other.#salt) &&
-      same(this.#macKey, other.#macKey)
+      equalBytes(this.#key, other.#key) &&
+      equalBytes(this.#salt, other.#salt) &&
+      equalBytes(this.#macKey, other.#macKey)
     );
   }
 

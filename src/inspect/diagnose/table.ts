@@ -111,7 +111,8 @@ export const FINDINGS = [
     severity: 'error',
     basis: 'sa',
     means: 'Sender and receiver hold the same key, and cut the ICV to different lengths.',
-    proof: 'The packets open with the same key once the ICV has another length.',
+    proof:
+      'The packets open with the same key once the ICV has another length. Or two texts give one key and two lengths.',
     remedy:
       'Set the same length on both ends: HMAC-SHA-256 has 128 bits by RFC 4868, and 96 by the default of Linux (strongSwan sha256_96, libreswan sha2-truncbug).',
   },

@@ -111,6 +111,11 @@ needs([CASES_NEED], 'people', () => {
     const here = of('06-icv-length');
     for (const [file, given, what] of [
       ['sha256-96.pcap', { xfrmState: [here('receiver-128.txt')] }, '96 bits in place of 128'],
+      [
+        'sha256-96.pcap',
+        { xfrmState: [here('receiver-128.txt'), here('sender-96.txt')] },
+        'give the same key and ICVs of 128 and 96 bits. The packets have 96',
+      ],
       ['icv16.pcap', { espSa: [here('icv12.esp_sa')] }, '128 bits in place of 96'],
     ] as const) {
       const { findings } = await diagnoseFile(here(file), given);

@@ -29,20 +29,33 @@ export function* contradictions(c: Case): Generator<Finding> {
         : others;
     const winner = sources.find(({ config }) => stream.winner && config.keys.equals(stream.winner));
     const losers = sources.filter(({ config }) => !winner?.config.keys.equals(config.keys));
+    const names = (some: typeof sources) => [...new Set(some.map(({ who }) => who))].join(' and ');
+    const found = {
+      stream,
+      tally: stream.all,
+      frames: stream.all.frames.slice(0, 5),
+      evidence: [...new Set(sources.map(({ who }) => who))],
+    };
+    const where = `${streamName(stream, evidence)}: ${names(sources)}`;
+    if (winner && losers.every(({ config }) => config.keys.equalsButIcv(winner.config.keys))) {
+      const lengths = [...new Set(sources.map(({ config }) => config.keys.suite.icvLen * 8))];
+      yield finding(
+        c,
+        'icv-length-differs',
+        `${where} give the same key and ICVs of ${lengths.join(' and ')} bits. The packets have ${winner.config.keys.suite.icvLen * 8}, as ${winner.who} says; a receiver that does as ${names(losers)} says drops them.`,
+        found,
+      );
+      continue;
+    }
     yield finding(
       c,
       'contradicting-keys',
-      `${streamName(stream, evidence)}: ${[...new Set(sources.map(({ who }) => who))].join(' and ')} give different keys. ${
+      `${where} give different keys. ${
         winner
-          ? `The packets open with that of ${winner.who}, so it counts; that of ${[...new Set(losers.map(({ who }) => who))].join(' and ')} does not fit.`
+          ? `The packets open with that of ${winner.who}, so it counts; that of ${names(losers)} does not fit.`
           : 'None of them opens the packets.'
       }`,
-      {
-        stream,
-        tally: stream.all,
-        frames: stream.all.frames.slice(0, 5),
-        evidence: [...new Set(sources.map(({ who }) => who))],
-      },
+      found,
     );
   }
   for (const key of evidence.old.keys) {
