@@ -14,8 +14,7 @@ import * as ah from '../wire/ah.ts';
 import { Descent, LAYER_NAMES } from '../wire/carrier.ts';
 import * as ethernet from '../wire/ethernet.ts';
 import * as icmp from '../wire/icmp.ts';
-import * as ipv6 from '../wire/ipv6.ts';
-import * as extensions from '../wire/ipv6-extensions.ts';
+import { AUTHENTICATION } from '../wire/ipv6-extensions.ts';
 import type { As, LayerKind } from '../wire/layer.ts';
 import { LINK_ETHERNET } from '../wire/link-type.ts';
 import { Reassembler } from '../wire/reassembly.ts';
@@ -256,8 +255,8 @@ export class EspFinder {
     let carrier = around;
     for (;;) {
       const kind = place.find(b, at, end);
-      if ((kind === 'esp' || kind === 'other') && carrier.depth < MOST_CARRIERS) {
-        const bare = this.#withoutAh(b, place, end);
+      if (kind === 'other' && b[place.protocolAt] === AUTHENTICATION && carrier.depth < MOST_CARRIERS) {
+        const bare = ah.without(b, place.outerAt, end, place.protocolAt, place.espAt);
         if (bare) {
           b = bare;
           at = 0;
@@ -358,24 +357,6 @@ export class EspFinder {
     let name = outcome === 'broken' ? `damaged or cut-off ${LAYER_NAMES[kind]}` : what;
     if (!notRead.has(name) && notRead.size >= MOST_KINDS) name = OTHER_KINDS;
     notRead.set(name, (notRead.get(name) ?? 0) + 1);
-  }
-
-  /** The packet without its AH header; `undefined` where there is none, or it is not whole. */
-  #withoutAh(b: Uint8Array, place: EspPlace, end: number): Uint8Array | undefined {
-    const { outerAt, espAt, protocolAt, version } = place;
-    if (version === 4) {
-      const hasAh = b[protocolAt] === extensions.AUTHENTICATION;
-      return hasAh ? ah.without(b, outerAt, end, protocolAt, espAt) : undefined;
-    }
-    let namedAt = outerAt + 6;
-    for (let at = outerAt + ipv6.HEADER_LEN; at < espAt; ) {
-      const protocol = b[namedAt]!;
-      if (protocol === extensions.AUTHENTICATION) return ah.without(b, outerAt, end, namedAt, at);
-      if (!extensions.isExtension(protocol)) return undefined;
-      namedAt = at;
-      at += extensions.extensionLen(b, protocol, at);
-    }
-    return undefined;
   }
 
   #isQuote(b: Uint8Array, place: EspPlace, info: FrameInfo): boolean {

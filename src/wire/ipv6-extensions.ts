@@ -16,6 +16,8 @@
  *   hop-by-hop options, routing, and destination options before a routing header. Other destination options are
  *   for the receiver and go inside. (Linux leaves destination options clear too when there is no routing header;
  *   receivers take both.)
+ *   AH is where the walk ends: what it carries is of no account before its ICV was checked. Linux looks for an AH state
+ *   (XfrmInNoStates without one), and a selector's protocol is then AH.
  * - Is it a fragment: ESP protects whole packets only (RFC 4303 §3.3.4), and a piece must be reassembled before
  *   it is read.
  * @module
@@ -104,7 +106,7 @@ export class Walk {
     this.transportNextAt = this.nextAt;
     let clear = true; // still among what stays before ESP
 
-    for (let count = 0; isExtension(this.protocol); count++) {
+    for (let count = 0; this.protocol !== AUTHENTICATION && isExtension(this.protocol); count++) {
       if (count === MAX_EXTENSIONS)
         return fault(this.at - at, `more than ${MAX_EXTENSIONS} extension headers`);
       // Eight bytes are the least that any of them has.
@@ -138,7 +140,7 @@ export class Walk {
   }
 }
 
-/** Is this the number of a header that the walk steps over? ESP is not: what follows it is encrypted. */
+/** Is this the number of an extension header? ESP is not: what follows it is encrypted. */
 export function isExtension(protocol: number): boolean {
   switch (protocol) {
     case HOP_BY_HOP:

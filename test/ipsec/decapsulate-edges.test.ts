@@ -238,3 +238,46 @@ it('congestion met on an IPv6 path is passed on', () => {
   const outcome = receiver.decapsulate(new Forge(config).packet(1n, inner, { tos: 3 }));
   expect(outcome.verdict === 'ok' && ipv4.ecn(outcome.packet)).toBe(3);
 });
+
+// Linux looks for an AH state first (XfrmInNoStates without one): what it carries is not ESP to anybody before.
+it.each([
+  {
+    name: 'IPv4',
+    ends: ['10.0.1.1', '10.0.2.1'],
+    text: TEXT4,
+    headerLen: 20,
+    namedAt: 9,
+    lengthAt: 2,
+    isWhole: 1,
+  },
+  {
+    name: 'IPv6',
+    ends: ['2001:db8::1', '2001:db8::2'],
+    text: TEXT6,
+    headerLen: 40,
+    namedAt: 6,
+    lengthAt: 4,
+    isWhole: 0,
+  },
+] as const)('opens no ESP behind an AH header that nothing checks: $name', (family) => {
+  const { ends, text, headerLen, namedAt, lengthAt, isWhole } = family;
+  const config = saConfig({ src: address(ends[0]), dst: address(ends[1]) });
+  const bare = new Forge(config).packet(1n, text);
+  const packet = new Uint8Array([
+    ...bare.subarray(0, headerLen),
+    50,
+    4,
+    ...Array(22).fill(0),
+    ...bare.subarray(headerLen),
+  ]);
+  packet[namedAt] = 51;
+  putU16(packet, lengthAt, packet.length - (isWhole ? 0 : headerLen));
+  if (isWhole) ipv4.fillChecksum(packet, 0);
+  const receiver = new Receiver(config);
+  expect(receiver.take(packet, bare)).toEqual(['ok', 'ok']);
+  expect([receiver.decapsulator.isEsp[0], receiver.decapsulator.isEsp[1], receiver.calls]).toEqual([
+    0,
+    1,
+    [1],
+  ]);
+});

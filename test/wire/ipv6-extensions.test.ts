@@ -66,7 +66,6 @@ describe('the walk to the upper layer', () => {
         DESTINATION,
         [ROUTING, `0002${'00'.repeat(22)}`], // 24 bytes
         [FRAGMENT, '0000000000000001'], // alone: a whole packet
-        [AUTHENTICATION, `0004${'00'.repeat(22)}`], // (4 + 2) words
         MOBILITY,
         [extensions.HIP, '0000000000000000'],
         [extensions.SHIM6, '0000000000000000'],
@@ -76,14 +75,14 @@ describe('the walk to the upper layer', () => {
     expect(walk(packet)).toMatchObject({
       fault: undefined,
       protocol: UDP,
-      at: 144,
-      nextAt: 136,
+      at: 120,
+      nextAt: 112,
       fragmentAt: 88,
     });
-    expect(packet[136]).toBe(UDP);
+    expect(packet[112]).toBe(UDP);
   });
 
-  it.each([ESP, 6, 59, 41, 4, 255])('stops at protocol %i', (upper) => {
+  it.each([ESP, AUTHENTICATION, 6, 59, 41, 4, 255])('stops at protocol %i', (upper) => {
     expect(walk(chain([HOP_BY_HOP], upper))).toMatchObject({
       fault: undefined,
       protocol: upper,
