@@ -141,11 +141,12 @@ async function capture(args: readonly string[], named: CaptureOptions, command: 
       if (told.has(key)) continue;
       told.add(key);
       if (options.json) out.write(`${JSON.stringify({ finding })}\n`);
-      else out.write(findingText(finding, paint, Math.min(width, USUAL_WIDTH)));
+      else out.write(findingText(finding, style));
     }
   };
   const isFull = () => options.count !== undefined && shown >= options.count;
   const times = new PacketTimes(options.time, () => session.start);
+  const style = { paint, width: Math.min(width, USUAL_WIDTH), times };
   const lines: CaptureSink = {
     packet: (event) => {
       shown++;
@@ -259,7 +260,7 @@ async function capture(args: readonly string[], named: CaptureOptions, command: 
     const diagnosis = diagnoser.finish();
     const facts = { capture: from.name, frames: totals.frames, esp: totals.esp };
     if (options.json) out.write(`${JSON.stringify({ diagnosis })}\n`);
-    else out.write(`\n${diagnosisText(diagnosis, facts, paint, Math.min(width, USUAL_WIDTH))}`);
+    else out.write(`\n${diagnosisText(diagnosis, facts, style)}`);
   }
   await out.flush();
   if (!isLost() && (failure === undefined || totals.frames > 0)) {

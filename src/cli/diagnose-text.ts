@@ -15,6 +15,7 @@ import type {
   ReceiverReport,
   StreamReport,
 } from '../inspect/diagnose/finding.ts';
+import { type PacketTimes, readTime } from '../inspect/packet-time.ts';
 import { grouped } from './output.ts';
 import type { Paint } from './paint.ts';
 import { wrap } from './wrap.ts';
@@ -32,14 +33,19 @@ export interface PageFacts {
   readonly esp: number;
 }
 
-/** Writes the page. @param width columns of the terminal */
-export function diagnosisText(
-  diagnosis: Diagnosis,
-  facts: PageFacts,
-  paint: Paint,
-  width: number,
-  names: FrameNames = ONE_CAPTURE,
-): string {
+/** How it is written. */
+export interface PageStyle {
+  readonly paint: Paint;
+  /** Columns of the terminal. */
+  readonly width: number;
+  readonly times: PacketTimes;
+  /** Where there are several captures. */
+  readonly names?: FrameNames;
+}
+
+/** Writes the page. */
+export function diagnosisText(diagnosis: Diagnosis, facts: PageFacts, style: PageStyle): string {
+  const { paint, width } = style;
   const { conclusion, receivers, streams, further, findings, notes } = diagnosis;
   const more = further ? ` and ${grouped(further.streams)} further` : '';
   const ok = streams.reduce((sum, stream) => sum + stream.ok, 0);
@@ -51,7 +57,7 @@ export function diagnosisText(
     ),
     '',
   ];
-  for (const one of findings) lines.push(...findingLines(one, paint, width, names), '');
+  for (const one of findings) lines.push(...findingLines(one, style), '');
   const isClean = conclusion.code === 'clean' && conclusion.basis === 'told';
   if (conclusion.summary !== '') {
     const said = wrap(conclusion.summary, width, '');
@@ -70,7 +76,7 @@ export function diagnosisText(
     lines.push('');
   }
   if (streams.length > 0) lines.push(...streamTable(streams, paint), '');
-  for (const one of notes) lines.push(...findingLines(one, paint, width, names), '');
+  for (const one of notes) lines.push(...findingLines(one, style), '');
   return `${lines.join('\n').trimEnd()}\n`;
 }
 
@@ -109,15 +115,13 @@ function countersText({ counters, packets, judged }: ReceiverReport, paint: Pain
 }
 
 /** One finding, as it appears. */
-export function findingText(finding: Finding, paint: Paint, width: number): string {
-  return `${findingLines(finding, paint, width).join('\n')}\n`;
+export function findingText(finding: Finding, style: PageStyle): string {
+  return `${findingLines(finding, style).join('\n')}\n`;
 }
 
 function findingLines(
-  { code, severity, summary, frames, remedy }: Finding,
-  paint: Paint,
-  width: number,
-  names: FrameNames = ONE_CAPTURE,
+  { code, severity, summary, frames, firstTime, lastTime, remedy }: Finding,
+  { paint, width, times, names = ONE_CAPTURE }: PageStyle,
 ): string[] {
   const colour = severity === 'error' ? paint.red : severity === 'warning' ? paint.yellow : paint.cyan;
   const shown = frames.slice(0, 8);
@@ -132,8 +136,17 @@ function findingLines(
           ),
         ]
       : []),
+    ...timeLine(firstTime, lastTime, times).map((line) => paint.dim(`${INDENT}${line}`)),
     ...wrap(`To do: ${remedy}`, width, INDENT),
   ];
+}
+
+/** When it was, as far as that is known: `FIRST`, or `FIRST to LAST`. */
+function timeLine(firstTime: string | null, lastTime: string | null, times: PacketTimes): string[] {
+  const moments = [firstTime, lastTime].flatMap((text) => (text === null ? [] : (readTime(text) ?? [])));
+  if (moments.length === 0) return [];
+  if (firstTime === lastTime) moments.pop();
+  return [moments.map((moment) => times.text(moment)).join(' to ')];
 }
 
 function streamTable(streams: readonly StreamReport[], paint: Paint): string[] {

@@ -7,7 +7,8 @@ import { InputError } from '../base/errors.ts';
 import { secureBytes } from '../base/rng.ts';
 import { FrameNames } from '../capture/frame-id.ts';
 import { Diagnoser } from '../inspect/diagnose/diagnoser.ts';
-import { withFiles } from '../inspect/diagnose/finding.ts';
+import { type Diagnosis, withFiles } from '../inspect/diagnose/finding.ts';
+import { PacketTimes } from '../inspect/packet-time.ts';
 import { CaptureSession } from '../inspect/session.ts';
 import { CaptureSas } from '../sa-text/capture-sas.ts';
 import { diagnosisText } from './diagnose-text.ts';
@@ -15,6 +16,7 @@ import { addEngineOption, type EngineName, makeEngine } from './engine.ts';
 import { type EvidenceOptions, loadEvidence } from './evidence-options.ts';
 import { FILES_ARGUMENT, isVersionGiven, takeFiles } from './given-files.ts';
 import { Output, say } from './output.ts';
+import { addTimeOption, type TimeOptions } from './packet-options.ts';
 import { paintFor } from './paint.ts';
 import { capturesName, readCaptures } from './read-capture.ts';
 import { addSaOptions } from './sa-options.ts';
@@ -23,8 +25,13 @@ import { EXIT_INTERRUPTED, Interrupt } from './signals.ts';
 /** Columns of a page that goes to no terminal, and the most that are easy to read. */
 const USUAL_WIDTH = 100;
 
-interface DiagnoseOptions extends EvidenceOptions {
+/** Of `--exit-code`. 2 is unusable input everywhere. */
+const EXIT_WARNINGS = 1;
+const EXIT_ERRORS = 3;
+
+interface DiagnoseOptions extends EvidenceOptions, TimeOptions {
   readonly json?: boolean;
+  readonly exitCode?: boolean;
   readonly crypto: EngineName;
 }
 
@@ -41,8 +48,9 @@ export function diagnoseCommand(program: Command): void {
       '[files...]',
       `a capture, - for standard input, or several, merged by time; ${FILES_ARGUMENT}. Without a capture, what the texts tell`,
     )
-    .option('--json', 'one JSON object: receivers, streams, findings, notes');
-  addEngineOption(addSaOptions(command))
+    .option('--json', 'one JSON object: receivers, streams, findings, notes')
+    .option('--exit-code', 'end with 1 where there are warnings, with 3 where there are errors');
+  addEngineOption(addSaOptions(addTimeOption(command)))
     .addOption(
       new Option(
         '--xfrm-stat <[node=]file>',
@@ -69,7 +77,8 @@ Example:
   esplane diagnose node-2.pcap --xfrm-state n2.txt --xfrm-state n1.txt --keys keys.yaml --nodes nodes.json \\
     --xfrm-stat node-2=before.txt --xfrm-stat node-2=after.txt --xfrm-policy n2-policy.txt
 
-Exit status: 0 the capture was read to its end (whatever was found), 2 unusable input.`,
+Exit status: 0 the capture was read to its end, whatever was found; with --exit-code 0 no finding, 1 warnings, 3 errors.
+2 unusable input, also where a capture is damaged; 130 interrupted.`,
     )
     .action(diagnose);
 }
@@ -131,11 +140,17 @@ async function diagnose(files: readonly string[], named: DiagnoseOptions, comman
     const out = new Output();
     if (options.json) out.write(`${JSON.stringify(withFiles(diagnosis, names))}\n`);
     else {
-      const width = Math.min(process.stdout.columns ?? USUAL_WIDTH, USUAL_WIDTH);
+      const style = {
+        paint: paintFor(process.stdout),
+        width: Math.min(process.stdout.columns ?? USUAL_WIDTH, USUAL_WIDTH),
+        times: new PacketTimes(options.time, () => session.start),
+        names,
+      };
       const facts = { capture, frames: totals.frames, esp: totals.esp };
-      out.write(diagnosisText(diagnosis, facts, paintFor(process.stdout), width, names));
+      out.write(diagnosisText(diagnosis, facts, style));
     }
     await out.flush();
+    if (options.exitCode) process.exitCode = exitCodeOf(diagnosis);
   }
   if (!isWithout && totals.frames === 0 && failure === undefined)
     say(`warning: ${captures.length === 1 ? 'the capture holds' : 'the captures hold'} no frames`);
@@ -144,4 +159,10 @@ async function diagnose(files: readonly string[], named: DiagnoseOptions, comman
     say('esplane: interrupted: this is what the capture shows up to here');
     process.exit(EXIT_INTERRUPTED);
   }
+}
+
+/** What `--exit-code` says: notes are no findings. */
+function exitCodeOf({ findings }: Diagnosis): number {
+  if (findings.some(({ severity }) => severity === 'error')) return EXIT_ERRORS;
+  return findings.length > 0 ? EXIT_WARNINGS : 0;
 }

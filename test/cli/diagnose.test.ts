@@ -8,6 +8,7 @@ import { esplane, tempFolder } from '../support/cli.ts';
 import { CASES, CASES_NEED, needs } from '../support/needs.ts';
 
 const HERE = fileURLToPath(new URL('../../pcaps/diagnose/', import.meta.url));
+const FAULTS = '../linux-6.1/faults-esn/';
 const CLUSTER = ['--keys', 'keys', '--nodes', 'nodes.old.json', '--nodes', 'nodes.json'];
 const STATES = ['n2', 'n1'].flatMap((node) => ['--xfrm-state', `stale-boot-id.${node}.xfrm_state.txt`]);
 const OLD_BOOT_ID = '11d3f0aa-52c7-4b0e-8e19-c0ffee7c8d21';
@@ -98,6 +99,8 @@ describe('esplane diagnose', () => {
       count: 8,
       first: 1,
       last: 10,
+      firstTime: '1795635080.666430',
+      lastTime: '1795635081.971659',
       frames: [1, 2, 3, 4, 5, 6, 8, 10],
       evidence: ['the capture', 'stale-boot-id.n2.xfrm_state.txt:1'],
     });
@@ -111,7 +114,9 @@ describe('esplane diagnose', () => {
     expect(code).toBe(0);
     expect(stdout).toMatch(/^stale-boot-id\.pcap: 10 frames, 10 ESP packets in 2 streams, 2 accepted\n/);
     expect(stdout).toMatch(/error {2}stale-boot-id\n/);
-    expect(stdout).toContain('frames 1, 2, 3, 4, 5, 6, 8, 10');
+    expect(stdout).toContain(
+      'frames 1, 2, 3, 4, 5, 6, 8, 10\n    2026-11-25T19:31:20.666430Z to 2026-11-25T19:31:21.971659Z\n',
+    );
     expect(stdout).toContain('node-2 (10.244.2.1)  XfrmInStateProtoError 8');
     for (const line of stdout.split('\n')) expect(line.length).toBeLessThanOrEqual(101);
     const key = readFileSync(`${HERE}keys`, 'utf8').split(' ')[2]!;
@@ -119,6 +124,24 @@ describe('esplane diagnose', () => {
       expect(text).not.toContain(key.slice(0, 8));
       expect(text).not.toMatch(/[0-9a-f]{32}/);
     }
+  });
+
+  it.each([
+    ['relative', '0.000000 to 1.305229'],
+    ['epoch', '1795635080.666430 to 1795635081.971659'],
+    ['delta', '0.000000 to 1.305229'],
+  ])('--time %s says when it was', (form, text) => {
+    const { stdout } = run('stale-boot-id.pcap', ...CLUSTER, ...STATES, '--time', form);
+    expect(stdout).toContain(`\n    ${text}\n`);
+  });
+
+  it.each([
+    ['nothing', 0, ['stale-boot-id.pcap', ...CLUSTER]],
+    ['warnings', 1, [`${FAULTS}wire.pcap`, `${FAULTS}keys`, `${FAULTS}ciliumnodes.json`]],
+    ['errors', 3, ['stale-boot-id.pcap', ...CLUSTER, ...STATES]],
+    ['unusable input', 2, ['nope.pcap', ...CLUSTER]],
+  ])('--exit-code says %s with %i', (_, code, args) => {
+    expect(run(...args, '--exit-code').code).toBe(code);
   });
 
   it('from keys and nodes alone finds the sender that is out of date', () => {

@@ -187,15 +187,16 @@ const report = (name: string): ScenarioReport =>
     accounted: true,
   }) as unknown as ScenarioReport;
 
+const STYLE = { paint: PAINT, width: 80, times: new PacketTimes('iso', () => undefined) };
 const PRINTERS: Readonly<Record<string, (name: string) => string>> = {
-  diagnosis: (name) => diagnosisText(diagnosis(name), { capture: name, frames: 1, esp: 1 }, PAINT, 80),
-  finding: (name) => findingText(diagnosis(name).findings[0]!, PAINT, 80),
+  diagnosis: (name) => diagnosisText(diagnosis(name), { capture: name, frames: 1, esp: 1 }, STYLE),
+  finding: (name) => findingText(diagnosis(name).findings[0]!, STYLE),
   explanation: (name) =>
     explainText(explanation(name), {
       width: 100,
       paint: PAINT,
       brief: false,
-      times: new PacketTimes('iso', () => undefined),
+      times: STYLE.times,
     }),
   scenario: (name) => scenarioText(report(name), PAINT),
   'table of SAs': (name) => saTable([sa(name)], { showKeys: true }),

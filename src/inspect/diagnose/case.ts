@@ -8,9 +8,11 @@ import type { XfrmStat } from '../../sa-text/xfrm-stat.ts';
 import { formatAddress } from '../../wire/address.ts';
 import type { Basis } from '../basis.ts';
 import type { Evidence } from '../evidence.ts';
+import { timeText } from '../packet-time.ts';
 import type { ClearTraffic } from './clear.ts';
 import type { Finding, ReceiverReport, Severity } from './finding.ts';
 import { MAX_FRAMES } from './finding.ts';
+import type { FrameTimes } from './frame-times.ts';
 import type { FurtherStreams } from './further.ts';
 import type { PathWatch } from './path.ts';
 import type { OutboundPolicies } from './policies.ts';
@@ -54,6 +56,7 @@ export interface Case {
   readonly path: PathWatch;
   readonly ivReuse: ReadonlyMap<Stream, IvReuse>;
   readonly stats: readonly StatText[];
+  readonly times: FrameTimes;
   /** Frames of the capture; 0 where there is none. */
   readonly frames: number;
   /** Frames that hold what is not looked into, by its name. */
@@ -72,7 +75,7 @@ export interface About {
   /** The stream that it is about, from which ends, receiver, basis and evidence are taken where they are not given. */
   readonly stream?: Stream;
   /** What is counted, with its frames. */
-  readonly tally?: Pick<Tally, 'count' | 'first' | 'last' | 'frames'>;
+  readonly tally?: Pick<Tally, 'count' | 'first' | 'last' | 'frames' | 'lastTime'>;
   readonly basis?: Basis;
   readonly node?: string | undefined;
   readonly src?: string;
@@ -89,7 +92,7 @@ export interface About {
 
 /** A finding by its row, with what is special about this case. */
 export function finding(
-  { evidence }: Pick<Case, 'evidence'>,
+  { evidence, times }: Pick<Case, 'evidence' | 'times'>,
   code: FindingCode,
   summary: string,
   about: About,
@@ -100,6 +103,13 @@ export function finding(
   const total = about.count ?? tally?.count ?? frames.length;
   const basis = about.basis ?? (row.basis === 'sa' ? (stream?.basis ?? 'assumed') : row.basis);
   const counter = stream && !stream.isCounted ? null : (about.counter ?? null);
+  const first = (tally?.first || frames[0]) ?? null;
+  const last = (tally?.last || (total <= frames.length ? frames.at(-1) : undefined)) ?? null;
+  const timeOf = (frame: number | null) => {
+    const time = frame === null ? undefined : times.of(frame);
+    return time ? timeText(time) : null;
+  };
+  const lastTime = last === tally?.last && tally?.lastTime.isKnown ? timeText(tally.lastTime) : timeOf(last);
   return {
     code,
     severity: about.severity ?? row.severity,
@@ -110,8 +120,10 @@ export function finding(
     spi: about.spi ?? stream?.spi ?? null,
     counter,
     count: total,
-    first: (tally?.first || frames[0]) ?? null,
-    last: (tally?.last || (total <= frames.length ? frames.at(-1) : undefined)) ?? null,
+    first,
+    last,
+    firstTime: timeOf(first),
+    lastTime,
     frames,
     evidence:
       about.evidence ?? (row.basis === 'sa' && stream ? sourcesOf(stream, evidence) : ['the capture']),

@@ -238,7 +238,7 @@ export class CauseFinder {
     for (const guess of stream.guesses) {
       const sa = this.#newSa(this.#configOf(stream, guess.keys, guess.esn));
       if (highs.some((hi) => this.#opens([sa], event, hi))) {
-        const fit: Fit = { guess, sa, tally: new Tally() };
+        const fit: Fit = { guess, sa, tally: new Tally(stream.times) };
         stream.fits.push(fit);
         return fit;
       }

@@ -7,6 +7,7 @@
  * @module
  */
 import { formatAddress } from '../../wire/address.ts';
+import type { FrameTimes } from './frame-times.ts';
 import type { InnerPacket } from './inner.ts';
 import type { OutboundPolicies } from './policies.ts';
 import type { Stream } from './stream.ts';
@@ -53,7 +54,7 @@ export interface CarriedPair {
 
 export class ClearTraffic {
   /** Packets that were seen in the clear and in ESP. */
-  readonly twice = new Tally();
+  readonly twice: Tally;
   readonly flows = new Map<string, ClearFlow>();
   /** Inner pairs that ESP carried, by `SRC > DST`: the first of each. */
   readonly carried = new Map<string, CarriedPair>();
@@ -69,10 +70,13 @@ export class ClearTraffic {
   readonly #pairs = new Int32Array(PAIRS);
   readonly #pairOf: (CarriedPair | undefined)[] = new Array(PAIRS);
   readonly #policies: OutboundPolicies;
+  readonly #times: FrameTimes;
   readonly #print = new Uint32Array(2);
 
-  constructor(policies: OutboundPolicies) {
+  constructor(policies: OutboundPolicies, times: FrameTimes) {
     this.#policies = policies;
+    this.#times = times;
+    this.twice = new Tally(times);
   }
 
   /** Takes a packet in the clear. */
@@ -147,7 +151,15 @@ export class ClearTraffic {
     let flow = this.flows.get(key);
     if (!flow) {
       if (this.flows.size >= MOST_FLOWS) return undefined;
-      flow = { src, dst, signature, protocol, tally: new Tally(), unsent: new Tally(), tunnel };
+      flow = {
+        src,
+        dst,
+        signature,
+        protocol,
+        tally: new Tally(this.#times),
+        unsent: new Tally(this.#times),
+        tunnel,
+      };
       this.flows.set(key, flow);
     }
     if (flow.tunnel === '') flow.tunnel = tunnel;

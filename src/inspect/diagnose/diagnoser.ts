@@ -29,6 +29,7 @@ import { encryptionOf } from './encryption.ts';
 import { clearPods } from './finders/clear-traffic.ts';
 import { FINDERS } from './finders/index.ts';
 import type { Diagnosis, Finding, FurtherReport } from './finding.ts';
+import { FrameTimes } from './frame-times.ts';
 import { FurtherStreams, MOST_OPENED, MOST_UNOPENED } from './further.ts';
 import { InnerPacket } from './inner.ts';
 import { PathWatch } from './path.ts';
@@ -58,15 +59,16 @@ export class Diagnoser implements CaptureSink {
   readonly #ivReuse = new Map<Stream, IvReuse>();
   readonly #headerErrors = new Map<string, Tally>();
   /** Streams without an SA, and those with one in which nothing opened. */
-  readonly #strange = new FurtherStreams();
-  readonly #closed = new FurtherStreams();
+  readonly #times = new FrameTimes();
+  readonly #strange = new FurtherStreams(this.#times);
+  readonly #closed = new FurtherStreams(this.#times);
   /** How many more streams get a record of their own: without an SA, unopened, opened. */
   readonly #room = { strange: MOST_UNOPENED, closed: MOST_UNOPENED, opened: MOST_OPENED };
   /** Streams by {@link pairName}. */
   readonly #byPair = new Map<string, Stream[]>();
   readonly #clear: ClearTraffic;
   readonly #policies: OutboundPolicies;
-  readonly #path = new PathWatch();
+  readonly #path = new PathWatch(this.#times);
   #receiver!: Receiver;
   #causes!: CauseFinder;
   readonly #inner = new InnerPacket();
@@ -86,7 +88,7 @@ export class Diagnoser implements CaptureSink {
     this.#names = names;
     this.#stats = stats;
     this.#policies = new OutboundPolicies(evidence.policies);
-    this.#clear = new ClearTraffic(this.#policies);
+    this.#clear = new ClearTraffic(this.#policies, this.#times);
   }
 
   attach(receiver: Receiver): void {
@@ -137,6 +139,7 @@ export class Diagnoser implements CaptureSink {
       path: this.#path,
       ivReuse: this.#ivReuse,
       stats: this.#stats,
+      times: this.#times,
       frames: this.#receiver.totals.frames,
       notRead: this.#receiver.totals.notRead,
       nested: this.#nested,
@@ -158,6 +161,7 @@ export class Diagnoser implements CaptureSink {
 
   packet(event: EspEvent): void {
     const { frame, tried: verdict } = event;
+    this.#times.note(frame, event);
     // ESP in ESP that no source has an SA for is for another receiver, and makes no stream here.
     if (event.isUnopened && !event.stream && event.carrier.kinds().includes('esp')) {
       this.#nested++;
@@ -230,7 +234,7 @@ export class Diagnoser implements CaptureSink {
       if (twin > 0) {
         let reuse = this.#ivReuse.get(stream);
         if (!reuse) {
-          reuse = { stream, tally: new Tally() };
+          reuse = { stream, tally: new Tally(this.#times) };
           this.#ivReuse.set(stream, reuse);
         }
         reuse.tally.also(twin);
@@ -250,11 +254,13 @@ export class Diagnoser implements CaptureSink {
   }
 
   quote(quote: Quote, info: FrameInfo): void {
+    this.#times.note(info.number, info);
     this.#path.addQuote(quote, info.number);
   }
 
   other(b: Uint8Array, at: number, end: number, info: FrameInfo, carrier: Carrier): void {
     const packet = this.#other;
+    this.#times.note(info.number, info);
     if (!packet.read(b, at, end, tunnelName(carrier))) return;
     if (packet.protocol === icmp.PROTOCOL || packet.protocol === icmp.PROTOCOL_V6) {
       this.#path.addIcmp(packet, info.number, formatAddress);
@@ -267,6 +273,7 @@ export class Diagnoser implements CaptureSink {
   /** The header of IPv4 names the protocol in every fragment; ESP in IPv6 fragments is seen once it is whole. */
   fragment(b: Uint8Array, at: number, end: number, info: FrameInfo): void {
     this.#fragmentFrame = info.number;
+    this.#times.note(info.number, info);
     if (b[at]! >>> 4 !== 4 || ipv4.protocol(b, at) !== esp.PROTOCOL) {
       if (this.#other.read(b, at, end))
         this.#clear.addClear(this.#other, info.number, info.seconds + info.nanoseconds / 1e9);
@@ -297,7 +304,7 @@ export class Diagnoser implements CaptureSink {
         further.add(name, evidence.knows(dst) ? dst : undefined, verdict, frame);
         return undefined;
       }
-      stream = new Stream(this.streams.length, src, dst, spi, resolution);
+      stream = new Stream(this.streams.length, src, dst, spi, resolution, this.#times);
       stream.kind = kind;
       this.#room[kind]--;
       stream.key = this.#keyOf(stream.resolution.candidates[0]?.keys);
@@ -322,7 +329,9 @@ export class Diagnoser implements CaptureSink {
     const known = this.#headerErrors.get(dst);
     if (known) return known;
     const name = this.#headerErrors.size < MOST_RECEIVERS ? dst : OTHER_RECEIVERS;
-    return tallyOf(this.#headerErrors, name);
+    const tally = this.#headerErrors.get(name) ?? new Tally(this.#times);
+    this.#headerErrors.set(name, tally);
+    return tally;
   }
 
   #further(): FurtherReport | undefined {
@@ -363,13 +372,4 @@ function byImportance(a: Finding, b: Finding): number {
     rankOf(a.code) - rankOf(b.code) ||
     (a.frames[0] ?? 0) - (b.frames[0] ?? 0)
   );
-}
-
-function tallyOf(tallies: Map<string, Tally>, key: string): Tally {
-  let tally = tallies.get(key);
-  if (!tally) {
-    tally = new Tally();
-    tallies.set(key, tally);
-  }
-  return tally;
 }

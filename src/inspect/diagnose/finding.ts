@@ -29,6 +29,9 @@ export interface Finding {
   /** Frames of the first and the last of them, 1-based; null where they are not known. */
   readonly first: number | null;
   readonly last: number | null;
+  /** When these two came, in seconds since 1970: `1795394867.120034`; null where that is not known. */
+  readonly firstTime: string | null;
+  readonly lastTime: string | null;
   /** 1-based numbers of frames that show it: the first ones, at most {@link MAX_FRAMES}. */
   readonly frames: readonly number[];
   /** What says so: `the capture`, `FILE:LINE` of a state, a key or a policy, names of files. */

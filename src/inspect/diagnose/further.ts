@@ -4,6 +4,7 @@
  * @module
  */
 import { DistinctCount } from '../distinct.ts';
+import type { FrameTimes } from './frame-times.ts';
 import { Tally } from './tally.ts';
 
 /** Streams without an SA, or in which no packet opened, that are told apart; of each. */
@@ -12,10 +13,14 @@ export const MOST_UNOPENED = 4096;
 export const MOST_OPENED = 1 << 14;
 
 export class FurtherStreams {
-  readonly tally = new Tally();
+  readonly tally: Tally;
   /** Packets by row of the drop table, by receiver. */
   readonly verdicts = new Map<string, Map<number, number>>();
   readonly #names = new DistinctCount();
+
+  constructor(times: FrameTimes) {
+    this.tally = new Tally(times);
+  }
 
   /** How many streams; `isMore` where they were too many to be told apart. */
   get streams(): { readonly count: number; readonly isMore: boolean } {

@@ -14,6 +14,7 @@ import * as icmp from '../../wire/icmp.ts';
 import * as ipv4 from '../../wire/ipv4.ts';
 import * as tcp from '../../wire/tcp.ts';
 import type { Quote } from '../find-esp.ts';
+import type { FrameTimes } from './frame-times.ts';
 import type { InnerPacket } from './inner.ts';
 import { fingerprint } from './seen.ts';
 import type { Stream } from './stream.ts';
@@ -49,13 +50,20 @@ export class Lengths {
   /** Frames of what was not answered, or was sent again, by length. */
   readonly stuck = new Map<number, Tally>();
   /** Segments that came, and before which bytes are missing for good. */
-  readonly behind = new Tally();
+  readonly behind: Tally;
   /** Most bytes that are missing before one of them, and how long the packet around ESP would be that had them all. */
   gap = { bytes: 0, length: 0 };
 
+  readonly #times: FrameTimes;
+
+  constructor(times: FrameTimes) {
+    this.#times = times;
+    this.behind = new Tally(times);
+  }
+
   /** Packets longer than any that was answered, and never answered themselves. */
   hole(): { shortest: number; tally: Tally } | undefined {
-    const tally = new Tally();
+    const tally = new Tally(this.#times);
     let shortest = Number.POSITIVE_INFINITY;
     for (const [length, { frames, count }] of this.stuck) {
       if (length <= this.answered) continue;
@@ -93,6 +101,11 @@ export class PathWatch {
   readonly fragments = new Map<string, { longest: number; readonly tally: Tally }>();
   /** Echo requests, and by flow the longest TCP segment, that have no answer yet. */
   readonly #waiting: (Waiting | undefined)[] = new Array(SLOTS);
+  readonly #times: FrameTimes;
+
+  constructor(times: FrameTimes) {
+    this.#times = times;
+  }
 
   /** What routers said. */
   get tooBig(): Iterable<TooBig> {
@@ -103,7 +116,7 @@ export class PathWatch {
   of(stream: Stream): Lengths {
     let lengths = this.lengths.get(stream);
     if (!lengths) {
-      lengths = new Lengths();
+      lengths = new Lengths(this.#times);
       this.lengths.set(stream, lengths);
     }
     return lengths;
@@ -115,7 +128,7 @@ export class PathWatch {
     let seen = this.fragments.get(name);
     if (!seen) {
       if (this.fragments.size >= SLOTS) return;
-      seen = { longest: 0, tally: new Tally() };
+      seen = { longest: 0, tally: new Tally(this.#times) };
       this.fragments.set(name, seen);
     }
     seen.longest = Math.max(seen.longest, length);
@@ -133,7 +146,7 @@ export class PathWatch {
     let seen = this.unreachable.get(name);
     if (!seen) {
       if (this.unreachable.size >= SLOTS) return;
-      seen = { quote, tally: new Tally() };
+      seen = { quote, tally: new Tally(this.#times) };
       this.unreachable.set(name, seen);
     }
     seen.tally.add(frame);
@@ -180,7 +193,7 @@ export class PathWatch {
     let message = this.#tooBig.get(name);
     if (!message) {
       if (this.#tooBig.size >= SLOTS) return;
-      message = { from, src, dst, mtu, tally: new Tally() };
+      message = { from, src, dst, mtu, tally: new Tally(this.#times) };
       this.#tooBig.set(name, message);
     }
     message.tally.add(frame);
@@ -268,7 +281,7 @@ export class PathWatch {
     let tally = stuck.get(length);
     if (!tally) {
       if (stuck.size >= SLOTS) return;
-      tally = new Tally();
+      tally = new Tally(this.#times);
       stuck.set(length, tally);
     }
     tally.add(frame);

@@ -9,6 +9,7 @@ import type { Basis } from '../basis.ts';
 import { seqText } from '../decrypt-json.ts';
 import type { Resolution } from '../evidence.ts';
 import type { StreamReport } from './finding.ts';
+import type { FrameTimes } from './frame-times.ts';
 import type { Guess } from './guesses.ts';
 import { SenderMarks } from './salts.ts';
 import { Tally } from './tally.ts';
@@ -77,6 +78,7 @@ export class Stream {
   readonly dst: string;
   readonly spi: number;
   resolution: Resolution;
+  readonly times: FrameTimes;
 
   /**
    * What its packets count as: `known`, by their verdicts; `gone`, the receiver had no SA; `retired`, it had one, which
@@ -100,7 +102,7 @@ export class Stream {
   readonly verdicts = new Map<number, number>();
   readonly causes = new Map<Cause, Tally>();
   readonly fits: Fit[] = [];
-  readonly all = new Tally();
+  readonly all: Tally;
   /** Guesses that still may be tried, made when the first packet fails, and how many there were. */
   guesses: Guess[] | undefined;
   guessed = 0;
@@ -138,7 +140,9 @@ export class Stream {
   #lastTime = 0;
   #unread: { lowest: number; highest: number; distinct: number; twice: number } | undefined;
 
-  constructor(id: number, src: string, dst: string, spi: number, resolution: Resolution) {
+  constructor(id: number, src: string, dst: string, spi: number, resolution: Resolution, times: FrameTimes) {
+    this.times = times;
+    this.all = new Tally(times);
     this.id = id;
     this.src = src;
     this.dst = dst;
@@ -194,7 +198,7 @@ export class Stream {
   tally(cause: Cause): Tally {
     let tally = this.causes.get(cause);
     if (!tally) {
-      tally = new Tally();
+      tally = new Tally(this.times);
       this.causes.set(cause, tally);
     }
     return tally;

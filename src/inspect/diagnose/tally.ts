@@ -3,6 +3,7 @@
  * @module
  */
 import { MAX_FRAMES } from './finding.ts';
+import type { FrameTimes, KnownTime } from './frame-times.ts';
 
 export class Tally {
   count = 0;
@@ -11,11 +12,24 @@ export class Tally {
   last = 0;
   /** The first frames, in the order in which they were told. */
   readonly frames: number[] = [];
+  /** When {@link last} came. */
+  readonly lastTime: KnownTime = { seconds: 0, nanoseconds: 0, isKnown: false };
+  readonly #times: FrameTimes;
+
+  constructor(times: FrameTimes) {
+    this.#times = times;
+  }
 
   add(frame: number): void {
     if (this.count++ === 0) this.first = frame;
     this.last = frame;
-    if (this.frames.length < MAX_FRAMES) this.frames.push(frame);
+    this.#times.read(frame, this.lastTime);
+    if (this.frames.length < MAX_FRAMES) this.#push(frame);
+  }
+
+  #push(frame: number): void {
+    this.frames.push(frame);
+    this.#times.keep(frame);
   }
 
   /** Takes back a frame that was added. */
@@ -24,12 +38,14 @@ export class Tally {
     const at = this.frames.indexOf(frame);
     if (at >= 0) this.frames.splice(at, 1);
     if (frame === this.first) this.first = this.frames[0] ?? 0;
-    if (frame === this.last) this.last = this.count === this.frames.length ? (this.frames.at(-1) ?? 0) : 0;
+    if (frame !== this.last) return;
+    this.last = this.count === this.frames.length ? (this.frames.at(-1) ?? 0) : 0;
+    this.lastTime.isKnown = false;
   }
 
   /** Adds a frame that belongs to what is counted already, such as the original of a copy. */
   also(frame: number): void {
-    if (this.frames.length < MAX_FRAMES && !this.frames.includes(frame)) this.frames.push(frame);
+    if (this.frames.length < MAX_FRAMES && !this.frames.includes(frame)) this.#push(frame);
   }
 }
 

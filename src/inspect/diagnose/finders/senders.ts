@@ -21,8 +21,8 @@ export function* senders(c: Case): Generator<Finding> {
   for (const stream of streams) {
     if (stream.fate === 'gone') continue;
     const where = streamName(stream, evidence);
-    const same = stream.causes.get('same-number') ?? new Tally();
-    const late = stream.causes.get('late') ?? new Tally();
+    const same = stream.causes.get('same-number') ?? new Tally(stream.times);
+    const late = stream.causes.get('late') ?? new Tally(stream.times);
     const marks = stream.senders.all;
     const atOnce = sideBySide(marks);
     if (atOnce) {
