@@ -6,7 +6,7 @@
  * @module
  */
 import { InputError } from '../base/errors.ts';
-import { isDeep, MAX_DEPTH, readYaml, yamlValue } from '../base/yaml-text.ts';
+import { isDeep, MAX_DEPTH, MAX_YAML, readYaml, yamlValue } from '../base/yaml-text.ts';
 
 const REMEDY = 'Give the file as kubectl printed it.';
 
@@ -53,10 +53,26 @@ function documents(text: string, source: string): unknown[] {
       throw new InputError({ source }, `JSON that is nested more than ${MAX_DEPTH} levels deep`, REMEDY);
     }
   }
+  const list = text.length > LONG_LIST && text.length <= MAX_YAML_LIST ? listItems(text) : undefined;
+  if (!list) return yamlDocuments(text, source, () => 1);
+  try {
+    return list.flatMap(({ at, end }) => {
+      const firstLine = () => text.slice(0, at).split('\n').length;
+      return yamlDocuments(text.slice(at, end), source, firstLine);
+    });
+  } catch (error) {
+    // An alias may be of an anchor in another item.
+    if (text.length > MAX_YAML) throw error;
+    return yamlDocuments(text, source, () => 1);
+  }
+}
+
+/** @param firstLine the line of the file at which the text begins; asked for in errors only */
+function yamlDocuments(text: string, source: string, firstLine: () => number): unknown[] {
   const { documents, lines, problem } = readYaml(text);
   if (problem) {
     const { at, code, detail, remedy } = problem;
-    const line = lines.linePos(at).line;
+    const line = firstLine() + lines.linePos(at).line - 1;
     // The limits say what they are; what the library says may hold a part of the text.
     const what = remedy === undefined ? `no JSON or YAML (${code})` : detail;
     throw new InputError({ source, line }, what, remedy ?? REMEDY);
@@ -67,6 +83,33 @@ function documents(text: string, source: string): unknown[] {
     if (read.code !== 'ALIAS') throw new InputError({ source }, read.detail, REMEDY);
     throw new InputError({ source }, 'no usable YAML: its aliases cannot be resolved', REMEDY);
   });
+}
+
+/** Characters from which a list in YAML is read item by item, which is three times as quick, … */
+const LONG_LIST = 1 << 20;
+/** … and up to which it is. */
+export const MAX_YAML_LIST = 64 << 20;
+
+/**
+ * Where the items are in a list as kubectl and cilium-cli print it: `items:` at the beginning of a line, then each with `- ` at
+ * the beginning of its first line, all else of it indented. So a list can be read that is too long for YAML as a whole.
+ * @returns `undefined` where it is of another form
+ */
+function listItems(text: string): { readonly at: number; readonly end: number }[] | undefined {
+  const head = /^items:[ \t]*\r?\n- /m.exec(text);
+  if (!head || /^---/m.test(text.slice(1, head.index))) return undefined;
+  const found: { at: number; end: number }[] = [];
+  let at = head.index + head[0].length - 2;
+  for (;;) {
+    const next = text.indexOf('\n- ', at);
+    const item = text.slice(at, next < 0 ? text.length : next + 1);
+    // What follows the list begins a line; nothing in an item does.
+    const after = item.search(/\n[^\s#]/);
+    if (after < 0 || next < 0) found.push({ at, end: at + (after < 0 ? item.length : after + 1) });
+    if (next < 0) return after >= 0 && /\n-/.test(item.slice(after)) ? undefined : found;
+    if (after >= 0) return undefined;
+    at = next + 1;
+  }
 }
 
 function items(object: unknown): unknown[] | undefined {
