@@ -55,23 +55,35 @@ interface ZipOptions {
   readonly streamed?: boolean;
   readonly stored?: boolean;
   readonly encrypted?: boolean;
+  /** Of compression: 1 is the quickest. */
+  readonly level?: number;
 }
 
-/** A zip. */
-export function zip(
-  files: Files,
-  { streamed = true, stored = false, encrypted = false }: ZipOptions = {},
-): Uint8Array {
-  const parts: Buffer[] = [];
-  const directory: Buffer[] = [];
-  let at = 0;
-  const add = (part: Buffer) => {
-    parts.push(part);
-    at += part.length;
-  };
-  for (const [name, content] of files) {
+/** What the places of a zip without its 64-bit extension can say. */
+const MOST_BYTES = 2 ** 32 - 1;
+const MOST_ENTRIES = 2 ** 16 - 1;
+
+/** Writes a zip as it goes: no more than one file is in memory. */
+export class ZipWriter {
+  readonly #write: (bytes: Uint8Array) => void;
+  readonly #options: ZipOptions;
+  readonly #directory: Buffer[] = [];
+  #count = 0;
+  #at = 0;
+
+  /** @param write takes the bytes in their order */
+  constructor(write: (bytes: Uint8Array) => void, options: ZipOptions = {}) {
+    this.#write = write;
+    this.#options = options;
+  }
+
+  /** @throws {RangeError} the zip would need the 64-bit extension */
+  add(name: string, content: string | Uint8Array): void {
+    const { streamed = true, stored = false, encrypted = false, level } = this.#options;
     const body = bytesOf(content);
-    const data = stored ? Buffer.from(body) : deflateRawSync(body);
+    const data = stored ? body : deflateRawSync(body, { level });
+    if (this.#at + data.length > MOST_BYTES || this.#count === MOST_ENTRIES)
+      throw new RangeError('the zip would be longer than 4 GiB, or have more than 65,535 files');
     const header = Buffer.alloc(46);
     header.writeUInt32LE(0x02014b50, 0);
     header.writeUInt16LE(20, 4);
@@ -82,26 +94,46 @@ export function zip(
     header.writeUInt32LE(data.length, 20);
     header.writeUInt32LE(body.length, 24);
     header.writeUInt16LE(Buffer.byteLength(name), 28);
-    header.writeUInt32LE(at, 42);
-    directory.push(header, Buffer.from(name));
+    header.writeUInt32LE(this.#at, 42);
+    this.#directory.push(header, Buffer.from(name));
+    this.#count++;
     const local = Buffer.alloc(30);
     local.writeUInt32LE(0x04034b50, 0);
     header.copy(local, 4, 6, streamed ? 16 : 30);
     local.writeUInt16LE(Buffer.byteLength(name), 26);
-    add(local);
-    add(Buffer.from(name));
-    add(data);
-    if (!streamed) continue;
+    this.#put(local);
+    this.#put(Buffer.from(name));
+    this.#put(data);
+    if (!streamed) return;
     const descriptor = Buffer.alloc(16);
     descriptor.writeUInt32LE(0x08074b50, 0);
     header.copy(descriptor, 4, 16, 28);
-    add(descriptor);
+    this.#put(descriptor);
   }
-  const end = Buffer.alloc(22);
-  end.writeUInt32LE(0x06054b50, 0);
-  end.writeUInt16LE(files.length, 8);
-  end.writeUInt16LE(files.length, 10);
-  end.writeUInt32LE(Buffer.concat(directory).length, 12);
-  end.writeUInt32LE(at, 16);
-  return new Uint8Array(Buffer.concat([...parts, ...directory, end]));
+
+  end(): void {
+    const directory = Buffer.concat(this.#directory);
+    const end = Buffer.alloc(22);
+    end.writeUInt32LE(0x06054b50, 0);
+    end.writeUInt16LE(this.#count, 8);
+    end.writeUInt16LE(this.#count, 10);
+    end.writeUInt32LE(directory.length, 12);
+    end.writeUInt32LE(this.#at, 16);
+    this.#put(directory);
+    this.#put(end);
+  }
+
+  #put(bytes: Uint8Array): void {
+    this.#write(bytes);
+    this.#at += bytes.length;
+  }
+}
+
+/** A zip. */
+export function zip(files: Files, options?: ZipOptions): Uint8Array {
+  const parts: Uint8Array[] = [];
+  const writer = new ZipWriter((bytes) => void parts.push(bytes), options);
+  for (const [name, content] of files) writer.add(name, content);
+  writer.end();
+  return new Uint8Array(Buffer.concat(parts));
 }

@@ -10,7 +10,7 @@
  * | 1.16 | boot id, node ids, and the counters a second time at the end of the collection |
  * @module
  */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { stringify } from 'yaml';
 import { type Files, gzip, tar, zip } from './archives.ts';
 
@@ -18,6 +18,8 @@ export interface SysdumpNode {
   readonly name: string;
   /** Outputs by command, with keys as the kernel prints them. */
   readonly commands: Readonly<Record<string, string>>;
+  /** Their keys are hashes already. */
+  readonly isHashed?: boolean;
 }
 
 /** A pod of the cluster, other than Cilium's own. */
@@ -107,15 +109,15 @@ export function hashKeys(text: string): string {
 
 /** @param key with its `0x` */
 export function hashOf(key: string): string {
-  return createHash('sha256').update(key).digest('hex');
+  return hash('sha256', key, 'hex');
 }
 
 /** What `cilium-bugtool` puts into its archive. */
-export function bugtoolFiles({ commands }: SysdumpNode): Files {
+export function bugtoolFiles({ commands, isHashed = false }: SysdumpNode): Files {
   const all = { 'uname -a': 'Linux\n', 'ps auxfw': 'USER PID\n', ...commands };
   return Object.entries(all).map(([command, text]) => [
     `cmd/${fileOf(command)}`,
-    command.includes('xfrm state') ? hashKeys(text) : text,
+    command.includes('xfrm state') && !isHashed ? hashKeys(text) : text,
   ]);
 }
 
@@ -127,7 +129,7 @@ export function bugtool(node: SysdumpNode, time = TIME): Uint8Array {
 
 /** The Cilium pod of a node. */
 export const podOf = ({ name }: Pick<SysdumpNode, 'name'>) =>
-  `cilium-${createHash('md5').update(name).digest('hex').slice(0, 5)}`;
+  `cilium-${hash('md5', name, 'hex').slice(0, 5)}`;
 
 /** Objects as the printers of Kubernetes write them: keys in their order, and of items of a list no kind. */
 export function manifest(kind: string, items: readonly object[], apiVersion = 'v1'): string {
@@ -143,45 +145,44 @@ export function manifest(kind: string, items: readonly object[], apiVersion = 'v
 }
 
 /** Files of a sysdump, in the order of cilium-cli's zip. */
-export function sysdumpFiles(
-  cluster: SysdumpCluster,
-  { packed = false, time = TIME }: SysdumpOptions = {},
+export function sysdumpFiles(cluster: SysdumpCluster, options: SysdumpOptions = {}): Files {
+  return [...cluster.nodes.flatMap((node) => nodeFiles(node, options)), ...clusterFiles(cluster, options)];
+}
+
+/** Those of one node. */
+export function nodeFiles(node: SysdumpNode, { packed = false, time = TIME }: SysdumpOptions = {}): Files {
+  const folder = `cilium-sysdump-${time}/cilium-bugtool-${podOf(node)}-${time}`;
+  if (packed) return [[`${folder}.tar.gz`, bugtool(node, time)]];
+  return bugtoolFiles(node).map(([file, text]) => [`${folder}/${file}`, text] as const);
+}
+
+/** Those of the cluster. */
+export function clusterFiles(
+  cluster: Omit<SysdumpCluster, 'nodes'> & { readonly nodes: readonly { readonly name: string }[] },
+  { time = TIME }: SysdumpOptions = {},
 ): Files {
   const { nodes, ciliumNodes, version, config, pods } = cluster;
   const top = `cilium-sysdump-${time}`;
-  const addresses = new Map(ciliumNodes.map(nodeAddress));
-  const own = nodes.map((node) => ({
-    metadata: { labels: { 'k8s-app': 'cilium' }, name: podOf(node), namespace: 'kube-system' },
-    spec: { containers: [{ name: 'cilium-agent' }], hostNetwork: true, nodeName: node.name },
-    status: { podIP: addresses.get(node.name) },
-  }));
-  const others = (pods ?? []).map(({ name, node, ip }) => ({
-    metadata: { name, namespace: 'default' },
-    spec: { containers: [{ name: 'app' }], nodeName: node },
-    status: { podIP: ip, podIPs: [{ ip }] },
-  }));
+  const files: (readonly [string, string])[] = [];
+  if (config) {
+    const map = { apiVersion: 'v1', data: config, kind: 'ConfigMap', metadata: { name: 'cilium-config' } };
+    files.push([`${top}/cilium-configmap-${time}.yaml`, stringify(map)]);
+  }
   const agent = { image: `quay.io/cilium/cilium:${version}@sha256:00`, name: 'cilium-agent' };
   const envoy = { image: 'quay.io/cilium/cilium-envoy:v1.34.4-1@sha256:00', name: 'cilium-envoy' };
   const daemonset = {
     metadata: { name: 'cilium' },
     spec: { template: { spec: { containers: [envoy, agent] } } },
   };
-  const files: (readonly [string, string | Uint8Array])[] = [];
-  for (const node of nodes) {
-    const name = `cilium-bugtool-${podOf(node)}-${time}`;
-    if (packed) files.push([`${top}/${name}.tar.gz`, bugtool(node, time)]);
-    else files.push(...bugtoolFiles(node).map(([file, text]) => [`${top}/${name}/${file}`, text] as const));
-  }
-  if (config) {
-    const map = { apiVersion: 'v1', data: config, kind: 'ConfigMap', metadata: { name: 'cilium-config' } };
-    files.push([`${top}/cilium-configmap-${time}.yaml`, stringify(map)]);
-  }
   if (version)
     files.push([`${top}/cilium-daemonset-${time}.yaml`, manifest('DaemonSetList', [daemonset], 'apps/v1')]);
   if (pods) {
     const list = manifest('CiliumEndpointList', pods.map(endpoint), 'cilium.io/v2');
     files.push([`${top}/ciliumendpoints-${time}.yaml`, list]);
   }
+  const addresses = new Map(ciliumNodes.map(nodeAddress));
+  const own = nodes.map((node) => podObject(podOf(node), node.name, addresses.get(node.name), true));
+  const others = (pods ?? []).map(({ name, node, ip }) => podObject(name, node, ip, false));
   return [
     ...files,
     [`${top}/ciliumnodes-${time}.yaml`, manifest('CiliumNodeList', ciliumNodes, 'cilium.io/v2')],
@@ -190,6 +191,23 @@ export function sysdumpFiles(
     [`${top}/logs-${podOf(nodes[0]!)}-cilium-agent-${time}.log`, 'level=info msg="src 1 dst 2"\n'],
     [`${top}/cilium-sysdump.log`, '🔍 Collecting Kubernetes nodes\n'],
   ];
+}
+
+/** A pod: of Cilium itself, or another. */
+export function podObject(name: string, node: string, ip: string | undefined, isCilium: boolean): object {
+  return {
+    metadata: {
+      ...(isCilium && { labels: { 'k8s-app': 'cilium' } }),
+      name,
+      namespace: isCilium ? 'kube-system' : 'default',
+    },
+    spec: {
+      containers: [{ name: isCilium ? 'cilium-agent' : 'app' }],
+      ...(isCilium && { hostNetwork: true }),
+      nodeName: node,
+    },
+    status: { podIP: ip, podIPs: [{ ip }] },
+  };
 }
 
 /** The name and the address of a CiliumNode. */
