@@ -1,5 +1,5 @@
 /**
- * Reads pcap (see `pcap.ts`): both byte orders, micro- and nanoseconds.
+ * Reads pcap (see `pcap.ts`): both byte orders, micro- and nanoseconds, and the modified form.
  *
  * Real files are sloppy, so the snap length and the check-sum bits beside the link type are not believed, and
  * a fraction of a second or more is carried over.
@@ -24,6 +24,8 @@ export function pcapReader(
     const magic = order.u32(b, at);
     if (magic === pcap.MAGIC_MICROSECONDS) return new PcapReader(source, sink, info, order, 1000);
     if (magic === pcap.MAGIC_NANOSECONDS) return new PcapReader(source, sink, info, order, 1);
+    if (magic === pcap.MAGIC_MODIFIED)
+      return new PcapReader(source, sink, info, order, 1000, pcap.MODIFIED_RECORD_HEADER_LEN);
   }
   return undefined;
 }
@@ -35,16 +37,26 @@ class PcapReader implements RecordReader {
   readonly #order: ByteOrder;
   /** Nanoseconds in a unit of the second time field. */
   readonly #scale: number;
+  /** Bytes in front of a frame. */
+  readonly #headerLen: number;
   #hasHeader = false;
   #maxFrame = 0;
 
   /** @param info the object to hand out with each frame */
-  constructor(source: string, sink: FrameSink, info: FrameInfo, order: ByteOrder, scale: number) {
+  constructor(
+    source: string,
+    sink: FrameSink,
+    info: FrameInfo,
+    order: ByteOrder,
+    scale: number,
+    headerLen = pcap.RECORD_HEADER_LEN,
+  ) {
     this.#source = source;
     this.#sink = sink;
     this.#info = info;
     this.#order = order;
     this.#scale = scale;
+    this.#headerLen = headerLen;
     info.hasTime = true;
   }
 
@@ -72,7 +84,8 @@ class PcapReader implements RecordReader {
   }
 
   #frame(b: Uint8Array, at: number, end: number, byte: number): number {
-    if (end - at < pcap.RECORD_HEADER_LEN) return pcap.RECORD_HEADER_LEN;
+    const headerLen = this.#headerLen;
+    if (end - at < headerLen) return headerLen;
     const order = this.#order;
     const info = this.#info;
     const captured = order.u32(b, at + 8);
@@ -80,8 +93,8 @@ class PcapReader implements RecordReader {
       const problem = `damaged record: a captured length of ${captured} bytes, where ${this.#maxFrame} is the most`;
       throw damage(this.#source, byte, info.number, problem);
     }
-    const start = at + pcap.RECORD_HEADER_LEN;
-    const len = pcap.RECORD_HEADER_LEN + captured;
+    const start = at + headerLen;
+    const len = headerLen + captured;
     if (end - at < len) return len;
     const fraction = order.u32(b, at + 4) * this.#scale;
     const carried = fraction < GIGA ? 0 : Math.floor(fraction / GIGA);

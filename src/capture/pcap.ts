@@ -17,14 +17,19 @@
  * | FCS,0 | 0     | Link type     | 20       +-------------------------------+
  * +-------+-------+---------------+
  * ```
+ *
+ * The modified form of Alexey Kuznetzov's patches to libpcap has another magic, microseconds, and eight more bytes in front of each
+ * frame: interface, protocol and packet type.
  * @module
  */
 
 export const MAGIC_MICROSECONDS = 0xa1b2_c3d4;
 export const MAGIC_NANOSECONDS = 0xa1b2_3c4d;
+export const MAGIC_MODIFIED = 0xa1b2_cd34;
 export const VERSION_MAJOR = 2;
 export const VERSION_MINOR = 4;
 export const FILE_HEADER_LEN = 24;
 export const RECORD_HEADER_LEN = 16;
+export const MODIFIED_RECORD_HEADER_LEN = 24;
 /** Largest snap length that libpcap writes for Ethernet; files with a smaller one may still hold such frames. */
 export const MAX_SNAP_LENGTH = 262_144;

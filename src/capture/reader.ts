@@ -1,5 +1,5 @@
 /**
- * Reads captures as a stream: tells pcap from pcapng, and cuts the chunks of a file into records.
+ * Reads captures as a stream: tells formats apart, and cuts the chunks of a file into records.
  *
  * A record that lies whole in a chunk is read where it lies. One that is split between chunks is put together
  * in a buffer of the reader's own, which then holds that one record and nothing else.
@@ -7,11 +7,13 @@
  */
 import { toHex, u32 } from '../base/bytes.ts';
 import { InputError } from '../base/errors.ts';
+import { NETWORK_MONITOR } from './format.ts';
 import type { FrameInfo, FrameSink } from './frame.ts';
 import { pcapReader } from './pcap-reader.ts';
 import { BLOCK_SECTION } from './pcapng.ts';
 import { PcapngReader } from './pcapng-reader.ts';
 import { damage, type LeftOut, type RecordReader } from './record.ts';
+import { SNOOP_MAGIC, SnoopReader } from './snoop-reader.ts';
 
 /** A parser that is fed. Everything before damaged bytes reaches the sink before the error is thrown. */
 export interface CaptureReader {
@@ -31,7 +33,7 @@ export interface CaptureReader {
 }
 
 /**
- * A reader for one file, pcap or pcapng.
+ * A reader for one file: pcap, pcapng or snoop.
  * @param source the file's name, for errors
  * @example
  * ```ts
@@ -49,11 +51,11 @@ const MAGIC_LEN = 4;
 
 /** What a capture is often packed in, by the first bytes of the file. */
 const PACKED = [
-  { name: 'gzip', magic: '1f8b' },
-  { name: 'zstd', magic: '28b52ffd' },
-  { name: 'lz4', magic: '04224d18' },
-  { name: 'xz', magic: 'fd377a58' },
-  { name: 'bzip2', magic: '425a68' },
+  { name: 'gzip', magic: '1f8b', remedy: 'gunzip -k' },
+  { name: 'zstd', magic: '28b52ffd', remedy: 'zstd -d' },
+  { name: 'lz4', magic: '04224d18', remedy: 'lz4 -d' },
+  { name: 'xz', magic: 'fd377a58', remedy: 'xz -dk' },
+  { name: 'bzip2', magic: '425a68', remedy: 'bunzip2 -k' },
 ] as const;
 
 class Reader implements CaptureReader {
@@ -156,14 +158,22 @@ class Reader implements CaptureReader {
 
   #detect(b: Uint8Array, at: number): RecordReader {
     if (u32(b, at) === BLOCK_SECTION) return new PcapngReader(this.#source, this.#sink, this.#info);
+    if (u32(b, at) === SNOOP_MAGIC) return new SnoopReader(this.#source, this.#sink, this.#info);
     const reader = pcapReader(this.#source, this.#sink, this.#info, b, at);
     if (reader) return reader;
     const place = { source: this.#source, byte: 0 };
     const magic = toHex(b, at, at + MAGIC_LEN);
     const packed = PACKED.find((p) => magic.startsWith(p.magic));
     if (packed) {
-      throw new InputError(place, `this is ${packed.name}, not a capture`, 'Decompress it first.');
+      const { name, remedy } = packed;
+      throw new InputError(place, `this is ${name}, not a capture`, `Unpack it first: ${remedy} FILE.`);
     }
+    if (NETWORK_MONITOR.includes(u32(b, at)))
+      throw new InputError(
+        place,
+        'this is a capture of Network Monitor',
+        'Convert it: editcap FILE NEW.pcapng.',
+      );
     throw new InputError(
       place,
       `neither pcap nor pcapng: it begins with ${magic}`,

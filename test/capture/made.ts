@@ -65,6 +65,29 @@ export function pcapRecord(
   );
 }
 
+/** A record of the modified pcap: with interface, protocol and packet type. */
+export function modifiedRecord(order: Order, seconds: number, frame: Uint8Array): Uint8Array {
+  const record = pcapRecord(order, seconds, 7, frame);
+  return bytes(record.subarray(0, 16), int(order, 4, 3), int(order, 2, 0x800), 4, 0, frame);
+}
+
+/** A snoop file header. */
+export function snoopHeader({ version = 2, link = 4 }: { [key: string]: number } = {}): Uint8Array {
+  return bytes(text('snoop\0\0\0'), int('big', 4, version), int('big', 4, link));
+}
+
+/** A snoop record, padded to a multiple of four. */
+export function snoopRecord(
+  seconds: number,
+  micros: number,
+  frame: Uint8Array,
+  original = frame.length,
+): Uint8Array {
+  const padded = pad(frame);
+  const numbers = [original, frame.length, 24 + padded.length, 0, seconds, micros];
+  return bytes(...numbers.map((n) => int('big', 4, n)), padded);
+}
+
 /** `b` with zeros up to a multiple of four. */
 export function pad(b: Uint8Array): Uint8Array {
   return bytes(b, new Uint8Array((4 - (b.length % 4)) % 4));

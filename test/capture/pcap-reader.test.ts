@@ -1,6 +1,17 @@
 import { describe, expect, it } from 'vitest';
 import { InputError } from '../../src/base/errors.ts';
-import { bytes, complaint, counting, frames, int, pcapHeader, pcapRecord, read, readAll } from './made.ts';
+import {
+  bytes,
+  complaint,
+  counting,
+  frames,
+  int,
+  modifiedRecord,
+  pcapHeader,
+  pcapRecord,
+  read,
+  readAll,
+} from './made.ts';
 
 const US = 0xa1b2c3d4;
 const NS = 0xa1b23c4d;
@@ -96,5 +107,14 @@ describe('pcap', () => {
 
   it('refuses another major version', () => {
     expect(complaint(pcapHeader('little', { major: 7 }))).toMatch(/byte 4: pcap of version 7/);
+  });
+
+  it.each(['little', 'big'] as const)('passes over what the modified form adds, %s-endian', (order) => {
+    const header = pcapHeader(order, { magic: 0xa1b2cd34, link: 1 });
+    const file = bytes(header, modifiedRecord(order, 5, counting(6)), modifiedRecord(order, 6, counting(2)));
+    expect(frames(file)).toMatchObject([
+      { frame: '000102030405', seconds: 5, nanoseconds: 7000, byte: 24 },
+      { frame: '0001', seconds: 6, byte: 54 },
+    ]);
   });
 });

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { fromHex, toHex } from '../../src/base/bytes.ts';
 import { InputError } from '../../src/base/errors.ts';
 import { captureReader } from '../../src/capture/reader.ts';
-import { CAPTURES, needs, shared } from '../support/needs.ts';
+import { CAPTURES, needs, SHARED, shared } from '../support/needs.ts';
 import {
   block,
   bytes,
@@ -13,6 +13,7 @@ import {
   frames,
   iface,
   int,
+  modifiedRecord,
   options,
   packet,
   pcapHeader,
@@ -20,6 +21,8 @@ import {
   read,
   readAll,
   section,
+  snoopHeader,
+  snoopRecord,
   text,
 } from './made.ts';
 
@@ -41,9 +44,17 @@ const PCAPNG = bytes(
   packet('little', 0, 1_795_394_867_120_034n, counting(40)),
   block('little', 3, int('little', 4, 3), counting(4)),
 );
+const MODIFIED = bytes(
+  pcapHeader('little', { magic: 0xa1b2cd34 }),
+  modifiedRecord('little', 1, counting(20)),
+  modifiedRecord('little', 2, counting(0)),
+);
+const SNOOP = bytes(snoopHeader(), snoopRecord(1, 2, counting(21)), snoopRecord(2, 3, counting(4), 1500));
 const FILES = [
   ['pcap', PCAP],
   ['pcapng', PCAPNG],
+  ['modified pcap', MODIFIED],
+  ['snoop', SNOOP],
 ] as const;
 
 describe('telling formats apart', () => {
@@ -51,13 +62,27 @@ describe('telling formats apart', () => {
     ['', 'made at byte 0: the file is empty. Give a pcap or pcapng file.'],
     ['a1', 'made at byte 1: too short for a capture. Give a pcap or pcapng file.'],
     ['0a0d0d', 'made at byte 3: too short for a capture. Give a pcap or pcapng file.'],
-    ['1f8b0800', 'made at byte 0: this is gzip, not a capture. Decompress it first.'],
-    ['28b52ffd', 'made at byte 0: this is zstd, not a capture. Decompress it first.'],
-    ['fd377a585a00', 'made at byte 0: this is xz, not a capture. Decompress it first.'],
+    ['1f8b0800', 'made at byte 0: this is gzip, not a capture. Unpack it first: gunzip -k FILE.'],
+    ['28b52ffd', 'made at byte 0: this is zstd, not a capture. Unpack it first: zstd -d FILE.'],
+    ['fd377a585a00', 'made at byte 0: this is xz, not a capture. Unpack it first: xz -dk FILE.'],
     ['7f454c46', /^made at byte 0: neither pcap nor pcapng: it begins with 7f454c46\. /],
-    ['a1b2cd34', /^made at byte 0: neither pcap nor pcapng: it begins with a1b2cd34\. /],
+    [
+      '474d4255',
+      'made at byte 0: this is a capture of Network Monitor. Convert it: editcap FILE NEW.pcapng.',
+    ],
   ])('%s', (file, message) => {
     expect(complaint(fromHex(file) ?? bytes())).toMatch(message);
+  });
+});
+
+needs([shared('cases')], 'captures 26: the same packets in other containers', () => {
+  const framesOf = (name: string) =>
+    frames(new Uint8Array(readFileSync(`${SHARED}cases/captures/26-containers/${name}`))).map(
+      ({ frame }) => frame,
+    );
+
+  it.each(['modified.pcap', 'plain.ns.pcap', 'plain.snoop'])('%s', (name) => {
+    expect(framesOf(name)).toEqual(framesOf('plain.pcap'));
   });
 });
 
@@ -92,7 +117,7 @@ describe.each(FILES)('a stream of %s', (name, file) => {
       expect(events.filter((e) => 'frame' in e).length, `${len} bytes`).toBe(before.length);
       if (len >= 4) expect(String(error)).toContain(`(frames read before it: ${before.length})`);
     }
-    expect(clean).toBe(name === 'pcap' ? 3 : 7); // edges between records, without the two ends of the file
+    expect(clean).toBe({ pcap: 3, pcapng: 7 }[name as string] ?? 2); // edges between records, without the two ends of the file
   });
 
   it('reads no more after an error', () => {
@@ -135,13 +160,24 @@ describe.each(FILES)('a stream of %s', (name, file) => {
 /** Length of the record or block of a frame, from its own length field. */
 function ends(file: Uint8Array, frame: { readonly byte: number; readonly frame: string }): number {
   if (file === PCAP) return 16 + frame.frame.length / 2;
+  if (file === MODIFIED) return 24 + frame.frame.length / 2;
   const view = new DataView(file.buffer, file.byteOffset);
+  if (file === SNOOP) return view.getUint32(frame.byte + 8);
   const big = view.getUint32(frame.byte, false) === 6;
   return view.getUint32(frame.byte + 4, !big);
 }
 
 it('garbage behind a good magic: an InputError or none', () => {
-  const magic = fc.constantFrom('0a0d0d0a', 'd4c3b2a1', 'a1b2c3d4', '4d3cb2a1', 'a1b23c4d', '');
+  const magic = fc.constantFrom(
+    '0a0d0d0a',
+    'd4c3b2a1',
+    'a1b2c3d4',
+    '4d3cb2a1',
+    'a1b23c4d',
+    'a1b2cd34',
+    '736e6f6f00000000',
+    '',
+  );
   fc.assert(
     fc.property(magic, fc.uint8Array({ maxLength: 200 }), (m, rest) => {
       const { error } = read(bytes(fromHex(m) ?? [], rest), [3, 50]);
