@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /**
  * The `esplane` command. Exit status: 0 done, 1 the answer is "no" where a command says so, 2 unusable input or
- * usage.
+ * usage, 3 `check` could not judge.
  * @module
  */
 import { readFileSync } from 'node:fs';
@@ -17,6 +17,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<(program: Command) => void
   decrypt: async () => (await import('./decrypt.ts')).decryptCommand,
   capture: async () => (await import('./capture.ts')).captureCommand,
   diagnose: async () => (await import('./diagnose.ts')).diagnoseCommand,
+  check: async () => (await import('./check.ts')).checkCommand,
   explain: async () => (await import('./explain.ts')).explainCommand,
   sas: async () => (await import('./sas.ts')).sasCommand,
   xfrm: async () => (await import('./xfrm.ts')).xfrmCommand,

@@ -181,6 +181,14 @@ export class Evidence implements SaSource {
     return undefined;
   }
 
+  /** Does any source say which addresses are pods'? */
+  get hasPodRanges(): boolean {
+    const has = ({ podCidrs }: Pick<CiliumNode, 'podCidrs'>) => podCidrs.length > 0;
+    if (this.cluster.nodes.some(has)) return true;
+    for (const one of this.#options.own?.nodes ?? []) if (has(one)) return true;
+    return false;
+  }
+
   /** Do both addresses belong to one node, as far as is known? */
   isSameNode(a: string, b: string): boolean {
     return a === b || this.nameOf(a) === this.nameOf(b);

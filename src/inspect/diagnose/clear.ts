@@ -56,6 +56,8 @@ export class ClearTraffic {
   /** Packets that were seen in the clear and in ESP. */
   readonly twice: Tally;
   readonly flows = new Map<string, ClearFlow>();
+  /** Packets of flows beyond those that are told apart. */
+  further = 0;
   /** Inner pairs that ESP carried, by `SRC > DST`: the first of each. */
   readonly carried = new Map<string, CarriedPair>();
   /** The same for each stream. */
@@ -90,7 +92,10 @@ export class ClearTraffic {
       return;
     }
     const flow = this.#flow(packet);
-    if (!flow) return;
+    if (!flow) {
+      this.further++;
+      return;
+    }
     const tally = packet.isFirstHop ? flow.unsent : flow.tally;
     tally.add(frame);
     this.#tallyOf[this.#clear.put(a, b, frame, seconds)] = tally;

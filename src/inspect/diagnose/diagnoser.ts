@@ -119,6 +119,29 @@ export class Diagnoser implements CaptureSink {
   }
 
   #diagnose(isWhole: boolean): Diagnosis {
+    const c = this.#case();
+    const all = FINDERS.flatMap((find) => [...find(c)]).sort(byImportance);
+    const further = this.#further();
+    const findings = all.filter(({ severity }) => severity !== 'info');
+    return {
+      conclusion: conclude(c, findings),
+      encryption: isWhole ? encryptionOf(c, clearPods(c)) : null,
+      ...(further && { further }),
+      receivers: c.receivers,
+      streams: this.streams.map((stream) => stream.report()),
+      findings,
+      notes: all.filter(({ severity }) => severity === 'info'),
+    };
+  }
+
+  /** All that findings are made of, instead of {@link finish}. Call once, after the last frame. */
+  finishCase(): Case {
+    this.#receiver.flush();
+    this.#path.finish(this.#receiver.lastFrame);
+    return this.#case();
+  }
+
+  #case(): Case {
     const received: Received = {
       evidence: this.#evidence,
       streams: this.streams,
@@ -129,7 +152,7 @@ export class Diagnoser implements CaptureSink {
     settle(received, this.#byPair);
     const { pending, stats } = this.#receiver.reassembler;
     const receivers = receiverReports(received);
-    const c: Case = {
+    return {
       ...received,
       names: this.#names,
       receivers,
@@ -144,18 +167,6 @@ export class Diagnoser implements CaptureSink {
       notRead: this.#receiver.totals.notRead,
       nested: this.#nested,
       incomplete: pending + stats.timedOut + stats.evicted,
-    };
-    const all = FINDERS.flatMap((find) => [...find(c)]).sort(byImportance);
-    const further = this.#further();
-    const findings = all.filter(({ severity }) => severity !== 'info');
-    return {
-      conclusion: conclude(c, findings),
-      encryption: isWhole ? encryptionOf(c, clearPods(c)) : null,
-      ...(further && { further }),
-      receivers,
-      streams: this.streams.map((stream) => stream.report()),
-      findings,
-      notes: all.filter(({ severity }) => severity === 'info'),
     };
   }
 

@@ -17,9 +17,36 @@ const UDP = 17;
 
 /** Does `b[espAt..espEnd)` hold a packet in the clear, though its suite encrypts? By lengths, checksums and padding. */
 export function isInTheClear(b: Uint8Array, espAt: number, espEnd: number, suite: Suite): boolean {
-  if (suite.cipher === 'null' || suite.cipher === 'aes-gmac') return false;
-  const textAt = espAt + esp.HEADER_LEN + suite.ivLen;
-  const textEnd = espEnd - suite.icvLen;
+  if (!isEncrypting(suite)) return false;
+  return isReadableAs(b, espAt, espEnd, suite.ivLen, suite.icvLen);
+}
+
+/** Does a suite hide what it carries? NULL and GMAC only authenticate. */
+export function isEncrypting({ cipher }: Suite): boolean {
+  return cipher !== 'null' && cipher !== 'aes-gmac';
+}
+
+/** Lengths of IV and ICV of suites, in bytes. */
+const SHAPES = [
+  [0, 12],
+  [0, 16],
+  [0, 24],
+  [0, 32],
+  [8, 16],
+  [8, 12],
+  [8, 8],
+  [16, 12],
+  [16, 16],
+] as const;
+
+/** Can anyone read what ESP holds? By lengths, checksums and padding, with the IV and ICV of any suite. */
+export function isReadable(b: Uint8Array, espAt: number, espEnd: number): boolean {
+  return SHAPES.some(([ivLen, icvLen]) => isReadableAs(b, espAt, espEnd, ivLen, icvLen));
+}
+
+function isReadableAs(b: Uint8Array, espAt: number, espEnd: number, ivLen: number, icvLen: number): boolean {
+  const textAt = espAt + esp.HEADER_LEN + ivLen;
+  const textEnd = espEnd - icvLen;
   if (textEnd - textAt <= esp.TRAILER_LEN) return false;
   const length = payloadLength(b, textAt, textEnd - textAt);
   if (length < 0 || !countsUp(b, textAt + length, textEnd - esp.TRAILER_LEN)) return false;

@@ -110,7 +110,7 @@ export function* clearTraffic(c: Case): Generator<Finding> {
 }
 
 /** The node behind which a pod is: by the pod ranges of the nodes, or by what ESP carried. */
-function nodeBehind({ clear, evidence }: Case, pod: string): string | undefined {
+export function nodeBehind({ clear, evidence }: Case, pod: string): string | undefined {
   if (evidence.knows(pod)) return undefined; // an address of a node, not of a pod
   return evidence.nodeOfPod(parseAddress(pod)!) ?? clear.behind.get(pod);
 }

@@ -1,0 +1,101 @@
+/**
+ * What `esplane check` found as one page: the verdict, who sent what to whom, and what is not known.
+ * @module
+ */
+import { safeText } from '../base/safe-text.ts';
+import type { Beside, CheckReport, NodePair, PodPair } from '../inspect/check/report.ts';
+import { keyIdOf } from '../inspect/diagnose/case.ts';
+import { grouped } from './output.ts';
+import type { Paint } from './paint.ts';
+import { wrap } from './wrap.ts';
+
+/** Pairs of nodes, and of pods, that are shown. */
+const MOST_ROWS = 20;
+
+/** Writes the page. @param capture what was read, for people */
+export function checkText(report: CheckReport, capture: string, paint: Paint, width: number): string {
+  const { summary, nodes, pods } = report;
+  const { verdict, unknown } = summary;
+  const colour =
+    verdict === 'encrypted' ? paint.green : verdict === 'not-encrypted' ? paint.red : paint.yellow;
+  const lines = [
+    ...wrap(summary.summary, width, '').map((line) => colour(paint.bold(line))),
+    paint.dim(
+      `${safeText(capture)}: ${grouped(summary.frames)} frames, ${grouped(summary.esp)} ESP packets${summary.basis === 'assumed' ? '; some of it is assumed' : ''}`,
+    ),
+    '',
+  ];
+  if (nodes.length > 0) {
+    const rows = nodes.slice(0, MOST_ROWS).map(nodeRow);
+    lines.push(...table(['NODES', 'ESP', 'CLEAR', 'OTHER', '', 'KEY IDS AND SUITES'], rows, paint));
+    lines.push(...left(nodes.length, 'pairs of nodes', paint), '');
+  }
+  if (pods.length > 0) {
+    const rows = pods.slice(0, MOST_ROWS).map(podRow);
+    lines.push(...table(['PODS', 'ESP', 'CLEAR', 'OTHER', '', 'NODES'], rows, paint));
+    lines.push(...left(pods.length, 'pairs of pods', paint), '');
+  }
+  const beside = besideText(summary.beside);
+  if (beside !== '') lines.push(...wrap(`Beside it in the clear, as is to be: ${beside}.`, width, ''), '');
+  if (unknown.length > 0) {
+    lines.push(paint.bold('What is not known'));
+    for (const one of unknown) {
+      const [first = '', ...more] = wrap(one, width, '    ');
+      lines.push(first.replace('    ', '  - '), ...more);
+    }
+  }
+  return `${lines.join('\n').trimEnd()}\n`;
+}
+
+const NAMES = {
+  encrypted: 'encrypted',
+  clear: 'IN THE CLEAR',
+  mixed: 'PARTLY IN THE CLEAR',
+  open: 'not known',
+};
+
+function nodeRow({ from, to, sas, ...pair }: NodePair): string[] {
+  const ids = sas.map(({ spi, suite, keyBits }) =>
+    suite === null ? keyIdOf(spi) : `${keyIdOf(spi)} ${suite}, ${grouped(keyBits!)}-bit key`,
+  );
+  const shown = ids.slice(0, 3).join('; ');
+  return [
+    `${from} > ${to}`,
+    ...figures(pair),
+    ids.length > 3 ? `${shown}; and ${ids.length - 3} more` : shown,
+  ];
+}
+
+function podRow({ src, dst, from, to, ...pair }: PodPair): string[] {
+  return [`${src} > ${dst}`, ...figures(pair), `${from} > ${to}`];
+}
+
+function figures(pair: Pick<NodePair, 'esp' | 'clear' | 'atPod' | 'copies' | 'open' | 'verdict'>): string[] {
+  const { esp, clear, atPod, copies, open, verdict } = pair;
+  return [grouped(esp), grouped(clear), grouped(atPod + copies + open), NAMES[verdict]];
+}
+
+function besideText({ sameNode, host, outside }: Beside): string {
+  return [
+    [sameNode, 'between pods of one node'],
+    [host, 'of the nodes themselves (hosts, host-network pods, health checks, NodePort)'],
+    [outside, 'from or to outside the cluster'],
+  ]
+    .filter(([n]) => n !== 0)
+    .map(([n, what]) => `${grouped(n as number)} ${what}`)
+    .join(', ');
+}
+
+function table(head: readonly string[], rows: readonly string[][], paint: Paint): string[] {
+  const safe = rows.map((row) => row.map(safeText));
+  const widths = head.map((text, i) => Math.max(text.length, ...safe.map((row) => row[i]!.length)));
+  const isNumber = (i: number) => i >= 1 && i <= 3;
+  const line = (cells: readonly string[]) =>
+    `  ${cells.map((cell, i) => (isNumber(i) ? cell.padStart(widths[i]!) : cell.padEnd(widths[i]!))).join('  ')}`.trimEnd();
+  return [paint.bold(line(head)), ...safe.map(line)];
+}
+
+function left(all: number, what: string, paint: Paint): string[] {
+  const more = all - MOST_ROWS;
+  return more > 0 ? [paint.dim(`  and ${grouped(more)} more ${what}: --json has them`)] : [];
+}

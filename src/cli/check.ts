@@ -1,0 +1,122 @@
+/**
+ * `esplane check`: is it encrypted?
+ * @module
+ */
+import type { Command } from 'commander';
+import { secureBytes } from '../base/rng.ts';
+import { FrameNames } from '../capture/frame-id.ts';
+import { putCheckJson } from '../inspect/check/check-json.ts';
+import { Checker } from '../inspect/check/checker.ts';
+import { Diagnoser } from '../inspect/diagnose/diagnoser.ts';
+import { CaptureSession } from '../inspect/session.ts';
+import { CaptureSas } from '../sa-text/capture-sas.ts';
+import { checkText } from './check-text.ts';
+import { addEngineOption, type EngineName, makeEngine } from './engine.ts';
+import { loadEvidence } from './evidence-options.ts';
+import { FILES_ARGUMENT, isVersionGiven, noCapture, takeFiles } from './given-files.ts';
+import { Output, say } from './output.ts';
+import { paintFor } from './paint.ts';
+import { capturesName, readCaptures } from './read-capture.ts';
+import { addSaOptions, type SaOptions } from './sa-options.ts';
+import { EXIT_INTERRUPTED, Interrupt } from './signals.ts';
+
+/** Columns of a page that goes to no terminal, and the most that are easy to read. */
+const USUAL_WIDTH = 100;
+const EXIT = { encrypted: 0, 'not-encrypted': 1, 'not-judged': 3 };
+
+interface CheckOptions extends SaOptions {
+  /** Of files alone: no option names policies here. */
+  readonly xfrmPolicy?: readonly string[];
+  readonly json?: boolean;
+  readonly quiet?: boolean;
+  readonly crypto: EngineName;
+}
+
+/** Adds the command. */
+export function checkCommand(program: Command): void {
+  const command = program
+    .command('check')
+    .description(
+      'Say whether packets between pods of different nodes are encrypted: without keys, and with them more.',
+    )
+    .argument('<files...>', `captures, - for standard input; ${FILES_ARGUMENT}`)
+    .option('--json', 'one JSON object a line for each pair of nodes and of pods, and a summary at the end')
+    .option('-q, --quiet', 'the verdict alone, in one sentence');
+  addEngineOption(addSaOptions(command))
+    .addHelpText(
+      'after',
+      `
+CiliumNodes say whose addresses are pods': without them that is assumed, or cannot be judged. docs/collect.md has the
+tcpdump line that shows both what is in ESP and what is not, and says how to get everything else.
+
+Examples:
+  kubectl get ciliumnodes -o json > nodes.json
+  esplane check node-1.pcap node-2.pcap nodes.json
+  esplane check ring.pcap* cilium-sysdump-20261129-101112.zip
+  esplane check node-2.pcap --nodes nodes.json -q || echo "not all is encrypted"
+
+Exit status: 0 all was encrypted, 1 some was not, 2 unusable input, 3 it could not be judged.`,
+    )
+    .action(check);
+}
+
+async function check(files: readonly string[], named: CheckOptions, command: Command): Promise<void> {
+  const interrupt = new Interrupt();
+  const given = await interrupt.orEnd(
+    takeFiles(files, named, {
+      subject: 'captures',
+      diagnoses: true,
+      counters: false,
+      isVersionGiven: isVersionGiven(command),
+    }),
+  );
+  const { options, unknown } = given;
+  const captures = unknown === undefined ? given.captures : [unknown];
+  if (captures.length === 0) throw noCapture();
+  const name = capturesName(captures);
+  const names = new FrameNames(captures);
+  const own = new CaptureSas((line) => say(`warning: ${line}`));
+  const { evidence, udpPorts, warnings } = await loadEvidence(
+    { xfrmPolicy: [], ...options, xfrmStat: [] },
+    own,
+  );
+  for (const warning of warnings) say(`warning: ${warning}`);
+  const diagnoser = new Diagnoser(evidence, [], names);
+  const checker = new Checker(evidence, diagnoser);
+  const session = new CaptureSession({
+    source: name,
+    own,
+    evidence,
+    engine: await makeEngine(options.crypto),
+    random: secureBytes,
+    udpPorts,
+    sinks: [diagnoser, checker],
+  });
+  const { totals } = session.receiver;
+  const { failure, isInterrupted } = await readCaptures({
+    command: 'check',
+    captures,
+    sink: session,
+    interrupt,
+    frames: () => totals.frames,
+    atEnd: () => {},
+  });
+  // What could be read is worth having, even when the rest could not.
+  if (failure === undefined || totals.frames > 0) {
+    const report = checker.finish();
+    const out = new Output();
+    if (options.json) putCheckJson((line) => out.write(line), report, names);
+    else if (options.quiet) out.write(`${report.summary.summary}\n`);
+    else {
+      const width = Math.min(process.stdout.columns ?? USUAL_WIDTH, USUAL_WIDTH);
+      out.write(checkText(report, name, paintFor(process.stdout), width));
+    }
+    await out.flush();
+    process.exitCode = EXIT[report.summary.verdict];
+  }
+  if (failure !== undefined) throw failure;
+  if (isInterrupted) {
+    say('esplane: interrupted: this is what the captures show up to here');
+    process.exit(EXIT_INTERRUPTED);
+  }
+}

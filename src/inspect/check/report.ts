@@ -1,0 +1,97 @@
+/**
+ * What `esplane check` says: its JSON, a contract that others rely on.
+ * @module
+ */
+import type { Basis } from '../basis.ts';
+
+/** `encrypted`: all of it was in ESP; `clear`: none; `mixed`: some; `open`: this place does not show it. */
+export type PairVerdict = 'encrypted' | 'clear' | 'mixed' | 'open';
+
+/** What packets of one key id were encrypted with. */
+export interface CheckedSa {
+  readonly spi: number;
+  readonly packets: number;
+  /** As Linux's crypto layer calls it; null where no source tells. */
+  readonly suite: string | null;
+  readonly keyBits: number | null;
+  /** How the suite is known: it opened packets (`seen`), or a source says so. Null with it. */
+  readonly basis: Basis | null;
+}
+
+/** Packets from one node to another. */
+export interface NodePair {
+  /** By name, or by address where no source names them. */
+  readonly from: string;
+  readonly to: string;
+  /** Are both ends nodes that a source names? */
+  readonly known: boolean;
+  /** In ESP, of whatever they carry. */
+  readonly esp: number;
+  /** Of them those that anyone can read: their suite does not encrypt, or they were taken before the NIC that encrypts. */
+  readonly readable: number;
+  /** In the clear between pods of these nodes. */
+  readonly clear: number;
+  /** In the clear as the pod sends or gets them: whether they were encrypted on the way is not known. */
+  readonly atPod: number;
+  /** In the clear, each beside an ESP packet that fits: as it seems the same packets before or after encryption. */
+  readonly copies: number;
+  /** In the clear, some beside ESP packets that fit: copies or not, that cannot be told without keys. */
+  readonly open: number;
+  readonly verdict: PairVerdict;
+  /** Most packets first. */
+  readonly sas: readonly CheckedSa[];
+}
+
+/** Packets from one pod to another, on another node. */
+export interface PodPair {
+  readonly src: string;
+  readonly dst: string;
+  /** Their nodes. */
+  readonly from: string;
+  readonly to: string;
+  /** That came out of ESP; 0 where no key is at hand. */
+  readonly esp: number;
+  readonly clear: number;
+  readonly atPod: number;
+  readonly copies: number;
+  readonly open: number;
+  readonly verdict: PairVerdict;
+  /** Frames of the first and the last in the clear; null where there is none. */
+  readonly first: number | null;
+  readonly last: number | null;
+}
+
+/** Packets in the clear that need not be in ESP, by why. */
+export interface Beside {
+  /** Between pods of one node. */
+  readonly sameNode: number;
+  /** To or from a node itself: its own traffic, host-network pods, health checks, NodePort. Cilium does not encrypt it. */
+  readonly host: number;
+  /** To or from an address that no node has: outside the cluster, or on a machine without an agent. */
+  readonly outside: number;
+  /** Between addresses of which it is not known whether they are pods'. */
+  readonly unknown: number;
+}
+
+export interface CheckSummary {
+  readonly verdict: 'encrypted' | 'not-encrypted' | 'not-judged';
+  /** `seen` where nothing that it rests on is assumed. */
+  readonly basis: Exclude<Basis, 'told'>;
+  /** One sentence. */
+  readonly summary: string;
+  readonly frames: number;
+  readonly esp: number;
+  readonly clear: number;
+  readonly readable: number;
+  readonly open: number;
+  readonly beside: Beside;
+  /** Sentences: what this capture does not show, and what to give. */
+  readonly unknown: readonly string[];
+}
+
+export interface CheckReport {
+  readonly summary: CheckSummary;
+  /** Most packets in the clear first, then most in ESP. */
+  readonly nodes: readonly NodePair[];
+  readonly pods: readonly PodPair[];
+}

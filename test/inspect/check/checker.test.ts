@@ -1,0 +1,270 @@
+import { describe, expect, it } from 'vitest';
+import { hex } from '../../../src/base/bytes.ts';
+import type { CiliumNode } from '../../../src/cilium/nodes.ts';
+import { authenc } from '../../../src/crypto/suite.ts';
+import { parsePrefix } from '../../../src/wire/address.ts';
+import { ethernet, ip, udp } from '../../support/carried.ts';
+import { checkPackets } from '../../support/check.ts';
+import { sender } from '../../support/diagnose.ts';
+import { address, counting, ipv4Packet, saConfig } from '../../support/sa.ts';
+
+const NODES: CiliumNode[] = [1, 2, 3].map((n) => ({
+  name: `node-${n}`,
+  ciliumAddresses: [address(`10.0.${n}.1`)],
+  nodeAddresses: [address(`192.168.0.${n}`)],
+  bootId: `00000000-0000-0000-0000-00000000000${n}`,
+  keyId: 3,
+  podCidrs: [parsePrefix(`10.0.${n}.0/24`)!],
+  source: 'nodes.json',
+}));
+const cluster = { keys: [], nodes: NODES };
+const config = saConfig({ src: address('10.0.1.1'), dst: address('10.0.2.1') });
+const back = saConfig({ src: address('10.0.2.1'), dst: address('10.0.1.1') });
+const pods = { src: address('10.0.1.10'), dst: address('10.0.2.20') };
+
+/** A packet that a node has forwarded. */
+function clear(id: number, len = 100 + id, given = {}): Uint8Array {
+  return ipv4Packet(len, { ...pods, ttl: 63, id, ...given });
+}
+
+function esp(n: number, from = config) {
+  const send = sender(from);
+  return Array.from({ length: n }, (_, i) => send(clear(i + 1)));
+}
+
+/** Something that shows that the capture was not for ESP alone. */
+const HOST = ipv4Packet(60, { src: address('192.168.0.1'), dst: address('192.168.0.2') });
+
+describe('without keys', () => {
+  it('all in ESP', () => {
+    const { summary, nodes, pods } = checkPackets([...esp(7), ...esp(5, back), HOST], { cluster });
+    expect(summary).toMatchObject({
+      verdict: 'encrypted',
+      basis: 'seen',
+      summary:
+        'Encrypted: all of 12 packets between nodes were in ESP, and none between pods of different nodes in the clear.',
+      frames: 13,
+      esp: 12,
+      clear: 0,
+      beside: { sameNode: 0, host: 1, outside: 0, unknown: 0 },
+      unknown: [
+        'No key opened a packet: which pods are behind ESP, and whether the packets are good, is not known.',
+        'No packet of node-3 was seen.',
+      ],
+    });
+    expect(nodes).toMatchObject([
+      {
+        from: 'node-1',
+        to: 'node-2',
+        known: true,
+        esp: 7,
+        verdict: 'encrypted',
+        sas: [{ spi: 3, packets: 7 }],
+      },
+      { from: 'node-2', to: 'node-1', known: true, esp: 5, verdict: 'encrypted' },
+    ]);
+    expect(nodes[0]!.sas[0]).toMatchObject({ suite: null, basis: null });
+    expect(pods).toEqual([]);
+  });
+
+  it('a leak in a pair of pods, between what is in ESP', () => {
+    const { summary, nodes, pods } = checkPackets(
+      [...esp(3), clear(9), clear(10)],
+      { cluster },
+      { seconds: 1 },
+    );
+    expect(summary).toMatchObject({ verdict: 'not-encrypted', basis: 'seen', esp: 3, clear: 2 });
+    expect(summary.summary).toBe(
+      'Not encrypted: 2 packets between pods of different nodes were in the clear (10.0.1.10 on node-1 > 10.0.2.20 on node-2); 3 in ESP.',
+    );
+    expect(nodes).toMatchObject([{ esp: 3, clear: 2, verdict: 'mixed' }]);
+    expect(pods).toMatchObject([
+      { src: '10.0.1.10', dst: '10.0.2.20', clear: 2, verdict: 'clear', first: 4, last: 5 },
+    ]);
+  });
+
+  it('a leak in plain VXLAN', () => {
+    const inner = ethernet('0800', ipv4Packet(90, pods));
+    const vxlan = ip(
+      17,
+      udp(8472, new Uint8Array([...hex('08000000 00000500'), ...inner])),
+      '192.168.0.1',
+      '192.168.0.2',
+    );
+    expect(checkPackets([vxlan], { cluster }).summary).toMatchObject({ verdict: 'not-encrypted', clear: 1 });
+  });
+
+  it('what is not between pods of different nodes is beside it', () => {
+    const beside = [
+      clear(1, 100, { dst: address('10.0.1.11') }),
+      clear(2, 100, { dst: address('192.168.0.2') }),
+      clear(3, 100, { src: address('10.0.2.1') }),
+      clear(4, 100, { dst: address('203.0.113.7') }),
+      clear(5, 100, { src: address('198.51.100.1'), dst: address('203.0.113.7') }),
+    ];
+    const { summary } = checkPackets([...esp(2), ...beside], { cluster });
+    expect(summary).toMatchObject({
+      verdict: 'encrypted',
+      basis: 'seen',
+      beside: { sameNode: 1, host: 2, outside: 2, unknown: 0 },
+    });
+    expect(summary.unknown).toContain('One direction alone was seen: node-1 > node-2.');
+  });
+
+  it('where no list of nodes says whose addresses are pods', () => {
+    expect(checkPackets([...esp(2), clear(1)], {}, { seconds: 1 }).summary).toMatchObject({
+      verdict: 'not-judged',
+      summary:
+        'Not judged: 2 packets were in ESP. Whether 1 packet in the clear is between pods is not known: give CiliumNodes (kubectl get ciliumnodes -o json).',
+    });
+    // What goes between the ends of ESP is the nodes' own.
+    const ends = ipv4Packet(60, { src: address('10.0.2.1'), dst: address('10.0.1.1') });
+    const multicast = ipv4Packet(60, { dst: address('224.0.0.251') });
+    expect(checkPackets([...esp(2), ends, multicast], {}).summary).toMatchObject({
+      verdict: 'encrypted',
+      basis: 'assumed',
+      beside: { host: 1, outside: 1 },
+    });
+  });
+
+  it('a capture of ESP alone does not show whether it could have held others', () => {
+    const { summary } = checkPackets(esp(4), { cluster });
+    expect(summary).toMatchObject({ verdict: 'encrypted', basis: 'assumed' });
+    expect(summary.summary).toMatch(/^Encrypted, if the capture was to show packets in the clear: /);
+    expect(summary.unknown[0]).toMatch(/^The capture holds ESP alone\. Whether its filter let/);
+  });
+
+  it('nothing that tells', () => {
+    expect(checkPackets([HOST], { cluster }).summary).toMatchObject({
+      verdict: 'not-judged',
+      summary: 'Not judged: no ESP packet was seen.',
+    });
+    const atPod = Array.from({ length: 3 }, (_, i) => clear(i, 100, { ttl: 64 }));
+    expect(checkPackets(atPod, { cluster }).summary).toMatchObject({
+      verdict: 'not-judged',
+      summary: expect.stringContaining('taken where the pods are'),
+    });
+    expect(checkPackets([], { cluster }).summary).toMatchObject({ verdict: 'not-judged', esp: 0 });
+  });
+
+  it('more pairs of addresses than are told apart', () => {
+    const many = Array.from({ length: 4200 }, (_, i) =>
+      clear(i, 60, { src: address(`198.51.${i >> 8}.${i & 255}`), dst: address('203.0.113.7') }),
+    );
+    const { summary } = checkPackets([...many, ...esp(2)], { cluster });
+    expect(summary).toMatchObject({ verdict: 'not-judged', beside: { outside: 4096 } });
+    expect(summary.unknown[0]).toBe(
+      '104 packets in the clear, of too many pairs of addresses, could not be told apart: filter by the pod ranges.',
+    );
+  });
+});
+
+describe('copies, without keys', () => {
+  /** Each packet in ESP, and right after it as it came out, on two interfaces. */
+  function both(n: number, isCopied: (i: number) => boolean) {
+    const send = sender(config);
+    return Array.from({ length: n }, (_, i) => {
+      const packet = clear(i + 1, 60 + ((37 * i) % 900));
+      return isCopied(i) ? [send(packet), packet, packet] : [send(packet)];
+    }).flat();
+  }
+
+  it('of nearly all of a way are taken for the same packets', () => {
+    const { summary, pods } = checkPackets(
+      both(50, () => true),
+      { cluster },
+    );
+    expect(summary).toMatchObject({ verdict: 'encrypted', basis: 'assumed', esp: 50, clear: 0 });
+    expect(pods).toMatchObject([{ copies: 50, clear: 0, verdict: 'open' }]);
+    expect(summary.unknown.join(' ')).toContain(
+      '50 packets in the clear, each beside an ESP packet that fits',
+    );
+  });
+
+  it('and what is in the clear beyond them is a leak', () => {
+    const packets = both(50, () => true);
+    packets.push(...Array.from({ length: 6 }, (_, i) => clear(1000 + i, 70)));
+    expect(checkPackets(packets, { cluster }).summary).toMatchObject({ verdict: 'not-encrypted', clear: 6 });
+  });
+
+  it('of some of a way cannot be told', () => {
+    const { summary } = checkPackets(
+      both(50, (i) => i % 2 === 0),
+      { cluster },
+    );
+    expect(summary).toMatchObject({ verdict: 'not-judged', open: 25, clear: 0 });
+    expect(summary.summary).toContain('may be copies of ESP packets beside them');
+  });
+
+  it('of hardly any are none: they are leaks', () => {
+    const { summary } = checkPackets(
+      both(60, (i) => i % 20 === 0),
+      { cluster },
+    );
+    expect(summary).toMatchObject({ verdict: 'not-encrypted', clear: 3 });
+  });
+
+  it('of a few packets prove nothing', () => {
+    expect(
+      checkPackets(
+        both(2, () => true),
+        { cluster },
+      ).summary,
+    ).toMatchObject({ verdict: 'not-judged' });
+  });
+
+  it('long before or after are none', () => {
+    const { summary } = checkPackets(
+      both(50, () => true),
+      { cluster },
+      { seconds: 0.02 },
+    );
+    expect(summary).toMatchObject({ verdict: 'not-encrypted', clear: 50 });
+  });
+});
+
+describe('ESP that anyone can read', () => {
+  it('is not encrypted: NULL', () => {
+    const keys = authenc('hmac(sha256)', counting(32, 64), 'cipher_null', new Uint8Array(0));
+    const null_ = { ...config, keys };
+    const { summary, nodes } = checkPackets([...esp(5, null_), HOST], { cluster });
+    expect(summary).toMatchObject({ verdict: 'not-encrypted', readable: 5, esp: 5, clear: 0 });
+    expect(summary.summary).toContain('5 of 5 ESP packets can be read without a key');
+    expect(nodes).toMatchObject([{ verdict: 'clear', readable: 5 }]);
+    // With its key it is known for certain.
+    expect(checkPackets([...esp(5, null_), HOST], { cluster, listed: [null_] }).summary).toMatchObject({
+      verdict: 'not-encrypted',
+      readable: 5,
+    });
+  });
+
+  it('that is one among others does not speak for them', () => {
+    const null_ = {
+      ...config,
+      keys: authenc('hmac(sha256)', counting(32, 64), 'cipher_null', new Uint8Array(0)),
+    };
+    const { summary } = checkPackets([...esp(9), ...esp(1, null_), HOST], { cluster });
+    expect(summary).toMatchObject({ verdict: 'encrypted', readable: 0 });
+  });
+});
+
+describe('with keys', () => {
+  it('says which pods were in ESP, and with what', () => {
+    const { summary, nodes, pods } = checkPackets([...esp(4), HOST], { cluster, listed: [config] });
+    expect(summary.summary).toBe(
+      'Encrypted: 4 of 4 packets between pods of different nodes were in ESP, 0 in the clear.',
+    );
+    expect(nodes[0]!.sas).toEqual([
+      { spi: 3, packets: 4, suite: 'rfc4106(gcm(aes))', keyBits: 128, basis: 'seen' },
+    ]);
+    expect(pods).toMatchObject([{ esp: 4, clear: 0, from: 'node-1', to: 'node-2', verdict: 'encrypted' }]);
+  });
+
+  it('tells copies from leaks for certain', () => {
+    const send = sender(config);
+    const [a, b] = [clear(1), clear(2)];
+    const { summary, pods } = checkPackets([send(a), a, a, b], { cluster, listed: [config] });
+    expect(summary).toMatchObject({ verdict: 'not-encrypted', esp: 1, clear: 1 });
+    expect(pods).toMatchObject([{ esp: 1, clear: 1, verdict: 'mixed', first: 4, last: 4 }]);
+  });
+});
