@@ -4,6 +4,7 @@
  * option names comes after it, and so wins where one counts.
  * @module
  */
+import { crc32 } from 'node:zlib';
 import type { Command } from 'commander';
 import { InputError } from '../base/errors.ts';
 import { imageVersion } from '../cilium/image.ts';
@@ -90,6 +91,7 @@ export async function takeFiles<O extends GivenOptions>(
   let isDamaged = false;
   const gathered = await gather(filesOf([...sources.values()], budget), {
     budget,
+    crc32,
     onNode: (node) => void nodes.push(node),
     onDamage: (error) => {
       isDamaged = true;

@@ -11,8 +11,8 @@ import type { NamedText } from '../../sa-text/sa-texts.ts';
 import { parseHexDump } from '../hex-dump.ts';
 import type { Kind, TextKind } from './kinds.ts';
 import { isBinary, isHex, otherContainerOf, recogniseText } from './recognise.ts';
-import { commandOutput, type NodeTextKind, placeOf } from './sysdump.ts';
-import { Budget, type Entry, type FileBytes, walk } from './walk.ts';
+import { collectedOf, commandOutput, type NodeTextKind, placeOf } from './sysdump.ts';
+import { Budget, type Crc32, type Entry, type FileBytes, walk } from './walk.ts';
 
 /** What one node of a sysdump says. */
 export interface NodeTexts {
@@ -62,6 +62,8 @@ export interface GatherOptions {
   readonly onNode: (node: NodeTexts) => void | Promise<void>;
   /** Is told of archives that are damaged or beyond a limit, and of texts that cannot be read. The rest is used. */
   readonly onDamage: (error: InputError) => void;
+  /** As in {@link WalkOptions}. */
+  readonly crc32?: Crc32;
 }
 
 /** Bytes by which a text is recognised; the rest is read when it is of a kind. */
@@ -87,6 +89,12 @@ class Gatherer {
   readonly #texts = new Map<TextKind, NamedText[]>();
   readonly #taken: Taken[] = [];
   #beside = 0;
+  /** When the sysdump was made that is read; others are not. */
+  #collectedAt: string | undefined;
+  /** Where the parts of that sysdump are: a second copy is not read. */
+  readonly #places = new Map<string, string>();
+  /** What was said of other sysdumps, and of copies. */
+  readonly #told = new Set<string>();
   /** The node whose texts come. */
   #node:
     | { readonly key: string; pod: string | undefined; texts: Partial<Record<NodeTextKind, NamedText>> }
@@ -98,14 +106,16 @@ class Gatherer {
   }
 
   async file(file: FileBytes): Promise<void> {
-    const wants = (path: readonly string[]) => {
+    const isUsed = (path: readonly string[]) => {
       if (placeOf(split(path)) !== 'beside') return true;
       this.#beside++;
       return false;
     };
+    const wants = (path: readonly string[]) => isUsed(path) && this.#isOfOne(path);
     if (!wants([file.name])) return;
-    const { onDamage } = this.#options;
-    for await (const entry of walk(file, { budget: this.#budget, wants, onDamage })) {
+    const { onDamage, crc32 } = this.#options;
+    const options = { budget: this.#budget, wants, onDamage, ...(crc32 && { crc32 }) };
+    for await (const entry of walk(file, options)) {
       try {
         await this.#entry(entry, file);
       } catch (error) {
@@ -113,6 +123,34 @@ class Gatherer {
         onDamage(error);
       }
     }
+  }
+
+  /**
+   * Is it of the sysdump that came first, and of the first copy of that? What two clusters say, or one at two times, does not
+   * fit together.
+   */
+  #isOfOne(path: readonly string[]): boolean {
+    const collected = collectedOf(split(path));
+    if (!collected) return true;
+    const { at, part, place } = collected;
+    this.#collectedAt ??= at;
+    const isOther = at !== this.#collectedAt;
+    const first = isOther ? undefined : (this.#places.get(part) ?? place);
+    if (first === place) {
+      this.#places.set(part, place);
+      return true;
+    }
+    // The sysdump's own name: of its parts there are many.
+    const source = isOther ? `${path[0]}` : place;
+    const said = isOther ? at : '';
+    if (!this.#told.has(said)) {
+      const problem = isOther
+        ? `a sysdump of ${timeText(at)}, beside that of ${timeText(this.#collectedAt)}: it is not used`
+        : `the same as ${first}: it is not used`;
+      this.#options.onDamage(new InputError({ source }, problem, 'Give one sysdump at a time.'));
+    }
+    this.#told.add(said);
+    return false;
   }
 
   async end(): Promise<Gathered> {
@@ -200,6 +238,11 @@ class Gatherer {
     this.#node = undefined;
     await this.#options.onNode({ source: key, ...(pod !== undefined && { pod }), texts });
   }
+}
+
+/** `20261129-101112` for people. */
+function timeText(at: string): string {
+  return at.replace(/(....)(..)(..)-(..)(..)(..)/, '$1-$2-$3 $4:$5:$6');
 }
 
 /** A given file may be named with its folders. */

@@ -58,7 +58,7 @@ const COMMANDS: readonly (readonly [RegExp, NodeTextKind])[] = [
 const IN_POD = /^kubectl-exec-(.+?)(?:--c-.+?)?--n-.+?----(.+)$/;
 const BUGTOOL = /(?:^|-)cilium-bugtool-/;
 /** Folder or archive of a pod, named by cilium-cli. */
-const OF_POD = /^cilium-bugtool-(?!\d{8}-)(.+)-\d{8}-\d{6}(?:\.t(?:ar(?:\.(?:gz|zst))?|gz|zst))?$/;
+const OF_POD = /^cilium-bugtool-(?!\d{8}-)(.+)-(\d{8}-\d{6})(?:\.t(?:ar(?:\.(?:gz|zst))?|gz|zst))?$/;
 /** What `--archive-prefix` puts first is the name of the pod. */
 const PREFIXED = /^(.+)-cilium-bugtool-\d{8}-\d{6}/;
 /** Files of a sysdump without a word on IPsec, and long ones among them. */
@@ -88,14 +88,45 @@ export function placeOf(path: readonly string[]): NodePlace | 'beside' | undefin
   return { node: [...place, ...(execPod === undefined ? [] : [execPod])].join('/'), pod, kind };
 }
 
+/** Manifests of a sysdump that are read, with the time at the end of their names. */
+const MANIFEST =
+  /^(?:ciliumnodes|ciliumendpoints|cilium-configmap|cilium-daemonset|k8s-pods)-(\d{8}-\d{6})\.yaml$/;
+
+/** Of which collection a file is. */
+export interface Collected {
+  /** When the sysdump was made, `YYYYMMDD-hhmmss`: the same in the names of all its files. */
+  readonly at: string;
+  /** What it is of the sysdump: one node's folder or archive, or a file. */
+  readonly part: string;
+  /** Where that is. */
+  readonly place: string;
+}
+
+/**
+ * The sysdump that a file is from; `undefined` where its names do not say.
+ * @param path names on the way to it, the given file's first
+ */
+export function collectedOf(path: readonly string[]): Collected | undefined {
+  const of = path.findIndex((name) => OF_POD.test(name));
+  const index = of >= 0 ? of : path.length - 1;
+  const part = path[index] ?? '';
+  const at = of >= 0 ? OF_POD.exec(part)?.[2] : MANIFEST.exec(part)?.[1];
+  if (at === undefined) return undefined;
+  return {
+    at,
+    part: part.replace(/\.t(?:ar(?:\.(?:gz|zst))?|gz|zst)$/, ''),
+    place: path.slice(0, index + 1).join('/'),
+  };
+}
+
 /**
  * The output of a command without what `cilium-bugtool --enable-markdown` puts around it, and without the line that says
  * that the command failed.
  */
 export function commandOutput(text: string): string {
   let output = text;
-  if (/^# [^\n]{1,1000}\n\n```\n/.test(output)) {
-    const from = output.indexOf('```\n') + 4;
+  if (/^# [^\n]{1,1000}\n\r?\n```\r?\n/.test(output)) {
+    const from = output.indexOf('\n', output.indexOf('\n```') + 1) + 1;
     const to = output.lastIndexOf('\n```');
     output = output.slice(from, Math.max(from, to + 1));
   }

@@ -74,7 +74,15 @@ export interface WalkOptions {
   readonly wants?: (path: readonly string[]) => boolean;
   /** Is told of an archive that is damaged, or beyond a limit of its own. What follows it is read all the same. */
   readonly onDamage: (error: InputError) => void;
+  /** Absent, checksums of zips are not compared. */
+  readonly crc32?: Crc32;
 }
+
+/**
+ * CRC-32 as zip has it (`zlib.crc32` of Node).
+ * @param before what it gave for the bytes before these; 0 for the first
+ */
+export type Crc32 = (bytes: Uint8Array, before: number) => number;
 
 /** What is left of {@link LIMITS} for everything that is given together. */
 export class Budget {
@@ -126,15 +134,17 @@ class Walk {
   readonly #budget: Budget;
   readonly #wants: (path: readonly string[]) => boolean;
   readonly #onDamage: (error: InputError) => void;
+  readonly #crc32: Crc32 | undefined;
   /** Errors that were thrown to the reader of an entry, who knows of them. */
   readonly #told = new WeakSet<object>();
   #unpacked = 0;
 
-  constructor(file: FileBytes, { budget = new Budget(), wants = () => true, onDamage }: WalkOptions) {
+  constructor(file: FileBytes, { budget = new Budget(), wants = () => true, onDamage, crc32 }: WalkOptions) {
     this.#file = file;
     this.#budget = budget;
     this.#wants = wants;
     this.#onDamage = onDamage;
+    this.#crc32 = crc32;
   }
 
   async *entries(): AsyncGenerator<Entry> {
@@ -245,10 +255,17 @@ class Walk {
     damaged: (error: unknown) => unknown,
   ): AsyncGenerator<Entry> {
     const name = path.join('/');
+    const crc32 = this.#crc32;
     async function* unpacked(): AsyncGenerator<Uint8Array> {
       if (entry.encrypted)
         throw new InputError({ source: name }, 'is encrypted', 'Unpack it yourself, with its password.');
-      yield* chunksOf(await entry.stream());
+      let sum = 0;
+      for await (const chunk of chunksOf(await entry.stream())) {
+        if (crc32) sum = crc32(chunk, sum);
+        yield chunk;
+      }
+      if (crc32 && sum !== crcOf(entry))
+        throw new InputError({ source: name }, 'is damaged: its checksum is another', COPY);
     }
     const chunks = this.#counted(mapped(unpacked(), damaged), name);
     yield* this.#open(new ByteStream(chunks), path, depth);
@@ -320,6 +337,11 @@ class Walk {
 }
 
 type ZipEntry = Awaited<ReturnType<typeof unzipRaw>>['entries'][number];
+
+/** The library reads the checksum, and does not hand it out. */
+function crcOf(entry: ZipEntry): number {
+  return (entry as unknown as { readonly _rawEntry: { readonly crc32: number } })._rawEntry.crc32;
+}
 
 const COPY = 'Copy the file again.';
 /** Bytes that are read of a file at once. */

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { crc32 } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
 import { type Files, gzip, tar, zip } from '../../../scripts/sysdump/archives.ts';
 import {
@@ -54,6 +55,7 @@ async function gathered(files: Files, budget?: Budget): Promise<All> {
     ...(budget && { budget }),
     onNode: (node) => void nodes.push(node),
     onDamage: ({ message }) => damage.push(message),
+    crc32,
   });
   return { ...all, nodes, damage };
 }
@@ -204,6 +206,87 @@ describe('gather', () => {
     ]);
     expect(nodes.at(-1)!.texts.hostname!.text).toBe('node-2\n');
     expect(texts.get('keys')!.length).toBe(1);
+  });
+
+  it('reads one sysdump of two: of another cluster, or of the same at another time', async () => {
+    const other = { ...CLUSTER, nodes: NODES.map((node) => ({ ...node, name: `other-${node.name}` })) };
+    const first: Files = [['a.zip', sysdump(CLUSTER)]];
+    const alone = await gathered(first);
+    for (const packed of [false, true]) {
+      const both = await gathered([...first, ['b.zip', sysdump(other, { time: '20261130-000102', packed })]]);
+      expect(both.damage).toEqual([
+        'b.zip: a sysdump of 2026-11-30 00:01:02, beside that of 2026-11-29 10:11:12: it is not used. Give one sysdump at a time.',
+      ]);
+      expect(both.nodes).toEqual(alone.nodes);
+      expect(both.texts).toEqual(alone.texts);
+    }
+  });
+
+  it('reads a sysdump once that is given packed and unpacked', async () => {
+    const alone = await gathered([['a.zip', sysdump(CLUSTER)]]);
+    const files = sysdumpFiles(CLUSTER).map(([name, text]) => [`folder/${name}`, text] as const);
+    const both = await gathered([['a.zip', sysdump(CLUSTER)], ...files]);
+    expect(both.nodes).toEqual(alone.nodes);
+    expect(both.texts).toEqual(alone.texts);
+    expect(both.damage).toEqual([
+      expect.stringMatching(
+        /^folder\/\S+\/cilium-bugtool-\S+: the same as a\.zip\/\S+: it is not used\. Give one/,
+      ),
+    ]);
+  });
+
+  it('does not use what its checksum does not fit', async () => {
+    const dump = zip(sysdumpFiles(CLUSTER), { stored: true });
+    const at = Buffer.from(dump).indexOf('replay-window', Buffer.from(dump).indexOf('xfrm-state.md'));
+    dump[at] = dump[at]! ^ 1;
+    const { nodes, damage } = await gathered([['a.zip', dump]]);
+    expect(damage).toEqual([
+      expect.stringMatching(
+        /^a\.zip\/\S+\/ip--s-xfrm-state\.md: is damaged: its checksum is another\. Copy the file again\.$/,
+      ),
+    ]);
+    expect(nodes.map(({ texts }) => texts['xfrm-state'] !== undefined)).toEqual([false, true]);
+    expect(nodes[0]!.texts['xfrm-policy']).toBeDefined();
+  });
+
+  it.each([
+    ['with line ends of Windows', (text: string) => text.replaceAll('\n', '\r\n')],
+    ['with a byte order mark', (text: string) => `\ufeff${text}`],
+    [
+      'in markdown of Windows',
+      (text: string) => `# cmd\r\n\r\n\`\`\`\r\n${text.replaceAll('\n', '\r\n')}\`\`\`\r\n`,
+    ],
+  ])('reads a sysdump that was saved again %s', async (_, change) => {
+    const files = sysdumpFiles(CLUSTER).map(
+      ([name, text]) => [name, /\.md$/.test(name) ? change(text as string) : text] as const,
+    );
+    const { nodes, damage } = await gathered([['a.zip', zip(files)]]);
+    expect(damage).toEqual([]);
+    const { texts } = nodes[0]!;
+    const keys = readStates(texts['xfrm-state']!.text, 's').keyless;
+    expect(keys).toHaveLength(readStates(read('n1.xfrm_state.txt'), 's').sas.length);
+    expect(texts.hostname!.text.trim()).toBe('node-1');
+  });
+
+  it('says nothing of a node whose folder is empty, and reads what a crashed pod printed', async () => {
+    const top = 'cilium-sysdump-20261129-101112/cilium-bugtool-cilium-abcde-20261129-101112';
+    const { nodes, damage } = await gathered([
+      [
+        'a.zip',
+        zip([
+          [`${top}/cmd/`, ''],
+          [`${top.replace('abcde', 'fghij')}/cmd/ip--s-xfrm-state.md`, ''],
+          [
+            `${top.replace('abcde', 'fghij')}/cmd/cilium-dbg-encrypt-status.md`,
+            "Cannot get daemon encryption status\n> Error while running 'cilium-dbg encrypt status':  exit status 1\n\n",
+          ],
+        ]),
+      ],
+    ]);
+    expect(damage).toEqual([]);
+    expect(nodes.map(({ pod, texts }) => [pod, texts['encrypt-status']?.text])).toEqual([
+      ['cilium-fghij', 'Cannot get daemon encryption status\n'],
+    ]);
   });
 
   it('reads of a long text of no use its beginning alone', async () => {
