@@ -126,6 +126,7 @@ const OPTION_OF: Readonly<Partial<Record<TextKind, ListOption>>> = {
   'xfrm-state': 'xfrmState',
   'esp-sa': 'espSa',
   'dsb-csv': 'espSa',
+  'tcpdump-secrets': 'espSa',
   'xfrm-policy': 'xfrmPolicy',
 };
 

@@ -51,7 +51,12 @@ export function addSaOptions(command: Command): Command {
       collect,
       [],
     )
-    .option('--esp-sa <file>', "Wireshark's esp_sa table (repeatable)", collect, [])
+    .option(
+      '--esp-sa <file>',
+      "Wireshark's esp_sa table, or the secrets of tcpdump -E (repeatable)",
+      collect,
+      [],
+    )
     .option(
       '--udp-port <port>',
       'SAs of --keys are ESP in UDP on this port: 4500 between nodes of esplane over link udp; Cilium has none',

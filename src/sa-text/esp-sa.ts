@@ -5,7 +5,8 @@
  * "IPv4","10.0.0.1","10.0.0.2","0x00000003","AES-GCM with 16 octet ICV [RFC4106]","0x41…04","NULL",""
  * ```
  *
- * One SA a line, fields in double quotes, `#` begins a comment line. See `wireshark-sa.ts` for the fields.
+ * One SA a line, fields in double quotes, `#` begins a comment line. See `wireshark-sa.ts` for the fields. A line may also
+ * hold secrets of tcpdump's (`tcpdump-secrets.ts`).
  * @module
  */
 import { linesOf } from '../base/lines.ts';
@@ -13,6 +14,7 @@ import type { SaConfig } from '../ipsec/sa-config.ts';
 import { few, type Omission, omissionError, omissionLine, Unusable } from './omission.ts';
 import { checkEntries } from './sa-limit.ts';
 import type { ShowKeys } from './show-keys.ts';
+import { columnsOfSecret, isTcpdumpSecrets, tcpdumpSecrets } from './tcpdump-secrets.ts';
 import { fromWireshark, toWireshark } from './wireshark-sa.ts';
 
 export interface EspSaOptions extends ShowKeys {
@@ -84,9 +86,13 @@ export class RowReader {
   take(whole: string, number: number): void {
     const line = whole.trim();
     if (line === '' || line.startsWith('#')) return;
-    this.try(number, () => {
-      for (const sa of this.#read(line, number)) this.#sas.push(sa);
-    });
+    const secrets = isTcpdumpSecrets(line) ? tcpdumpSecrets(line) : undefined;
+    for (const row of secrets ?? [line]) {
+      this.try(number, () => {
+        for (const sa of this.#read(secrets ? columnsOfSecret(row) : splitFields(row), number))
+          this.#sas.push(sa);
+      });
+    }
     checkEntries(this.#sas.length, this.#source, number);
   }
 
@@ -107,8 +113,7 @@ export class RowReader {
     return { sas: this.#sas, omitted: few(this.#omitted, this.#source) };
   }
 
-  #read(line: string, number: number): SaConfig[] {
-    const fields = splitFields(line);
+  #read(fields: readonly string[] | undefined, number: number): SaConfig[] {
     if (!fields)
       throw new Unusable('a quotation mark is missing', { remedy: 'Put each field into double quotes.' });
     const sas = fromWireshark(fields, { source: this.#source, line: number });

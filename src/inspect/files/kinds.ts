@@ -14,6 +14,7 @@ export const KIND_NAMES = {
   'xfrm-monitor': 'ip xfrm monitor',
   'xfrm-stat': '/proc/net/xfrm_stat',
   'esp-sa': "Wireshark's esp_sa",
+  'tcpdump-secrets': "secrets of tcpdump's -E",
   'dsb-csv': 'secrets of a pcapng file (ESPS)',
   'encrypt-status': 'cilium-dbg encrypt status',
   'cilium-config': 'ConfigMap cilium-config',

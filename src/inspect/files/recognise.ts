@@ -8,6 +8,7 @@ import { InputError } from '../../base/errors.ts';
 import { compressionOf } from '../../capture/compression.ts';
 import { isCapture } from '../../capture/format.ts';
 import { looksLikeManifest } from '../../cilium/manifest.ts';
+import { isTcpdumpSecrets } from '../../sa-text/tcpdump-secrets.ts';
 import { parseHexDump } from '../hex-dump.ts';
 import { type Container, type Kind, OTHER_CONTAINERS, type TextKind } from './kinds.ts';
 
@@ -83,7 +84,7 @@ export function recogniseText(text: string): TextKind[] {
 /** Lines from the beginning of a table among which its first row is looked for. */
 const MOST_COMMENTS = 1000;
 
-/** A table of Wireshark begins with a row, or the names of its columns; comments may come before. */
+/** A table of Wireshark begins with a row, or the names of its columns, and one of tcpdump with a secret; comments may come before. */
 function tableKind(text: string): TextKind | undefined {
   let at = 0;
   for (let lines = 0; lines < MOST_COMMENTS && at < text.length; lines++) {
@@ -92,6 +93,7 @@ function tableKind(text: string): TextKind | undefined {
     const line = text.slice(at, Math.min(end, at + HEAD)).trim();
     if (/^#\s?(?:gone:|new$|CiliumNode:)/.test(line) || /^"?Protocol"?\s?,\s?"?Src IP"?/i.test(line))
       return 'dsb-csv';
+    if (isTcpdumpSecrets(line)) return 'tcpdump-secrets';
     if (line !== '' && !line.startsWith('#'))
       return /^"?(?:IPv4|IPv6|Any)"?\s?,[^,]*,[^,]*,/i.test(line) ? 'esp-sa' : undefined;
     at = end + 1;

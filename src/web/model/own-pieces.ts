@@ -63,6 +63,7 @@ const USED: Readonly<Partial<Record<Kind, TextKind>>> = {
   'xfrm-policy': 'xfrm-policy',
   'esp-sa': 'esp-sa',
   'dsb-csv': 'esp-sa',
+  'tcpdump-secrets': 'esp-sa',
 };
 
 function textKinds(text: string, source: string): TextKind[] {

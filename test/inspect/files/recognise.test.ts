@@ -30,7 +30,8 @@ const CAPTURE_FILES: readonly (readonly [RegExp, string])[] = [
 const CASE_FILES: readonly (readonly [RegExp, string])[] = [
   [/plain\.pcap\.(gz|zst|xz|bz2|lz4)$/, '($1)'],
   [/\.pcap(ng)?$|\.snoop$|netmon\.cap$/, 'capture'],
-  [/README|CASE\.txt$|\.(sh|mjs|c|py|md)$|esp-secrets\.txt$/, ''],
+  [/esp-secrets\.txt$/, 'tcpdump-secrets'],
+  [/README|CASE\.txt$|\.(sh|mjs|c|py|md)$/, ''],
   [/security\/.*\.yaml$|node-.*-first\.yaml$|pub\/a\.json$/, ''],
   // Words of 16 bits in the order of the machine could be any packet's: their reader refuses them.
   [/23-hex-forms\/hexdump-words$/, ''],
