@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { type Files, gzip, tar, zip } from '../../../scripts/sysdump/archives.ts';
 import {
   bugtool,
+  fileOf,
   podOf,
   type SysdumpCluster,
   sysdump,
@@ -237,7 +238,10 @@ describe('gather', () => {
 
   it('does not use what its checksum does not fit', async () => {
     const dump = zip(sysdumpFiles(CLUSTER), { stored: true });
-    const at = Buffer.from(dump).indexOf('replay-window', Buffer.from(dump).indexOf('xfrm-state.md'));
+    const at = Buffer.from(dump).indexOf(
+      'replay-window',
+      Buffer.from(dump).indexOf(fileOf('ip -s xfrm state')),
+    );
     dump[at] = dump[at]! ^ 1;
     const { nodes, damage } = await gathered([['a.zip', dump]]);
     expect(damage).toEqual([
@@ -275,9 +279,9 @@ describe('gather', () => {
         'a.zip',
         zip([
           [`${top}/cmd/`, ''],
-          [`${top.replace('abcde', 'fghij')}/cmd/ip--s-xfrm-state.md`, ''],
+          [`${top.replace('abcde', 'fghij')}/cmd/${fileOf('ip -s xfrm state')}`, ''],
           [
-            `${top.replace('abcde', 'fghij')}/cmd/cilium-dbg-encrypt-status.md`,
+            `${top.replace('abcde', 'fghij')}/cmd/${fileOf('cilium-dbg encrypt status')}`,
             "Cannot get daemon encryption status\n> Error while running 'cilium-dbg encrypt status':  exit status 1\n\n",
           ],
         ]),
