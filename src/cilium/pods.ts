@@ -5,6 +5,7 @@
  * print is regular, so that the four lines that count are picked out of each pod.
  * @module
  */
+import { imageVersion } from './image.ts';
 import { parseManifest } from './manifest.ts';
 
 export interface Pod {
@@ -12,6 +13,8 @@ export interface Pod {
   readonly namespace: string;
   /** Name of its node; empty while it has none. */
   readonly node: string;
+  /** The release of Cilium's agent, where one runs in it. */
+  readonly agent?: string;
 }
 
 /**
@@ -34,8 +37,11 @@ function pick(text: string): Pod[] {
     const item = text.slice(at, next < 0 ? text.length : next);
     const field = (name: string) => new RegExp(`^ {4}${name}: "?([\\w.-]{1,253})"?$`, 'm').exec(item)?.[1];
     const name = field('name');
-    if (name !== undefined)
-      pods.push({ name, namespace: field('namespace') ?? '', node: field('nodeName') ?? '' });
+    const agent = name?.includes('cilium') ? imageVersion(item) : undefined;
+    if (name !== undefined) {
+      const namespace = field('namespace') ?? '';
+      pods.push({ name, namespace, node: field('nodeName') ?? '', ...(agent !== undefined && { agent }) });
+    }
     at = next;
   }
   return pods;
@@ -48,5 +54,13 @@ function readPod(object: unknown): Pod[] {
   };
   if (typeof metadata?.name !== 'string') return [];
   const text = (value: unknown) => (typeof value === 'string' ? value : '');
-  return [{ name: metadata.name, namespace: text(metadata.namespace), node: text(spec?.nodeName) }];
+  const agent = metadata.name.includes('cilium') ? imageVersion(JSON.stringify(spec ?? {})) : undefined;
+  return [
+    {
+      name: metadata.name,
+      namespace: text(metadata.namespace),
+      node: text(spec?.nodeName),
+      ...(agent !== undefined && { agent }),
+    },
+  ];
 }

@@ -6,15 +6,18 @@ import { type Command, Option } from 'commander';
 import { InputError } from '../base/errors.ts';
 import { secureBytes } from '../base/rng.ts';
 import { FrameNames } from '../capture/frame-id.ts';
+import { ClusterReader } from '../inspect/cluster/reader.ts';
 import { Diagnoser } from '../inspect/diagnose/diagnoser.ts';
 import { type Diagnosis, withFiles } from '../inspect/diagnose/finding.ts';
-import { PacketTimes } from '../inspect/packet-time.ts';
+import { type Moment, PacketTimes } from '../inspect/packet-time.ts';
 import { CaptureSession } from '../inspect/session.ts';
 import { CaptureSas } from '../sa-text/capture-sas.ts';
-import { diagnosisText } from './diagnose-text.ts';
+import { clusterText } from './cluster-text.ts';
+import { diagnoseTexts } from './diagnose-cluster.ts';
+import { diagnosisText, type PageStyle } from './diagnose-text.ts';
 import { addEngineOption, type EngineName, makeEngine } from './engine.ts';
 import { type EvidenceOptions, loadEvidence } from './evidence-options.ts';
-import { FILES_ARGUMENT, isVersionGiven, takeFiles } from './given-files.ts';
+import { FILES_ARGUMENT, type GivenFiles, isVersionGiven, takeFiles } from './given-files.ts';
 import { Output, say } from './output.ts';
 import { addTimeOption, type TimeOptions } from './packet-options.ts';
 import { paintFor } from './paint.ts';
@@ -85,30 +88,20 @@ Exit status: 0 the capture was read to its end, whatever was found; with --exit-
 
 async function diagnose(files: readonly string[], named: DiagnoseOptions, command: Command): Promise<void> {
   const interrupt = new Interrupt();
-  const {
-    captures: found,
-    unknown,
-    options,
-  } = await interrupt.orEnd(
+  const reader = new ClusterReader();
+  const given = await interrupt.orEnd(
     takeFiles(files, named, {
+      onNode: (node) => reader.node(node),
       subject: 'captures',
       diagnoses: true,
       counters: true,
       isVersionGiven: isVersionGiven(command),
     }),
   );
+  const { captures: found, unknown, options } = given;
   const captures = unknown === undefined ? found : [unknown];
-  const isWithout = captures.length === 0;
-  if (
-    isWithout &&
-    ![options.xfrmState, options.xfrmStat, options.keys, options.nodes].some((files) => files.length > 0)
-  )
-    throw new InputError(
-      { source: 'diagnose' },
-      'there is no capture, and no text of a node',
-      'Give a capture, texts of ip xfrm, counters, or a sysdump.',
-    );
-  const capture = isWithout ? 'no capture' : capturesName(captures);
+  if (captures.length === 0) return ofTexts(reader, given);
+  const capture = capturesName(captures);
   const names = new FrameNames(captures);
   const own = new CaptureSas((line) => say(`warning: ${line}`));
   const { evidence, stats, udpPorts, warnings } = await loadEvidence(options, own);
@@ -124,35 +117,28 @@ async function diagnose(files: readonly string[], named: DiagnoseOptions, comman
     sinks: [diagnoser],
   });
   const { totals } = session.receiver;
-  const { failure, isInterrupted } = isWithout
-    ? { failure: undefined, isInterrupted: false }
-    : await readCaptures({
-        command: 'diagnose',
-        captures,
-        sink: session,
-        interrupt,
-        frames: () => totals.frames,
-        atEnd: () => {},
-      });
+  const { failure, isInterrupted } = await readCaptures({
+    command: 'diagnose',
+    captures,
+    sink: session,
+    interrupt,
+    frames: () => totals.frames,
+    atEnd: () => {},
+  });
   // What could be read is worth having, even when the rest could not.
   if (failure === undefined || totals.frames > 0) {
     const diagnosis = diagnoser.finish();
     const out = new Output();
     if (options.json) out.write(`${JSON.stringify(withFiles(diagnosis, names))}\n`);
     else {
-      const style = {
-        paint: paintFor(process.stdout),
-        width: Math.min(process.stdout.columns ?? USUAL_WIDTH, USUAL_WIDTH),
-        times: new PacketTimes(options.time, () => session.start),
-        names,
-      };
+      const style = styleOf(options, names, () => session.start);
       const facts = { capture, frames: totals.frames, esp: totals.esp };
       out.write(diagnosisText(diagnosis, facts, style));
     }
     await out.flush();
     if (options.exitCode) process.exitCode = exitCodeOf(diagnosis);
   }
-  if (!isWithout && totals.frames === 0 && failure === undefined)
+  if (totals.frames === 0 && failure === undefined)
     say(`warning: ${captures.length === 1 ? 'the capture holds' : 'the captures hold'} no frames`);
   if (failure !== undefined) throw failure;
   if (isInterrupted) {
@@ -161,8 +147,43 @@ async function diagnose(files: readonly string[], named: DiagnoseOptions, comman
   }
 }
 
+/** @param start when the capture begins */
+function styleOf({ time }: DiagnoseOptions, names: FrameNames, start: () => Moment | undefined): PageStyle {
+  return {
+    paint: paintFor(process.stdout),
+    width: Math.min(process.stdout.columns ?? USUAL_WIDTH, USUAL_WIDTH),
+    times: new PacketTimes(time, start),
+    names,
+  };
+}
+
 /** What `--exit-code` says: notes are no findings. */
 function exitCodeOf({ findings }: Diagnosis): number {
   if (findings.some(({ severity }) => severity === 'error')) return EXIT_ERRORS;
   return findings.length > 0 ? EXIT_WARNINGS : 0;
+}
+
+/** There is no capture: what the texts tell. */
+async function ofTexts(reader: ClusterReader, given: GivenFiles<DiagnoseOptions>): Promise<void> {
+  const { options, texts } = given;
+  const { xfrmState, xfrmStat, xfrmPolicy, keys, nodes } = options;
+  const isAny = [xfrmState, xfrmStat, xfrmPolicy, keys, nodes].some((files) => files.length > 0);
+  if (!isAny && reader.nodes.length === 0 && !texts.has('cilium-config') && !texts.has('encrypt-status'))
+    throw new InputError(
+      { source: 'diagnose' },
+      'there is no capture, and no text of a node',
+      'Give a capture, texts of ip xfrm, counters, or a sysdump.',
+    );
+  const diagnosis = await diagnoseTexts(reader, given);
+  const out = new Output();
+  if (options.json) out.write(`${JSON.stringify(diagnosis)}\n`);
+  else
+    out.write(
+      clusterText(
+        diagnosis,
+        styleOf(options, new FrameNames([]), () => undefined),
+      ),
+    );
+  await out.flush();
+  if (options.exitCode) process.exitCode = exitCodeOf(diagnosis);
 }

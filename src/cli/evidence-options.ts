@@ -74,8 +74,18 @@ async function readOptions(
   );
 }
 
-/** `--xfrm-stat [NODE=]FILE`: of two files for one node the first is from before, the second from after. */
-function loadStats({ xfrmStat, xfrmState }: EvidenceOptions, evidence: Evidence): StatText[] {
+/** Counters of one node: one file, or two, from before and from after. */
+export interface StatFiles {
+  /** As it was said. */
+  readonly node: string | undefined;
+  readonly files: readonly string[];
+}
+
+/**
+ * Takes `--xfrm-stat [NODE=]FILE` apart: of two files for one node the first is from before, the second from after.
+ * @throws {InputError} there are more
+ */
+export function statFiles({ xfrmStat }: Pick<EvidenceOptions, 'xfrmStat'>): StatFiles[] {
   const byNode = new Map<string, { node: string | undefined; files: string[] }>();
   for (const value of xfrmStat) {
     const [, node, file = value] = /^([\w.:-]+)=(.+)$/.exec(value) ?? [];
@@ -83,7 +93,7 @@ function loadStats({ xfrmStat, xfrmState }: EvidenceOptions, evidence: Evidence)
     entry.files.push(file);
     byNode.set(node ?? '', entry);
   }
-  return [...byNode.values()].map(({ node, files }) => {
+  for (const { node, files } of byNode.values()) {
     if (files.length > 2) {
       throw new InputError(
         { source: '--xfrm-stat' },
@@ -91,6 +101,12 @@ function loadStats({ xfrmStat, xfrmState }: EvidenceOptions, evidence: Evidence)
         'Give one, or two (before and after), and say whose they are: NODE=FILE.',
       );
     }
+  }
+  return [...byNode.values()];
+}
+
+function loadStats({ xfrmStat, xfrmState }: EvidenceOptions, evidence: Evidence): StatText[] {
+  return statFiles({ xfrmStat }).map(({ node, files }) => {
     // Without a name they are of the node whose states came first.
     const holder = evidence.states.find(({ file }) => file === xfrmState[0])?.holder;
     const texts = files.map((file) => parseXfrmStat(readText(file), file));

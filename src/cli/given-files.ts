@@ -11,6 +11,7 @@ import { imageVersion } from '../cilium/image.ts';
 import { type CiliumVersion, formatVersion, parseVersion } from '../cilium/version.ts';
 import type { Gathered, NodeTexts } from '../inspect/files/gather.ts';
 import { KIND_NAMES, type TextKind } from '../inspect/files/kinds.ts';
+import type { NodeSigns } from '../inspect/files/names.ts';
 import type { NamedText } from '../sa-text/sa-texts.ts';
 import { DiskFile, filesOf, openSource, type Source } from './disk-files.ts';
 import { hold, stdinTwice } from './files.ts';
@@ -45,6 +46,11 @@ export interface Use {
   readonly counters: boolean;
   /** Was `--cilium` given? Else the version that runs in a sysdump counts. */
   readonly isVersionGiven: boolean;
+  /**
+   * Takes what each node of a collection says, as it comes, where no capture is given: gigabytes of texts need not be in
+   * memory then, and are in no option.
+   */
+  readonly onNode?: (node: NodeTexts) => void;
 }
 
 export interface GivenFiles<O> {
@@ -55,8 +61,14 @@ export interface GivenFiles<O> {
   /** The only file, where it is of no kind: the reader of what is wanted says what is wrong with it. */
   readonly unknown: string | undefined;
   readonly options: O;
+  /** Texts that are of no node's collection, by kind: those too that no option is for. */
+  readonly texts: ReadonlyMap<TextKind, readonly NamedText[]>;
+  /** Name of a node of a collection, by the pod that ran there, by its boot id, or by its host name. */
+  readonly nameOf: (node: NodeSigns) => string | undefined;
 }
 
+/** Bytes of nodes' texts that are kept until it is known whether there is a capture. */
+const MOST_KEPT = 256 << 20;
 /** Texts of all files together, in characters: they are in memory. */
 const MOST_TEXT = 1 << 30;
 /** Lines, and names in a line, before the rest is only counted. */
@@ -89,10 +101,17 @@ export async function takeFiles<O extends GivenOptions>(
   const nodes: NodeTexts[] = [];
   const budget = new Budget();
   let isDamaged = false;
+  const isWithout = use.onNode !== undefined && [...sources.values()].every(({ kind }) => kind !== 'capture');
+  let kept = 0;
   const gathered = await gather(filesOf([...sources.values()], budget), {
     budget,
     crc32,
-    onNode: (node) => void nodes.push(node),
+    onNode: (node) => {
+      if (isWithout) use.onNode!(node);
+      kept += bytesOf(node);
+      if (isWithout && kept > MOST_KEPT) nodes.push(withoutTexts(node));
+      else nodes.push(node);
+    },
     onDamage: (error) => {
       isDamaged = true;
       say(`warning: ${error.message}`);
@@ -101,14 +120,40 @@ export async function takeFiles<O extends GivenOptions>(
   const [first, second] = gathered.taken;
   const isUnknown = first?.kinds.length === 0 && second === undefined && !isDamaged && sources.size === 1;
   if (isUnknown && use.subject !== 'none') return { ...NOTHING, unknown: only.name, options };
-  const taker = new Taker(options, use, gathered, nodes);
+  const isBeside = isWithout && gathered.subjects.some(({ kind }) => kind === 'capture');
+  if (isBeside && kept > MOST_KEPT)
+    throw new InputError(
+      { source: gathered.subjects[0]!.name },
+      'a capture among texts of nodes that are longer than 256 MiB',
+      'Give the capture, and the texts of the nodes that matter.',
+    );
+  const taker = new Taker(options, use, gathered, nodes, isWithout && !isBeside);
   const taken = await taker.take([...sources.values()]);
   // Of a packed capture alone there is nothing to tell.
   if (taken.captures[0] !== only.name || second !== undefined) taker.tell();
   return taken;
 }
 
-const NOTHING = { captures: [], packet: undefined, unknown: undefined };
+const NOTHING = {
+  captures: [],
+  packet: undefined,
+  unknown: undefined,
+  texts: new Map<TextKind, readonly NamedText[]>(),
+  nameOf: () => undefined,
+};
+
+function bytesOf({ texts }: NodeTexts): number {
+  return Object.values(texts).reduce((sum, text) => sum + (text?.bytes?.length ?? text?.text.length ?? 0), 0);
+}
+
+/** What there was, and what names a node. */
+function withoutTexts(node: NodeTexts): NodeTexts {
+  const texts = Object.entries(node.texts).map(([kind, named]) => [
+    kind,
+    { source: named.source, text: kind === 'hostname' || kind === 'boot-id' ? named.text : '' },
+  ]);
+  return { ...node, texts: Object.fromEntries(texts) };
+}
 
 /** What to say where there is no capture among what is given. */
 export function noCapture(): InputError {
@@ -129,6 +174,9 @@ const OPTION_OF: Readonly<Partial<Record<TextKind, ListOption>>> = {
   'tcpdump-secrets': 'espSa',
   'xfrm-policy': 'xfrmPolicy',
 };
+
+/** Kinds that only a judgement of a cluster's texts uses. */
+const USED_WITHOUT_CAPTURE: ReadonlySet<TextKind> = new Set(['cilium-config', 'encrypt-status']);
 
 type ListOption = 'keys' | 'nodes' | 'xfrmState' | 'espSa' | 'xfrmPolicy' | 'xfrmStat';
 
@@ -156,7 +204,11 @@ class Taker<O extends GivenOptions> {
   readonly #lines: string[] = [];
   #length = 0;
 
-  constructor(options: O, use: Use, gathered: Gathered, nodes: readonly NodeTexts[]) {
+  /** Did others take what nodes say, and is there no capture? */
+  readonly #isTaken: boolean;
+
+  constructor(options: O, use: Use, gathered: Gathered, nodes: readonly NodeTexts[], isTaken: boolean) {
+    this.#isTaken = isTaken;
     this.#options = options;
     this.#use = use;
     this.#gathered = gathered;
@@ -167,7 +219,8 @@ class Taker<O extends GivenOptions> {
     const subject = this.#subject(sources);
     const { texts } = this.#gathered;
     for (const [kind, list] of texts) for (const text of list) this.#text(kind, text);
-    await this.#takeNodes();
+    const nameOf = await this.#names();
+    this.#takeNodes(nameOf);
     const statuses = (texts.get('encrypt-status') ?? []).filter(({ text }) => hasCounters(text));
     this.#counters([...(texts.get('xfrm-stat') ?? []), ...statuses]);
     this.#pairs();
@@ -179,7 +232,7 @@ class Taker<O extends GivenOptions> {
       if (before !== undefined || list.length > 0)
         Object.assign(options, { [name]: [...list, ...(before ?? [])] });
     }
-    return { ...NOTHING, ...subject, options };
+    return { ...NOTHING, ...subject, options, texts, nameOf };
   }
 
   #subject(sources: readonly Source[]): { captures: readonly string[]; packet: string | undefined } {
@@ -231,7 +284,10 @@ class Taker<O extends GivenOptions> {
   #text(kind: TextKind, text: NamedText): void {
     const option = OPTION_OF[kind];
     if (option === undefined || !this.#isUsed(option)) {
-      const isUsed = kind === 'pods' ? this.#nodes.length > 0 : kind === 'daemonset';
+      const isUsed =
+        kind === 'pods'
+          ? this.#nodes.length > 0
+          : kind === 'daemonset' || (this.#isTaken && USED_WITHOUT_CAPTURE.has(kind));
       // A text may be of several kinds, of which one is used.
       if (!isUsed && !this.#isListed(text.source)) this.#unused.set(text.source, 'of no use to this command');
       return;
@@ -267,9 +323,7 @@ class Taker<O extends GivenOptions> {
   }
 
   /** What the nodes of a sysdump say. */
-  async #takeNodes(): Promise<void> {
-    if (this.#nodes.length === 0) return;
-    const nameOf = await this.#names();
+  #takeNodes(nameOf: (node: NodeSigns) => string | undefined): void {
     const lines = new Map<string, string[]>();
     for (const node of this.#nodes) {
       const { source, texts, pod } = node;
@@ -289,15 +343,18 @@ class Taker<O extends GivenOptions> {
         this.#list(option, text, value === undefined ? text.source : `${value}=${text.source}`);
         used.push(what);
       };
-      const name = nameOf(node);
-      take('xfrm-state', 'xfrmState', 'ip xfrm state');
-      take('xfrm-policy', 'xfrmPolicy', 'ip xfrm policy');
-      if (name !== undefined) {
-        take('xfrm-stat', 'xfrmStat', 'counters', name);
-        take('xfrm-stat-later', 'xfrmStat', 'counters again', name);
-        const isAlone = !texts['xfrm-stat'] && !texts['xfrm-stat-later'];
-        if (isAlone && hasCounters(texts['encrypt-status']?.text ?? ''))
-          take('encrypt-status', 'xfrmStat', 'counters of cilium-dbg encrypt status', name);
+      const name = nameOf(signsOf(node));
+      if (this.#isTaken) used.push(...kindsOf(node));
+      else {
+        take('xfrm-state', 'xfrmState', 'ip xfrm state');
+        take('xfrm-policy', 'xfrmPolicy', 'ip xfrm policy');
+        if (name !== undefined) {
+          take('xfrm-stat', 'xfrmStat', 'counters', name);
+          take('xfrm-stat-later', 'xfrmStat', 'counters again', name);
+          const isAlone = !texts['xfrm-stat'] && !texts['xfrm-stat-later'];
+          if (isAlone && hasCounters(texts['encrypt-status']?.text ?? ''))
+            take('encrypt-status', 'xfrmStat', 'counters of cilium-dbg encrypt status', name);
+        }
       }
       const who = name ?? pod ?? source;
       const line = `${who}${pod !== undefined && pod !== who ? ` (${pod})` : ''}`;
@@ -307,11 +364,12 @@ class Taker<O extends GivenOptions> {
     for (const [what, who] of lines) this.#lines.push(`${few(who)}: ${what}`);
   }
 
-  /** Names of nodes: by the pod that ran there, by the boot id, or by the host name. */
-  async #names(): Promise<(node: NodeTexts) => string | undefined> {
+  async #names(): Promise<(node: NodeSigns) => string | undefined> {
+    if (this.#nodes.length === 0) return () => undefined;
     const { texts } = this.#gathered;
     const { parsePods } = await import('../cilium/pods.ts');
     const { parseNodes } = await import('../cilium/nodes.ts');
+    const { nodeNames } = await import('../inspect/files/names.ts');
     const tried = <T>(read: () => T[]): T[] => {
       try {
         return read();
@@ -324,20 +382,10 @@ class Taker<O extends GivenOptions> {
     const pods = (texts.get('pods') ?? []).flatMap(({ text, source }) =>
       tried(() => parsePods(text, source)),
     );
-    const byPod = new Map(pods.map(({ name, node }) => [name, node]));
     const nodes = (texts.get('nodes') ?? []).flatMap(({ text, source }) =>
       tried(() => parseNodes(text, source, () => {})),
     );
-    return ({ pod, texts: own }) => {
-      const ofPod = pod === undefined ? undefined : byPod.get(pod);
-      if (ofPod) return ofPod;
-      const host = own.hostname?.text.trim() ?? '';
-      const bootId = own['boot-id']?.text.trim() ?? '';
-      const ofBoot = bootId === '' ? [] : nodes.filter((node) => node.bootId === bootId);
-      const ofHost = nodes.filter(({ name }) => name === host || name.split('.')[0] === host.split('.')[0]);
-      const [found] = ofBoot.length === 1 ? ofBoot : ofHost.length === 1 ? ofHost : [];
-      return found?.name ?? (/^[\w.:-]{1,253}$/.test(host) ? host : undefined);
-    };
+    return nodeNames(pods, nodes);
   }
 
   /** Counters of which no one says whose they are: of the only node whose states are there. */
@@ -407,6 +455,22 @@ class Taker<O extends GivenOptions> {
     if (unknown.length > 0) say(`not recognised, and not used: ${few(unknown)}`);
     if (beside > 0) say(`${grouped(beside)} other files of the sysdump are of no use here`);
   }
+}
+
+function signsOf({ pod, texts }: NodeTexts): NodeSigns {
+  return {
+    ...(pod !== undefined && { pod }),
+    host: texts.hostname?.text.trim() ?? '',
+    bootId: texts['boot-id']?.text.trim() ?? '',
+  };
+}
+
+/** What a node's texts are, for people. */
+function kindsOf({ texts }: NodeTexts): string[] {
+  const names = (Object.keys(texts) as (keyof typeof texts)[]).map((kind) =>
+    kind === 'xfrm-stat-later' ? 'counters again' : kind === 'xfrm-stat' ? 'counters' : KIND_NAMES[kind],
+  );
+  return names.filter((name) => name !== KIND_NAMES.hostname);
 }
 
 /** `cilium-dbg encrypt status` lists counters that are not 0. */

@@ -8,9 +8,8 @@
  * for no mark. (With Cilium the mark stands for the source, and the states of other sources are of other nodes.) No two
  * states of one kernel fit one packet; of several texts what was named first is asked first.
  *
- * A text of `ip xfrm state` does not say which node printed it, nor which of its states send and which receive. Counters
- * tell: `oseq` rises where packets are sent; `seq`, and the statistics of failures, where they are received; and Cilium
- * marks the ones that receive 0xd00. What is still open goes by the other states of the same text.
+ * A text of `ip xfrm state` does not say which node printed it: the states that send and receive do
+ * (`state-direction.ts`). What they leave open goes by the other states of the same text.
  * @module
  */
 import type { CiliumKey } from '../cilium/keys.ts';
@@ -22,6 +21,7 @@ import { isSameSa, planSource, SaList, type SaSource } from '../sa-text/sa-sourc
 import type { TextPolicy } from '../sa-text/to-policy.ts';
 import type { KeylessSa } from '../sa-text/to-sa.ts';
 import { type Address, formatAddress, inPrefix, isAny, parseAddress } from '../wire/address.ts';
+import { directionBy } from './state-direction.ts';
 
 /** The states of one text of `ip xfrm state`. */
 export interface StateText {
@@ -338,17 +338,22 @@ function endName(dst: string, spi: number): string {
   return `${dst} ${spi}`;
 }
 
-/** Does a state send or receive, by what it has counted, by its mark, or by what it says? */
-function directionOf({ direction, outputMark, sequence, counted }: KeylessSa): 'in' | 'out' | undefined {
-  if (direction) return direction;
-  const magic = (outputMark?.value ?? 0) & 0xf00;
-  if (magic === 0xd00) return 'in';
-  if (magic === 0xe00) return 'out';
-  const received = sequence !== undefined && (sequence.seq > 0 || sequence.seqHi > 0);
-  const sent = sequence !== undefined && (sequence.oseq > 0 || sequence.oseqHi > 0);
-  const refused = counted !== undefined && counted.replay + counted.replayWindow + counted.failed > 0;
-  if ((received || refused) !== sent) return sent ? 'out' : 'in';
-  return undefined;
+/** Does a state send or receive? */
+function directionOf({
+  direction,
+  outputMark,
+  mark,
+  sequence,
+  counted,
+}: KeylessSa): 'in' | 'out' | undefined {
+  return directionBy({
+    direction,
+    outputMark: outputMark?.value,
+    mark,
+    received: sequence !== undefined && (sequence.seq > 0 || sequence.seqHi > 0),
+    sent: sequence !== undefined && (sequence.oseq > 0 || sequence.oseqHi > 0),
+    refused: counted !== undefined && counted.replay + counted.replayWindow + counted.failed > 0,
+  });
 }
 
 /** Each key and ESN setting once. */

@@ -19,16 +19,17 @@ export interface TextLine {
 /**
  * The lines of a text, one at a time; those of `ip -o` are taken apart, and keep their number.
  * @param source file name, for errors
+ * @param first number of the first line
  * @throws {InputError} when text or line is too long
  */
-export function* textLines(text: string, source: string): Generator<TextLine> {
+export function* textLines(text: string, source: string, first = 1): Generator<TextLine> {
   for (const line of linesOf(text, source)) {
     if (line.text === '') continue;
     for (const part of line.text.split('\\')) {
       const { indent, bare } = unquoted(part);
       if (bare === '') continue;
       const words = wordsOf(bare);
-      yield { number: line.number, indent, text: words.join(' '), words };
+      yield { number: line.number + first - 1, indent, text: words.join(' '), words };
     }
   }
 }

@@ -13,6 +13,8 @@ import { checkUsable, readStates, withoutKey } from './xfrm-sas.ts';
 export interface NamedText {
   readonly source: string;
   readonly text: string;
+  /** The same as bytes, where they are at hand: then {@link text} is made of them when it is asked for. */
+  readonly bytes?: Uint8Array;
 }
 
 /** Texts that list SAs one by one. */

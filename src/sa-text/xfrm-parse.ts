@@ -70,15 +70,23 @@ interface Entry {
   isNested: boolean | undefined;
 }
 
+export interface ParseOptions {
+  /** Number of the first line, where the text is part of a longer one. */
+  readonly firstLine?: number;
+  /** May it be of no kind at all? */
+  readonly mayBeNothing?: boolean;
+}
+
 /**
  * Reads a text of any of these kinds, or of several.
  * @param source file name, for origins and errors
  * @throws {InputError} when nothing in it is of any kind, or it is too long
  */
-export function parseXfrm(text: string, source: string): XfrmTree {
+export function parseXfrm(text: string, source: string, options: ParseOptions = {}): XfrmTree {
+  const { firstLine = 1, mayBeNothing = false } = options;
   const parser = new Parser(source);
-  for (const line of textLines(text, source)) parser.line(line);
-  return parser.end();
+  for (const line of textLines(text, source, firstLine)) parser.line(line);
+  return parser.end(mayBeNothing);
 }
 
 class Parser {
@@ -155,9 +163,9 @@ class Parser {
     if (this.#unread.length < MOST_UNREAD) this.#unread.push({ line, word: plain(word) });
   }
 
-  end(): XfrmTree {
+  end(mayBeNothing: boolean): XfrmTree {
     this.#close();
-    if (this.#firstLine !== undefined && !this.#isKnown)
+    if (this.#firstLine !== undefined && !this.#isKnown && !mayBeNothing)
       throw new InputError(
         { source: this.#source, line: this.#firstLine },
         'neither `ip xfrm` text nor /proc/net/xfrm_stat',

@@ -198,9 +198,10 @@ describe('esplane diagnose', () => {
       'reordered.n2.xfrm_stat',
     );
     expect(code).toBe(0);
-    expect(stdout).toMatch(/^no capture: 0 frames/);
+    expect(stdout).toMatch(/^no capture: 1 node, 2 states\n/);
     expect(stdout).toContain('10.244.2.1: XfrmInStateProtoError is 3 since it was booted');
-    expect(stdout).toContain('There is no frame: only the texts were checked.');
+    expect(stdout).toContain('There is no capture: only the texts were checked.');
+    expect(stdout).toContain('What the other end holds is not told');
     expect(run()).toMatchObject({ code: 2 });
   });
 

@@ -98,8 +98,21 @@ export function nameKey(
   evidence: Evidence,
   { src, dst, spi, keys }: Pick<SaConfig, 'src' | 'dst' | 'spi' | 'keys'>,
 ): { kind: GuessKind | 'current'; what: string } | undefined {
-  for (const made of derivations(evidence, formatAddress(src), formatAddress(dst), spi, true)) {
-    if (made.material.equals(keys)) return { kind: made.kind, what: made.what };
+  return nameHeldKey(evidence, formatAddress(src), formatAddress(dst), spi, (material) =>
+    material.equals(keys),
+  );
+}
+
+/** The same of a key that is known by something else than its bytes: by its hash. */
+export function nameHeldKey(
+  evidence: Evidence,
+  src: string,
+  dst: string,
+  spi: number,
+  isIt: (material: KeyMaterial) => boolean,
+): { kind: GuessKind | 'current'; what: string } | undefined {
+  for (const made of derivations(evidence, src, dst, spi, true)) {
+    if (isIt(made.material)) return { kind: made.kind, what: made.what };
   }
   return undefined;
 }

@@ -61,6 +61,33 @@ export const FINDINGS = [
       'On the node that sends in the clear: is there an outbound policy for the other pod range, and a key id for its node (`cilium-dbg encrypt status`, `bpf ipcache list`)? Restart its agent if not.',
   },
   {
+    code: 'encryption-off',
+    severity: 'error',
+    basis: 'told',
+    means: 'IPsec is off, in the settings or on a node.',
+    proof: '`enable-ipsec` in cilium-config, or `cilium-dbg encrypt status` of the node.',
+    remedy:
+      'Turn it on (Helm: encryption.enabled, encryption.type=ipsec), create the Secret, and restart the agents.',
+  },
+  {
+    code: 'config-conflict',
+    severity: 'error',
+    basis: 'told',
+    means: 'The settings turn on what excludes IPsec.',
+    proof: 'Both are in cilium-config.',
+    remedy: 'Turn one of the two off, and restart the agents.',
+  },
+  {
+    code: 'no-boot-id',
+    severity: 'error',
+    basis: 'told',
+    means:
+      'A node has published no boot id, which the keys of its tunnels are made from: there are no SAs with it.',
+    proof: 'Its CiliumNode has no spec.bootid, and others have one.',
+    remedy:
+      'Look why the agent of that node did not write its CiliumNode (`cilium-dbg status`, log of the agent), and restart it.',
+  },
+  {
     code: 'stale-boot-id',
     severity: 'error',
     basis: 'sa',
@@ -135,6 +162,26 @@ export const FINDINGS = [
       "The receiver's kernel, or the capture's own list, has an SA of this tunnel under another key id, and none (yet) under the one that is used.",
     remedy:
       'Let the node that is behind load the new Secret (about a minute); a key is to be kept 5 minutes after its successor came (ipsec-key-rotation-duration).',
+  },
+  {
+    code: 'policy-missing',
+    severity: 'error',
+    basis: 'told',
+    means: 'A node has no outbound policy for pods of another node.',
+    proof:
+      'No policy `dir out` with ESP in its text selects the pod range that Kubernetes has for the other node.',
+    remedy:
+      'Restart the agent of that node, and look whether it knows the other one (`cilium-dbg node list`).',
+  },
+  {
+    code: 'ipcache-no-key',
+    severity: 'error',
+    basis: 'told',
+    means:
+      'A node sends packets to pods of another node in the clear, because its ipcache has no key for them.',
+    proof: '`encryptkey=0` in its `cilium-dbg bpf ipcache list`, with the other node as the tunnel endpoint.',
+    remedy:
+      'See whether the other node publishes a key (spec.encryption.key of its CiliumNode), then restart the agent that lacks it.',
   },
   {
     code: 'unknown-spi',
@@ -335,6 +382,75 @@ export const FINDINGS = [
     remedy: 'It was damaged before encryption: look at the sender.',
   },
   {
+    code: 'packets-refused',
+    severity: 'warning',
+    basis: 'told',
+    means:
+      'A kernel refused packets, and their key is the same at both ends, or that of the other end is not told.',
+    proof: 'The `stats:` lines of its states.',
+    remedy:
+      'Capture at that node while the counter rises, and run esplane diagnose on it: it tells replays, reordering and damage apart.',
+  },
+  {
+    code: 'window-differs',
+    severity: 'warning',
+    basis: 'told',
+    means: 'States have a narrower replay window than those of other nodes.',
+    proof: '`replay-window` and `replay_window` in the text.',
+    remedy: 'See which release of Cilium made them; rotate the key, so that all nodes make theirs anew.',
+  },
+  {
+    code: 'node-id-differs',
+    severity: 'warning',
+    basis: 'told',
+    means: 'States have marks with other node ids than the node has in its map.',
+    proof: 'The upper half of `mark` in its `ip xfrm state` beside its `cilium-dbg bpf nodeid list`.',
+    remedy: 'Run `cilium-dbg encrypt flush --stale` on that node (1.16 and later), or restart its agent.',
+  },
+  {
+    code: 'node-unheard',
+    severity: 'warning',
+    basis: 'told',
+    means: 'An agent does not know of a node that Kubernetes lists.',
+    proof: 'Its `cilium-dbg node list` beside the CiliumNodes.',
+    remedy:
+      'Look whether the agent reaches the API server or the kvstore (`cilium-dbg status`), and restart it.',
+  },
+  {
+    code: 'ipcache-other-key',
+    severity: 'warning',
+    basis: 'told',
+    means: 'The ipcache of a node has another key id for the pods of a node than that node publishes.',
+    proof: '`encryptkey` in its `cilium-dbg bpf ipcache list` beside spec.encryption.key of the CiliumNode.',
+    remedy:
+      'In a rotation that is so for a minute. Where it lasts, restart the agent of the node whose ipcache it is.',
+  },
+  {
+    code: 'rotation-stuck',
+    severity: 'warning',
+    basis: 'told',
+    means: 'Two keys have been there for longer than a rotation takes.',
+    proof: 'Both ids are in the states, the newer ones made more than half an hour before the texts.',
+    remedy:
+      'Look for agents that did not load the new Secret (`cilium-dbg encrypt status`, log of the agent), and restart them.',
+  },
+  {
+    code: 'versions-differ',
+    severity: 'warning',
+    basis: 'told',
+    means: 'Nodes run different releases of Cilium.',
+    proof: 'The images of the pods.',
+    remedy: 'Finish the upgrade. Do not rotate keys before all nodes run the same release.',
+  },
+  {
+    code: 'collected-twice',
+    severity: 'warning',
+    basis: 'told',
+    means: 'Several sysdumps are mixed: a node was collected more than once.',
+    proof: 'Two collections have its name.',
+    remedy: 'Give one sysdump at a time.',
+  },
+  {
     code: 'contradicting-keys',
     severity: 'warning',
     basis: 'told',
@@ -438,6 +554,22 @@ export const FINDINGS = [
     means: 'ESP packets came as IP fragments, all of them complete.',
     proof: 'Fragments whose packet is ESP.',
     remedy: 'Nothing is lost, but it costs throughput: give Cilium the MTU of the path.',
+  },
+  {
+    code: 'rotation-under-way',
+    severity: 'info',
+    basis: 'told',
+    means: 'Nodes hold two keys, each the same at both ends, as they do while a key is rotated.',
+    proof: 'The key ids of the states, and of the CiliumNodes.',
+    remedy: 'Nothing. Look again when it should be over: 5 minutes after the last node has the new key.',
+  },
+  {
+    code: 'counted-before',
+    severity: 'info',
+    basis: 'told',
+    means: 'A kernel dropped packets at some time since it was booted, and none while the sysdump was made.',
+    proof: 'Its row is not 0, and is the same in both readings.',
+    remedy: 'Nothing, unless the row rises: restarts of agents and rotations leave such traces.',
   },
   {
     code: 'same-key',

@@ -167,7 +167,7 @@ class Gatherer {
         await this.#endNode();
         this.#node = { key: place.node, pod: place.pod, texts: {} };
       }
-      this.#node.texts[place.kind] ??= { source: name, text: commandOutput(await entry.text()) };
+      this.#node.texts[place.kind] ??= outputText(name, await entry.bytes());
       return;
     }
     if (isCapture(head)) {
@@ -244,6 +244,27 @@ class Gatherer {
 function timeText(at: string): string {
   return at.replace(/(....)(..)(..)-(..)(..)(..)/, '$1-$2-$3 $4:$5:$6');
 }
+
+/** Characters at the end of an output in which it says that its command failed. */
+const FAILURE = 4096;
+
+/** The output of a command. Gigabytes of states are read as bytes, and never become text. */
+function outputText(source: string, bytes: Uint8Array): NamedText {
+  const end = decodeText(bytes.subarray(Math.max(0, bytes.length - FAILURE)));
+  const isPlain = bytes[0] !== HASH_SIGN && !end.includes('> Error while running');
+  let text: string | undefined;
+  return {
+    source,
+    get text() {
+      text ??= commandOutput(decodeText(bytes));
+      return text;
+    },
+    ...(isPlain && { bytes }),
+  };
+}
+
+/** Begins a headline of Markdown. */
+const HASH_SIGN = 0x23;
 
 /** A given file may be named with its folders. */
 function split(path: readonly string[]): string[] {
