@@ -10,6 +10,7 @@ import { captureReader } from '../capture/reader.ts';
 import { putDecryptJson } from '../inspect/decrypt-json.ts';
 import { Diagnoser } from '../inspect/diagnose/diagnoser.ts';
 import { ExplainSink } from '../inspect/explain/explain.ts';
+import { KeyUses } from '../inspect/key-use.ts';
 import { OverlayFinder } from '../inspect/overlay.ts';
 import { putPacketLine } from '../inspect/packet-line.ts';
 import { PacketTimes } from '../inspect/packet-time.ts';
@@ -172,6 +173,7 @@ async function capture(args: readonly string[], named: CaptureOptions, command: 
         else out.write(`${explainText(explanation, { width, paint, brief: true, times })}\n`);
       },
     });
+  const keyUses = new KeyUses(evidence);
   const session = new CaptureSession({
     source: from.name,
     own,
@@ -180,7 +182,7 @@ async function capture(args: readonly string[], named: CaptureOptions, command: 
     random: secureBytes,
     udpPorts,
     isLive: true,
-    sinks: [lines, ...[diagnoser, explainer, file?.sink].flatMap((sink) => sink || [])],
+    sinks: [lines, keyUses, ...[diagnoser, explainer, file?.sink].flatMap((sink) => sink || [])],
   });
   const { receiver } = session;
   const { totals } = receiver;
@@ -264,7 +266,7 @@ async function capture(args: readonly string[], named: CaptureOptions, command: 
   }
   await out.flush();
   if (!isLost() && (failure === undefined || totals.frames > 0)) {
-    say(decryptSummary(from.name, receiver, evidence.hasSas));
+    say(decryptSummary(from.name, receiver, evidence.hasSas, keyUses));
     if (lost > 0)
       say(`  ${grouped(lost)} frames were too many at once and are missing: -q or a quieter place helps`);
   }

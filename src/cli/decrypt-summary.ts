@@ -3,6 +3,7 @@
  * @module
  */
 import { besideCounts, dropCounts } from '../inspect/decrypt-counts.ts';
+import type { KeyUses } from '../inspect/key-use.ts';
 import type { Receiver } from '../inspect/receiver.ts';
 import { grouped } from './output.ts';
 
@@ -10,7 +11,12 @@ import { grouped } from './output.ts';
  * @param capture name of the file or interface
  * @param hasSas false where nothing was given, nor did the capture bring it along, that opens packets
  */
-export function decryptSummary(capture: string, receiver: Receiver, hasSas: boolean): string {
+export function decryptSummary(
+  capture: string,
+  receiver: Receiver,
+  hasSas: boolean,
+  keyUses: KeyUses,
+): string {
   const t = receiver.totals;
   const unopened = dropCounts(t.unopened);
   const dropped = dropCounts(t.dropped);
@@ -36,5 +42,6 @@ export function decryptSummary(capture: string, receiver: Receiver, hasSas: bool
   const beside = besideCounts(receiver).map(({ what, count }) => `${grouped(count)} ${what}`);
   if (beside.length > 0) lines.push(`  other frames: ${beside.join(', ')}`);
   if (t.skippedAh > 0) lines.push(`  AH: ${grouped(t.skippedAh)} headers taken off, their ICVs not checked`);
+  for (const line of keyUses.lines()) lines.push(`  ${line}`);
   return lines.join('\n');
 }

@@ -8,6 +8,7 @@ import { InputError } from '../base/errors.ts';
 import { secureBytes } from '../base/rng.ts';
 import { FrameNames } from '../capture/frame-id.ts';
 import { putDecryptJson } from '../inspect/decrypt-json.ts';
+import { KeyUses } from '../inspect/key-use.ts';
 import { OverlayFinder } from '../inspect/overlay.ts';
 import { PacketTimes } from '../inspect/packet-time.ts';
 import { CaptureSession, type CaptureSink } from '../inspect/session.ts';
@@ -97,6 +98,7 @@ async function decrypt(
       out.settle();
     },
   };
+  const keyUses = new KeyUses(sas.evidence);
   const session = new CaptureSession({
     source: name,
     own,
@@ -104,7 +106,7 @@ async function decrypt(
     engine: await makeEngine(options.crypto),
     random: secureBytes,
     udpPorts: sas.udpPorts,
-    sinks: file ? [lines, file.sink] : [lines],
+    sinks: file ? [lines, keyUses, file.sink] : [lines, keyUses],
   });
   const { receiver } = session;
   const { totals } = receiver;
@@ -127,7 +129,7 @@ async function decrypt(
   // What could be read is worth having, even when the rest could not.
   receiver.flush();
   await out.flush();
-  if (totals.frames > 0 && !isLost()) say(decryptSummary(name, receiver, sas.evidence.hasSas));
+  if (totals.frames > 0 && !isLost()) say(decryptSummary(name, receiver, sas.evidence.hasSas, keyUses));
   if (failure === undefined && !isInterrupted) {
     if (totals.frames === 0)
       say(`warning: ${name === captures[0] ? 'the capture holds' : 'the captures hold'} no frames`);
