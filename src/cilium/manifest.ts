@@ -58,7 +58,7 @@ function documents(text: string, source: string): unknown[] {
   try {
     return list.flatMap(({ at, end }) => {
       const firstLine = () => text.slice(0, at).split('\n').length;
-      return yamlDocuments(text.slice(at, end), source, firstLine);
+      return yamlDocuments(withoutManagedFields(text.slice(at, end)), source, firstLine);
     });
   } catch (error) {
     // An alias may be of an anchor in another item.
@@ -110,6 +110,25 @@ function listItems(text: string): { readonly at: number; readonly end: number }[
     if (after >= 0) return undefined;
     at = next + 1;
   }
+}
+
+/**
+ * An item without the list of who wrote which of its fields: often the longer half of it, and of no use here. Its lines stay, but
+ * empty.
+ */
+function withoutManagedFields(item: string): string {
+  const found = /\n {4}managedFields:\r?\n/.exec(item);
+  if (!found) return item;
+  // The key that it is under is on the last line before it that is indented by two.
+  let line = item.lastIndexOf('\n', found.index - 1);
+  while (line >= 0 && item.startsWith('   ', line + 1)) line = item.lastIndexOf('\n', line - 1);
+  if (!/^(?:- | {2})metadata:/.test(item.slice(line + 1, line + 20))) return item;
+  const from = found.index + found[0].length - 1;
+  const rest = item.slice(from).search(/\n(?! {4}[ -])/);
+  const end = rest < 0 ? item.length : from + rest + 1;
+  return (
+    item.slice(0, found.index + 1) + item.slice(found.index + 1, end).replace(/[^\n]/g, '') + item.slice(end)
+  );
 }
 
 function items(object: unknown): unknown[] | undefined {

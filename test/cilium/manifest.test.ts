@@ -40,6 +40,27 @@ describe('a list that is too long for YAML as a whole', () => {
     expect(() => parseManifest(list(A, B, long('*name', 2)), 'f')).toThrow('aliases cannot be resolved');
   });
 
+  it('is read without what says who wrote which field', () => {
+    const fields =
+      '    managedFields:\n    - apiVersion: v1\n      fieldsV1:\n        f:spec: ]\n      manager: x\n';
+    const managed = (name: string) =>
+      `- kind: Pod\n  metadata:\n    labels: {}\n${fields}    name: ${name}\n  # ${'x'.repeat(1 << 20)}\n  spec:\n    a: b\n`;
+    const pods = ['a', 'b'].map((name) => ({
+      kind: 'Pod',
+      metadata: { labels: {}, name },
+      spec: { a: 'b' },
+    }));
+    const text = list(managed('a'), managed('b'));
+    expect(parseManifest(text, 'f')).toEqual(pods);
+    expect(parseManifest(text.replaceAll('\n', '\r\n'), 'f')).toEqual(pods);
+    // The lines of an item stay those of the file.
+    const damaged = list(A, B, managed('a'), managed('b').replace('  spec:\n', '  spec: ]\n'));
+    const line = damaged.slice(0, damaged.indexOf('  spec: ]\n')).split('\n').length;
+    expect(() => parseManifest(damaged, 'f')).toThrow(`f:${line}: no JSON or YAML`);
+    // What is called so elsewhere is what it is.
+    expect(() => parseManifest(text.replaceAll('  metadata:', '  spec:'), 'f')).toThrow('no JSON or YAML');
+  });
+
   it.each([
     ['an item', list(long('a', 9))],
     ['several documents', `${text}---\n${text}`],
