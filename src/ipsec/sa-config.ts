@@ -91,6 +91,8 @@ export interface SaConfig {
   readonly lifetime?: Lifetime;
   readonly sequence?: SequenceHint;
   readonly counted?: Counted;
+  /** The device that encrypts what the kernel sends, where its text says so (`crypto offload parameters`). */
+  readonly offloadedTo?: string;
   /** Known for planned SAs and for states that print `dir`. */
   readonly direction?: 'in' | 'out';
   /** Absent, all is said. Packets then tell, each for itself, mode and UDP; ESN is found by trying. */

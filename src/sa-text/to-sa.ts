@@ -97,6 +97,7 @@ function convert(state: XfrmState): StateResult {
       },
     }),
     ...(state.stats && { counted: state.stats }),
+    ...(state.offload?.dev && { offloadedTo: state.offload.dev }),
     ...((state.direction === 'in' || state.direction === 'out') && { direction: state.direction }),
     origin: state.origin,
   };

@@ -74,6 +74,7 @@ describe('parseXfrmState', () => {
     expect([formatPrefix(selector!.src), formatPrefix(selector!.dst)]).toEqual(['::/0', 'fd00::/16']);
     expect(rest).toEqual({
       spi: 3,
+      offloadedTo: 'eth0',
       counted: { failed: 15, replay: 6, replayWindow: 5 },
       mode: 'tunnel',
       esn: true,

@@ -130,6 +130,7 @@ needs([CASES_NEED], 'people', () => {
       xfrmState: [here('state.txt')],
     });
     expect(findings).toMatchObject([{ code: 'not-encrypted-yet', count: 8, counter: null }]);
+    expect(findings[0]!.summary).toMatch(/The state says so, too: eth7 encrypts them \(.*state\.txt:1\)\./);
     expect(conclusion).toMatchObject({ judged: 0 });
   });
 });

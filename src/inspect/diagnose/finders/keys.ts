@@ -30,11 +30,17 @@ export function* keys(c: Case): Generator<Finding> {
     for (const fit of stream.fits) yield explain(c, stream, fit);
     const early = stream.causes.get('in-the-clear');
     if (early) {
+      const told = stream.possible.find(({ offloadedTo }) => offloadedTo !== undefined);
       yield finding(
         c,
         'not-encrypted-yet',
-        `${streamName(stream, evidence)}: ${count(early.count, 'packet')} in the clear behind the IV, and where the ICV belongs there is none yet.`,
-        { stream, tally: early, node: evidence.nameOf(stream.src) },
+        `${streamName(stream, evidence)}: ${count(early.count, 'packet')} in the clear behind the IV, and where the ICV belongs there is none yet.${told ? ` The state says so, too: ${told.offloadedTo} encrypts them (${told.origin}).` : ''}`,
+        {
+          stream,
+          tally: early,
+          node: evidence.nameOf(stream.src),
+          ...(told && { evidence: [told.origin] }),
+        },
       );
     }
     const short = stream.causes.get('truncated');
