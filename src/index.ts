@@ -66,7 +66,7 @@ export { memoryPair } from './link/memory.ts';
 export { Node, type NodeObserver, type NodeOptions } from './node/node.ts';
 export type { NodeStats } from './node/stats.ts';
 export { parseEspSa, writeEspSa } from './sa-text/esp-sa.ts';
-export { joinSources, planSource, SaList, type SaSource } from './sa-text/sa-source.ts';
+export { planSource, SaList, type SaSource } from './sa-text/sa-source.ts';
 export { parseXfrmState } from './sa-text/xfrm-sas.ts';
 export { writeXfrmState } from './sa-text/xfrm-write.ts';
 export { type Address, formatAddress, type Prefix, parseAddress, parsePrefix } from './wire/address.ts';

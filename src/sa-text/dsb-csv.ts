@@ -38,7 +38,7 @@ import {
   parsePrefix,
 } from '../wire/address.ts';
 import { PORT_ESP } from '../wire/udp.ts';
-import { joinFields, RowReader, type SaRows, splitFields, usable } from './esp-sa.ts';
+import { joinFields, RowReader, type SaRows, splitFields } from './esp-sa.ts';
 import { Unusable } from './omission.ts';
 import { checkEntries } from './sa-limit.ts';
 import type { ShowKeys } from './show-keys.ts';
@@ -116,15 +116,6 @@ export function readBlock(text: string, source: string): Block {
     checkEntries(Math.max(gone.length, nodes.length, udpPorts.length), source, number);
   }
   return { ...rows.end(), gone, nodes, isNew, udpPorts };
-}
-
-/** Reads the SAs of a block. @throws {InputError} when it has rows, and none can be used; the message never holds a key */
-export function parseDsbCsv(
-  text: string,
-  source: string,
-  note: (line: string) => void = () => {},
-): SaConfig[] {
-  return usable(readBlock(text, source), note);
 }
 
 function isHeader(line: string): boolean {

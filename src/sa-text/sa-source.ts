@@ -106,25 +106,6 @@ export function planSource(plan: ClusterPlan): SaSource {
   return { find: (src, dst, spi) => plan.between(src, dst, spi) };
 }
 
-/**
- * Asks several sources, in order, and leaves out what is said twice: the same key and the same ESN setting
- * give the same answers.
- */
-export function joinSources(sources: readonly SaSource[]): SaSource {
-  return {
-    find(src, dst, spi) {
-      const found: SaConfig[] = [];
-      for (const source of sources) {
-        for (const config of source.find(src, dst, spi)) {
-          if (!found.some((known) => known.esn === config.esn && known.keys.equals(config.keys)))
-            found.push(config);
-        }
-      }
-      return found;
-    },
-  };
-}
-
 /** Equal for equal places, and different for others. */
 function placeName({ src, dst, spi, pattern }: SaPlace): string {
   if (pattern) return `${src.length} ${pattern.src} ${pattern.dst} ${pattern.spi}`;

@@ -2,7 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { zip } from '../../scripts/sysdump/archives.ts';
-import { parseDsbCsv } from '../../src/sa-text/dsb-csv.ts';
+import { readBlock } from '../../src/sa-text/dsb-csv.ts';
 import { parseEspSa } from '../../src/sa-text/esp-sa.ts';
 import { formatAddress } from '../../src/wire/address.ts';
 import { esplane, tempFolder } from '../support/cli.ts';
@@ -71,7 +71,7 @@ needs([shared('captures')], 'esplane sas', () => {
     const pairs = ['10.244.2.1 10.244.1.1', '10.244.1.1 10.244.2.1'];
     for (const [format, parse] of [
       ['esp-sa', parseEspSa],
-      ['dsb-csv', parseDsbCsv],
+      ['dsb-csv', (text: string, source: string) => readBlock(text, source).sas],
     ] as const) {
       const sas = parse(esplane(['sas', ...shown, '--format', format]).stdout, format);
       expect(sas.map((sa) => `${formatAddress(sa.src)} ${formatAddress(sa.dst)}`)).toEqual(pairs);

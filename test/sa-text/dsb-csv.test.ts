@@ -2,8 +2,8 @@ import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { InputError } from '../../src/base/errors.ts';
 import type { SaConfig } from '../../src/ipsec/sa-config.ts';
-import { parseDsbCsv, readBlock, writeDsbCsv, writeGone, writeNodes } from '../../src/sa-text/dsb-csv.ts';
-import { parseEspSa } from '../../src/sa-text/esp-sa.ts';
+import { readBlock, writeDsbCsv, writeGone, writeNodes } from '../../src/sa-text/dsb-csv.ts';
+import { parseEspSa, usable } from '../../src/sa-text/esp-sa.ts';
 import { anySa, EVERY_SUITE, KEY_MARK } from '../support/arbitrary-sa.ts';
 import { nodeObject, nodesFrom } from '../support/cilium-cluster.ts';
 
@@ -12,6 +12,9 @@ const HEADER =
   '"Protocol","Src IP","Dest IP","SPI","Encryption","Encryption Key","Authentication","Authentication Key","SN","ESN High Bits"';
 const LINE =
   '"IPv4","10.0.0.1","10.0.0.2","0x00000003","AES-GCM with 16 octet ICV [RFC4106]","0x4142434445464748494a4b4c4d4e4f5001020304","NULL","","32-bit","0"';
+
+const parseDsbCsv = (text: string, source: string, note: (line: string) => void = () => {}) =>
+  usable(readBlock(text, source), note);
 
 describe('pcapng secrets of type ESPS', () => {
   it('are ten columns a line, without a headline', () => {
