@@ -1,67 +1,77 @@
 /**
- * Addresses by number. A cluster has millions of states and thousands of addresses, so a state holds two numbers.
+ * Addresses and ranges by number. A cluster has millions of states and policies and thousands of addresses, so that each
+ * holds numbers.
  * @module
  */
-import { type Address, formatAddress, parseAddress } from '../wire/address.ts';
+import {
+  type Address,
+  formatAddress,
+  formatPrefix,
+  type Prefix,
+  parseAddress,
+  parsePrefix,
+} from '../wire/address.ts';
 
-/** Stands for a text that is no address. */
+/** Stands for a text that is no address, or no range. */
 export const NO_ADDRESS = -1;
 
-export class AddressIds {
-  readonly #addresses: Address[] = [];
+/** Numbers of things, counted from 0 in the order in which they come. */
+class Ids<T> {
+  readonly #parse: (text: string) => T | undefined;
+  readonly #format: (thing: T) => string;
+  readonly #things: T[] = [];
   readonly #texts: string[] = [];
   readonly #byText = new Map<string, number>();
   /** Texts as bytes, by hash: open addressing, numbers plus 1, 0 for a free place. */
   #slots = new Int32Array(1 << 10);
   readonly #known: { readonly bytes: Uint8Array; readonly id: number }[] = [];
 
+  constructor(parse: (text: string) => T | undefined, format: (thing: T) => string) {
+    this.#parse = parse;
+    this.#format = format;
+  }
+
   /** How many there are: numbers count from 0. */
   get size(): number {
     return this.#texts.length;
   }
 
-  /** The address as text, in its usual form. */
+  /** As text, in its usual form. */
   textOf(id: number): string {
     return this.#texts[id]!;
   }
 
-  addressOf(id: number): Address {
-    return this.#addresses[id]!;
+  thing(id: number): T {
+    return this.#things[id]!;
   }
 
-  isSameFamily(one: number, other: number): boolean {
-    return this.#addresses[one]?.length === this.#addresses[other]?.length;
+  /** The number of what is there already; {@link NO_ADDRESS} for others. */
+  find(thing: T): number {
+    return this.#byText.get(this.#format(thing)) ?? NO_ADDRESS;
   }
 
-  /** The number of an address that is there already; {@link NO_ADDRESS} for others. */
-  find(address: Address): number {
-    return this.#byText.get(formatAddress(address)) ?? NO_ADDRESS;
-  }
-
-  of(address: Address): number {
-    const text = formatAddress(address);
+  of(thing: T): number {
+    const text = this.#format(thing);
     const known = this.#byText.get(text);
     if (known !== undefined) return known;
     const id = this.#texts.length;
     this.#texts.push(text);
-    this.#addresses.push(address);
+    this.#things.push(thing);
     this.#byText.set(text, id);
     return id;
   }
 
-  /** The number of what a text says; {@link NO_ADDRESS} where it is no address. */
+  /** The number of what a text says; {@link NO_ADDRESS} where it says nothing of the kind. */
   ofText(text: string): number {
-    const address = parseAddress(text);
-    return address ? this.of(address) : NO_ADDRESS;
+    const thing = this.#parse(text);
+    return thing === undefined ? NO_ADDRESS : this.of(thing);
   }
 
   /** The same of the ASCII text `b[at..end)`, without making a string of one that came before. */
   ofBytes(b: Uint8Array, at: number, end: number): number {
-    let hash = end - at;
-    for (let i = at; i < end; i++) hash = Math.imul(hash ^ b[i]!, 0x0100_0193);
-    hash ^= hash >>> 15;
-    let slot = hash & (this.#slots.length - 1);
-    for (; this.#slots[slot] !== 0; slot = (slot + 1) & (this.#slots.length - 1)) {
+    const mask = this.#slots.length - 1;
+    let slot = hashOf(b, at, end) & mask;
+    for (; this.#slots[slot] !== 0; slot = (slot + 1) & mask) {
       const { bytes, id } = this.#known[this.#slots[slot]! - 1]!;
       if (isSame(bytes, b, at, end)) return id;
     }
@@ -76,15 +86,34 @@ export class AddressIds {
   #grow(): void {
     const slots = new Int32Array(2 * this.#slots.length);
     for (const [i, { bytes }] of this.#known.entries()) {
-      let hash = bytes.length;
-      for (const byte of bytes) hash = Math.imul(hash ^ byte, 0x0100_0193);
-      hash ^= hash >>> 15;
-      let slot = hash & (slots.length - 1);
+      let slot = hashOf(bytes, 0, bytes.length) & (slots.length - 1);
       while (slots[slot] !== 0) slot = (slot + 1) & (slots.length - 1);
       slots[slot] = i + 1;
     }
     this.#slots = slots;
   }
+}
+
+export class AddressIds extends Ids<Address> {
+  constructor() {
+    super(parseAddress, (address) => formatAddress(address));
+  }
+
+  isSameFamily(one: number, other: number): boolean {
+    return this.thing(one)?.length === this.thing(other)?.length;
+  }
+}
+
+export class PrefixIds extends Ids<Prefix> {
+  constructor() {
+    super(parsePrefix, formatPrefix);
+  }
+}
+
+function hashOf(b: Uint8Array, at: number, end: number): number {
+  let hash = end - at;
+  for (let i = at; i < end; i++) hash = Math.imul(hash ^ b[i]!, 0x0100_0193);
+  return hash ^ (hash >>> 15);
 }
 
 function isSame(bytes: Uint8Array, b: Uint8Array, at: number, end: number): boolean {

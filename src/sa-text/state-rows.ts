@@ -7,13 +7,33 @@
  */
 import { sha256 } from '@noble/hashes/sha2.js';
 import { toHex } from '../base/bytes.ts';
-import { decodeText } from '../base/decode-text.ts';
-import { InputError } from '../base/errors.ts';
-import { MAX_LINE, MAX_LINES_TEXT } from '../base/lines.ts';
 import type { KeyMaterial } from '../crypto/suite.ts';
 import { type AddressIds, NO_ADDRESS } from './address-ids.ts';
+import {
+  ADD,
+  BLANK,
+  CURRENT,
+  DIR,
+  DST,
+  EntryBytes,
+  HEAD,
+  IN,
+  isHexDigit,
+  LIMITS,
+  LIMITS_LINES,
+  MARK,
+  MODE_TUNNEL,
+  NEWLINE,
+  OF_BYTES,
+  OF_PACKETS,
+  OUT,
+  REQID,
+  SLASH_HEX,
+  secondsOfDate,
+  UID,
+  USE,
+} from './entry-bytes.ts';
 import { few, type Omission, unreadParts } from './omission.ts';
-import { checkEntries } from './sa-limit.ts';
 import { toSa } from './to-sa.ts';
 import { parseXfrm } from './xfrm-parse.ts';
 import type { XfrmAlgorithm, XfrmState } from './xfrm-tree.ts';
@@ -203,25 +223,7 @@ function secondsOf(time: string | null): number {
   const [, year, month, day, hour, minute, second] =
     /^(\d{4})-(\d\d)-(\d\d) (\d\d):(\d\d):(\d\d)$/.exec(time ?? '') ?? [];
   if (year === undefined) return 0;
-  return seconds(+year, +month!, +day!, +hour!, +minute!, +second!);
-}
-
-/** Days of the civil calendar, by H. Hinnant's algorithm, then seconds. */
-function seconds(
-  y: number,
-  month: number,
-  day: number,
-  hour: number,
-  minute: number,
-  second: number,
-): number {
-  const year = month <= 2 ? y - 1 : y;
-  const era = Math.floor(year / 400);
-  const ofEra = year - era * 400;
-  const ofYear = Math.floor((153 * (month > 2 ? month - 3 : month + 9) + 2) / 5) + day - 1;
-  const days =
-    era * 146_097 + ofEra * 365 + Math.floor(ofEra / 4) - Math.floor(ofEra / 100) + ofYear - 719_468;
-  return ((days * 24 + hour) * 60 + minute) * 60 + second;
+  return secondsOfDate(+year, +month!, +day!, +hour!, +minute!, +second!);
 }
 
 function spentOf({ lifetime, use }: XfrmState): number {
@@ -232,21 +234,13 @@ function spentOf({ lifetime, use }: XfrmState): number {
   return Math.max(share(lifetime?.hardBytes, use?.bytes), share(lifetime?.hardPackets, use?.packets));
 }
 
-const NEWLINE = 10;
-const BLANK = 32;
-const HEAD = encoder.encode('src ');
-const DST = encoder.encode(' dst ');
 const PROTO = encoder.encode('\tproto esp spi 0x');
-const REQID = encoder.encode(' reqid ');
-const MODE_TUNNEL = encoder.encode(' mode tunnel');
 const MODE_TRANSPORT = encoder.encode(' mode transport');
 const WINDOW = encoder.encode('\treplay-window ');
 const SEQ = encoder.encode(' seq 0x');
 const FLAG = encoder.encode(' flag');
 const ESN = encoder.encode('esn');
 const AF_UNSPEC = encoder.encode('af-unspec');
-const MARK = encoder.encode('\tmark 0x');
-const SLASH_HEX = encoder.encode('/0x');
 const OUTPUT_MARK = encoder.encode(' output-mark 0x');
 const AEAD = encoder.encode('\taead rfc4106(gcm(aes)) ');
 const HASH = encoder.encode('[hash:');
@@ -265,30 +259,14 @@ const REPLAY_WINDOW = encoder.encode('\t replay_window ');
 const BITMAP_LENGTH = encoder.encode(', bitmap-length ');
 const SEL_V4 = encoder.encode('\tsel src 0.0.0.0/0 dst 0.0.0.0/0');
 const SEL_V6 = encoder.encode('\tsel src ::/0 dst ::/0');
-const UID = encoder.encode(' uid ');
-const DIR = encoder.encode('\tdir ');
-const IN = encoder.encode('in');
-const OUT = encoder.encode('out');
-const LIFETIME = encoder.encode(
-  '\tlifetime config:\n\t  limit: soft (INF)(bytes), hard (INF)(bytes)\n\t  limit: soft (INF)(packets), hard (INF)(packets)\n' +
-    '\t  expire add: soft 0(sec), hard 0(sec)\n\t  expire use: soft 0(sec), hard 0(sec)\n\tlifetime current:\n\t  ',
-);
-const LIFETIME_LINES = 7;
-const OF_BYTES = encoder.encode('(bytes), ');
-const OF_PACKETS = encoder.encode('(packets)');
-const ADD = encoder.encode('\t  add ');
-const USE = encoder.encode(' use ');
 const STATS = encoder.encode('\tstats:');
 const STATS_LINE = encoder.encode('\t  replay-window ');
 const REPLAY = encoder.encode(' replay ');
 const FAILED = encoder.encode(' failed ');
 /** As `to-sa.ts` has it. */
 const MAX_WINDOW = 4096;
-const MAX_DIGITS = 10;
 
-class Reader {
-  readonly #bytes: Uint8Array;
-  readonly #source: string;
+class Reader extends EntryBytes {
   readonly #addresses: AddressIds;
   readonly #sink: StateRowsSink;
   /** Of an entry of the usual form, and of another one. */
@@ -297,79 +275,32 @@ class Reader {
   readonly #omitted: Omission[] = [];
   #isOther = false;
   #states = 0;
-  #entries = 0;
-  /** What the last number was. */
-  #value = 0;
-  /** Line ends since the text began. */
-  #line = 1;
 
   constructor(bytes: Uint8Array, source: string, addresses: AddressIds, sink: StateRowsSink) {
-    const isWide = (bytes[0] === 0xff && bytes[1] === 0xfe) || (bytes[0] === 0xfe && bytes[1] === 0xff);
-    this.#bytes = isWide ? encoder.encode(decodeText(bytes)) : bytes;
-    this.#source = source;
+    super(bytes, source);
     this.#addresses = addresses;
     this.#sink = sink;
   }
 
   read(): ReadRows {
-    const b = this.#bytes;
-    if (b.length > MAX_LINES_TEXT)
-      throw new InputError(
-        { source: this.#source },
-        'more than 64 MiB of text',
-        'Split the file, or check that it is the right one.',
-      );
-    /** Where a run of other entries begins, and its line. */
-    let from = -1;
-    let fromLine = 0;
-    for (let at = 0; at < b.length; ) {
-      const line = this.#line;
-      const end = this.#usual(at);
-      // What follows must be another entry, or belongs to this one.
-      if (end > 0 && (end === b.length || this.#match(end, HEAD) > 0)) {
-        if (from >= 0) this.#others(from, at, fromLine);
-        from = -1;
-        this.#row.line = line;
-        this.#states++;
-        checkEntries(++this.#entries, this.#source, line);
-        this.#sink.row(this.#row);
-        at = end;
-        continue;
-      }
-      this.#line = line;
-      if (from < 0) {
-        from = at;
-        fromLine = line;
-      }
-      at = this.#nextHead(at);
-    }
-    if (from >= 0) this.#others(from, b.length, fromLine);
-    return { states: this.#states, omitted: few(this.#omitted, this.#source), isOther: this.#isOther };
+    this.walk();
+    return { states: this.#states, omitted: few(this.#omitted, this.source), isOther: this.#isOther };
   }
 
-  /** The next line after `at` that begins with `src `, or the end. */
-  #nextHead(from: number): number {
-    const b = this.#bytes;
-    for (let at = from; ; ) {
-      const newline = b.indexOf(NEWLINE, at);
-      if (newline < 0) return b.length;
-      this.#line++;
-      at = newline + 1;
-      if (this.#match(at, HEAD) > 0) return at;
-    }
+  protected entry(line: number): void {
+    this.#row.line = line;
+    this.#states++;
+    this.#sink.row(this.#row);
   }
 
-  /** What has no usual form. */
-  #others(from: number, to: number, line: number): void {
-    const text = decodeText(this.#bytes.subarray(from, to));
-    if (text.trim() === '') return;
-    const tree = parseXfrm(text, this.#source, { firstLine: line, mayBeNothing: true });
+  protected others(text: string, line: number): void {
+    const tree = parseXfrm(text, this.source, { firstLine: line, mayBeNothing: true });
     if (tree.policies.length + tree.events.length > 0) this.#isOther = true;
     for (const state of tree.states) {
-      checkEntries(++this.#entries, this.#source, line);
+      this.count(line);
       const left = rowOfState(state, this.#addresses, this.#other);
       if (left) {
-        const origin = left.line === undefined ? state.origin : `${this.#source}:${left.line}`;
+        const origin = left.line === undefined ? state.origin : `${this.source}:${left.line}`;
         this.#omitted.push({ origin, why: left.why });
         continue;
       }
@@ -379,78 +310,10 @@ class Reader {
     this.#omitted.push(...unreadParts(tree));
   }
 
-  /** Behind these bytes, or -1 where others are there. */
-  #match(at: number, bytes: Uint8Array): number {
-    const b = this.#bytes;
-    const { length } = bytes;
-    if (at < 0) return -1;
-    for (let i = 0; i < length; i++) if (b[at + i] !== bytes[i]) return -1;
-    return at + length;
-  }
-
-  /** Reads up to 8 hexadecimal digits in lower case into {@link #value}. */
-  #hex(at: number): number {
-    if (at < 0) return -1;
-    const b = this.#bytes;
-    let value = 0;
-    let i = at;
-    for (; ; i++) {
-      const code = b[i]!;
-      const digit = code >= 48 && code <= 57 ? code - 48 : code >= 97 && code <= 102 ? code - 87 : -1;
-      if (digit < 0) break;
-      value = (value << 4) | digit;
-    }
-    if (i === at || i - at > 8) return -1;
-    this.#value = value >>> 0;
-    return i;
-  }
-
-  /** Reads a number of 32 bits into {@link #value}. */
-  #decimal(at: number): number {
-    const end = this.#digits(at);
-    return end > 0 && this.#value <= 0xffff_ffff && end - at <= MAX_DIGITS ? end : -1;
-  }
-
-  /** Reads up to 20 digits; {@link #value} is of use for small ones. */
-  #digits(at: number): number {
-    if (at < 0) return -1;
-    const b = this.#bytes;
-    let value = 0;
-    let i = at;
-    for (; b[i]! >= 48 && b[i]! <= 57; i++) value = value * 10 + b[i]! - 48;
-    if (i === at || i - at > 20) return -1;
-    this.#value = value;
-    return i;
-  }
-
-  /** Passes `(…)` with digits and x in it, where it is there: the same number again. */
-  #again(at: number): number {
-    if (at < 0) return -1;
-    const b = this.#bytes;
-    if (b[at] !== 40) return at;
-    let i = at + 1;
-    for (; ; i++) {
-      const code = b[i]!;
-      if (!((code >= 48 && code <= 57) || (code >= 97 && code <= 102) || code === 120)) break;
-    }
-    return b[i] === 41 && i > at + 1 && i <= at + 13 ? i + 1 : -1;
-  }
-
-  /** The end of a line, blanks before it included. */
-  #newline(at: number): number {
-    if (at < 0) return -1;
-    const b = this.#bytes;
-    let i = at;
-    while (b[i] === BLANK) i++;
-    if (b[i] !== NEWLINE || i - at > MAX_LINE) return -1;
-    this.#line++;
-    return i + 1;
-  }
-
   /** Reads an address up to a blank or line end. */
   #address(at: number): number {
     if (at < 0) return -1;
-    const b = this.#bytes;
+    const b = this.bytes;
     let i = at;
     for (; ; i++) {
       const code = b[i]!;
@@ -458,77 +321,44 @@ class Reader {
       if (!isOf) break;
     }
     if (i === at || i - at > 45) return -1;
-    this.#value = this.#addresses.ofBytes(b, at, i);
-    return this.#value === NO_ADDRESS ? -1 : i;
-  }
-
-  /** Reads a time into {@link #value}, in seconds. */
-  #time(at: number): number {
-    if (at < 0) return -1;
-    const b = this.#bytes;
-    if (b[at] === 45) {
-      this.#value = 0;
-      return at + 1;
-    }
-    const two = (i: number) => {
-      const [tens, ones] = [b[i]! - 48, b[i + 1]! - 48];
-      return tens >= 0 && tens <= 9 && ones >= 0 && ones <= 9 ? tens * 10 + ones : Number.NaN;
-    };
-    if (
-      b[at + 4] !== 45 ||
-      b[at + 7] !== 45 ||
-      b[at + 10] !== BLANK ||
-      b[at + 13] !== 58 ||
-      b[at + 16] !== 58
-    )
-      return -1;
-    const value = seconds(
-      two(at) * 100 + two(at + 2),
-      two(at + 5),
-      two(at + 8),
-      two(at + 11),
-      two(at + 14),
-      two(at + 17),
-    );
-    if (Number.isNaN(value)) return -1;
-    this.#value = value;
-    return at + 19;
+    this.value = this.#addresses.ofBytes(b, at, i);
+    return this.value === NO_ADDRESS ? -1 : i;
   }
 
   /**
    * Reads an entry of the usual form into the row.
    * @returns where it ends, or -1 where it has another form
    */
-  #usual(from: number): number {
-    const b = this.#bytes;
+  protected usual(from: number): number {
+    const b = this.bytes;
     const row = this.#row;
-    let at = this.#address(this.#match(from, HEAD));
-    row.src = this.#value;
-    at = this.#newline(this.#address(this.#match(at, DST)));
-    row.dst = this.#value;
-    at = this.#again(this.#hex(this.#match(at, PROTO)));
-    row.spi = this.#value;
-    at = this.#again(this.#decimal(this.#match(at, REQID)));
+    let at = this.#address(this.match(from, HEAD));
+    row.src = this.value;
+    at = this.newline(this.#address(this.match(at, DST)));
+    row.dst = this.value;
+    at = this.again(this.hex(this.match(at, PROTO)));
+    row.spi = this.value;
+    at = this.again(this.decimal(this.match(at, REQID)));
     if (at < 0 || row.spi === 0 || !this.#addresses.isSameFamily(row.src, row.dst)) return -1;
-    const tunnel = this.#match(at, MODE_TUNNEL);
+    const tunnel = this.match(at, MODE_TUNNEL);
     row.mode = tunnel > 0 ? 'tunnel' : 'transport';
-    at = this.#newline(tunnel > 0 ? tunnel : this.#match(at, MODE_TRANSPORT));
-    at = this.#flags(this.#decimal(this.#match(at, WINDOW)));
+    at = this.newline(tunnel > 0 ? tunnel : this.match(at, MODE_TRANSPORT));
+    at = this.#flags(this.decimal(this.match(at, WINDOW)));
     if (at < 0) return -1;
     at = this.#aead(this.#marks(at));
     at = this.#replay(at);
     if (at < 0 || row.window > MAX_WINDOW || (row.esn && row.window === 0)) return -1;
     row.direction = undefined;
-    const dir = this.#match(at, DIR);
+    const dir = this.match(at, DIR);
     if (dir > 0) {
-      const isIn = this.#match(dir, IN);
+      const isIn = this.match(dir, IN);
       row.direction = isIn > 0 ? 'in' : 'out';
-      at = this.#newline(isIn > 0 ? isIn : this.#match(dir, OUT));
+      at = this.newline(isIn > 0 ? isIn : this.match(dir, OUT));
     }
-    const sel = this.#match(at, SEL_V4);
-    at = sel > 0 ? sel : this.#match(at, SEL_V6);
-    const uid = this.#match(at, UID);
-    at = this.#newline(uid > 0 ? this.#decimal(uid) : at);
+    const sel = this.match(at, SEL_V4);
+    at = sel > 0 ? sel : this.match(at, SEL_V6);
+    const uid = this.match(at, UID);
+    at = this.newline(uid > 0 ? this.decimal(uid) : at);
     row.added = 0;
     row.used = 0;
     row.late = 0;
@@ -544,27 +374,27 @@ class Reader {
   /** Behind the window: `seq 0x00000000 flag af-unspec esn (0x10100000)`, or parts of it. */
   #flags(from: number): number {
     if (from < 0) return -1;
-    const b = this.#bytes;
+    const b = this.bytes;
     const row = this.#row;
-    row.window = this.#value;
+    row.window = this.value;
     row.esn = false;
     let at = from;
-    const seq = this.#match(at, SEQ);
+    const seq = this.match(at, SEQ);
     if (seq > 0) {
       // Decimal digits behind 0x, and no fewer than 8.
-      at = this.#decimal(seq);
+      at = this.decimal(seq);
       if (at < seq + 8) return -1;
     }
-    const flag = this.#match(at, FLAG);
+    const flag = this.match(at, FLAG);
     if (flag > 0) {
       at = flag;
       let isAny = false;
       for (;;) {
         let i = at;
         while (b[i] === BLANK) i++;
-        if (i === at) return b[i] === NEWLINE ? this.#newline(i) : -1;
-        const esn = this.#match(i, ESN);
-        const other = esn > 0 || isAny ? -1 : this.#match(i, AF_UNSPEC);
+        if (i === at) return b[i] === NEWLINE ? this.newline(i) : -1;
+        const esn = this.match(i, ESN);
+        const other = esn > 0 || isAny ? -1 : this.match(i, AF_UNSPEC);
         if (esn < 0 && other < 0) {
           if (b[i] === 40) at = i;
           break;
@@ -576,10 +406,10 @@ class Reader {
       }
       if (b[at] === 40) {
         if (b[at + 1] !== 48 || b[at + 2] !== 120) return -1;
-        at = this.#again(at);
+        at = this.again(at);
       }
     }
-    return this.#newline(at);
+    return this.newline(at);
   }
 
   #marks(from: number): number {
@@ -587,29 +417,29 @@ class Reader {
     row.mark = 0;
     row.markMask = 0;
     row.outputMark = 0;
-    const mark = this.#match(from, MARK);
+    const mark = this.match(from, MARK);
     if (mark < 0) return from;
-    let at = this.#hex(mark);
-    row.mark = this.#value;
-    at = this.#hex(this.#match(at, SLASH_HEX));
-    row.markMask = this.#value;
-    const output = this.#match(at, OUTPUT_MARK);
+    let at = this.hex(mark);
+    row.mark = this.value;
+    at = this.hex(this.match(at, SLASH_HEX));
+    row.markMask = this.value;
+    const output = this.match(at, OUTPUT_MARK);
     if (output > 0) {
-      at = this.#hex(output);
-      row.outputMark = this.#value;
-      const mask = this.#match(at, SLASH_HEX);
-      if (mask > 0) at = this.#hex(mask);
+      at = this.hex(output);
+      row.outputMark = this.value;
+      const mask = this.match(at, SLASH_HEX);
+      if (mask > 0) at = this.hex(mask);
     }
-    return this.#newline(at);
+    return this.newline(at);
   }
 
   #aead(from: number): number {
-    const b = this.#bytes;
+    const b = this.bytes;
     const { hash } = this.#row;
-    let at = this.#match(from, AEAD);
+    let at = this.match(from, AEAD);
     if (at < 0) return -1;
     hash.fill(0);
-    const hashed = this.#match(at, HASH);
+    const hashed = this.match(at, HASH);
     if (hashed > 0) {
       for (let i = 0; i < 8; i++) {
         // Eight digits at a time: no more may follow each other.
@@ -622,9 +452,9 @@ class Reader {
         }
         if (i < 4) hash[i] = value >>> 0;
       }
-      at = this.#match(hashed + 64, HASH_END);
+      at = this.match(hashed + 64, HASH_END);
     } else {
-      const key = this.#match(at, KEY);
+      const key = this.match(at, KEY);
       if (key < 0) return -1;
       let end = key;
       while (isHexDigit(b[end]!)) end++;
@@ -632,52 +462,52 @@ class Reader {
       if ((end !== key + 40 && end !== key + 72) || b[end] !== BLANK) return -1;
       addKeyHash(hash, String.fromCharCode(...b.subarray(key, end)), 0);
       at = end + 1;
-      const bits = this.#match(at, end === key + 40 ? BITS : BITS_256);
+      const bits = this.match(at, end === key + 40 ? BITS : BITS_256);
       if (bits < 0 && b[at] === 40) return -1;
       if (bits > 0) at = bits;
       return this.#icv(at);
     }
-    const bits = this.#match(at, BITS);
-    return this.#icv(bits > 0 ? bits : this.#match(at, BITS_256) > 0 ? this.#match(at, BITS_256) : at);
+    const bits = this.match(at, BITS);
+    return this.#icv(bits > 0 ? bits : this.match(at, BITS_256) > 0 ? this.match(at, BITS_256) : at);
   }
 
   #icv(at: number): number {
-    const end = this.#digits(at);
-    if (end < 0 || (this.#value !== 128 && this.#value !== 96 && this.#value !== 64)) return -1;
-    this.#row.icvBits = this.#value;
+    const end = this.digits(at);
+    if (end < 0 || (this.value !== 128 && this.value !== 96 && this.value !== 64)) return -1;
+    this.#row.icvBits = this.value;
     this.#row.hasHash = true;
-    return this.#newline(end);
+    return this.newline(end);
   }
 
   #replay(from: number): number {
-    const b = this.#bytes;
+    const b = this.bytes;
     const row = this.#row;
     row.seqHi = 0;
     row.oseqHi = 0;
     row.seq = 0;
     row.oseq = 0;
-    const context = this.#match(from, CONTEXT);
+    const context = this.match(from, CONTEXT);
     if (context > 0) {
-      let at = this.#hex(context);
-      row.seq = this.#value;
-      at = this.#hex(this.#match(at, OSEQ));
-      row.oseq = this.#value;
-      return this.#newline(this.#hex(this.#match(at, BITMAP)));
+      let at = this.hex(context);
+      row.seq = this.value;
+      at = this.hex(this.match(at, OSEQ));
+      row.oseq = this.value;
+      return this.newline(this.hex(this.match(at, BITMAP)));
     }
-    if (this.#match(from, ESN_CONTEXT) < 0) return from;
-    let at = this.#newline(this.#match(from, ESN_CONTEXT));
-    at = this.#hex(this.#match(at, SEQ_HI));
-    row.seqHi = this.#value;
-    at = this.#hex(this.#match(at, SEQ_LO));
-    row.seq = this.#value;
-    at = this.#hex(this.#match(at, OSEQ_HI));
-    row.oseqHi = this.#value;
-    at = this.#newline(this.#hex(this.#match(at, OSEQ)));
-    row.oseq = this.#value;
-    at = this.#decimal(this.#match(at, REPLAY_WINDOW));
-    row.window = this.#value;
-    at = this.#newline(this.#decimal(this.#match(at, BITMAP_LENGTH)));
-    const words = this.#value;
+    if (this.match(from, ESN_CONTEXT) < 0) return from;
+    let at = this.newline(this.match(from, ESN_CONTEXT));
+    at = this.hex(this.match(at, SEQ_HI));
+    row.seqHi = this.value;
+    at = this.hex(this.match(at, SEQ_LO));
+    row.seq = this.value;
+    at = this.hex(this.match(at, OSEQ_HI));
+    row.oseqHi = this.value;
+    at = this.newline(this.hex(this.match(at, OSEQ)));
+    row.oseq = this.value;
+    at = this.decimal(this.match(at, REPLAY_WINDOW));
+    row.window = this.value;
+    at = this.newline(this.decimal(this.match(at, BITMAP_LENGTH)));
+    const words = this.value;
     if (at < 0 || words > MAX_WINDOW / 32) return -1;
     for (let left = words; left > 0; ) {
       if (b[at] !== 9 || b[at + 1] !== BLANK) return -1;
@@ -689,7 +519,7 @@ class Reader {
         if (b[at] !== BLANK || !isHexDigit(b[at + 1]!)) break;
         at++;
       }
-      at = this.#newline(at);
+      at = this.newline(at);
       if (at < 0) return -1;
     }
     return at;
@@ -697,32 +527,28 @@ class Reader {
 
   #life(from: number): number {
     const row = this.#row;
-    let at = this.#match(from, LIFETIME);
+    let at = this.match(this.match(from, LIMITS), CURRENT);
     if (at < 0) return from;
-    this.#line += LIFETIME_LINES - 1;
-    at = this.#digits(at);
-    at = this.#digits(this.#match(at, OF_BYTES));
-    at = this.#newline(this.#match(at, OF_PACKETS));
-    at = this.#time(this.#match(at, ADD));
-    row.added = this.#value;
-    at = this.#newline(this.#time(this.#match(at, USE)));
-    row.used = this.#value;
+    this.line += LIMITS_LINES + 1;
+    at = this.digits(at);
+    at = this.digits(this.match(at, OF_BYTES));
+    at = this.newline(this.match(at, OF_PACKETS));
+    at = this.time(this.match(at, ADD));
+    row.added = this.value;
+    at = this.newline(this.time(this.match(at, USE)));
+    row.used = this.value;
     return at;
   }
 
   #stats(from: number): number {
     const row = this.#row;
-    let at = this.#newline(this.#match(from, STATS));
-    at = this.#decimal(this.#match(at, STATS_LINE));
-    row.late = this.#value;
-    at = this.#decimal(this.#match(at, REPLAY));
-    row.replayed = this.#value;
-    at = this.#newline(this.#decimal(this.#match(at, FAILED)));
-    row.failed = this.#value;
+    let at = this.newline(this.match(from, STATS));
+    at = this.decimal(this.match(at, STATS_LINE));
+    row.late = this.value;
+    at = this.decimal(this.match(at, REPLAY));
+    row.replayed = this.value;
+    at = this.newline(this.decimal(this.match(at, FAILED)));
+    row.failed = this.value;
     return at;
   }
-}
-
-function isHexDigit(code: number): boolean {
-  return (code >= 48 && code <= 57) || (code >= 97 && code <= 102);
 }

@@ -4,16 +4,15 @@
  * @module
  */
 import { InputError } from '../../base/errors.ts';
-import { AddressIds, NO_ADDRESS } from '../../sa-text/address-ids.ts';
+import { AddressIds, NO_ADDRESS, PrefixIds } from '../../sa-text/address-ids.ts';
 import { type Omission, omissionLine } from '../../sa-text/omission.ts';
+import { type PolicyRow, readPolicyRows } from '../../sa-text/policy-rows.ts';
 import type { NamedText } from '../../sa-text/sa-texts.ts';
 import { readStateRows, type StateRow } from '../../sa-text/state-rows.ts';
-import { readPolicies, type TextPolicy } from '../../sa-text/to-policy.ts';
 import type { XfrmStat } from '../../sa-text/xfrm-stat.ts';
-import { isAny } from '../../wire/address.ts';
 import type { NodeTexts } from '../files/gather.ts';
 import { directionBy } from '../state-direction.ts';
-import { PolicyRows, PrefixIds, putPolicy } from './policy-rows.ts';
+import { OutboundPolicies, putPolicy } from './outbound.ts';
 import { RECEIVER, SaTable, SENDER } from './sa-table.ts';
 import {
   type EncryptStatus,
@@ -54,7 +53,7 @@ export interface NodeFacts {
   readonly ipcache?: readonly IpcacheCount[];
   /** Names of the nodes that its agent knows. */
   readonly known?: ReadonlySet<string>;
-  policies?: PolicyRows;
+  policies?: OutboundPolicies;
   /** Did somebody only name it, as the node that counters are of? */
   readonly isOnlyNamed?: boolean;
   /** Where the rest is from. */
@@ -71,7 +70,7 @@ const encoder = new TextEncoder();
 export class ClusterReader {
   readonly addresses = new AddressIds();
   readonly table = new SaTable();
-  readonly #prefixes = new PrefixIds();
+  readonly prefixes = new PrefixIds();
   readonly nodes: NodeFacts[] = [];
   /** What is odd about the texts but does not stop the work. */
   readonly warnings: string[] = [];
@@ -155,16 +154,13 @@ export class ClusterReader {
    * @throws {InputError} there are none in it, but something else
    */
   policies(text: NamedText): void {
-    const { policies, omitted } = readPolicies(text.text, text.source);
-    this.#warnOf(omitted);
     let last: NodeFacts | undefined;
-    for (const policy of policies) {
-      const src = policy.templates.find((one) => !isAny(one.src))?.src;
+    this.#policiesOf(text, (row) => {
       // Those without a tunnel, such as the one that blocks the rest, are of the node of the ones around them.
-      if (src && policy.direction === 'out')
-        last = this.nodes[this.#nodeAt(this.addresses.of(src), text.source)]!;
-      if (last) this.#put(last, policy, text.source);
-    }
+      if (row.from !== NO_ADDRESS && row.direction === 'out')
+        last = this.nodes[this.#nodeAt(row.from, text.source)]!;
+      if (last) this.#put(last, row, text.source);
+    });
   }
 
   /** A node of which only a name or address was said, or nothing. @returns its place in {@link nodes} */
@@ -254,17 +250,27 @@ export class ClusterReader {
   }
 
   #readPolicies(facts: NodeFacts, text: NamedText): void {
-    const { policies, omitted } = readPolicies(text.text, text.source);
-    for (const policy of policies) this.#put(facts, policy, text.source);
-    facts.policies ??= new PolicyRows(this.#prefixes);
+    this.#policiesOf(text, (row) => this.#put(facts, row, text.source));
+    facts.policies ??= new OutboundPolicies(this.prefixes);
     facts.files.policies = text.source;
-    this.#warnOf(omitted);
   }
 
-  #put(facts: NodeFacts, policy: TextPolicy, source: string): void {
-    facts.policies ??= new PolicyRows(this.#prefixes);
+  #policiesOf(text: NamedText, take: (row: PolicyRow) => void): void {
+    const bytes = text.bytes ?? encoder.encode(text.text);
+    const { policies, omitted, isOther } = readPolicyRows(bytes, text.source, this, take);
+    this.#warnOf(omitted);
+    if (policies === 0 && isOther)
+      throw new InputError(
+        { source: text.source },
+        'this is the text of `ip xfrm state`',
+        'Give the text of `ip xfrm policy`.',
+      );
+  }
+
+  #put(facts: NodeFacts, row: PolicyRow, source: string): void {
+    facts.policies ??= new OutboundPolicies(this.prefixes);
     facts.files.policies ??= source;
-    putPolicy(facts.policies, policy);
+    putPolicy(facts.policies, row);
   }
 
   #nodeIds(text: string): Uint16Array {

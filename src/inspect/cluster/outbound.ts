@@ -3,27 +3,15 @@
  * few thousand ranges.
  * @module
  */
-import type { TextPolicy } from '../../sa-text/to-policy.ts';
-import { type Address, formatPrefix, inPrefix, type Prefix } from '../../wire/address.ts';
-
-/** Ranges by number, counted from 0. */
-export class PrefixIds {
-  readonly #byText = new Map<string, number>();
-
-  of(prefix: Prefix): number {
-    const text = formatPrefix(prefix);
-    const known = this.#byText.get(text);
-    if (known !== undefined) return known;
-    this.#byText.set(text, this.#byText.size);
-    return this.#byText.size - 1;
-  }
-}
+import type { PrefixIds } from '../../sa-text/address-ids.ts';
+import type { PolicyRow } from '../../sa-text/policy-rows.ts';
+import { type Address, inPrefix, type Prefix } from '../../wire/address.ts';
 
 /** Ranges that are gone through one by one. */
 const MOST_WIDE = 256;
 
 /** Outbound policies of one node that lead to ESP. */
-export class PolicyRows {
+export class OutboundPolicies {
   readonly #prefixes: PrefixIds;
   /** Destinations, a bit for each number. */
   #exact = new Uint32Array(8);
@@ -41,9 +29,9 @@ export class PolicyRows {
     return this.#count;
   }
 
-  add(destination: Prefix): void {
+  /** @param id the destination, by number */
+  add(id: number): void {
     this.#count++;
-    const id = this.#prefixes.of(destination);
     if (this.#isSet(id)) return;
     if (id >>> 5 >= this.#exact.length) {
       const longer = new Uint32Array(2 * (id >>> 5));
@@ -51,6 +39,7 @@ export class PolicyRows {
       this.#exact = longer;
     }
     this.#exact[id >>> 5]! |= 1 << (id & 31);
+    const destination = this.#prefixes.thing(id);
     const isWide = destination.bits < 8 * destination.address.length - 8;
     if (isWide && this.#wide.length < MOST_WIDE) this.#wide.push(destination);
   }
@@ -74,9 +63,9 @@ export class PolicyRows {
 }
 
 /** Takes a policy where it is an outbound one. */
-export function putPolicy(rows: PolicyRows, policy: TextPolicy): void {
-  const { direction, action, socket, templates, selector } = policy;
-  if (direction !== 'out' || socket) return;
-  if (action === 'block') rows.blocksOthers = true;
-  else if (templates.some(({ proto }) => proto === 'esp')) rows.add(selector.dst);
+export function putPolicy(rows: OutboundPolicies, policy: PolicyRow): void {
+  const { direction, isSocket, blocks, hasEsp, dst } = policy;
+  if (direction !== 'out' || isSocket) return;
+  if (blocks) rows.blocksOthers = true;
+  else if (hasEsp) rows.add(dst);
 }
