@@ -25,7 +25,7 @@ export class ByteStream {
         this.#rest = rest;
         break;
       }
-      this.#rest = joined([rest, this.#rest]);
+      if (rest.length > 0) this.#rest = joined([rest, this.#rest]);
     }
     return this.#rest.slice(0, length);
   }

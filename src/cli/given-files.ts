@@ -4,7 +4,8 @@
  * option names comes after it, and so wins where one counts.
  * @module
  */
-import { crc32 } from 'node:zlib';
+import { promisify } from 'node:util';
+import { crc32, inflateRaw, type ZlibOptions } from 'node:zlib';
 import type { Command } from 'commander';
 import { InputError } from '../base/errors.ts';
 import { imageVersion } from '../cilium/image.ts';
@@ -68,7 +69,7 @@ export interface GivenFiles<O> {
 }
 
 /** Bytes of nodes' texts that are kept until it is known whether there is a capture. */
-const MOST_KEPT = 256 << 20;
+const MOST_KEPT = 64 << 20;
 /** Texts of all files together, in characters: they are in memory. */
 const MOST_TEXT = 1 << 30;
 /** Lines, and names in a line, before the rest is only counted. */
@@ -106,6 +107,7 @@ export async function takeFiles<O extends GivenOptions>(
   const gathered = await gather(filesOf([...sources.values()], budget), {
     budget,
     crc32,
+    inflate,
     onNode: (node) => {
       if (isWithout) use.onNode!(node);
       kept += bytesOf(node);
@@ -124,7 +126,7 @@ export async function takeFiles<O extends GivenOptions>(
   if (isBeside && kept > MOST_KEPT)
     throw new InputError(
       { source: gathered.subjects[0]!.name },
-      'a capture among texts of nodes that are longer than 256 MiB',
+      'a capture among texts of nodes that are longer than 64 MiB',
       'Give the capture, and the texts of the nodes that matter.',
     );
   const taker = new Taker(options, use, gathered, nodes, isWithout && !isBeside);
@@ -141,6 +143,18 @@ const NOTHING = {
   texts: new Map<TextKind, readonly NamedText[]>(),
   nameOf: () => undefined,
 };
+
+const inflateAll = promisify<Uint8Array, ZlibOptions, Uint8Array>(inflateRaw);
+
+/** Bytes that zlib writes at once: each time another thread is asked. */
+const INFLATED = 8 << 20;
+
+/** Unpacks on another thread, in as few steps as can be. */
+function inflate(bytes: Uint8Array, size: number): Promise<Uint8Array> {
+  // With room to spare, so that zlib need not be asked whether there is more.
+  const chunkSize = Math.min(size + 64, INFLATED);
+  return inflateAll(bytes, { chunkSize, maxOutputLength: Math.max(1, size) });
+}
 
 function bytesOf({ texts }: NodeTexts): number {
   return Object.values(texts).reduce((sum, text) => sum + (text?.bytes?.length ?? text?.text.length ?? 0), 0);

@@ -10,6 +10,27 @@ import { MAX_LINE, MAX_LINES_TEXT } from '../base/lines.ts';
 import { checkEntries } from './sa-limit.ts';
 
 const encoder = new TextEncoder();
+
+/** Bytes, and as many whole words of them as there are, big-endian. */
+export interface LongBytes {
+  readonly bytes: Uint8Array;
+  readonly words: Uint32Array;
+}
+
+/** Bytes that are compared four at a time. */
+export function long(text: string): LongBytes {
+  const bytes = encoder.encode(text);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  const words = Uint32Array.from({ length: bytes.length >>> 2 }, (_, i) => view.getUint32(4 * i));
+  return { bytes, words };
+}
+
+/** Values of hexadecimal digits in lower case, by their code; -1 for what is none. */
+export const DIGITS = new Int8Array(256).fill(-1);
+for (let i = 0; i < 16; i++) DIGITS[i.toString(16).charCodeAt(0)] = i;
+/** `0000` and `ffff`. */
+const ZEROS = 0x30303030;
+const FULL = 0x66666666;
 export const NEWLINE = 10;
 export const BLANK = 32;
 export const HEAD = encoder.encode('src ');
@@ -23,7 +44,7 @@ export const DIR = encoder.encode('\tdir ');
 export const IN = encoder.encode('in');
 export const OUT = encoder.encode('out');
 /** No limits, … */
-export const LIMITS = encoder.encode(
+export const LIMITS = long(
   '\tlifetime config:\n\t  limit: soft (INF)(bytes), hard (INF)(bytes)\n\t  limit: soft (INF)(packets), hard (INF)(packets)\n' +
     '\t  expire add: soft 0(sec), hard 0(sec)\n\t  expire use: soft 0(sec), hard 0(sec)\n',
 );
@@ -42,6 +63,7 @@ const MAX_DIGITS = 10;
  */
 export abstract class EntryBytes {
   protected readonly bytes: Uint8Array;
+  protected readonly view: DataView;
   protected readonly source: string;
   /** The number that was read last. */
   protected value = 0;
@@ -53,6 +75,7 @@ export abstract class EntryBytes {
   constructor(bytes: Uint8Array, source: string) {
     const isWide = (bytes[0] === 0xff && bytes[1] === 0xfe) || (bytes[0] === 0xfe && bytes[1] === 0xff);
     this.bytes = isWide ? encoder.encode(decodeText(bytes)) : bytes;
+    this.view = new DataView(this.bytes.buffer, this.bytes.byteOffset, this.bytes.length);
     this.source = source;
   }
 
@@ -130,17 +153,37 @@ export abstract class EntryBytes {
     return at + length;
   }
 
+  /** The same for what is long: four bytes at a time. */
+  protected matchLong(at: number, { bytes, words }: LongBytes): number {
+    const { length } = bytes;
+    if (at < 0 || at + length > this.bytes.length) return -1;
+    const { view } = this;
+    for (let i = 0; i < words.length; i++) if (view.getUint32(at + 4 * i) !== words[i]) return -1;
+    for (let i = 4 * words.length; i < length; i++) if (this.bytes[at + i] !== bytes[i]) return -1;
+    return at + length;
+  }
+
+  /** Eight hexadecimal digits. */
+  protected eight(at: number): number {
+    const b = this.bytes;
+    if (at < 0 || at + 8 > b.length) return -1;
+    // Of a window that is empty, or full.
+    const { view } = this;
+    const [one, two] = [view.getUint32(at), view.getUint32(at + 4)];
+    if (one === two && (one === ZEROS || one === FULL)) return at + 8;
+    for (let i = 0; i < 8; i++) if (DIGITS[b[at + i]!]! < 0) return -1;
+    return at + 8;
+  }
+
   /** Reads up to 8 hexadecimal digits in lower case into {@link value}. */
   protected hex(at: number): number {
     if (at < 0) return -1;
     const b = this.bytes;
     let value = 0;
     let i = at;
-    for (; ; i++) {
-      const code = b[i]!;
-      const digit = code >= 48 && code <= 57 ? code - 48 : code >= 97 && code <= 102 ? code - 87 : -1;
-      if (digit < 0) break;
+    for (let digit = DIGITS[b[i]!] ?? -1; digit >= 0; digit = DIGITS[b[i]!] ?? -1) {
       value = (value << 4) | digit;
+      i++;
     }
     if (i === at || i - at > 8) return -1;
     this.value = value >>> 0;
@@ -239,8 +282,4 @@ export function secondsOfDate(
   const days =
     era * 146_097 + ofEra * 365 + Math.floor(ofEra / 4) - Math.floor(ofEra / 100) + ofYear - 719_468;
   return ((days * 24 + hour) * 60 + minute) * 60 + second;
-}
-
-export function isHexDigit(code: number): boolean {
-  return (code >= 48 && code <= 57) || (code >= 97 && code <= 102);
 }

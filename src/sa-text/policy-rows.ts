@@ -16,6 +16,7 @@ import {
   IN,
   LIMITS,
   LIMITS_LINES,
+  long,
   MARK,
   MODE_TUNNEL,
   OF_BYTES,
@@ -115,7 +116,7 @@ const SPI = encoder.encode(' spi 0x');
 const LEVEL = encoder.encode('\t\tlevel ');
 const REQUIRED = encoder.encode('required');
 const OPTIONAL = encoder.encode('use');
-const MASKS = encoder.encode('\t\tenc-mask ffffffff auth-mask ffffffff comp-mask ffffffff');
+const MASKS = long('\t\tenc-mask ffffffff auth-mask ffffffff comp-mask ffffffff');
 
 class Reader extends EntryBytes {
   readonly #ids: PolicyIds;
@@ -125,6 +126,7 @@ class Reader extends EntryBytes {
   readonly #other = policyRow();
   readonly #omitted: Omission[] = [];
   #policies = 0;
+  #hasSlash = false;
   #isOther = false;
 
   constructor(bytes: Uint8Array, source: string, ids: PolicyIds, take: (row: PolicyRow) => void) {
@@ -194,7 +196,7 @@ class Reader extends EntryBytes {
   #prefix(at: number): number {
     const end = this.#word(at);
     // What has no length is read as a state.
-    if (end < 0 || !this.bytes.subarray(at, end).includes(SLASH)) return -1;
+    if (end < 0 || !this.#hasSlash) return -1;
     this.value = this.#ids.prefixes.ofBytes(this.bytes, at, end);
     return this.value === NO_ADDRESS ? -1 : end;
   }
@@ -211,8 +213,10 @@ class Reader extends EntryBytes {
     if (at < 0) return -1;
     const b = this.bytes;
     let i = at;
+    this.#hasSlash = false;
     for (; ; i++) {
       const code = b[i]!;
+      if (code === SLASH) this.#hasSlash = true;
       if (!((code >= 46 && code <= 58) || (code >= 97 && code <= 102))) break;
     }
     return i === at || i - at > 49 ? -1 : i;
@@ -236,7 +240,7 @@ class Reader extends EntryBytes {
   }
 
   #life(from: number): number {
-    let at = this.match(from, LIMITS);
+    let at = this.matchLong(from, LIMITS);
     if (at < 0) return from;
     this.line += LIMITS_LINES;
     const current = this.match(at, CURRENT);
@@ -262,7 +266,7 @@ class Reader extends EntryBytes {
       at = Math.max(this.match(level, REQUIRED), this.match(level, OPTIONAL));
       at = this.newline(this.#maybe(at, SHARE));
     }
-    const masks = this.match(at, MASKS);
+    const masks = this.matchLong(at, MASKS);
     if (masks > 0) at = this.newline(masks);
     if (at < 0) return -1;
     row.hasEsp = true;

@@ -13,12 +13,12 @@ import {
   ADD,
   BLANK,
   CURRENT,
+  DIGITS,
   DIR,
   DST,
   EntryBytes,
   HEAD,
   IN,
-  isHexDigit,
   LIMITS,
   LIMITS_LINES,
   MARK,
@@ -441,23 +441,22 @@ class Reader extends EntryBytes {
     hash.fill(0);
     const hashed = this.match(at, HASH);
     if (hashed > 0) {
-      for (let i = 0; i < 8; i++) {
-        // Eight digits at a time: no more may follow each other.
+      for (let i = 0; i < 4; i++) {
         let value = 0;
         for (let digit = 0; digit < 8; digit++) {
-          const code = b[hashed + 8 * i + digit]!;
-          const n = code >= 48 && code <= 57 ? code - 48 : code >= 97 && code <= 102 ? code - 87 : -1;
+          const n = DIGITS[b[hashed + 8 * i + digit]!] ?? -1;
           if (n < 0) return -1;
           value = (value << 4) | n;
         }
-        if (i < 4) hash[i] = value >>> 0;
+        hash[i] = value >>> 0;
       }
+      for (let i = 32; i < 64; i++) if ((DIGITS[b[hashed + i]!] ?? -1) < 0) return -1;
       at = this.match(hashed + 64, HASH_END);
     } else {
       const key = this.match(at, KEY);
       if (key < 0) return -1;
       let end = key;
-      while (isHexDigit(b[end]!)) end++;
+      while ((DIGITS[b[end]!] ?? -1) >= 0) end++;
       // AES-128 or AES-256, each with a salt of 4 bytes.
       if ((end !== key + 40 && end !== key + 72) || b[end] !== BLANK) return -1;
       addKeyHash(hash, String.fromCharCode(...b.subarray(key, end)), 0);
@@ -513,10 +512,10 @@ class Reader extends EntryBytes {
       if (b[at] !== 9 || b[at + 1] !== BLANK) return -1;
       at += 2;
       while (left > 0) {
-        for (let i = 0; i < 8; i++) if (!isHexDigit(b[at + i]!)) return -1;
-        at += 8;
+        at = this.eight(at);
+        if (at < 0) return -1;
         left--;
-        if (b[at] !== BLANK || !isHexDigit(b[at + 1]!)) break;
+        if (b[at] !== BLANK || (DIGITS[b[at + 1]!] ?? -1) < 0) break;
         at++;
       }
       at = this.newline(at);
@@ -527,7 +526,7 @@ class Reader extends EntryBytes {
 
   #life(from: number): number {
     const row = this.#row;
-    let at = this.match(this.match(from, LIMITS), CURRENT);
+    let at = this.match(this.matchLong(from, LIMITS), CURRENT);
     if (at < 0) return from;
     this.line += LIMITS_LINES + 1;
     at = this.digits(at);

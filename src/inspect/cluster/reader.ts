@@ -16,7 +16,7 @@ import { OutboundPolicies, putPolicy } from './outbound.ts';
 import { RECEIVER, SaTable, SENDER } from './sa-table.ts';
 import {
   type EncryptStatus,
-  type IpcacheCount,
+  type IpcacheCounts,
   parseEncryptStatus,
   parseIpcache,
   parseNodeIds,
@@ -50,9 +50,9 @@ export interface NodeFacts {
   readonly status?: EncryptStatus;
   /** Its number for each address, by the address's number; 0 for none. */
   readonly nodeIds?: Uint16Array;
-  readonly ipcache?: readonly IpcacheCount[];
-  /** Names of the nodes that its agent knows. */
-  readonly known?: ReadonlySet<string>;
+  readonly ipcache?: IpcacheCounts;
+  /** Nodes that its agent knows: a bit for each number of a name, see {@link ClusterReader.names}. */
+  readonly known?: Uint32Array;
   policies?: OutboundPolicies;
   /** Did somebody only name it, as the node that counters are of? */
   readonly isOnlyNamed?: boolean;
@@ -71,6 +71,8 @@ export class ClusterReader {
   readonly addresses = new AddressIds();
   readonly table = new SaTable();
   readonly prefixes = new PrefixIds();
+  /** Numbers of names of nodes that agents know. */
+  readonly names = new Map<string, number>();
   readonly nodes: NodeFacts[] = [];
   /** What is odd about the texts but does not stop the work. */
   readonly warnings: string[] = [];
@@ -97,7 +99,7 @@ export class ClusterReader {
     const own = { stat: texts['xfrm-stat'], later: texts['xfrm-stat-later'] };
     const status = texts['encrypt-status'] && parseEncryptStatus(texts['encrypt-status'].text);
     const stat = this.#statOf(own.stat, own.later, status, texts['encrypt-status']?.source);
-    const ids = texts['node-ids'] && this.#nodeIds(texts['node-ids'].text);
+    const ids = texts['node-ids'] && parseNodeIds(bytesOf(texts['node-ids']), this.addresses);
     const files: NodeFacts['files'] = {};
     const from = (kind: keyof NodeFacts['files'], text: NamedText | undefined) => {
       if (text) files[kind] = text.source;
@@ -118,8 +120,8 @@ export class ClusterReader {
       ...(stat && { stat }),
       ...(status && { status }),
       ...(ids && { nodeIds: ids }),
-      ...(texts.ipcache && { ipcache: parseIpcache(texts.ipcache.text) }),
-      ...(texts['node-list'] && { known: new Set(parseNodeList(texts['node-list'].text)) }),
+      ...(texts.ipcache && { ipcache: parseIpcache(bytesOf(texts.ipcache), this.addresses) }),
+      ...(texts['node-list'] && { known: this.#knownOf(parseNodeList(texts['node-list'].text)) }),
       files,
     };
     const index = this.#push(facts);
@@ -201,7 +203,7 @@ export class ClusterReader {
 
   /** @param nodeAt the node that has an address of its own in this text */
   #read(text: NamedText, nodeAt: (address: number) => number): void {
-    const bytes = text.bytes ?? encoder.encode(text.text);
+    const bytes = bytesOf(text);
     const own = new Set<number>();
     const open: StateRow[] = [];
     const put = (row: StateRow, direction: 'in' | 'out') => {
@@ -256,7 +258,7 @@ export class ClusterReader {
   }
 
   #policiesOf(text: NamedText, take: (row: PolicyRow) => void): void {
-    const bytes = text.bytes ?? encoder.encode(text.text);
+    const bytes = bytesOf(text);
     const { policies, omitted, isOther } = readPolicyRows(bytes, text.source, this, take);
     this.#warnOf(omitted);
     if (policies === 0 && isOther)
@@ -273,15 +275,15 @@ export class ClusterReader {
     putPolicy(facts.policies, row);
   }
 
-  #nodeIds(text: string): Uint16Array {
-    const pairs: [number, number][] = [];
-    for (const { id, address } of parseNodeIds(text)) {
-      const number = this.addresses.ofText(address);
-      if (number !== NO_ADDRESS && id <= 0xffff) pairs.push([number, id]);
-    }
-    const ids = new Uint16Array(this.addresses.size);
-    for (const [address, id] of pairs) ids[address] = id;
-    return ids;
+  #knownOf(names: readonly string[]): Uint32Array {
+    const ids = names.map((name) => {
+      const id = this.names.get(name) ?? this.names.size;
+      this.names.set(name, id);
+      return id;
+    });
+    const bits = new Uint32Array((this.names.size >>> 5) + 1);
+    for (const id of ids) bits[id >>> 5]! |= 1 << (id & 31);
+    return bits;
   }
 
   #statOf(
@@ -315,6 +317,10 @@ export class ClusterReader {
     if (this.warnings.length < MOST_WARNINGS) this.warnings.push(line);
     else this.#moreWarnings++;
   }
+}
+
+function bytesOf(text: NamedText): Uint8Array {
+  return text.bytes ?? encoder.encode(text.text);
 }
 
 function rowDirection(row: StateRow): 'in' | 'out' | undefined {

@@ -20,6 +20,8 @@ export class SaTable {
   readonly tunnels = new PairIndex();
   /** SAs: tunnel, and SPI as a signed number. */
   readonly #sas = new PairIndex();
+  /** By tunnel: its first SA, plus 1. */
+  readonly #first = new Grown((n) => new Int32Array(n));
   /** By SA and side: 2 * SA + side. */
   readonly #node = new Grown((n) => new Int32Array(n), -1);
   readonly #line = new Grown((n) => new Uint32Array(n));
@@ -34,6 +36,10 @@ export class SaTable {
   readonly #refused = new Grown((n) => new Uint32Array(n));
   readonly #added = new Grown((n) => new Uint32Array(n));
 
+  constructor() {
+    this.#hash.reserve(4 * this.#node.array.length);
+  }
+
   /** How many SAs there are: numbers count from 0. */
   get size(): number {
     return this.#sas.size;
@@ -44,7 +50,7 @@ export class SaTable {
    * @returns the SA
    */
   add(node: number, side: Side, row: StateRow): number {
-    const sa = this.#sas.of(this.tunnels.of(row.src, row.dst), row.spi | 0);
+    const sa = this.#saOf(this.tunnels.of(row.src, row.dst), row.spi | 0);
     const at = 2 * sa + side;
     this.#reserve(at + 1);
     if (this.#node.array[at]! >= 0 && row.added < this.#added.array[at]!) return sa;
@@ -63,7 +69,20 @@ export class SaTable {
     return sa;
   }
 
+  /** Most tunnels have one SA, or two in a rotation: the first one needs no search. */
+  #saOf(tunnel: number, spi: number): number {
+    const first = (this.#first.array[tunnel] ?? 0) - 1;
+    if (first >= 0 && this.#sas.other.array[first] === spi) return first;
+    const sa = this.#sas.of(tunnel, spi);
+    if (first < 0) {
+      this.#first.reserve(tunnel + 1);
+      this.#first.array[tunnel] = sa + 1;
+    }
+    return sa;
+  }
+
   #reserve(length: number): void {
+    if (length <= this.#node.array.length) return;
     for (const column of [
       this.#node,
       this.#line,
@@ -78,7 +97,7 @@ export class SaTable {
       this.#added,
     ])
       column.reserve(length);
-    this.#hash.reserve(4 * length);
+    this.#hash.reserve(4 * this.#node.array.length);
   }
 
   /** The SA of a tunnel with an SPI, or -1. */

@@ -12,7 +12,7 @@ import { parseHexDump } from '../hex-dump.ts';
 import type { Kind, TextKind } from './kinds.ts';
 import { isBinary, isHex, otherContainerOf, recogniseText } from './recognise.ts';
 import { collectedOf, commandOutput, type NodeTextKind, placeOf } from './sysdump.ts';
-import { Budget, type Crc32, type Entry, type FileBytes, walk } from './walk.ts';
+import { Budget, type Crc32, type Entry, type FileBytes, type Inflate, walk } from './walk.ts';
 
 /** What one node of a sysdump says. */
 export interface NodeTexts {
@@ -64,6 +64,8 @@ export interface GatherOptions {
   readonly onDamage: (error: InputError) => void;
   /** As in {@link WalkOptions}. */
   readonly crc32?: Crc32;
+  /** See {@link WalkOptions}. */
+  readonly inflate?: Inflate;
 }
 
 /** Bytes by which a text is recognised; the rest is read when it is of a kind. */
@@ -113,8 +115,14 @@ class Gatherer {
     };
     const wants = (path: readonly string[]) => isUsed(path) && this.#isOfOne(path);
     if (!wants([file.name])) return;
-    const { onDamage, crc32 } = this.#options;
-    const options = { budget: this.#budget, wants, onDamage, ...(crc32 && { crc32 }) };
+    const { onDamage, crc32, inflate } = this.#options;
+    const options = {
+      budget: this.#budget,
+      wants,
+      onDamage,
+      ...(crc32 && { crc32 }),
+      ...(inflate && { inflate }),
+    };
     for await (const entry of walk(file, options)) {
       try {
         await this.#entry(entry, file);

@@ -10,6 +10,7 @@
  */
 import { unzipRaw } from 'unzipit';
 import { ByteStream } from '../../base/byte-stream.ts';
+import { toHex } from '../../base/bytes.ts';
 import { decodeText } from '../../base/decode-text.ts';
 import { InputError } from '../../base/errors.ts';
 import { decompress } from '../../capture/decompress.ts';
@@ -76,7 +77,16 @@ export interface WalkOptions {
   readonly onDamage: (error: InputError) => void;
   /** Absent, checksums of zips are not compared. */
   readonly crc32?: Crc32;
+  /** Unpacks an entry of a zip at once, and the next one meanwhile. Absent, entries are unpacked as streams, which takes longer. */
+  readonly inflate?: Inflate;
 }
+
+/**
+ * Unpacks a raw deflate stream (`zlib.inflateRaw` of Node).
+ * @param size bytes that it is to yield
+ * @throws when it is damaged, or yields more
+ */
+export type Inflate = (bytes: Uint8Array, size: number) => Promise<Uint8Array>;
 
 /**
  * CRC-32 as zip has it (`zlib.crc32` of Node).
@@ -135,16 +145,21 @@ class Walk {
   readonly #wants: (path: readonly string[]) => boolean;
   readonly #onDamage: (error: InputError) => void;
   readonly #crc32: Crc32 | undefined;
+  readonly #inflate: Inflate | undefined;
   /** Errors that were thrown to the reader of an entry, who knows of them. */
   readonly #told = new WeakSet<object>();
   #unpacked = 0;
 
-  constructor(file: FileBytes, { budget = new Budget(), wants = () => true, onDamage, crc32 }: WalkOptions) {
+  constructor(
+    file: FileBytes,
+    { budget = new Budget(), wants = () => true, onDamage, crc32, inflate }: WalkOptions,
+  ) {
     this.#file = file;
     this.#budget = budget;
     this.#wants = wants;
     this.#onDamage = onDamage;
     this.#crc32 = crc32;
+    this.#inflate = inflate;
   }
 
   async *entries(): AsyncGenerator<Entry> {
@@ -160,13 +175,18 @@ class Walk {
   }
 
   /** What a stream holds. */
-  async *#open(stream: ByteStream, path: readonly string[], depth: number): AsyncGenerator<Entry> {
+  async *#open(
+    stream: ByteStream,
+    path: readonly string[],
+    depth: number,
+    whole?: Whole,
+  ): AsyncGenerator<Entry> {
     const name = path.join('/');
     try {
       const head = await stream.head(HEAD);
       const container = containerOf(head);
       if (container === undefined) {
-        yield this.#entry(path, head, stream);
+        yield this.#entry(path, head, stream, undefined, whole);
         return;
       }
       if (depth >= this.#budget.limits.depth) {
@@ -236,16 +256,40 @@ class Walk {
       const { entries } = await unzipRaw(zip as never).catch((error) => {
         throw damaged(error);
       });
+      /** Entries that are wanted, the one after each being unpacked when that is read. */
+      let next:
+        | { readonly entry: ZipEntry; readonly inner: readonly string[]; readonly whole: Whole }
+        | undefined;
       for (const entry of entries) {
         this.#budget.entry(source);
         const inner = [...path, ...partsOf(entry.name)];
         if (entry.isDirectory || !this.#wants(inner)) continue;
-        yield* this.#zipEntry(entry, inner, depth, damaged);
+        const whole = this.#whole(entry, file);
+        if (next) yield* this.#zipEntry(next.entry, next.inner, depth, damaged, next.whole);
+        next = whole && { entry, inner, whole };
+        if (!whole) yield* this.#zipEntry(entry, inner, depth, damaged, whole);
         failure = undefined;
       }
+      if (next) yield* this.#zipEntry(next.entry, next.inner, depth, damaged, next.whole);
     } catch (error) {
       this.#damage(error);
     }
+  }
+
+  /** Begins to unpack an entry that is no longer than a text. */
+  #whole(entry: ZipEntry, file: FileBytes): Whole {
+    const inflate = this.#inflate;
+    const { held } = this.#budget.limits;
+    const isUsual = entry.compressionMethod === DEFLATED && !entry.encrypted;
+    if (!inflate || !isUsual || entry.size > held || entry.compressedSize > held) return undefined;
+    const unpacked = packedOf(entry, file).then(async (packed) => {
+      const bytes = await inflate(packed, entry.size);
+      if (bytes.length !== entry.size) throw new Error('an entry has another size than the directory says');
+      return bytes;
+    });
+    // Who asks for it is told; where nothing asks any more, nothing is.
+    unpacked.catch(() => {});
+    return unpacked;
   }
 
   async *#zipEntry(
@@ -253,6 +297,7 @@ class Walk {
     path: readonly string[],
     depth: number,
     damaged: (error: unknown) => unknown,
+    whole: Whole,
   ): AsyncGenerator<Entry> {
     const name = path.join('/');
     const crc32 = this.#crc32;
@@ -260,7 +305,7 @@ class Walk {
       if (entry.encrypted)
         throw new InputError({ source: name }, 'is encrypted', 'Unpack it yourself, with its password.');
       let sum = 0;
-      for await (const chunk of chunksOf(await entry.stream())) {
+      for await (const chunk of whole ? [await whole] : chunksOf(await entry.stream())) {
         if (crc32) sum = crc32(chunk, sum);
         yield chunk;
       }
@@ -268,7 +313,7 @@ class Walk {
         throw new InputError({ source: name }, 'is damaged: its checksum is another', COPY);
     }
     const chunks = this.#counted(mapped(unpacked(), damaged), name);
-    yield* this.#open(new ByteStream(chunks), path, depth);
+    yield* this.#open(new ByteStream(chunks), path, depth, whole);
   }
 
   /** Counts what is unpacked. */
@@ -291,7 +336,7 @@ class Walk {
 
   async #all(chunks: AsyncIterable<Uint8Array>, name: string, what: string): Promise<Uint8Array> {
     const { held } = this.#budget.limits;
-    let bytes = new Uint8Array(CHUNK);
+    let bytes = new Uint8Array(0);
     let length = 0;
     for await (const chunk of chunks) {
       if (length + chunk.length > held) {
@@ -302,7 +347,8 @@ class Walk {
         );
       }
       if (length + chunk.length > bytes.length) {
-        const longer = new Uint8Array(2 * (length + chunk.length));
+        // Most come in one.
+        const longer = new Uint8Array(length === 0 ? chunk.length : 2 * (length + chunk.length));
         longer.set(bytes.subarray(0, length));
         bytes = longer;
       }
@@ -312,7 +358,13 @@ class Walk {
     return bytes.subarray(0, length);
   }
 
-  #entry(path: readonly string[], head: Uint8Array, stream: ByteStream, file?: FileBytes): Entry {
+  #entry(
+    path: readonly string[],
+    head: Uint8Array,
+    stream: ByteStream,
+    file?: FileBytes,
+    whole?: Whole,
+  ): Entry {
     const name = path.join('/');
     const told = this.#told;
     async function* chunks(): AsyncGenerator<Uint8Array> {
@@ -323,7 +375,12 @@ class Walk {
         throw error;
       }
     }
-    const bytes = () => this.#all(chunks(), name, 'a text');
+    const bytes = async () => {
+      if (!whole) return this.#all(chunks(), name, 'a text');
+      // They are counted, and their checksum compared, as they pass.
+      for await (const _ of chunks());
+      return whole;
+    };
     return {
       name,
       path,
@@ -336,11 +393,36 @@ class Walk {
   }
 }
 
+/** What an entry unpacks to, where it is unpacked at once. */
+type Whole = Promise<Uint8Array> | undefined;
+
 type ZipEntry = Awaited<ReturnType<typeof unzipRaw>>['entries'][number];
 
-/** The library reads the checksum, and does not hand it out. */
+/** What the library reads of an entry, and does not hand out. */
+function rawOf(entry: ZipEntry): { readonly crc32: number; readonly relativeOffsetOfLocalHeader: number } {
+  return (entry as unknown as { readonly _rawEntry: ReturnType<typeof rawOf> })._rawEntry;
+}
+
 function crcOf(entry: ZipEntry): number {
-  return (entry as unknown as { readonly _rawEntry: { readonly crc32: number } })._rawEntry.crc32;
+  return rawOf(entry).crc32;
+}
+
+/** How zip calls deflate. */
+const DEFLATED = 8;
+/** Bytes of the header before an entry, without its name and what follows that. */
+const LOCAL_HEADER = 30;
+const LOCAL_SIGNATURE = '504b0304';
+
+/** The bytes of an entry as they are in the zip. */
+async function packedOf(entry: ZipEntry, file: FileBytes): Promise<Uint8Array> {
+  const at = rawOf(entry).relativeOffsetOfLocalHeader;
+  const header = await file.read(at, LOCAL_HEADER);
+  if (toHex(header, 0, Math.min(4, header.length)) !== LOCAL_SIGNATURE || header.length < LOCAL_HEADER)
+    throw new Error('an entry is not where the directory says');
+  const skipped = LOCAL_HEADER + header[26]! + 256 * header[27]! + header[28]! + 256 * header[29]!;
+  const packed = await file.read(at + skipped, entry.compressedSize);
+  if (packed.length < entry.compressedSize) throw new Error('an entry is cut off');
+  return packed;
 }
 
 const COPY = 'Copy the file again.';

@@ -100,14 +100,20 @@ export function* unheard({ cluster }: ClusterCase): Generator<Finding> {
   const listed = cluster.nodes.filter(({ cilium }) => cilium);
   yield* firstOf(
     cluster.nodes.flatMap(({ name, facts }) => {
-      if (!facts?.known || facts.known.size === 0) return [];
-      const lacks = listed.filter((node) => !facts.known!.has(node.name)).map((node) => node.name);
+      const known = facts?.known;
+      if (!known?.some((bits) => bits !== 0)) return [];
+      const { names } = cluster.reader;
+      const isKnown = (one: string) => {
+        const id = names.get(one);
+        return id !== undefined && ((known[id >>> 5] ?? 0) & (1 << (id & 31))) !== 0;
+      };
+      const lacks = listed.filter((node) => !isKnown(node.name)).map((node) => node.name);
       if (lacks.length === 0) return [];
       return [
         clusterFinding(
           'node-unheard',
           `The agent of ${name} does not know ${namesOf(lacks)}, of which Kubernetes has a CiliumNode: it makes no SAs with ${lacks.length === 1 ? 'it' : 'them'}.`,
-          { node: name, count: lacks.length, evidence: [facts.files.known ?? facts.source] },
+          { node: name, count: lacks.length, evidence: [facts?.files.known ?? name] },
         ),
       ];
     }),
@@ -164,37 +170,41 @@ export function* ipcache({ cluster }: ClusterCase): Generator<Finding> {
   const other: Finding[] = [];
   for (const { name, facts } of cluster.nodes) {
     if (!facts?.ipcache) continue;
-    const without = facts.ipcache.filter(({ keyId }) => keyId === 0);
-    const encrypts = facts.ipcache.length > without.length;
-    if (without.length > 0) {
-      const entries = without.reduce((sum, one) => sum + one.count, 0);
-      const nodes = without.map(({ endpoint }) => nameAt(cluster, endpoint));
-      clear.push(
-        clusterFinding(
-          'ipcache-no-key',
-          `${name}: ${count(entries, 'entry').replace(/entrys$/, 'entries')} of the ipcache for pods of ${namesOf(nodes)} ${entries === 1 ? 'has' : 'have'} no key (encryptkey=0), such as ${without[0]!.first}: packets to them leave in the clear.${encrypts ? '' : ' No entry of a pod has one.'}`,
-          { node: name, count: entries, evidence: [facts.files.ipcache ?? facts.source] },
-        ),
-      );
-    }
-    for (const { endpoint, keyId, count: n, first } of facts.ipcache) {
-      const peer = cluster.find(endpoint);
+    const { endpoints, keyIds, counts, firstClear } = facts.ipcache;
+    const { addresses } = cluster.reader;
+    let entries = 0;
+    const nodes: string[] = [];
+    for (const [i, endpoint] of endpoints.entries()) {
+      const [keyId, n] = [keyIds[i]!, counts[i]!];
+      const peer = cluster.nodeOfAddress(endpoint);
+      if (keyId === 0) {
+        entries += n;
+        nodes.push(peer < 0 ? addresses.textOf(endpoint) : cluster.nameOf(peer));
+        continue;
+      }
       const said = peer < 0 ? 0 : (cluster.nodes[peer]!.cilium?.keyId ?? 0);
-      if (keyId === 0 || said === 0 || said === keyId) continue;
+      if (said === 0 || said === keyId) continue;
       other.push(
         clusterFinding(
           'ipcache-other-key',
-          `${name}: ${grouped(n)} of its ipcache's entries for pods of ${cluster.nameOf(peer)}, such as ${first}, have key id ${keyId}, and the CiliumNode says ${said}: its agent has not heard of the change yet, or no more.`,
+          `${name}: ${entryCount(n)} of its ipcache for pods of ${cluster.nameOf(peer)} ${n === 1 ? 'has' : 'have'} key id ${keyId}, and the CiliumNode says ${said}: its agent has not heard of the change yet, or no more.`,
           { node: name, spi: keyId, count: n, evidence: [facts.files.ipcache ?? facts.source] },
         ),
       );
     }
+    if (entries === 0) continue;
+    clear.push(
+      clusterFinding(
+        'ipcache-no-key',
+        `${name}: ${entryCount(entries)} of its ipcache for pods of ${namesOf(nodes)} ${entries === 1 ? 'has' : 'have'} no key (encryptkey=0), such as ${firstClear}: packets to them leave in the clear.${nodes.length < endpoints.length ? '' : ' No entry of a pod has one.'}`,
+        { node: name, count: entries, evidence: [facts.files.ipcache ?? facts.source] },
+      ),
+    );
   }
   yield* firstOf(clear);
   yield* firstOf(other);
 }
 
-function nameAt(cluster: ClusterCase['cluster'], address: string): string {
-  const node = cluster.find(address);
-  return node < 0 ? address : cluster.nameOf(node);
+function entryCount(n: number): string {
+  return `${grouped(n)} ${n === 1 ? 'entry' : 'entries'}`;
 }
