@@ -69,6 +69,12 @@ export class TextBuffer {
     for (let i = 0; i < len; i++) b[to + i] = text.charCodeAt(i);
   }
 
+  /** Writes bytes as they are: of texts that come again and again, which {@link asciiBytes} makes. */
+  bytes(b: Uint8Array): void {
+    const to = this.#reserve(b.length);
+    this.#bytes.set(b, to);
+  }
+
   /** Writes a whole number from 0 to 2^53 - 1, in decimal. */
   decimal(n: number): void {
     if (n >= GIGA) {
@@ -134,6 +140,11 @@ export class TextBuffer {
     this.#bytes = grown;
     this.#view = new DataView(grown.buffer);
   }
+}
+
+/** A text as bytes, for {@link TextBuffer.bytes}. */
+export function asciiBytes(text: string): Uint8Array {
+  return encoder.encode(text);
 }
 
 /** What `put` writes, as a string: for whoever wants one piece of what is mostly wanted in bulk. */

@@ -2,21 +2,23 @@
  * `esplane capture`: ESP packets decrypted as they pass.
  * @module
  */
-import { type Command, InvalidArgumentError } from 'commander';
+import type { Command } from 'commander';
 import { EsplaneError, InputError } from '../base/errors.ts';
 import { secureBytes } from '../base/rng.ts';
 import type { FrameInfo } from '../capture/frame.ts';
+import { ONE_CAPTURE } from '../capture/frame-id.ts';
 import { captureReader } from '../capture/reader.ts';
-import { putDecryptJson } from '../inspect/decrypt-json.ts';
+import { PacketJson } from '../inspect/decrypt-json.ts';
 import { Diagnoser } from '../inspect/diagnose/diagnoser.ts';
+import type { EspEvent } from '../inspect/esp-event.ts';
 import { ExplainSink } from '../inspect/explain/explain.ts';
 import { KeyUses } from '../inspect/key-use.ts';
-import { OverlayFinder } from '../inspect/overlay.ts';
+import { PacketFilter } from '../inspect/packet-filter.ts';
 import { putPacketLine } from '../inspect/packet-line.ts';
 import { PacketTimes } from '../inspect/packet-time.ts';
 import { CaptureSession, type CaptureSink } from '../inspect/session.ts';
 import { CaptureSas } from '../sa-text/capture-sas.ts';
-import { decryptSummary } from './decrypt-summary.ts';
+import { decryptSummary, filterSummary, summaryJson } from './decrypt-summary.ts';
 import { diagnosisText, findingText } from './diagnose-text.ts';
 import { addEngineOption, type EngineName, makeEngine } from './engine.ts';
 import { putEspLine } from './esp-line.ts';
@@ -32,7 +34,15 @@ import {
   type PacketFile,
   type WriteOptions,
 } from './packet-file.ts';
-import { addTimeOption, type TimeOptions } from './packet-options.ts';
+import {
+  addFilterOptions,
+  addTimeOption,
+  checkFilter,
+  type FilterOptions,
+  filterSpec,
+  loadNames,
+  type TimeOptions,
+} from './packet-options.ts';
 import { paintFor } from './paint.ts';
 import { sayLeftOut } from './read-capture.ts';
 import { addSaOptions, noSas, type SaOptions } from './sa-options.ts';
@@ -43,16 +53,16 @@ const USUAL_WIDTH = 100;
 /** How often the live line is written anew, files are written on, and findings are looked for, in ms. */
 const TICK = 1000;
 
-interface CaptureOptions extends SaOptions, WriteOptions, TimeOptions {
+interface CaptureOptions extends SaOptions, WriteOptions, TimeOptions, FilterOptions {
   readonly interface?: string;
   /** Of files alone: no option names policies here. */
   readonly xfrmPolicy?: readonly string[];
-  readonly count?: number;
   readonly all?: boolean;
   readonly promiscuous?: boolean;
   readonly diagnose?: boolean;
   readonly explain?: boolean;
   readonly json?: boolean;
+  readonly summary?: boolean;
   readonly quiet?: boolean;
   readonly crypto: EngineName;
 }
@@ -69,7 +79,6 @@ export function captureCommand(program: Command): void {
       `- reads what tcpdump -w - writes, pcap or pcapng (the default without -i); ${FILES_ARGUMENT}`,
     )
     .option('-i, --interface <name>', 'listen on this interface of the host; any is all of them')
-    .option('-c, --count <packets>', 'end after so many lines', positive)
     .option('--all', 'take every frame, and show clear packets too; else ESP, UDP 4500, VXLAN and fragments')
     .option('--promiscuous', 'with -i: also frames that are for other hosts')
     .option(
@@ -78,8 +87,10 @@ export function captureCommand(program: Command): void {
     )
     .option('--explain', 'explain every ESP packet byte by byte')
     .option('--json', 'one JSON object a line for every ESP packet, as decrypt does')
-    .option('-q, --quiet', 'no line for each packet');
-  addEngineOption(addSaOptions(addWriteOptions(addTimeOption(command))))
+    .option('--summary', 'with --json: a last line with the summary as an object, as -q has it alone')
+    .option('-q, --quiet', 'no line for each packet, only the summary');
+  addFilterOptions(addTimeOption(command), 'packets');
+  addEngineOption(addSaOptions(addWriteOptions(command)))
     .addHelpText(
       'after',
       `
@@ -99,6 +110,7 @@ Exit status: 0 ended by Ctrl-C, -c or the end of the stream; 2 unusable input, n
 async function capture(args: readonly string[], named: CaptureOptions, command: Command): Promise<void> {
   checkSource(args.includes('-'), named);
   checkStdout(named, ['json', 'explain', 'diagnose']);
+  checkFilter(named);
   const {
     captures: [found],
     unknown,
@@ -127,10 +139,13 @@ async function capture(args: readonly string[], named: CaptureOptions, command: 
   const file = openFile(options, from);
   const out = new Output();
   const live = new LiveLine();
-  const overlays = new OverlayFinder();
   /** Standard output may be for the file. */
   const isQuiet = options.quiet === true || options.write === '-';
-  let shown = 0;
+  const who = await loadNames(options, evidence);
+  const filter = new PacketFilter(filterSpec(options), who);
+  const isFiltered = filter.isOn;
+  let isKept = true;
+  const json = new PacketJson(ONE_CAPTURE, who);
   const paint = paintFor(process.stdout);
   const width = process.stdout.columns ?? USUAL_WIDTH;
   const told = new Set<string>();
@@ -145,18 +160,21 @@ async function capture(args: readonly string[], named: CaptureOptions, command: 
       else out.write(findingText(finding, style));
     }
   };
-  const isFull = () => options.count !== undefined && shown >= options.count;
+  const isFull = () => filter.isFull;
   const times = new PacketTimes(options.time, () => session.start);
   const style = { paint, width: Math.min(width, USUAL_WIDTH), times };
   const lines: CaptureSink = {
     packet: (event) => {
-      shown++;
-      if (options.json) putDecryptJson(out.text, event, overlays);
-      else if (!isQuiet) putEspLine(out.text, event, times);
+      if (isFiltered) {
+        isKept = filter.keeps(event);
+        if (!isKept) return;
+      }
+      if (isQuiet) return;
+      if (options.json) json.put(out.text, event);
+      else putEspLine(out.text, event, { times, names: who });
     },
     other: (b, at, end, info) => {
-      if (!options.all || options.json) return;
-      shown++;
+      if (!options.all || options.json || (isFiltered && !filter.keepsClear(b, at, end, info))) return;
       if (!isQuiet) putClearLine(out, b, at, end, info, times);
     },
   };
@@ -174,6 +192,9 @@ async function capture(args: readonly string[], named: CaptureOptions, command: 
       },
     });
   const keyUses = new KeyUses(evidence);
+  const writeKept = (event: EspEvent) => {
+    if (isKept) file?.sink.packet?.(event);
+  };
   const session = new CaptureSession({
     source: from.name,
     own,
@@ -182,7 +203,13 @@ async function capture(args: readonly string[], named: CaptureOptions, command: 
     random: secureBytes,
     udpPorts,
     isLive: true,
-    sinks: [lines, keyUses, ...[diagnoser, explainer, file?.sink].flatMap((sink) => sink || [])],
+    sinks: [
+      lines,
+      keyUses,
+      ...[diagnoser, explainer, isFiltered && file ? { packet: writeKept } : file?.sink].flatMap(
+        (sink) => sink || [],
+      ),
+    ],
   });
   const { receiver } = session;
   const { totals } = receiver;
@@ -264,9 +291,12 @@ async function capture(args: readonly string[], named: CaptureOptions, command: 
     if (options.json) out.write(`${JSON.stringify({ diagnosis })}\n`);
     else out.write(`\n${diagnosisText(diagnosis, facts, style)}`);
   }
+  if (options.json && (options.summary || options.quiet))
+    out.write(`${JSON.stringify(summaryJson([from.name], receiver, isFiltered ? filter : undefined))}\n`);
   await out.flush();
   if (!isLost() && (failure === undefined || totals.frames > 0)) {
     say(decryptSummary(from.name, receiver, evidence.hasSas, keyUses));
+    if (isFiltered) say(filterSummary(filter));
     if (lost > 0)
       say(`  ${grouped(lost)} frames were too many at once and are missing: -q or a quieter place helps`);
   }
@@ -328,11 +358,4 @@ function putClearLine(
   }
   putPacketLine(out.text, b, at, end);
   out.text.text('\n');
-}
-
-function positive(text: string): number {
-  const value = Number(text);
-  if (!/^\d+$/.test(text) || !Number.isSafeInteger(value) || value < 1)
-    throw new InvalidArgumentError('Give a number from 1 up.');
-  return value;
 }

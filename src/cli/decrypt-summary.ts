@@ -3,7 +3,9 @@
  * @module
  */
 import { besideCounts, dropCounts } from '../inspect/decrypt-counts.ts';
+import { SCHEMA } from '../inspect/decrypt-json.ts';
 import type { KeyUses } from '../inspect/key-use.ts';
+import type { PacketFilter } from '../inspect/packet-filter.ts';
 import type { Receiver } from '../inspect/receiver.ts';
 import { grouped } from './output.ts';
 
@@ -44,4 +46,30 @@ export function decryptSummary(
   if (t.skippedAh > 0) lines.push(`  AH: ${grouped(t.skippedAh)} headers taken off, their ICVs not checked`);
   for (const line of keyUses.lines()) lines.push(`  ${line}`);
   return lines.join('\n');
+}
+
+/** How many packets a filter kept, in a line. */
+export function filterSummary({ kept, isFull }: PacketFilter): string {
+  return `  kept by the filter: ${grouped(kept)}${isFull ? ', as many as asked for' : ''}`;
+}
+
+/** The same as an object: the last line of `--json --summary`. */
+export function summaryJson(captures: readonly string[], receiver: Receiver, filter?: PacketFilter) {
+  const t = receiver.totals;
+  const byReason = (counts: ReadonlyMap<number, number>) =>
+    Object.fromEntries(dropCounts(counts).map(({ row, count }) => [row.reason, count]));
+  return {
+    summary: {
+      captures,
+      frames: t.frames,
+      esp: t.esp,
+      ok: t.ok,
+      unauthenticated: t.unauthenticated,
+      dropped: byReason(t.dropped),
+      unopened: byReason(t.unopened),
+      beside: Object.fromEntries(besideCounts(receiver).map(({ what, count }) => [what, count])),
+      kept: filter?.kept ?? null,
+    },
+    schema: SCHEMA,
+  };
 }

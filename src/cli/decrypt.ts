@@ -7,26 +7,36 @@ import type { Command } from 'commander';
 import { InputError } from '../base/errors.ts';
 import { secureBytes } from '../base/rng.ts';
 import { FrameNames } from '../capture/frame-id.ts';
-import { putDecryptJson } from '../inspect/decrypt-json.ts';
+import { PacketJson } from '../inspect/decrypt-json.ts';
+import type { EspEvent } from '../inspect/esp-event.ts';
 import { KeyUses } from '../inspect/key-use.ts';
-import { OverlayFinder } from '../inspect/overlay.ts';
+import { PacketFilter } from '../inspect/packet-filter.ts';
 import { PacketTimes } from '../inspect/packet-time.ts';
 import { CaptureSession, type CaptureSink } from '../inspect/session.ts';
 import { CaptureSas } from '../sa-text/capture-sas.ts';
-import { decryptSummary } from './decrypt-summary.ts';
+import { decryptSummary, filterSummary, summaryJson } from './decrypt-summary.ts';
 import { addEngineOption, type EngineName, makeEngine } from './engine.ts';
 import { putEspLine } from './esp-line.ts';
 import { loadOpening } from './evidence-options.ts';
 import { FILES_ARGUMENT, isVersionGiven, noCapture, takeFiles } from './given-files.ts';
 import { Output, say } from './output.ts';
 import { addWriteOptions, checkStdout, openPacketFile, type WriteOptions } from './packet-file.ts';
-import { addTimeOption, type TimeOptions } from './packet-options.ts';
+import {
+  addFilterOptions,
+  addTimeOption,
+  checkFilter,
+  type FilterOptions,
+  filterSpec,
+  loadNames,
+  type TimeOptions,
+} from './packet-options.ts';
 import { capturesName, readCaptures } from './read-capture.ts';
 import { addSaOptions, noSas, type SaOptions } from './sa-options.ts';
 import { EXIT_INTERRUPTED, Interrupt } from './signals.ts';
 
-interface DecryptCommandOptions extends SaOptions, WriteOptions, TimeOptions {
+interface DecryptCommandOptions extends SaOptions, WriteOptions, TimeOptions, FilterOptions {
   readonly json?: boolean;
+  readonly summary?: boolean;
   readonly quiet?: boolean;
   readonly crypto: EngineName;
 }
@@ -40,8 +50,10 @@ export function decryptCommand(program: Command): void {
     )
     .argument('<files...>', `a capture, - for standard input, or several, merged by time; ${FILES_ARGUMENT}`)
     .option('--json', 'one JSON object a line for every ESP packet')
+    .option('--summary', 'with --json: a last line with the summary as an object, as -q has it alone')
     .option('-q, --quiet', 'no line for each packet, only the summary');
-  addEngineOption(addSaOptions(addWriteOptions(addTimeOption(command))))
+  addFilterOptions(addTimeOption(command), 'packets');
+  addEngineOption(addSaOptions(addWriteOptions(command)))
     .addHelpText(
       'after',
       `
@@ -50,10 +62,14 @@ Example:
   kubectl get ciliumnodes -o json > nodes.json
   esplane decrypt node-2.pcap keys.yaml nodes.json
   esplane decrypt ring.pcap* keys.yaml nodes.json
+  esplane decrypt node-2.pcap keys.yaml nodes.json pods.json --verdict drop,unopened --node node-1
   esplane decrypt node-2.pcap --keys keys.yaml --nodes nodes.json -w clear.pcapng
   esplane decrypt node-2.pcap --keys keys.yaml --nodes nodes.json -w self.pcapng --wire --with-secrets
 
 A pcapng file with a decryption secrets block (ESPS) needs no options. Without SAs ESP is listed, as tcpdump does.
+
+A filter chooses what is shown and written; the verdict of a packet is the same without. Of a packet that was not
+opened only the addresses around ESP are known. docs/filters.md has more.
 
 Exit status: 0 the capture was read to its end (packets may have been dropped), 2 unusable input.`,
     )
@@ -66,6 +82,7 @@ async function decrypt(
   command: Command,
 ): Promise<void> {
   checkStdout(named, ['json']);
+  checkFilter(named);
   const interrupt = new Interrupt();
   const {
     captures: found,
@@ -89,16 +106,28 @@ async function decrypt(
   for (const warning of sas.warnings) say(`warning: ${warning}`);
   const out = new Output();
   const file = openPacketFile(options, names);
-  const overlays = new OverlayFinder();
+  const who = await loadNames(options, sas.evidence);
+  const filter = new PacketFilter(filterSpec(options), who);
+  const isFiltered = filter.isOn;
+  let isKept = true;
+  const json = new PacketJson(names, who);
   const times = new PacketTimes(options.time, () => session.start);
   const lines: CaptureSink = {
     packet: (event) => {
-      if (options.json) putDecryptJson(out.text, event, overlays, names);
-      else if (!options.quiet && !file) putEspLine(out.text, event, times, names);
+      if (isFiltered) {
+        isKept = filter.keeps(event);
+        if (!isKept) return;
+      }
+      if (options.quiet) return;
+      if (options.json) json.put(out.text, event);
+      else if (!file) putEspLine(out.text, event, { times, frames: names, names: who });
       out.settle();
     },
   };
   const keyUses = new KeyUses(sas.evidence);
+  const writeKept = (event: EspEvent) => {
+    if (isKept) file?.sink.packet?.(event);
+  };
   const session = new CaptureSession({
     source: name,
     own,
@@ -106,7 +135,7 @@ async function decrypt(
     engine: await makeEngine(options.crypto),
     random: secureBytes,
     udpPorts: sas.udpPorts,
-    sinks: file ? [lines, keyUses, file.sink] : [lines, keyUses],
+    sinks: file ? [lines, keyUses, isFiltered ? { packet: writeKept } : file.sink] : [lines, keyUses],
   });
   const { receiver } = session;
   const { totals } = receiver;
@@ -122,14 +151,20 @@ async function decrypt(
       if (isLost()) throw noSas();
       return out.flush();
     },
+    isEnough: () => filter.isFull,
     atEnd: () => {
       if (file && !sas.evidence.hasSas) throw noSas();
     },
   });
   // What could be read is worth having, even when the rest could not.
   receiver.flush();
+  if (options.json && (options.summary || options.quiet))
+    out.write(`${JSON.stringify(summaryJson(captures, receiver, isFiltered ? filter : undefined))}\n`);
   await out.flush();
-  if (totals.frames > 0 && !isLost()) say(decryptSummary(name, receiver, sas.evidence.hasSas, keyUses));
+  if (totals.frames > 0 && !isLost()) {
+    say(decryptSummary(name, receiver, sas.evidence.hasSas, keyUses));
+    if (isFiltered) say(filterSummary(filter));
+  }
   if (failure === undefined && !isInterrupted) {
     if (totals.frames === 0)
       say(`warning: ${name === captures[0] ? 'the capture holds' : 'the captures hold'} no frames`);

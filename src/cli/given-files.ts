@@ -35,6 +35,7 @@ export interface GivenOptions {
   readonly espSa: readonly string[];
   readonly xfrmStat?: readonly string[];
   readonly xfrmPolicy?: readonly string[];
+  readonly pods?: readonly string[];
   readonly cilium: CiliumVersion;
 }
 
@@ -85,8 +86,8 @@ export async function takeFiles<O extends GivenOptions>(
   options: O,
   use: Use,
 ): Promise<GivenFiles<O>> {
-  const { keys, nodes: nodeLists, xfrmState, espSa, xfrmStat = [], xfrmPolicy = [] } = options;
-  const all = [names, keys, nodeLists, xfrmState, espSa, xfrmStat, xfrmPolicy].flat();
+  const { keys, nodes: nodeLists, xfrmState, espSa, xfrmStat = [], xfrmPolicy = [], pods = [] } = options;
+  const all = [names, keys, nodeLists, xfrmState, espSa, xfrmStat, xfrmPolicy, pods].flat();
   if (all.filter((name) => name === '-').length > 1) throw stdinTwice();
   const sources = new Map<string, Source>();
   for (const name of names) sources.set(name, await openSource(name, use.subject !== 'none'));
@@ -187,12 +188,14 @@ const OPTION_OF: Readonly<Partial<Record<TextKind, ListOption>>> = {
   'dsb-csv': 'espSa',
   'tcpdump-secrets': 'espSa',
   'xfrm-policy': 'xfrmPolicy',
+  pods: 'pods',
+  endpoints: 'pods',
 };
 
 /** Kinds that only a judgement of a cluster's texts uses. */
 const USED_WITHOUT_CAPTURE: ReadonlySet<TextKind> = new Set(['cilium-config', 'encrypt-status']);
 
-type ListOption = 'keys' | 'nodes' | 'xfrmState' | 'espSa' | 'xfrmPolicy' | 'xfrmStat';
+type ListOption = 'keys' | 'nodes' | 'xfrmState' | 'espSa' | 'xfrmPolicy' | 'xfrmStat' | 'pods';
 
 const HIDDEN = /\[hash:[0-9a-f]{64}\]|<<Keys hidden>>/;
 const SHOWN = /^[ \t]*(?:aead|enc|auth|auth-trunc) \S{1,64} 0x[0-9a-f]{8}/m;
@@ -210,6 +213,7 @@ class Taker<O extends GivenOptions> {
     espSa: [],
     xfrmPolicy: [],
     xfrmStat: [],
+    pods: [],
   };
   /** Why a text is not used, by its name. */
   readonly #unused = new Map<string, string>();
@@ -315,6 +319,7 @@ class Taker<O extends GivenOptions> {
 
   #isUsed(option: ListOption): boolean {
     if (option === 'xfrmStat') return this.#use.counters;
+    if (option === 'pods') return this.#options.pods !== undefined;
     return option !== 'xfrmPolicy' || this.#use.diagnoses;
   }
 

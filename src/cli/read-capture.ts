@@ -23,6 +23,8 @@ export interface ReadOptions {
   readonly frames: () => number;
   /** After each piece of a file. */
   readonly afterChunk?: () => Promise<void>;
+  /** Is all there that is wanted? Asked after each piece of a file; the rest is then not read. */
+  readonly isEnough?: () => boolean;
   /** At the end of the files. May throw an {@link EsplaneError}, which then is the failure. */
   readonly atEnd: () => void;
 }
@@ -49,7 +51,7 @@ export function capturesName(captures: readonly string[]): string {
 
 /** Reads the captures, and says how that ended. Errors that are no {@link EsplaneError} are thrown. */
 export async function readCaptures(options: ReadOptions): Promise<ReadEnd> {
-  const { command, captures, frames, interrupt, afterChunk, atEnd } = options;
+  const { command, captures, frames, interrupt, afterChunk, isEnough = () => false, atEnd } = options;
   const progress = new Progress(command);
   const read = new BytesRead(captures);
   const failures: EsplaneError[] = [];
@@ -58,8 +60,9 @@ export async function readCaptures(options: ReadOptions): Promise<ReadEnd> {
     for await (const _ of interrupt.until(pieces)) {
       await afterChunk?.();
       progress.update(`${read.share()}${grouped(frames())} frames`);
+      if (isEnough()) break;
     }
-    if (!interrupt.isAsked) atEnd();
+    if (!interrupt.isAsked && !isEnough()) atEnd();
   } catch (error) {
     if (!(error instanceof EsplaneError)) throw error;
     failures.push(error);

@@ -2,77 +2,172 @@
  * The JSON line of `esplane decrypt --json`: a contract that others rely on.
  * @module
  */
-import { type TextBuffer, textOf } from '../base/text-buffer.ts';
+import { asciiBytes, type TextBuffer, textOf } from '../base/text-buffer.ts';
 import { type FrameNames, numberOf, ONE_CAPTURE } from '../capture/frame-id.ts';
 import { dropRow } from '../ipsec/drop.ts';
+import { formatAddress } from '../wire/address.ts';
 import { PASS } from '../wire/packet.ts';
+import { InnerPacket } from './diagnose/inner.ts';
 import type { EspEvent } from './esp-event.ts';
 import { verdictName } from './esp-words.ts';
-import type { OverlayFinder } from './overlay.ts';
+import { FlowTable } from './flow-table.ts';
+import { type Names, NO_NAMES } from './names.ts';
 import { putTime } from './packet-time.ts';
 
+/** Version of the JSON that commands print: fields may be added to it, and none is taken away or gets another meaning. */
+export const SCHEMA = 1;
+
+/** What stands of two ends in a line, in two places. */
+interface Piece {
+  readonly head: Uint8Array;
+  readonly tail: Uint8Array;
+}
+
+const NOTHING = new Uint8Array(0);
+
 /**
- * Writes one ESP packet as a JSON object on one line, with the line's end: by hand, field by field, because it runs
- * for every packet, and nothing in it needs escaping. Where there are several captures `file` names that of the frame.
+ * Writes ESP packets as JSON objects, each on one line: by hand, field by field, because it runs for every packet.
  */
-export function putDecryptJson(
-  out: TextBuffer,
-  r: EspEvent,
-  overlays: OverlayFinder,
-  names: FrameNames = ONE_CAPTURE,
-): void {
-  const row = dropRow(r.verdict);
-  const ok = r.verdict === PASS;
-  out.text('{"frame":');
-  out.decimal(numberOf(r.frame));
-  if (names.areSeveral) out.utf8(`,"file":${JSON.stringify(names.file(r.frame))}`);
-  if (r.hasTime) {
-    out.text(',"time":"');
-    putTime(out, r.seconds, r.nanoseconds);
-    out.text('","src":"');
-  } else out.text(',"time":null,"src":"');
-  out.text(r.src);
-  out.text('","dst":"');
-  out.text(r.dst);
-  if (r.hasSpi) {
-    out.text('","spi":');
-    out.decimal(r.spi);
-    out.text(',"seq":"');
-    putSeq(out, r.seqHi, r.seqLo);
-    out.text('"');
-  } else out.text('","spi":null,"seq":null');
-  if (!ok) {
-    const counter = r.isUnopened ? null : row?.counter;
-    out.text(`,"verdict":"${verdictName(r)}","reason":${quoted(row?.reason)},"counter":${quoted(counter)}`);
-    out.text(',"inner":null,"overlay":null');
-  } else {
-    out.text(',"verdict":"ok","reason":null,"counter":null,');
-    if (!r.authenticated) out.text('"authenticated":false,');
-    out.text('"inner":"');
-    out.hex(r.bytes, r.at, r.end);
-    const vxlan = overlays.find(r.bytes, r.at, r.end);
+export class PacketJson {
+  readonly #frames: FrameNames;
+  readonly #names: Names;
+  readonly #inner = new InnerPacket();
+  readonly #flows = new FlowTable<Piece>();
+  /** The ends around ESP of the last packet. */
+  #ends: Piece & { readonly src: string; readonly dst: string } = {
+    ...{ src: '', dst: '' },
+    ...{ head: NOTHING, tail: NOTHING },
+  };
+
+  /** @param frames of several captures: `file` names that of the frame */
+  constructor(frames: FrameNames = ONE_CAPTURE, names: Names = NO_NAMES) {
+    this.#frames = frames;
+    this.#names = names;
+  }
+
+  /** Writes a packet's line, with its end. */
+  put(out: TextBuffer, r: EspEvent): void {
+    const { src, dst } = r;
+    if (this.#ends.src !== src || this.#ends.dst !== dst) this.#setEnds(src, dst);
+    out.text('{"frame":');
+    out.decimal(numberOf(r.frame));
+    if (this.#frames.areSeveral) out.text(`,"file":${jsonText(this.#frames.file(r.frame))}`);
+    if (r.hasTime) {
+      out.text(',"time":"');
+      putTime(out, r.seconds, r.nanoseconds);
+      out.text('"');
+    } else out.text(',"time":null');
+    out.bytes(this.#ends.head);
+    if (r.hasSpi) {
+      out.decimal(r.spi);
+      out.text(',"seq":"');
+      putSeq(out, r.seqHi, r.seqLo);
+      out.text('"');
+    } else out.text('null,"seq":null');
+    if (r.verdict === PASS) this.#putOpened(out, r);
+    else {
+      const row = dropRow(r.verdict);
+      const counter = r.isUnopened ? null : row?.counter;
+      out.text(
+        `,"verdict":"${verdictName(r)}","reason":${quoted(row?.reason)},"counter":${quoted(counter)},"inner":null,"overlay":null`,
+      );
+      this.#putSource(out, r);
+      out.bytes(CLOSED);
+    }
+  }
+
+  #putOpened(out: TextBuffer, r: EspEvent): void {
+    const { bytes, at, end } = r;
+    out.bytes(r.authenticated ? OPENED : UNAUTHENTICATED);
+    out.hex(bytes, at, end);
+    const inner = this.#inner;
+    const isRead = inner.read(bytes, at, end);
+    const { vxlan } = inner;
     if (vxlan) {
       out.text('","overlay":{"vni":');
       out.decimal(vxlan.vni);
       out.text(',"frame":"');
-      out.hex(r.bytes, vxlan.frameAt, vxlan.frameEnd);
+      out.hex(bytes, vxlan.frameAt, vxlan.frameEnd);
       out.text('"}');
     } else out.text('","overlay":null');
+    this.#putSource(out, r);
+    if (isRead) this.#putInner(out);
+    else out.bytes(CLOSED);
   }
-  const { carrier } = r;
-  if (carrier.vni < 0) out.text(',"carrier":null');
-  else {
-    out.text(',"carrier":{"vni":');
-    out.decimal(carrier.vni);
-    out.text('}');
+
+  /** What carried it, how its verdict is known, and whose nodes it is of. */
+  #putSource(out: TextBuffer, r: EspEvent): void {
+    const { carrier } = r;
+    if (carrier.depth === 0 && !r.openedBy) out.bytes(r.basis === 'told' ? TOLD : ASSUMED);
+    else {
+      if (carrier.vni < 0) out.text(',"carrier":null');
+      else {
+        out.text(',"carrier":{"vni":');
+        out.decimal(carrier.vni);
+        out.text('}');
+      }
+      // VXLAN alone was all there was before the others had names, and says all by its VNI.
+      if (carrier.depth > 1 || (carrier.depth === 1 && carrier.kind !== 'vxlan'))
+        out.text(`,"carriers":${JSON.stringify(carrier.kinds())}`);
+      out.text(`,"basis":"${r.basis}","openedBy":${r.openedBy ? jsonText(r.openedBy.origin) : 'null'}`);
+    }
+    out.bytes(this.#ends.tail);
   }
-  // VXLAN alone was all there was before the others had names, and says all by its VNI.
-  if (carrier.depth > 1 || (carrier.depth === 1 && carrier.kind !== 'vxlan'))
-    out.text(`,"carriers":${JSON.stringify(carrier.kinds())}`);
-  out.text(',"basis":"');
-  out.text(r.basis);
-  if (r.openedBy) out.text(`","openedBy":${JSON.stringify(r.openedBy.origin)}}\n`);
-  else out.text('","openedBy":null}\n');
+
+  /** The packet of the pods, and who they are. */
+  #putInner(out: TextBuffer): void {
+    const inner = this.#inner;
+    const flow = this.#flows.of(inner) ?? this.#flows.put(this.#flowOf(inner));
+    out.bytes(flow.head);
+    out.decimal(inner.end - inner.at);
+    out.bytes(flow.tail);
+  }
+
+  #flowOf({ b, srcAt, dstAt, addressLen, protocol, ports }: InnerPacket): Piece {
+    const src = formatAddress(b, srcAt, addressLen);
+    const dst = formatAddress(b, dstAt, addressLen);
+    const [sport, dport] = ports < 0 ? ['null', 'null'] : [Math.floor(ports / 0x1_0000), ports & 0xffff];
+    const pod = namesOf(this.#names.pod(src), this.#names.pod(dst));
+    return {
+      head: asciiBytes(
+        `,"packet":{"src":"${src}","dst":"${dst}","proto":${protocol},"sport":${sport},"dport":${dport},"length":`,
+      ),
+      tail: asciiBytes(`},"pod":${pod},"schema":${SCHEMA}}\n`),
+    };
+  }
+
+  #setEnds(src: string, dst: string): void {
+    const node = namesOf(this.#names.node(src), this.#names.node(dst));
+    this.#ends = {
+      src,
+      dst,
+      head: asciiBytes(`,"src":"${src}","dst":"${dst}","spi":`),
+      tail: asciiBytes(`,"node":${node}`),
+    };
+  }
+}
+
+const OPENED = asciiBytes(',"verdict":"ok","reason":null,"counter":null,"inner":"');
+const UNAUTHENTICATED = asciiBytes(
+  ',"verdict":"ok","reason":null,"counter":null,"authenticated":false,"inner":"',
+);
+const [TOLD, ASSUMED] = (['told', 'assumed'] as const).map((basis) =>
+  asciiBytes(`,"carrier":null,"basis":"${basis}","openedBy":null`),
+) as [Uint8Array, Uint8Array];
+const CLOSED = asciiBytes(`,"packet":null,"pod":null,"schema":${SCHEMA}}\n`);
+
+/** `{"src":"node-1","dst":null}`; null where neither end has a name. */
+function namesOf(src: string | null, dst: string | null): string {
+  if (src === null && dst === null) return 'null';
+  return `{"src":${src === null ? 'null' : jsonText(src)},"dst":${dst === null ? 'null' : jsonText(dst)}}`;
+}
+
+/** A string of any characters in JSON, in ASCII. */
+function jsonText(text: string): string {
+  return JSON.stringify(text).replace(
+    /[^\x20-\x7e]/g,
+    (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
 }
 
 /** Writes a 64-bit number in decimal. */

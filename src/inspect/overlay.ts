@@ -2,7 +2,7 @@
  * VXLAN around ESP, and inside it: Cilium's tunnel mode up to 1.17 and from 1.18 on.
  * @module
  */
-import { EspPlace } from '../ipsec/esp-place.ts';
+import type { EspPlace } from '../ipsec/esp-place.ts';
 import * as udp from '../wire/udp.ts';
 import * as vxlan from '../wire/vxlan.ts';
 
@@ -28,16 +28,4 @@ export function findVxlan(b: Uint8Array, place: EspPlace, out: VxlanPlace): bool
   out.frameAt = at + udp.HEADER_LEN + vxlan.HEADER_LEN;
   out.frameEnd = end;
   return true;
-}
-
-/** Finds VXLAN in clear IP packets, such as those that came out of ESP. */
-export class OverlayFinder {
-  readonly #place = new EspPlace([]);
-  readonly #found: VxlanPlace = { vni: 0, frameAt: 0, frameEnd: 0 };
-
-  /** The VXLAN packet in the IP packet `b[at..end)`, or `undefined`. The object is used again. */
-  find(b: Uint8Array, at: number, end: number): VxlanPlace | undefined {
-    if (this.#place.find(b, at, end) !== 'other') return undefined;
-    return findVxlan(b, this.#place, this.#found) ? this.#found : undefined;
-  }
 }

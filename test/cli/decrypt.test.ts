@@ -93,9 +93,56 @@ needs([shared('captures')], 'esplane decrypt', () => {
       'carrier',
       'basis',
       'openedBy',
+      'node',
+      'packet',
+      'pod',
+      'schema',
     ]);
     expect(lines[0]!.time).toBe('1795398120.660059');
     expect(stderr).toContain('74 ESP packets: 74 decrypted, 0 dropped');
+  });
+
+  it('keeps what a filter asks for, with names, and stops when it has enough', () => {
+    const pods = `${folder}/pods.json`;
+    const pod = { metadata: { name: 'web', namespace: 'default' }, status: { podIP: '10.244.1.10' } };
+    writeFileSync(pods, JSON.stringify({ kind: 'List', items: [{ kind: 'Pod', ...pod }] }));
+    const args = ['decrypt', `${NATIVE}/wire.pcap`, ...SAS, '--pods', pods];
+    const { code, stdout, stderr } = esplane([...args, '--pod', 'web', '--node', 'node-2', '-c', '3']);
+    expect(code).toBe(0);
+    const lines = stdout.trimEnd().split('\n');
+    expect(lines).toHaveLength(3);
+    for (const line of lines) expect(line).toContain('10.244.1.10 (default/web)');
+    expect(stderr).toContain('\n  kept by the filter: 3, as many as asked for\n');
+    const json = esplane([...args, '--verdict', 'drop', '--json', '--summary']);
+    const { summary } = JSON.parse(json.stdout) as { summary: object };
+    expect(summary).toMatchObject({ frames: 74, esp: 74, ok: 74, dropped: {}, kept: 0 });
+    expect(JSON.parse(esplane([...args, '--json', '-q']).stdout)).toMatchObject({
+      summary: { ok: 74, kept: null },
+      schema: 1,
+    });
+    const out = `${folder}/two.pcapng`;
+    expect(esplane([...args, '-c', '2', '-w', out]).code).toBe(0);
+    expect(JSON.parse(esplane(['decrypt', out, '--json', '-q']).stdout)).toMatchObject({
+      summary: { frames: 2 },
+    });
+  });
+
+  it.each([
+    [['--verdict', 'good'], /Give one of ok, drop, unopened/],
+    [['--reason', 'bad'], /Give a reason such as bad-icv/],
+    [['--ip', '10.0.0.0/33'], /Give an address, or a range/],
+    [['--spi', '0x100000000'], /Give a number of 32 bits/],
+    [['--since', '2026-11-23T01:40:09'], /Say the zone: 2026-11-23T01:40:09Z/],
+    [['--until', 'noon'], /Give a time such as/],
+    [['-c', '0'], /Give a number from 1 up/],
+    [['--pod', 'web'], /--pod: no pod is known by its name/],
+    [['--pods', `${NATIVE}/ciliumnodes.json`], /no pod with an address is in it/],
+    [['--summary'], /--summary: is for --json/],
+    [['--verdict', 'ok', '-w', 'x.pcapng', '--wire'], /--wire: the frames as they came go whole/],
+  ])('refuses %j', (args, message) => {
+    const { code, stderr } = esplane(['decrypt', `${NATIVE}/wire.pcap`, ...SAS, ...args]);
+    expect(code).toBe(2);
+    expect(stderr).toMatch(message);
   });
 
   it('reads a capture in gzip, from a file and from standard input', () => {
@@ -118,7 +165,7 @@ needs([shared('captures')], 'esplane decrypt', () => {
     const { code, stdout } = esplane(['decrypt', '-', ...SAS], readFileSync(`${NATIVE}/wire.pcap`));
     expect(code).toBe(0);
     expect(stdout.split('\n')[0]).toBe(
-      '1 2026-11-23T01:42:00.660059Z 10.244.1.1 > 10.244.2.1: ESP(spi=0x00000003,seq=1) IP 10.244.1.10 > 10.244.2.20: ICMP echo request, length 84',
+      '1 2026-11-23T01:42:00.660059Z 10.244.1.1 (node-1) > 10.244.2.1 (node-2): ESP(spi=0x00000003,seq=1) IP 10.244.1.10 > 10.244.2.20: ICMP echo request, length 84',
     );
   });
 

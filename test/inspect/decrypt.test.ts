@@ -2,8 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { hex, putU16, toHex } from '../../src/base/bytes.ts';
 import type { FrameInfo } from '../../src/capture/frame.ts';
 import { NodeEngine } from '../../src/crypto/node.ts';
-import { seqText } from '../../src/inspect/decrypt-json.ts';
-import { OverlayFinder } from '../../src/inspect/overlay.ts';
+import { PacketJson, seqText } from '../../src/inspect/decrypt-json.ts';
 import type { SaConfig } from '../../src/ipsec/sa-config.ts';
 import { TunnelEnd } from '../../src/ipsec/tunnel-end.ts';
 import * as ipv4 from '../../src/wire/ipv4.ts';
@@ -21,10 +20,10 @@ interface Frame {
 /** Decrypts frames of raw IP, unless they say otherwise. */
 function decrypt(frames: readonly Frame[], sas: readonly SaConfig[], udpPorts: readonly number[] = []) {
   const lines: Line[] = [];
-  const overlays = new OverlayFinder();
+  const json = new PacketJson();
   const decryptor = receiverOf(sas, {
     udpPorts,
-    onPacket: (event) => lines.push(lineOf(event, overlays)),
+    onPacket: (event) => lines.push(lineOf(event, json)),
   });
   frames.forEach(({ bytes, linkType = link.LINK_RAW }, i) => {
     const info: FrameInfo = {

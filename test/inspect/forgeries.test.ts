@@ -7,10 +7,10 @@ import { putU32 } from '../../src/base/bytes.ts';
 import { seededBytes } from '../../src/base/rng.ts';
 import type { FrameInfo } from '../../src/capture/frame.ts';
 import { NodeEngine } from '../../src/crypto/node.ts';
+import { PacketJson } from '../../src/inspect/decrypt-json.ts';
 import { Diagnoser } from '../../src/inspect/diagnose/diagnoser.ts';
 import { Evidence } from '../../src/inspect/evidence.ts';
 import { Explainer } from '../../src/inspect/explain/explain.ts';
-import { OverlayFinder } from '../../src/inspect/overlay.ts';
 import type { SaConfig } from '../../src/ipsec/sa-config.ts';
 import { LINK_RAW } from '../../src/wire/link-type.ts';
 import { type Line, lineOf } from '../support/decrypt.ts';
@@ -46,10 +46,10 @@ function decrypt(frames: readonly Frame[], sas: readonly SaConfig[], inPlace: bo
 
 function receive(frames: readonly Frame[], evidence: Evidence, inPlace: boolean): Line[] {
   const lines: Line[] = [];
-  const overlays = new OverlayFinder();
+  const json = new PacketJson();
   const decryptor = receiverWith(evidence, {
     inPlace,
-    onPacket: (event) => lines.push(lineOf(event, overlays)),
+    onPacket: (event) => lines.push(lineOf(event, json)),
   });
   frames.forEach(({ bytes }, i) => {
     decryptor.frame(inPlace ? bytes.slice() : bytes, 0, bytes.length, infoOf(bytes, i + 1));

@@ -2,7 +2,8 @@ import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { hex } from '../../src/base/bytes.ts';
 import { NodeEngine } from '../../src/crypto/node.ts';
-import { OverlayFinder } from '../../src/inspect/overlay.ts';
+import { PacketJson } from '../../src/inspect/decrypt-json.ts';
+import { InnerPacket } from '../../src/inspect/diagnose/inner.ts';
 import { packetLine } from '../../src/inspect/packet-line.ts';
 import { EspPlace } from '../../src/ipsec/esp-place.ts';
 import { TunnelEnd } from '../../src/ipsec/tunnel-end.ts';
@@ -63,11 +64,11 @@ it('any frames through decrypt: a verdict for each ESP packet, and lines that ar
       fc.array(packets, { minLength: 1, maxLength: 5 }),
       fc.constantFrom(LINK_RAW, LINK_ETHERNET, LINK_LINUX_SLL, LINK_LINUX_SLL2),
       (frames, linkType) => {
-        const overlays = new OverlayFinder();
+        const json = new PacketJson();
         let listed = 0;
         const decryptor = receiverOf(CONFIGS, {
           onPacket: (event) => {
-            const line = lineOf(event, overlays);
+            const line = lineOf(event, json);
             expect(line.inner === null).toBe(line.verdict !== 'ok');
             listed++;
           },
@@ -93,10 +94,11 @@ it('where ESP lies, overlays and the line for people never look past the end', (
         b.set(packet, 32);
         const place = new EspPlace();
         const kind = place.find(b, 32, 32 + packet.length);
-        const found = new OverlayFinder().find(b, 32, 32 + packet.length);
+        const inner = new InnerPacket();
+        const found = [inner.read(b, 32, 32 + packet.length), inner.vxlan, inner.end, inner.ports];
         const where =
           kind === 'esp' ? [place.espAt, place.espEnd, place.protocolAt, place.udpAt, place.cut] : [];
-        return JSON.stringify([kind, where, found ?? null, packetLine(b, 32, 32 + packet.length)]);
+        return JSON.stringify([kind, where, found, packetLine(b, 32, 32 + packet.length)]);
       });
       expect(seen[0]).toBe(seen[1]);
     }),

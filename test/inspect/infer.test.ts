@@ -5,8 +5,8 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { NodeEngine } from '../../src/crypto/node.ts';
 import { authenc, uncheckedCipher } from '../../src/crypto/suite.ts';
+import { PacketJson } from '../../src/inspect/decrypt-json.ts';
 import { modeOf, waysOf } from '../../src/inspect/infer.ts';
-import { OverlayFinder } from '../../src/inspect/overlay.ts';
 import type { SaConfig } from '../../src/ipsec/sa-config.ts';
 import { LINK_RAW } from '../../src/wire/link-type.ts';
 import { udp4 } from '../support/datagram.ts';
@@ -22,8 +22,8 @@ const UNCHECKED = uncheckedCipher('cbc(aes)', counting(16), 128);
 
 function decrypt(packets: readonly Uint8Array[], sas: readonly SaConfig[]): Line[] {
   const lines: Line[] = [];
-  const overlays = new OverlayFinder();
-  const decryptor = receiverOf(sas, { onPacket: (event) => lines.push(lineOf(event, overlays)) });
+  const json = new PacketJson();
+  const decryptor = receiverOf(sas, { onPacket: (event) => lines.push(lineOf(event, json)) });
   packets.forEach((bytes, i) => {
     const info = { number: i + 1, seconds: 0, nanoseconds: 0, hasTime: true, interfaceId: 0, byte: 0 };
     decryptor.frame(bytes, 0, bytes.length, { ...info, linkType: LINK_RAW, originalLength: bytes.length });

@@ -11,11 +11,11 @@ import type { SaOptions } from '../../src/cli/sa-options.ts';
 import type { Engine, JobTable } from '../../src/crypto/engine.ts';
 import { NodeEngine } from '../../src/crypto/node.ts';
 import type { KeyMaterial } from '../../src/crypto/suite.ts';
+import { PacketJson } from '../../src/inspect/decrypt-json.ts';
 import { Diagnoser } from '../../src/inspect/diagnose/diagnoser.ts';
 import { Evidence } from '../../src/inspect/evidence.ts';
 import { ExplainSink } from '../../src/inspect/explain/explain.ts';
 import type { Explanation } from '../../src/inspect/explain/tree.ts';
-import { OverlayFinder } from '../../src/inspect/overlay.ts';
 import { CaptureSession, type CaptureSink } from '../../src/inspect/session.ts';
 import { WirePackets } from '../../src/inspect/wire-packets.ts';
 import type { SaConfig } from '../../src/ipsec/sa-config.ts';
@@ -62,7 +62,7 @@ async function inspect(file: string, given: Partial<SaOptions>, withAll: boolean
   const { evidence, udpPorts } = await loadEvidence(options, own);
   const lines: Line[] = [];
   const explanations: Explanation[] = [];
-  const overlays = new OverlayFinder();
+  const json = new PacketJson();
   const diagnoser = new Diagnoser(evidence);
   const all: CaptureSink[] = [
     diagnoser,
@@ -82,7 +82,7 @@ async function inspect(file: string, given: Partial<SaOptions>, withAll: boolean
     engine,
     random: RANDOM.random,
     udpPorts,
-    sinks: [{ packet: (event) => lines.push(lineOf(event, overlays)) }, ...(withAll ? all : [])],
+    sinks: [{ packet: (event) => lines.push(lineOf(event, json)) }, ...(withAll ? all : [])],
   });
   const reader = captureReader(file, session);
   reader.feed(readFileSync(file));
@@ -185,8 +185,8 @@ describe("the receiver's own SA decides", () => {
 /** Receives packets, `{ events }` as lines. */
 function receive(packets: readonly Uint8Array[], evidence: Evidence): Line[] {
   const lines: Line[] = [];
-  const overlays = new OverlayFinder();
-  const receiver = receiverWith(evidence, { onPacket: (event) => lines.push(lineOf(event, overlays)) });
+  const json = new PacketJson();
+  const receiver = receiverWith(evidence, { onPacket: (event) => lines.push(lineOf(event, json)) });
   packets.forEach((b, i) => {
     const info = { number: i + 1, seconds: 0, nanoseconds: 0, hasTime: true, interfaceId: 0, byte: 0 };
     receiver.frame(b, 0, b.length, { ...info, linkType: LINK_RAW, originalLength: b.length });

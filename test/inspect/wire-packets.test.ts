@@ -5,8 +5,8 @@ import { describe, expect, it } from 'vitest';
 import { PcapngWriter } from '../../src/capture/pcapng-writer.ts';
 import { captureReader } from '../../src/capture/reader.ts';
 import { authenc } from '../../src/crypto/suite.ts';
+import { PacketJson } from '../../src/inspect/decrypt-json.ts';
 import { Evidence } from '../../src/inspect/evidence.ts';
-import { OverlayFinder } from '../../src/inspect/overlay.ts';
 import { WirePackets } from '../../src/inspect/wire-packets.ts';
 import type { SaConfig } from '../../src/ipsec/sa-config.ts';
 import { CaptureSas } from '../../src/sa-text/capture-sas.ts';
@@ -23,10 +23,10 @@ function written(packets: readonly Uint8Array[], sa: SaConfig, warn: (line: stri
   const writer = new PcapngWriter((bytes) => parts.push(...bytes));
   const wire = new WirePackets(writer, { withSecrets: true, warn });
   const lines: Line[] = [];
-  const overlays = new OverlayFinder();
+  const json = new PacketJson();
   const receiver = receiverOf([sa], {
     udpPorts: sa.encap ? [sa.encap.sport, sa.encap.dport] : [],
-    onPacket: (event) => lines.push(lineOf(event, overlays)),
+    onPacket: (event) => lines.push(lineOf(event, json)),
     sinks: [wire],
   });
   const interfaceId = writer.interface({ linkType: LINK_RAW, snapLength: 0 });
@@ -44,11 +44,11 @@ function written(packets: readonly Uint8Array[], sa: SaConfig, warn: (line: stri
 /** Opens a file by what it brings along. */
 function reread(file: Uint8Array): Line[] {
   const lines: Line[] = [];
-  const overlays = new OverlayFinder();
+  const json = new PacketJson();
   const own = new CaptureSas((line) => expect.fail(line));
   const receiver = receiverWith(new Evidence({ own }), {
     udpPorts: own.udpPorts,
-    onPacket: (event) => lines.push(lineOf(event, overlays)),
+    onPacket: (event) => lines.push(lineOf(event, json)),
   });
   const reader = captureReader('test', {
     frame: (b, at, end, info) => receiver.frame(b, at, end, info),

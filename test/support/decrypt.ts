@@ -10,12 +10,16 @@ import { DEFAULT_VERSION } from '../../src/cilium/version.ts';
 import { loadOpening } from '../../src/cli/evidence-options.ts';
 import type { SaOptions } from '../../src/cli/sa-options.ts';
 import type { Engine } from '../../src/crypto/engine.ts';
-import { putDecryptJson } from '../../src/inspect/decrypt-json.ts';
+import { PacketJson } from '../../src/inspect/decrypt-json.ts';
 import type { EspEvent } from '../../src/inspect/esp-event.ts';
-import { OverlayFinder } from '../../src/inspect/overlay.ts';
 import type { ReceiverTotals } from '../../src/inspect/receiver.ts';
 import { CaptureSession } from '../../src/inspect/session.ts';
 import { CaptureSas } from '../../src/sa-text/capture-sas.ts';
+
+interface Ends {
+  src: string | null;
+  dst: string | null;
+}
 
 /** A line of `decrypt --json`. */
 export interface Line {
@@ -36,11 +40,22 @@ export interface Line {
   carriers?: string[];
   basis?: 'told' | 'assumed';
   openedBy?: string | null;
+  node?: Ends | null;
+  packet?: {
+    src: string;
+    dst: string;
+    proto: number;
+    sport: number | null;
+    dport: number | null;
+    length: number;
+  } | null;
+  pod?: Ends | null;
+  schema?: 1;
 }
 
 /** A record as its line says it. */
-export function lineOf(record: EspEvent, overlays: OverlayFinder): Line {
-  return JSON.parse(textOf((out) => putDecryptJson(out, record, overlays))) as Line;
+export function lineOf(record: EspEvent, json: PacketJson): Line {
+  return JSON.parse(textOf((out) => json.put(out, record))) as Line;
 }
 
 /** SA options of the command line, with the defaults filled in. */
@@ -62,7 +77,7 @@ export async function decryptBytes(
   const own = new CaptureSas(() => {});
   const sas = await loadOpening(saOptions(options), own);
   const lines: Line[] = [];
-  const overlays = new OverlayFinder();
+  const json = new PacketJson();
   const session = new CaptureSession({
     source: 'test',
     own,
@@ -71,7 +86,7 @@ export async function decryptBytes(
     random: seededBytes(1),
     udpPorts: sas.udpPorts,
     // Whoever reads wire bytes keeps packets from being opened in place.
-    sinks: [{ packet: (event) => lines.push(lineOf(event, overlays)), needsWire: chunk === undefined }],
+    sinks: [{ packet: (event) => lines.push(lineOf(event, json)), needsWire: chunk === undefined }],
   });
   const reader = captureReader('test', session);
   if (chunk === undefined) reader.feed(bytes);
@@ -109,5 +124,6 @@ export function readLines(file: string): Line[] {
 /** What `expected.jsonl` fixes: all fields but time and reason, and those that came later. */
 export function fixedFields(line: Line): Partial<Line> {
   const { time: _time, reason: _reason, basis: _basis, openedBy: _openedBy, ...rest } = line;
-  return rest;
+  const { node: _node, packet: _packet, pod: _pod, schema: _schema, ...fixed } = rest;
+  return fixed;
 }

@@ -34,12 +34,16 @@ export class InnerPacket {
 
   readonly #place = new EspPlace([]);
   readonly #vxlan: VxlanPlace = { vni: 0, frameAt: 0, frameEnd: 0 };
+  /** The VXLAN packet that it was found in, or that what was read is. */
+  vxlan: VxlanPlace | undefined;
 
   /** Reads the IP packet `b[at..end)`. @param tunnel what it lies in @returns false where it is none */
   read(b: Uint8Array, at: number, end: number, tunnel = ''): boolean {
     this.tunnel = tunnel;
+    this.vxlan = undefined;
     let kind = this.#place.find(b, at, end);
     if (kind === 'other' && findVxlan(b, this.#place, this.#vxlan)) {
+      this.vxlan = this.#vxlan;
       const { frameAt, frameEnd } = this.#vxlan;
       const innerAt = ipAt(LINK_ETHERNET, b, frameAt, frameEnd);
       if (innerAt >= 0) {
@@ -99,6 +103,14 @@ export class InnerPacket {
   /** Is it as its sender made it, so that it has passed no router, and no node? In a tunnel a node has had it. */
   get isFirstHop(): boolean {
     return this.tunnel === '' && FIRST_HOPS.has(this.hops);
+  }
+
+  /** Both ports of TCP, UDP or SCTP, the source's in the upper 16 bits; -1 where there are none. */
+  get ports(): number {
+    const { protocol, payloadAt, end, isFragment } = this;
+    if (protocol !== 6 && protocol !== 17 && protocol !== 132) return -1;
+    if (isFragment && (this.addressLen !== 4 || ipv4.fragmentOffset(this.b, this.at) > 0)) return -1;
+    return payloadAt + 4 <= end ? u32(this.b, payloadAt) : -1;
   }
 
   /** 32 bits of the payload. */

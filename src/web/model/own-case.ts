@@ -18,14 +18,14 @@ import { NobleEngine } from '../../crypto/noble.ts';
 import { clearInterface, putClear } from '../../inspect/clear-packets.ts';
 import type { ClusterTexts } from '../../inspect/cluster-texts.ts';
 import { besideCounts, dropCounts } from '../../inspect/decrypt-counts.ts';
-import { putDecryptJson, seqText } from '../../inspect/decrypt-json.ts';
+import { PacketJson, seqText } from '../../inspect/decrypt-json.ts';
 import { Diagnoser } from '../../inspect/diagnose/diagnoser.ts';
+import { InnerPacket } from '../../inspect/diagnose/inner.ts';
 import type { EspEvent } from '../../inspect/esp-event.ts';
 import type { Evidence } from '../../inspect/evidence.ts';
 import { type ReadEvidence, readEvidence } from '../../inspect/evidence-texts.ts';
 import { ExplainSink, guessLinkType } from '../../inspect/explain/explain.ts';
 import type { Explanation } from '../../inspect/explain/tree.ts';
-import { OverlayFinder } from '../../inspect/overlay.ts';
 import { packetLine } from '../../inspect/packet-line.ts';
 import { timeText } from '../../inspect/packet-time.ts';
 import { CaptureSession, type CaptureSink } from '../../inspect/session.ts';
@@ -271,8 +271,8 @@ const isSaid = () => {};
 function sinkOf(what: Saved, writer: PcapngWriter, text: TextBuffer): CaptureSink {
   if (what === 'wire') return new WirePackets(writer, { withSecrets: true });
   if (what === 'lines') {
-    const overlays = new OverlayFinder();
-    return { packet: (event) => putDecryptJson(text, event, overlays) };
+    const json = new PacketJson();
+    return { packet: (event) => json.put(text, event) };
   }
   const interfaceId = clearInterface(writer);
   return {
@@ -292,7 +292,7 @@ function infoOf(b: Uint8Array): FrameInfo {
 /** Rows as they come up, until there are enough. */
 class Rows implements CaptureSink {
   readonly #evidence: Evidence;
-  readonly #overlays = new OverlayFinder();
+  readonly #inner = new InnerPacket();
   #rows: OwnRow[] = [];
   #dropped: OwnRow[] = [];
   #left = MOST_ROWS;
@@ -319,6 +319,12 @@ class Rows implements CaptureSink {
     this.#dropped = [];
   }
 
+  /** The VNI of VXLAN that ESP carried. */
+  #vniIn({ bytes, at, end }: EspEvent): number | null {
+    this.#inner.read(bytes, at, end);
+    return this.#inner.vxlan?.vni ?? null;
+  }
+
   #rowOf(r: EspEvent): OwnRow {
     const { hasSas } = this.#evidence;
     const drop = hasSas ? dropRow(r.verdict) : undefined;
@@ -334,7 +340,7 @@ class Rows implements CaptureSink {
       reason: drop?.reason ?? null,
       counter: r.isUnopened ? null : (drop?.counter ?? null),
       inner: isOpen ? packetLine(r.bytes, r.at, r.end) : null,
-      overlay: isOpen ? (this.#overlays.find(r.bytes, r.at, r.end)?.vni ?? null) : null,
+      overlay: isOpen ? this.#vniIn(r) : null,
       carrier: r.carrier.vni < 0 ? null : r.carrier.vni,
     };
   }
