@@ -42,7 +42,27 @@ export function seededBytes(seed: number): RandomBytes {
   };
 }
 
-/** The machine's own random bytes, for keys and IVs. At most 65,536 bytes a call, as Web Crypto allows. */
+/** Random bytes at hand, and how many of them are used. */
+const pool = new Uint8Array(4096);
+let used = pool.length;
+/** A longer request goes past the pool. */
+const MOST_POOLED = 64;
+
+/**
+ * The machine's own random bytes, for keys and IVs. At most 65,536 bytes a call, as Web Crypto allows. A few at a time come
+ * out of a pool, because a call of Web Crypto takes some 25 us; what was handed out is wiped there.
+ */
 export const secureBytes: RandomBytes = (out) => {
-  globalThis.crypto.getRandomValues(out);
+  if (out.length > MOST_POOLED) {
+    globalThis.crypto.getRandomValues(out);
+    return;
+  }
+  if (used + out.length > pool.length) {
+    globalThis.crypto.getRandomValues(pool);
+    used = 0;
+  }
+  for (let i = 0; i < out.length; i++, used++) {
+    out[i] = pool[used]!;
+    pool[used] = 0;
+  }
 };

@@ -49,9 +49,9 @@ export class KeyMaterial {
       );
     }
     this.suite = suite;
-    this.#key = key.slice();
-    this.#salt = salt.slice();
-    this.#macKey = macKey.slice();
+    this.#key = copyOf(key);
+    this.#salt = copyOf(salt);
+    this.#macKey = copyOf(macKey);
   }
 
   /** Cipher key. The array is the material's own: read it, do not keep it. */
@@ -102,6 +102,12 @@ export class KeyMaterial {
   [Symbol.for('nodejs.util.inspect.custom')](): string {
     return this.toJSON();
   }
+}
+
+const EMPTY = new Uint8Array(0);
+
+function copyOf(bytes: Uint8Array): Uint8Array {
+  return bytes.length === 0 ? EMPTY : bytes.slice();
 }
 
 /** Does an ICV vouch for what opens? Not under `digest_null`, nor where the ICV is not checked. */

@@ -59,6 +59,17 @@ describe('secureBytes', () => {
     secureBytes(b);
     expect(toHex(a)).not.toBe(toHex(b));
   });
+
+  it('hands out nothing twice, in whatever lengths it is asked', () => {
+    const seen = new Set<string>();
+    const lengths = [8, 16, 64, 65, 8, 12];
+    for (let i = 0; i < 3000; i++) {
+      const bytes = new Uint8Array(lengths[i % lengths.length]!);
+      secureBytes(bytes);
+      seen.add(toHex(bytes.subarray(0, 8)));
+    }
+    expect(seen.size).toBe(3000);
+  });
 });
 
 describe('mixSeed', () => {

@@ -1,4 +1,5 @@
 import fc from 'fast-check';
+import ipaddr from 'ipaddr.js';
 import { describe, expect, it } from 'vitest';
 import { hex } from '../../src/base/bytes.ts';
 import {
@@ -59,6 +60,17 @@ describe('formatAddress', () => {
     expect(formatAddress(hex('fd000010024400010000000000000010'))).toBe('fd00:10:244:1::10');
     expect(formatAddress(hex('20010db8000000010001000100010001'))).toBe('2001:db8:0:1:1:1:1:1');
     expect(formatAddress(new Uint8Array(16))).toBe('::');
+  });
+
+  it('writes IPv6 as ipaddr.js does, wherever zeros are', () => {
+    const group = fc.constantFrom([0, 0], [0, 1], [0x0d, 0xb8], [0x10, 0], [0xff, 0xff]);
+    const address = fc.array(group, { minLength: 8, maxLength: 8 }).map((groups) => groups.flat());
+    fc.assert(
+      fc.property(address, (bytes) => {
+        expect(formatAddress(Uint8Array.from(bytes))).toBe(new ipaddr.IPv6(bytes).toRFC5952String());
+      }),
+      { numRuns: 500 },
+    );
   });
 
   it('reads from the middle of a packet', () => {
