@@ -9,6 +9,9 @@
  *
  * SAs and policies are told by their object: an agent's plans share those that stay. Peers and routes are made anew
  * with every plan, so they are told by what they say.
+ *
+ * An array of bytes with memory of its own costs the other end some 300 bytes and a visit of its collector, so all bytes
+ * of a message lie in one memory; and what SAs of a message have in common crosses once.
  * @module
  */
 import type { AgentPlan, PlannedRoute } from '../cilium/agent-plan.ts';
@@ -24,18 +27,24 @@ const IDS_A_PART = 2048;
 /** New items in one message: to take one off a port costs some 0.1 ms. */
 const ITEMS_A_PART = 8;
 
-/** An SA whose keys are plain data. A message with it is never logged. */
-type SentSa = Omit<SaConfig, 'keys'> & {
+/** What many SAs have in common: in one message it is one object. */
+interface SaKind {
+  readonly config: Omit<SaConfig, 'src' | 'dst' | 'keys' | 'origin'>;
   readonly suite: Suite;
-  readonly key: Uint8Array;
-  readonly salt: Uint8Array;
-  readonly macKey: Uint8Array;
-  /** Where its row is in the state file. */
-  readonly row?: number | undefined;
-};
+  readonly addressLen: number;
+  readonly macKeyLen: number;
+}
 
-/** What of an SA is bytes. */
-const BYTES = ['src', 'dst', 'key', 'salt', 'macKey'] as const;
+/** An SA without its addresses and keys: those are in the memory of its message, which is never logged. */
+interface SentSa {
+  readonly kind: SaKind;
+  readonly origin: string;
+  /** Where its row is in the state file. */
+  readonly row: number | undefined;
+}
+
+/** An SA of a plan, and where its row is in the state file. */
+type PlannedSa = SaConfig & Pick<SentSa, 'row'>;
 
 /** A route that names its peer by id. */
 interface SentRoute {
@@ -68,6 +77,8 @@ interface ListPart<N extends ListName = ListName> {
   readonly ids: Uint32Array;
   readonly newIds: Uint32Array;
   readonly items: readonly Sent[N][];
+  /** Of SAs: source, destination, key, salt and integrity key of each, one behind the other. */
+  readonly bytes?: Uint8Array;
 }
 
 /** The end of a plan. */
@@ -144,22 +155,22 @@ export class PlanEncoder {
       list: N,
       items: readonly Held[N][],
       keyOf: (item: Held[N]) => unknown,
-      encode: (item: Held[N]) => Sent[N],
+      encode: (items: readonly Held[N][]) => Encoded<N>,
     ): number[] => {
       const ids: number[] = [];
-      const fresh = new PartMaker(list, parts);
+      const fresh = new PartMaker<N>(list, parts, encode);
       for (const item of items) {
         const taken = this.#tables[list].take(keyOf(item));
         const id = taken < 0 ? -1 - taken : taken;
         ids.push(id);
-        fresh.add(id, taken < 0 ? encode(item) : undefined);
+        fresh.add(id, taken < 0 ? item : undefined);
       }
       fresh.end();
       kept[list] = new Set(ids);
       return ids;
     };
     const ofRoutes = [...new Set(routes.flatMap(({ route }) => ('peer' in route ? [route.peer] : [])))];
-    const ids = add('peers', ofRoutes, peerKey, (peer) => peer);
+    const ids = add('peers', ofRoutes, peerKey, inOneMemory);
     ofRoutes.forEach((peer, i) => {
       peers.set(peer, ids[i]!);
     });
@@ -167,20 +178,10 @@ export class PlanEncoder {
       'routes',
       routes,
       (route) => routeKey(route, peers),
-      (route) => sentRoute(route, peers),
+      (fresh) => inOneMemory(fresh.map((route) => sentRoute(route, peers))),
     );
-    add(
-      'policies',
-      policies,
-      (policy) => policy,
-      (policy) => policy,
-    );
-    add(
-      'sas',
-      sas,
-      (sa) => sa,
-      (sa) => sentSa(sa, rows?.get(sa)),
-    );
+    add('policies', policies, itself, inOneMemory);
+    add('sas', sas, itself, (fresh) => sentSas(fresh, rows));
     const gone = Object.fromEntries(
       LISTS.map((list) => [list, this.#tables[list].keep(kept[list])]),
     ) as EndPart['gone'];
@@ -189,20 +190,29 @@ export class PlanEncoder {
   }
 }
 
+/** New items of a message. */
+type Encoded<N extends ListName> = Pick<ListPart<N>, 'items' | 'bytes'>;
+
+function itself<T>(item: T): T {
+  return item;
+}
+
 /** Cuts a list into messages. */
 class PartMaker<N extends ListName> {
   readonly #list: N;
   readonly #parts: PlanPart[];
+  readonly #encode: (items: readonly Held[N][]) => Encoded<N>;
   #ids: number[] = [];
   #newIds: number[] = [];
-  #items: Sent[N][] = [];
+  #items: Held[N][] = [];
 
-  constructor(list: N, parts: PlanPart[]) {
+  constructor(list: N, parts: PlanPart[], encode: (items: readonly Held[N][]) => Encoded<N>) {
     this.#list = list;
     this.#parts = parts;
+    this.#encode = encode;
   }
 
-  add(id: number, item: Sent[N] | undefined): void {
+  add(id: number, item: Held[N] | undefined): void {
     this.#ids.push(id);
     if (item !== undefined) {
       this.#newIds.push(id);
@@ -213,13 +223,12 @@ class PartMaker<N extends ListName> {
 
   end(): void {
     if (this.#ids.length === 0) return;
-    const items = this.#list === 'sas' ? inOneMemory(this.#items as SentSa[]) : this.#items;
     this.#parts.push({
       kind: 'part',
       list: this.#list,
       ids: Uint32Array.from(this.#ids),
       newIds: Uint32Array.from(this.#newIds),
-      items: items as Sent[N][],
+      ...this.#encode(this.#items),
     });
     this.#ids = [];
     this.#newIds = [];
@@ -239,7 +248,6 @@ export class PlanDecoder {
   #lists = emptyLists();
   /** SAs of one kind share what describes it. */
   readonly #suites = new Map<string, Suite>();
-  readonly #rows = new WeakMap<SaConfig, number>();
 
   /** Takes the next message. @returns the plan that is whole with it */
   take(part: PlanPart): NumberedPlan | undefined {
@@ -256,15 +264,15 @@ export class PlanDecoder {
     return { number: part.number, plan: { ...part.rest, routes, policies, sas }, pods: part.pods };
   }
 
-  #add<N extends ListName>({ list, ids, newIds, items }: ListPart<N>): void {
+  #add<N extends ListName>({ list, ids, newIds, items, bytes }: ListPart<N>): void {
     const slots = this.#slots[list] as Held[N][];
-    for (let i = 0; i < items.length; i++) slots[newIds[i]!] = this.#decode(list, items[i]!) as Held[N];
+    if (bytes) this.#addSas(newIds, items as readonly SentSa[], bytes);
+    else for (let i = 0; i < items.length; i++) slots[newIds[i]!] = this.#decode(list, items[i]!) as Held[N];
     const into = this.#lists[list] as Held[N][];
     for (let i = 0; i < ids.length; i++) into.push(slots[ids[i]!]!);
   }
 
   #decode(list: ListName, item: Sent[ListName]): Held[ListName] {
-    if (list === 'sas') return this.#sa(item as SentSa);
     if (list !== 'routes') return item as Peer | Policy;
     const { prefix, route, peer } = item as SentRoute;
     const whole = peer === undefined ? route : { ...route, peer: this.#slots.peers[peer]! };
@@ -273,19 +281,36 @@ export class PlanDecoder {
 
   /** Where the row of an SA of a plan is in the state file. */
   rowOf(config: SaConfig): number | undefined {
-    return this.#rows.get(config);
+    return (config as PlannedSa).row;
   }
 
-  #sa({ suite, key, salt, macKey, row, ...config }: SentSa): SaConfig {
+  #addSas(newIds: Uint32Array, items: readonly SentSa[], bytes: Uint8Array): void {
+    let at = 0;
+    const next = (length: number) => {
+      at += length;
+      return bytes.subarray(at - length, at);
+    };
+    for (let i = 0; i < items.length; i++) {
+      const { kind, origin, row } = items[i]!;
+      const { config, addressLen, macKeyLen } = kind;
+      const suite = this.#suite(kind.suite);
+      const src = next(addressLen);
+      const dst = next(addressLen);
+      const keysAt = at;
+      const keys = new KeyMaterial(suite, next(suite.keyLen), next(suite.saltLen), next(macKeyLen));
+      // It has copied them: one copy of a key is enough.
+      bytes.fill(0, keysAt, at);
+      // In this order: what is added behind a copy makes a slow object of ten times the size.
+      const sa: PlannedSa = { src, dst, keys, origin, row, ...config };
+      this.#slots.sas[newIds[i]!] = sa;
+    }
+  }
+
+  #suite(suite: Suite): Suite {
     const name = `${suite.name} ${suite.keyLen} ${suite.icvLen}`;
-    const known = this.#suites.get(name) ?? suite;
-    this.#suites.set(name, known);
-    const keys = new KeyMaterial(known, key, salt, macKey);
-    // It has copied them: one copy of a key is enough.
-    for (const bytes of [key, salt, macKey]) bytes.fill(0);
-    const sa = { ...config, keys };
-    if (row !== undefined) this.#rows.set(sa, row);
-    return sa;
+    const known = this.#suites.get(name);
+    if (!known) this.#suites.set(name, suite);
+    return known ?? suite;
   }
 }
 
@@ -293,27 +318,60 @@ function emptyLists(): { [N in ListName]: Held[N][] } {
   return { peers: [], routes: [], policies: [], sas: [] };
 }
 
-function sentSa({ keys, ...config }: SaConfig, row: number | undefined): SentSa {
-  return { ...config, suite: keys.suite, key: keys.key(), salt: keys.salt(), macKey: keys.macKey(), row };
+/**
+ * SAs of one message. No two share bytes, though they may have one key (all do under a global one), so the receiver can
+ * wipe each.
+ */
+function sentSas(sas: readonly SaConfig[], rows: ReadonlyMap<SaConfig, number> | undefined): Encoded<'sas'> {
+  const kinds = new Map<string, SaKind>();
+  const bytes: number[] = [];
+  const items = sas.map((sa): SentSa => {
+    const { src, dst, keys, origin, ...config } = sa;
+    const made = { config, suite: keys.suite, addressLen: src.length, macKeyLen: keys.macKey().length };
+    const text = JSON.stringify(made);
+    const kind = kinds.get(text) ?? made;
+    kinds.set(text, kind);
+    for (const part of [src, dst, keys.key(), keys.salt(), keys.macKey()]) bytes.push(...part);
+    return { kind, origin, row: rows?.get(sa) };
+  });
+  const sent = { items, bytes: Uint8Array.from(bytes) };
+  bytes.fill(0);
+  return sent;
 }
 
-/**
- * Copies the bytes of SAs into one memory: at the other end an array with memory of its own costs more than its bytes.
- * No two SAs share bytes then, though they may have one key (all do under a global one), so the receiver can wipe each.
- */
-function inOneMemory(sas: readonly SentSa[]): SentSa[] {
-  const lengths = sas.map((sa) => BYTES.reduce((sum, field) => sum + sa[field].length, 0));
-  const memory = new Uint8Array(lengths.reduce((sum, length) => sum + length, 0));
+/** The same items, with all their bytes in one memory. What they share is still one object. */
+function inOneMemory<T>(items: readonly T[]): { readonly items: readonly T[] } {
+  const found = new Set<Uint8Array>();
+  for (const item of items) findBytes(item, found);
+  const memory = new Uint8Array([...found].reduce((sum, { length }) => sum + length, 0));
+  const copies = new Map<object, unknown>();
   let at = 0;
-  return sas.map((sa) => {
-    const copies = BYTES.map((field) => {
-      const copy = memory.subarray(at, at + sa[field].length);
-      copy.set(sa[field]);
-      at += copy.length;
-      return [field, copy] as const;
-    });
-    return { ...sa, ...Object.fromEntries(copies) };
-  });
+  for (const bytes of found) {
+    const copy = memory.subarray(at, at + bytes.length);
+    copy.set(bytes);
+    at += bytes.length;
+    copies.set(bytes, copy);
+  }
+  return { items: items.map((item) => copyOf(item, copies)) };
+}
+
+/** Finds the arrays of bytes in plain data. */
+function findBytes(data: unknown, found: Set<Uint8Array>): void {
+  if (data instanceof Uint8Array) found.add(data);
+  else if (typeof data === 'object' && data !== null)
+    for (const one of Object.values(data)) findBytes(one, found);
+}
+
+/** A copy of plain data. @param copies of what has been copied */
+function copyOf<T>(data: T, copies: Map<object, unknown>): T {
+  if (typeof data !== 'object' || data === null) return data;
+  const known = copies.get(data);
+  if (known) return known as T;
+  const copy = Array.isArray(data)
+    ? data.map((one) => copyOf(one, copies))
+    : Object.fromEntries(Object.entries(data).map(([name, one]) => [name, copyOf(one, copies)]));
+  copies.set(data, copy);
+  return copy as T;
 }
 
 function sentRoute({ prefix, route }: PlannedRoute, peers: ReadonlyMap<Peer, number>): SentRoute {

@@ -23,7 +23,7 @@
  * Nothing here checks lengths: the inner packet is one that `wire/ipv4.ts` or `wire/ipv6.ts` found whole.
  * @module
  */
-import { putU16, u16, u32 } from '../base/bytes.ts';
+import { i32, putU16, u16, u32 } from '../base/bytes.ts';
 import type { Address } from '../wire/address.ts';
 import { sum, update } from '../wire/checksum.ts';
 import * as esp from '../wire/esp.ts';
@@ -76,8 +76,8 @@ export class OuterHeader {
   /** Which bits of the inner TOS are taken over, and what is put beside them: the DSCP. */
   readonly #tosMask: number;
   readonly #tos: number;
-  /** ECN outside, by ECN inside. */
-  readonly #ecn: Uint8Array;
+  /** ECN outside, by ECN inside: two bits of each. */
+  readonly #ecn: number;
   /** 0 when it is copied. */
   readonly #ttl: number;
   /** Which bits are copied from inner IPv4; 0 when DF is fixed, and then it is this. */
@@ -88,7 +88,7 @@ export class OuterHeader {
   /** 50, or 17 with UDP. */
   readonly #protocol: number;
   /** Source and destination of IPv6, 32 bits at a time, and of IPv4. */
-  readonly #addresses: Uint32Array;
+  readonly #addresses: Uint32Array | undefined;
   readonly #src: number;
   readonly #dst: number;
   /** What never changes of an IPv4 header, summed in 16-bit words: the constant part of its checksum. */
@@ -112,8 +112,9 @@ export class OuterHeader {
     inRange('flow label', rules.flowLabel, 0, 0xfffff);
     this.#tosMask = rules.dscp === 'copy' ? 0xff & ~ECN_MASK : 0;
     this.#tos = rules.dscp === 'copy' ? 0 : rules.dscp << 2;
-    this.#ecn = new Uint8Array(ECN_MASK + 1);
-    for (let inner = 0; inner <= ECN_MASK; inner++) this.#ecn[inner] = outerEcn(rules, inner);
+    let ecn = 0;
+    for (let inner = 0; inner <= ECN_MASK; inner++) ecn |= outerEcn(rules, inner) << (2 * inner);
+    this.#ecn = ecn;
     this.#ttl = rules.ttl === 'copy' ? 0 : rules.ttl;
     this.#dfMask = rules.df === 'copy' ? ipv4.DF : 0;
     this.#df = rules.df === 'set' ? ipv4.DF : 0;
@@ -121,15 +122,11 @@ export class OuterHeader {
     this.#version = src.length === 4 ? 4 : 6;
     this.length = (src.length === 4 ? ipv4.HEADER_LEN : ipv6.HEADER_LEN) + (encap ? udp.HEADER_LEN : 0);
     this.#protocol = encap ? udp.PROTOCOL : esp.PROTOCOL;
-    const both = new Uint8Array(src.length + dst.length);
-    both.set(src);
-    both.set(dst, src.length);
-    // In loops: a rotation makes thousands of them, and `from` with a function costs ten times as much.
-    this.#addresses = new Uint32Array(both.length / 4);
-    for (let i = 0; i < this.#addresses.length; i++) this.#addresses[i] = u32(both, 4 * i);
-    this.#src = this.#addresses[0]! | 0;
-    this.#dst = this.#addresses[1]! | 0;
-    this.#sum = VERSION_4 * 0x100 + this.#protocol + sum(both, 0, both.length);
+    // Without arrays where there need be none: a rotation makes thousands of these between packets.
+    this.#addresses = src.length === 4 ? undefined : wordsOf(src, dst);
+    this.#src = i32(src, 0);
+    this.#dst = i32(dst, 0);
+    this.#sum = VERSION_4 * 0x100 + this.#protocol + sum(src, 0, src.length) + sum(dst, 0, dst.length);
     this.#ports = encap ? (encap.sport << 16) | encap.dport : NO_PORTS;
   }
 
@@ -143,7 +140,8 @@ export class OuterHeader {
     const first = words.getUint32(innerAt);
     const inner4 = first >>> 28 === 4;
     const innerTos = (inner4 ? first >>> 16 : first >>> 20) & 0xff;
-    const tos = (innerTos & this.#tosMask) | this.#tos | this.#ecn[innerTos & ECN_MASK]!;
+    const tos =
+      (innerTos & this.#tosMask) | this.#tos | ((this.#ecn >>> (2 * (innerTos & ECN_MASK))) & ECN_MASK);
     const ttl = this.#ttl > 0 ? this.#ttl : words.getUint8(innerAt + (inner4 ? 8 : 7));
     if (this.#version === 6) this.#emit6(words, at, first, inner4, tos, ttl, totalLen);
     else {
@@ -179,7 +177,7 @@ export class OuterHeader {
     const label = this.#label >= 0 ? this.#label : inner4 ? 0 : innerFirst & 0xfffff;
     words.setUint32(at, (VERSION_6 << 24) | (tos << 20) | label);
     words.setUint32(at + 4, ((totalLen - ipv6.HEADER_LEN) << 16) | (this.#protocol << 8) | ttl);
-    const addresses = this.#addresses;
+    const addresses = this.#addresses!;
     let to = at + ipv6.SRC_AT;
     for (let i = 0; i < addresses.length; i++, to += 4) words.setUint32(to, addresses[i]!);
     if (this.#ports !== NO_PORTS) this.#emitUdp(words, at, to, totalLen);
@@ -211,6 +209,16 @@ export function ecnDecapsulate(
   const isMarked = (outerTos & ECN_MASK) === CE && (was & ECN_MASK) !== 0;
   if (isMarked && rules.ecn !== 'clear') tos |= CE;
   if (tos !== was) writeTos(slab, innerAt, innerVersion === 4, tos);
+}
+
+/** 32 bits at a time. */
+function wordsOf(src: Address, dst: Address): Uint32Array {
+  const words = new Uint32Array((src.length + dst.length) / 4);
+  for (let i = 0; i < words.length; i++) {
+    const at = 4 * i;
+    words[i] = at < src.length ? u32(src, at) : u32(dst, at - src.length);
+  }
+  return words;
 }
 
 function outerEcn(rules: HeaderRules, innerTos: number): number {

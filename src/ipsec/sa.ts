@@ -6,10 +6,11 @@
  * it; others may read its statistics.
  * @module
  */
-import { netWord, u32 } from '../base/bytes.ts';
+import { i32, netWord, putU32, u32 } from '../base/bytes.ts';
 import type { RandomBytes } from '../base/rng.ts';
 import type { Engine } from '../crypto/engine.ts';
 import type { Suite } from '../crypto/suite.ts';
+import { formatAddress } from '../wire/address.ts';
 import * as esp from '../wire/esp.ts';
 import * as ipv4 from '../wire/ipv4.ts';
 import * as ipv6 from '../wire/ipv6.ts';
@@ -61,13 +62,6 @@ export class SecurityAssociation {
   readonly stats: SaStats;
   readonly outer: OuterHeader;
   readonly rules: HeaderRules;
-  /** First bytes of each nonce (RFC 4106 §4); empty for suites without. */
-  readonly salt: Uint8Array;
-  /**
-   * XORed with the sequence number it gives the IV, as Linux's seqiv does: unique because the number is, and
-   * without telling how many packets were sent before.
-   */
-  readonly ivSalt: Uint8Array;
   /** False while the SA is being deleted: inbound packets are then XfrmInStateInvalid. */
   valid = true;
   /** True once a packet met a hard limit: Linux deletes the SA then, and no packet finds it any more. */
@@ -104,7 +98,7 @@ export class SecurityAssociation {
   /** {@link ivSalt} as signed 32-bit integers. */
   readonly ivSaltHi: number;
   readonly ivSaltLo: number;
-  /** The same, {@link salt} and {@link spi} as words in network order (`netWord`). */
+  /** The same, the key's salt and {@link spi} as words in network order (`netWord`). */
   readonly netIvSaltHi: number;
   readonly netIvSaltLo: number;
   readonly netSalt: number;
@@ -120,6 +114,9 @@ export class SecurityAssociation {
   /** The highest number among them; the low half is signed. */
   pendingHi = 0;
   pendingLo = 0;
+
+  #srcText: string | undefined;
+  #dstText: string | undefined;
 
   /**
    * @throws {EsplaneError} `ERR_SUITE` when the engine does not have the suite
@@ -142,10 +139,13 @@ export class SecurityAssociation {
     this.stats = old?.stats ?? { replayWindow: 0, replay: 0, failed: 0 };
     this.rules = options.rules ?? rulesOf(config.flags);
     this.outer = new OuterHeader(config.src, config.dst, this.rules, config.encap);
-    this.salt = config.keys.salt().slice();
-    this.ivSalt = (old?.ivSalt ?? options.ivSalt)?.slice() ?? new Uint8Array(8);
-    if (!old && !options.ivSalt) options.random(this.ivSalt);
-    const { suite, outer, salt, ivSalt } = this;
+    if (!old && !options.ivSalt) options.random(MADE);
+    const ivSalt = options.ivSalt ?? MADE;
+    this.ivSaltHi = old ? old.ivSaltHi : i32(ivSalt, 0);
+    this.ivSaltLo = old ? old.ivSaltLo : i32(ivSalt, 4);
+    MADE.fill(0);
+    const { suite, outer } = this;
+    const salt = config.keys.salt();
     this.spi = config.spi | 0;
     this.esn = config.esn;
     this.icvLen = suite.icvLen;
@@ -160,8 +160,6 @@ export class SecurityAssociation {
     this.padMask = suite.align - 1;
     this.hasUdp6 = config.encap !== undefined && config.dst.length === ipv6.ADDRESS_LEN;
     this.hasNonce = salt.length > 0;
-    this.ivSaltHi = u32(ivSalt, 0) | 0;
-    this.ivSaltLo = u32(ivSalt, 4) | 0;
     this.netIvSaltHi = netWord(this.ivSaltHi);
     this.netIvSaltLo = netWord(this.ivSaltLo);
     this.netSalt = this.hasNonce ? netWord(u32(salt, 0)) : 0;
@@ -171,7 +169,32 @@ export class SecurityAssociation {
     this.takesAll = !config.selector || coversBoth(config.selector);
     this.key = old?.key ?? engine.addKey(config.keys);
   }
+
+  /**
+   * XORed with the sequence number it gives the IV, as Linux's seqiv does: unique because the number is, and
+   * without telling how many packets were sent before. A copy.
+   */
+  get ivSalt(): Uint8Array {
+    const ivSalt = new Uint8Array(8);
+    putU32(ivSalt, 0, this.ivSaltHi);
+    putU32(ivSalt, 4, this.ivSaltLo);
+    return ivSalt;
+  }
+
+  /** The addresses as text. It stays: reports ask for it again and again. */
+  get srcText(): string {
+    this.#srcText ??= formatAddress(this.config.src);
+    return this.#srcText;
+  }
+
+  get dstText(): string {
+    this.#dstText ??= formatAddress(this.config.dst);
+    return this.#dstText;
+  }
 }
+
+/** For the per-SA part of an IV, while an SA is made. */
+const MADE = new Uint8Array(8);
 
 /** Are neither addresses nor protocol and ports asked for? */
 function coversBoth(selector: Selector): boolean {

@@ -4,9 +4,7 @@
  */
 import { dropRow } from '../ipsec/drop.ts';
 import type { SecurityAssociation } from '../ipsec/sa.ts';
-import type { SaConfig } from '../ipsec/sa-config.ts';
 import type { Direction, Spd } from '../ipsec/spd.ts';
-import { formatAddress } from '../wire/address.ts';
 import { type Batch, PASS } from '../wire/packet.ts';
 import type { ReassemblyStats } from '../wire/reassembly.ts';
 import { DECISIONS, type Decision } from './decisions.ts';
@@ -199,29 +197,16 @@ function byReason(drops: Float64Array): Record<string, number> {
   return counts;
 }
 
-/** The text of both addresses. It stays, and making it would take most of the time of a report. */
-const ENDS = new WeakMap<SaConfig, { readonly src: string; readonly dst: string }>();
-
-function endsOf(config: SaConfig) {
-  let ends = ENDS.get(config);
-  if (!ends) {
-    ends = { src: formatAddress(config.src), dst: formatAddress(config.dst) };
-    ENDS.set(config, ends);
-  }
-  return ends;
-}
-
 /** @param peer the node at the other end */
-export function saReport(
-  { config, life, sequence, window, stats }: SecurityAssociation,
-  peer: string | undefined,
-): SaReport {
+export function saReport(sa: SecurityAssociation, peer: string | undefined): SaReport {
+  const { config, life, sequence, window, stats } = sa;
   const isOut = config.direction === 'out';
   return {
     origin: config.origin,
     direction: config.direction,
     peer: peer ?? null,
-    ...endsOf(config),
+    src: sa.srcText,
+    dst: sa.dstText,
     spi: config.spi,
     reqid: config.reqid,
     esn: config.esn,
@@ -232,6 +217,8 @@ export function saReport(
     seqLo: isOut ? sequence.lo : window.topLo,
     lost: isOut ? 0 : window.lost,
     late: isOut ? 0 : window.late,
-    ...stats,
+    replayWindow: stats.replayWindow,
+    replay: stats.replay,
+    failed: stats.failed,
   };
 }

@@ -246,8 +246,9 @@ function windowOf({ sa, before, isFirst, verdict }: EspFacts): EspSecurity['wind
 }
 
 function nonceOf({ sa, iv, showKeys }: EspFacts): EspSecurity['nonce'] {
-  if (!sa || sa.salt.length === 0 || iv.length === 0) return null;
-  return { salt: showKeys ? toHex(sa.salt) : HIDDEN_KEY, iv: toHex(iv) };
+  const salt = sa?.config.keys.salt();
+  if (!salt || salt.length === 0 || iv.length === 0) return null;
+  return { salt: showKeys ? toHex(salt) : HIDDEN_KEY, iv: toHex(iv) };
 }
 
 function aadOf({ sa, aad }: EspFacts): EspSecurity['aad'] {
