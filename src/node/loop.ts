@@ -12,10 +12,11 @@ const BATCHES_A_TURN = 4;
 /** Longest sleep, ms: a chore that somebody else set off does not wait longer. */
 const LONGEST_SLEEP = 1000;
 /**
- * Something long takes one part in so many of the time. Between its pieces the thread sleeps, if there are no packets: a
- * thread that never sleeps is made to wait by the scheduler, for 4 ms at 250 Hz, once something else wants to run.
+ * Something long takes one part in so many of the time: few packets then meet it, and it ends later. Between its pieces the
+ * thread sleeps, if there are no packets: a thread that never sleeps is made to wait by the scheduler, for 4 ms at 250 Hz,
+ * once something else wants to run.
  */
-const WORK_SHARE = 2;
+const WORK_SHARE = 20;
 
 /** Something to do now and then, between batches. */
 export interface Chore {

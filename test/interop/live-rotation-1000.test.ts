@@ -18,16 +18,13 @@ const IDS = [14, 15, 1, 2] as const;
 const PACKETS_A_SECOND = 2500;
 const PAYLOAD = 1000;
 /** iperf3 goes on for so long; what is measured fits into it. */
-const SECONDS = 70;
+const SECONDS = 150;
 /** Seconds between two reports: each prints 7,992 SAs, and the machine is to have time for packets. */
 const STATS_EVERY = 5;
-/** Seconds of pings without a rotation. */
-const CALM = 10;
-/**
- * ms that one ping of a hundred may take in a rotation, or twice as long as without one, if that is more. Twice 2.4: so
- * long they took without one when reports of all SAs were made in longer pieces (now some 1).
- */
-const LONGEST_P99 = 5;
+/** Seconds of pings without a rotation, before each. */
+const CALM = 6;
+/** So many times as long as without a rotation one ping of a hundred may take in one. */
+const LONGEST_P99 = 2;
 const PING_EVERY = 0.005;
 /** Room in iperf3's socket for what comes while it has no processor. */
 const SOCKET_ROOM = 4 << 20;
@@ -106,7 +103,7 @@ needs(
       return { child, ended: once(child, 'close').then(() => text) };
     };
     async function until(what: string, condition: () => boolean): Promise<void> {
-      const end = Date.now() + 20_000;
+      const end = Date.now() + 60_000;
       while (!condition()) {
         if (Date.now() > end)
           throw new Error(`never: ${what}; ${nodes.map(({ errors }) => errors).join('|')}`);
@@ -127,7 +124,7 @@ needs(
     // What fails once may have met a busy host: two nodes, two loads and a ping share its processors.
     it('loses nothing in three rotations, and holds packets up for milliseconds', {
       retry: 2,
-      timeout: 180_000,
+      timeout: 240_000,
     }, async () => {
       write(
         'others.json',
@@ -148,8 +145,9 @@ needs(
             publish: `node-${i}.json`,
             mode: 'tunnel',
             strict: '10.244.0.0/16',
-            // Longer than the other node takes to plan on a busy host: then the old key is still there.
-            'key-rotation-duration': '8s',
+            // Longer than the other node takes to plan and to make its SAs (some 13 s, on a busy host more): then the old key
+            // is still there.
+            'key-rotation-duration': '22s',
           }),
         );
         nodes.push(await NodeProcess.start(join(folder, `${i}.yaml`), {}, STATS_EVERY));
@@ -168,10 +166,12 @@ needs(
       );
       await sleep(500);
       const pings = ['ping', '-i', String(PING_EVERY), '10.244.2.1'];
-      const calm = timesOf(await inA(...pings, '-w', String(CALM)).ended);
-      const during = inA(...pings);
+      const calm: number[][] = [];
+      const rotating: number[][] = [];
       const began = Date.now();
       for (const id of IDS.slice(1)) {
+        calm.push(timesOf(await inA(...pings, '-w', String(CALM)).ended));
+        const during = inA(...pings);
         // The Secrets of two nodes never change together.
         write('keys-1', keyLine(id));
         await sleep(400);
@@ -180,19 +180,22 @@ needs(
         const before = IDS[IDS.indexOf(id) - 1];
         const gone = new RegExp(`key ${before}: \\d+ old SAs removed`);
         await until(`key ${before} is gone`, () => nodes.every(({ errors }) => gone.test(errors)));
+        during.child.kill('SIGINT');
+        rotating.push(timesOf(await during.ended));
       }
       const seconds = (Date.now() - began) / 1000;
-      during.child.kill('SIGINT');
-      const rotating = timesOf(await during.ended);
-      const p = (times: readonly number[]) => [0.5, 0.99, 1 - 1e-9].map((part) => quantile(times, part));
+      const told = (windows: readonly (readonly number[])[]) =>
+        windows
+          .map((times) => [0.5, 0.99, 1 - 1e-9].map((part) => quantile(times, part)).join(', '))
+          .join('; ');
       process.stderr.write(
-        `three rotations of 1000 nodes in ${seconds.toFixed(1)} s; ping p50, p99, longest, ms: without ${p(calm).join(', ')}; with ${p(rotating).join(', ')}\n`,
+        `three rotations of 1000 nodes in ${seconds.toFixed(1)} s; ping p50, p99, longest, ms: without ${told(calm)}; with ${told(rotating)}\n`,
       );
       const { end } = JSON.parse(await load.ended) as {
         end: Record<'sum' | 'sum_bidir_reverse', { lost_packets: number; packets: number }>;
       };
       // All three fell into the load.
-      expect(seconds + CALM).toBeLessThan(SECONDS);
+      expect(seconds).toBeLessThan(SECONDS);
       const sums = [end.sum, end.sum_bidir_reverse];
       for (const { packets } of sums) expect(packets).toBeGreaterThan(0.9 * SECONDS * PACKETS_A_SECOND);
       const lost = (['a', 'b'] as const).map((where, i) => ({
@@ -208,7 +211,10 @@ needs(
         expect(sas.length).toBe(7992);
         expect(sas.filter(({ spi, packets }) => spi === 2 && packets > 0).length).toBeGreaterThan(1);
       }
-      expect(quantile(rotating, 0.99)).toBeLessThan(Math.max(LONGEST_P99, 2 * quantile(calm, 0.99)));
+      // The middle one of three: what else runs on the host may disturb one.
+      const p99 = (windows: readonly (readonly number[])[]) =>
+        windows.map((times) => quantile(times, 0.99)).sort((a, b) => a - b)[1]!;
+      expect(p99(rotating)).toBeLessThan(LONGEST_P99 * p99(calm));
       const nothing = { tun: 0, wire: 0, sockets: 0 };
       expect({ iperf3: sums.map(({ lost_packets }) => lost_packets), lost }).toEqual({
         iperf3: [0, 0],
