@@ -127,9 +127,17 @@ export function bugtool(node: SysdumpNode, time = TIME): Uint8Array {
   return gzip(tar(bugtoolFiles(node).map(([name, text]) => [`${folder}/${name}`, text])));
 }
 
+/** Letters of the names that Kubernetes makes up. */
+const LETTERS = 'bcdfghjklmnpqrstvwxz2456789';
+
 /** The Cilium pod of a node. */
-export const podOf = ({ name }: Pick<SysdumpNode, 'name'>) =>
-  `cilium-${hash('md5', name, 'hex').slice(0, 5)}`;
+export function podOf({ name }: Pick<SysdumpNode, 'name'>): string {
+  let number = Number.parseInt(hash('md5', name, 'hex').slice(0, 8), 16);
+  let letters = '';
+  for (; letters.length < 5; number = Math.floor(number / LETTERS.length))
+    letters += LETTERS[number % LETTERS.length];
+  return `cilium-${letters}`;
+}
 
 /** Objects as the printers of Kubernetes write them: keys in their order, and of items of a list no kind. */
 export function manifest(kind: string, items: readonly object[], apiVersion = 'v1'): string {

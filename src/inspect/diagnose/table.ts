@@ -467,6 +467,16 @@ export const FINDINGS = [
     remedy: 'Restart the agent of that node, or rotate the key: an SA that is there is kept as it is.',
   },
   {
+    code: 'wrong-secret',
+    severity: 'warning',
+    basis: 'told',
+    means: 'The given keys fit no state of the cluster.',
+    proof:
+      'The hash of each key that follows from them and the nodes, beside those in the place of the keys.',
+    remedy:
+      'Give the Secret of this cluster, as it was when the texts were printed; all else is said without it.',
+  },
+  {
     code: 'counters-differ',
     severity: 'warning',
     basis: 'told',

@@ -155,19 +155,22 @@ function keyAt({ cluster }: ClusterCase, ends: Ends, side: Side) {
   );
 }
 
+/** Differing SAs whose keys are derived to see whether the Secret is the cluster's. */
+const MOST_OTHERS = 1000;
+
 /** Keys that both ends hold, and that do not follow from the Secret and the nodes. */
 function* ofSecret(c: ClusterCase): Generator<Finding> {
   const { cluster, pairs } = c;
-  if (cluster.evidence.cluster.keys.length === 0) return;
-  const found = new Map<string, { count: number; first: Ends; what: string }>();
-  let known = 0;
-  for (const ends of pairs.sample) {
-    const { table, addresses } = cluster.reader;
-    const isListed = [table.srcOf(ends.sent), table.dstOf(ends.sent)].every(
+  const { keys } = cluster.evidence.cluster;
+  if (keys.length === 0) return;
+  const { table, addresses } = cluster.reader;
+  const isListed = ({ sent }: Ends) =>
+    [table.srcOf(sent), table.dstOf(sent)].every(
       (address) => cluster.evidence.nodeOf(addresses.textOf(address)) !== undefined,
     );
-    if (!isListed) continue;
-    known++;
+  const known = pairs.sample.filter(isListed);
+  const found = new Map<string, { count: number; first: Ends; what: string }>();
+  for (const ends of known) {
     const named = keyAt(c, ends, SENDER);
     if (named?.kind === 'current') continue;
     const what = named
@@ -178,10 +181,24 @@ function* ofSecret(c: ClusterCase): Generator<Finding> {
     if (one) one.count++;
     else found.set(name, { count: 1, first: ends, what });
   }
+  const others = pairs.differing.slice(0, MOST_OTHERS).filter(isListed);
+  const fitsNone =
+    (found.get('none')?.count ?? 0) === known.length &&
+    !others.some((ends) => keyAt(c, ends, SENDER) ?? keyAt(c, ends, RECEIVER));
+  const tried = known.length + others.length;
+  if (fitsNone && tried > 0) {
+    const sources = [...new Set(keys.map(({ source }) => source))];
+    yield clusterFinding(
+      'wrong-secret',
+      `${namesOf(sources)} ${sources.length === 1 ? 'is' : 'are'} not the Secret of this cluster, or not of that time: no key of the ${count(tried, 'SA')} that it was tried on follows from it and the nodes.`,
+      { count: tried, evidence: sources },
+    );
+    return;
+  }
   for (const { count: n, first, what } of found.values()) {
     yield clusterFinding(
       'state-differs',
-      `${grouped(n)} of ${count(known, 'SA')} whose ends agree ${n === 1 ? 'holds' : 'hold'} another key than the Secret yields: ${placeOf(c, first)} has ${what}.`,
+      `${grouped(n)} of ${count(known.length, 'SA')} whose ends agree ${n === 1 ? 'holds' : 'hold'} another key than the Secret yields: ${placeOf(c, first)} has ${what}.`,
       { ...endsOf(c, first), count: n, evidence: originsOf(c, first) },
     );
   }
