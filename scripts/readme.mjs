@@ -151,7 +151,13 @@ const sections = {
       '…',
       ...err,
     ]),
-  diagnose: () => run(['diagnose', 'stale-boot-id.pcap', ...staleBootId], (out) => out, 'pcaps/diagnose/'),
+  diagnose: () => run(['diagnose', 'stale-boot-id.sysdump.zip'], (out) => out, 'pcaps/diagnose/'),
+  secret: () =>
+    run(
+      ['diagnose', 'nodes.old.json', 'keys', 'stale-boot-id.sysdump.zip'],
+      (out) => ['…', ...out.slice(2, out.indexOf('', 2)), '…'],
+      'pcaps/diagnose/',
+    ),
   explain: () =>
     run(
       ['explain', `${faults}/wire.pcap`, '--frame', '55', '--brief', '--width', '100', ...sources(faults)],
@@ -174,15 +180,21 @@ const sections = {
   demo: () => run(['demo', '--no-write'], (out) => out),
 };
 
+/** Of docs/diagnose.md. */
+const capture = () =>
+  run(['diagnose', 'stale-boot-id.pcap', ...staleBootId], (out) => out, 'pcaps/diagnose/');
 const goals = () => goalsTable(rowsOf).join('\n');
 
 const wanted = process.argv.slice(2);
 if (wanted.length > 0) {
-  fill('README.md', Object.fromEntries(wanted.map((name) => [name, sections[name]])));
+  const ofReadme = wanted.filter((name) => name !== 'capture');
+  fill('README.md', Object.fromEntries(ofReadme.map((name) => [name, sections[name]])));
+  if (ofReadme.length < wanted.length) fill('docs/diagnose.md', { capture });
 } else {
   writeFileSync(new URL('bench/results/tunnel.svg', root), tunnelPicture(results('tunnel')));
   fill('README.md', sections);
   fill('bench/README.md', { goals });
+  fill('docs/diagnose.md', { capture });
 }
 
 function fill(name, made) {

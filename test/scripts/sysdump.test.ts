@@ -145,6 +145,11 @@ describe('a sysdump of a kernel', () => {
     }
   });
 
+  it('is the one in pcaps/diagnose', async () => {
+    const kept = await nodesOf(new Uint8Array(readFileSync(`${DIAGNOSE}/stale-boot-id.sysdump.zip`)));
+    expect(kept).toEqual(await nodesOf(sysdump(sysdumpOfTrouble(DIAGNOSE, 'stale-boot-id'))));
+  });
+
   it('differs in the hashes that the trouble is about', async () => {
     const { nodes } = await nodesOf(sysdump(sysdumpOfTrouble(DIAGNOSE, 'stale-boot-id')));
     const [one, two] = nodes.map(({ texts }) => hashesOf(texts['xfrm-state']!.text));
