@@ -3,10 +3,10 @@
  * @module
  */
 import { besideCounts, dropCounts } from '../inspect/decrypt-counts.ts';
-import { SCHEMA } from '../inspect/decrypt-json.ts';
 import type { KeyUses } from '../inspect/key-use.ts';
 import type { PacketFilter } from '../inspect/packet-filter.ts';
 import type { Receiver } from '../inspect/receiver.ts';
+import { SCHEMA } from '../inspect/schema.ts';
 import { grouped } from './output.ts';
 
 /**

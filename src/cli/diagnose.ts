@@ -10,6 +10,7 @@ import { ClusterReader } from '../inspect/cluster/reader.ts';
 import { Diagnoser } from '../inspect/diagnose/diagnoser.ts';
 import { type Diagnosis, withFiles } from '../inspect/diagnose/finding.ts';
 import { type Moment, PacketTimes } from '../inspect/packet-time.ts';
+import { SCHEMA } from '../inspect/schema.ts';
 import { CaptureSession } from '../inspect/session.ts';
 import { CaptureSas } from '../sa-text/capture-sas.ts';
 import { clusterText } from './cluster-text.ts';
@@ -129,7 +130,7 @@ async function diagnose(files: readonly string[], named: DiagnoseOptions, comman
   if (failure === undefined || totals.frames > 0) {
     const diagnosis = diagnoser.finish();
     const out = new Output();
-    if (options.json) out.write(`${JSON.stringify(withFiles(diagnosis, names))}\n`);
+    if (options.json) out.write(`${JSON.stringify({ ...withFiles(diagnosis, names), schema: SCHEMA })}\n`);
     else {
       const style = styleOf(options, names, () => session.start);
       const facts = { capture, frames: totals.frames, esp: totals.esp };
@@ -176,7 +177,7 @@ async function ofTexts(reader: ClusterReader, given: GivenFiles<DiagnoseOptions>
     );
   const diagnosis = await diagnoseTexts(reader, given);
   const out = new Output();
-  if (options.json) out.write(`${JSON.stringify(diagnosis)}\n`);
+  if (options.json) out.write(`${JSON.stringify({ ...diagnosis, schema: SCHEMA })}\n`);
   else
     out.write(
       clusterText(

@@ -11,6 +11,7 @@ import { ExplainSink, explainBytes, guessLinkType } from '../inspect/explain/exp
 import type { Explanation } from '../inspect/explain/tree.ts';
 import { parseHexDump } from '../inspect/hex-dump.ts';
 import { type Moment, PacketTimes } from '../inspect/packet-time.ts';
+import { SCHEMA } from '../inspect/schema.ts';
 import { CaptureSession } from '../inspect/session.ts';
 import { CaptureSas } from '../sa-text/capture-sas.ts';
 import * as linkType from '../wire/link-type.ts';
@@ -143,7 +144,7 @@ async function explain(
     explanation = explainBytes(bytes, type, { ...base, showKeys });
   }
   const out = new Output();
-  if (options.json) out.write(`${JSON.stringify(explanation, null, 2)}\n`);
+  if (options.json) out.write(`${JSON.stringify({ ...explanation, schema: SCHEMA }, null, 2)}\n`);
   else {
     const width = options.width ?? process.stdout.columns ?? USUAL_WIDTH;
     out.write(
@@ -183,7 +184,7 @@ async function explainNames(
   }
   const { pageText } = await import('./page-text.ts');
   const out = new Output();
-  if (json) out.write(`${JSON.stringify({ pages: pages.flat() }, null, 2)}\n`);
+  if (json) out.write(`${JSON.stringify({ pages: pages.flat(), schema: SCHEMA }, null, 2)}\n`);
   else
     out.write(
       pageText(pages.flat(), paintFor(process.stdout), width ?? process.stdout.columns ?? USUAL_WIDTH),

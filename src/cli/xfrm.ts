@@ -3,6 +3,7 @@
  * @module
  */
 import type { Command } from 'commander';
+import { SCHEMA } from '../inspect/schema.ts';
 import { damagedFields, omissionLine, unreadParts } from '../sa-text/omission.ts';
 import { writeXfrmCommands } from '../sa-text/xfrm-commands.ts';
 import { xfrmJson } from '../sa-text/xfrm-json.ts';
@@ -54,6 +55,6 @@ async function xfrm(files: readonly string[], options: XfrmOptions): Promise<voi
   for (const tree of trees)
     for (const part of [...unreadParts(tree), ...damagedFields(tree)]) note(omissionLine(part));
   if (options.commands) out.write(writeXfrmCommands(trees, { showKeys, note }));
-  else out.write(`${JSON.stringify(xfrmJson(trees, { showKeys }), null, 2)}\n`);
+  else out.write(`${JSON.stringify({ ...xfrmJson(trees, { showKeys }), schema: SCHEMA }, null, 2)}\n`);
   await out.flush();
 }

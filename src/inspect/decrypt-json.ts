@@ -13,9 +13,7 @@ import { verdictName } from './esp-words.ts';
 import { FlowTable } from './flow-table.ts';
 import { type Names, NO_NAMES } from './names.ts';
 import { putTime } from './packet-time.ts';
-
-/** Version of the JSON that commands print: fields may be added to it, and none is taken away or gets another meaning. */
-export const SCHEMA = 1;
+import { SCHEMA } from './schema.ts';
 
 /** What stands of two ends in a line, in two places. */
 interface Piece {
