@@ -11,7 +11,7 @@ import type { NamedText } from '../../sa-text/sa-texts.ts';
 import { parseHexDump } from '../hex-dump.ts';
 import type { Kind, TextKind } from './kinds.ts';
 import { isBinary, isHex, otherContainerOf, recogniseText } from './recognise.ts';
-import { collectedOf, commandOutput, type NodeTextKind, placeOf } from './sysdump.ts';
+import { collectedOf, commandOutput, FAILED, type NodeTextKind, placeOf } from './sysdump.ts';
 import { Budget, type Crc32, type Entry, type FileBytes, type Inflate, walk } from './walk.ts';
 
 /** What one node of a sysdump says. */
@@ -175,7 +175,8 @@ class Gatherer {
         await this.#endNode();
         this.#node = { key: place.node, pod: place.pod, texts: {} };
       }
-      this.#node.texts[place.kind] ??= outputText(name, await entry.bytes());
+      const output = outputText(name, place.kind, await entry.bytes());
+      if (output) this.#node.texts[place.kind] ??= output;
       return;
     }
     if (isCapture(head)) {
@@ -256,10 +257,18 @@ function timeText(at: string): string {
 /** Characters at the end of an output in which it says that its command failed. */
 const FAILURE = 4096;
 
-/** The output of a command. Gigabytes of states are read as bytes, and never become text. */
-function outputText(source: string, bytes: Uint8Array): NamedText {
+/**
+ * The output of a command. Gigabytes of states are read as bytes, and never become text.
+ * @returns `undefined` where the command failed, and printed nothing of what it is to print: no states is not that there are none
+ */
+function outputText(source: string, kind: NodeTextKind, bytes: Uint8Array): NamedText | undefined {
   const end = decodeText(bytes.subarray(Math.max(0, bytes.length - FAILURE)));
-  const isPlain = bytes[0] !== HASH_SIGN && !end.includes('> Error while running');
+  const hasFailed = end.includes(FAILED);
+  if (hasFailed) {
+    const text = commandOutput(decodeText(bytes));
+    const expected = kind === 'xfrm-stat-later' ? 'xfrm-stat' : kind;
+    return recogniseText(text).includes(expected) ? { source, text } : undefined;
+  }
   let text: string | undefined;
   return {
     source,
@@ -267,7 +276,7 @@ function outputText(source: string, bytes: Uint8Array): NamedText {
       text ??= commandOutput(decodeText(bytes));
       return text;
     },
-    ...(isPlain && { bytes }),
+    ...(bytes[0] !== HASH_SIGN && { bytes }),
   };
 }
 

@@ -119,6 +119,9 @@ export function collectedOf(path: readonly string[]): Collected | undefined {
   };
 }
 
+/** With this begins the line that says that a command failed. */
+export const FAILED = "> Error while running '";
+
 /**
  * The output of a command without what `cilium-bugtool --enable-markdown` puts around it, and without the line that says
  * that the command failed.
@@ -130,7 +133,7 @@ export function commandOutput(text: string): string {
     const to = output.lastIndexOf('\n```');
     output = output.slice(from, Math.max(from, to + 1));
   }
-  const failure = output.lastIndexOf("> Error while running '");
+  const failure = output.lastIndexOf(FAILED);
   const isLast = failure >= 0 && /^[^\n]*\n*$/.test(output.slice(failure));
   return isLast && (failure === 0 || output[failure - 1] === '\n') ? output.slice(0, failure) : output;
 }

@@ -272,25 +272,32 @@ describe('gather', () => {
     expect(texts.hostname!.text.trim()).toBe('node-1');
   });
 
-  it('says nothing of a node whose folder is empty, and reads what a crashed pod printed', async () => {
-    const top = 'cilium-sysdump-20261129-101112/cilium-bugtool-cilium-abcde-20261129-101112';
+  it('does not take for told what a crashed pod did not print', async () => {
+    const top = 'cilium-sysdump-20261129-101112/cilium-bugtool-cilium';
+    const file = (pod: string, command: string, text: string) =>
+      [`${top}-${pod}-20261129-101112/cmd/${fileOf(command)}`, text] as const;
+    const failed = (command: string) => `> Error while running '${command}':  exit status 1\n\n`;
+    const commands = ['ip -s xfrm state', 'cilium-dbg encrypt status', 'hostname'];
+    const states = read('n1.xfrm_state.txt');
     const { nodes, damage } = await gathered([
       [
         'a.zip',
         zip([
-          [`${top}/cmd/`, ''],
-          [`${top.replace('abcde', 'fghij')}/cmd/${fileOf('ip -s xfrm state')}`, ''],
-          [
-            `${top.replace('abcde', 'fghij')}/cmd/${fileOf('cilium-dbg encrypt status')}`,
-            "Cannot get daemon encryption status\n> Error while running 'cilium-dbg encrypt status':  exit status 1\n\n",
-          ],
+          [`${top}-empty-20261129-101112/cmd/`, ''],
+          ...commands.map((command) => file('crash', command, failed(command))),
+          ...commands.map((command) => file('error', command, `Cannot do that.\n${failed(command)}`)),
+          file('parts', 'ip -s xfrm state', states + failed('ip -s xfrm state')),
+          file('parts', 'ip -s xfrm policy', ''),
         ]),
       ],
     ]);
     expect(damage).toEqual([]);
-    expect(nodes.map(({ pod, texts }) => [pod, texts['encrypt-status']?.text])).toEqual([
-      ['cilium-fghij', 'Cannot get daemon encryption status\n'],
+    expect(nodes.map(({ pod, texts }) => [pod, Object.keys(texts)])).toEqual([
+      ['cilium-crash', []],
+      ['cilium-error', []],
+      ['cilium-parts', ['xfrm-state', 'xfrm-policy']],
     ]);
+    expect(nodes[2]!.texts['xfrm-policy']!.text).toBe('');
   });
 
   it('reads of a long text of no use its beginning alone', async () => {
