@@ -1,2 +1,7 @@
-/** Version of the JSON that commands print: fields may be added to it; none is taken away, or gets another meaning. */
+/**
+ * The version of the JSON that commands print: docs/json.md.
+ * @module
+ */
+
+/** Fields may be added while it stays; none is taken away, or gets another meaning. */
 export const SCHEMA = 1;
