@@ -12,6 +12,7 @@ import { Cluster } from '../../src/sim/cluster.ts';
 import { reportOf } from '../../src/sim/report.ts';
 import { parseScenario } from '../../src/sim/scenario.ts';
 import { asHubble } from '../support/hubble.ts';
+import { sample } from '../support/sample.ts';
 
 /** Too large for a test of its flows. */
 const LARGE = ['rotation-1000'];
@@ -54,7 +55,7 @@ it.each(['replay', 'sequence-exhausted'])(
   },
 );
 
-describe.each(EXAMPLES)('flows of examples/%s.yaml', (name) => {
+describe.each(sample(EXAMPLES, 3))('flows of examples/%s.yaml', (name) => {
   let { lines, report } = {} as ReturnType<typeof run>;
   let flows: (typeof lines)[number]['flow'][];
   beforeAll(() => {

@@ -1,0 +1,3 @@
+/** All of what `growth.test.ts` takes a sample of. */
+import './support/long-half.ts';
+import './growth.test.ts';

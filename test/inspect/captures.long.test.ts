@@ -1,0 +1,3 @@
+/** All of what `captures.test.ts` takes a sample of. */
+import '../support/long-half.ts';
+import './captures.test.ts';

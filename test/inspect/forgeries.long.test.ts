@@ -1,0 +1,3 @@
+/** All of what `forgeries.test.ts` takes a sample of. */
+import '../support/long-half.ts';
+import './forgeries.test.ts';
