@@ -12,13 +12,22 @@ import { parseNodes } from '../src/cilium/nodes.ts';
 import { readKeys } from '../src/cilium/secret.ts';
 import { parseVersion } from '../src/cilium/version.ts';
 import { parseNodeConfig } from '../src/cli/node-config.ts';
+import {
+  parseEncryptStatus,
+  parseIpcache,
+  parseNodeIds,
+  parseNodeList,
+} from '../src/inspect/cluster/texts.ts';
 import { recogniseText } from '../src/inspect/files/recognise.ts';
 import { EspFinder, noFrames } from '../src/inspect/find-esp.ts';
 import { parseHexDump } from '../src/inspect/hex-dump.ts';
 import { captureFilter } from '../src/link/capture-filter.ts';
+import { AddressIds, PrefixIds } from '../src/sa-text/address-ids.ts';
 import { CaptureSas } from '../src/sa-text/capture-sas.ts';
 import { readBlock } from '../src/sa-text/dsb-csv.ts';
 import { parseEspSa, splitFields } from '../src/sa-text/esp-sa.ts';
+import { readPolicyRows } from '../src/sa-text/policy-rows.ts';
+import { readStateRows } from '../src/sa-text/state-rows.ts';
 import { readPolicies } from '../src/sa-text/to-policy.ts';
 import { parseXfrm } from '../src/sa-text/xfrm-parse.ts';
 import { parseXfrmState } from '../src/sa-text/xfrm-sas.ts';
@@ -142,7 +151,44 @@ const keys = tried((text: string) => readKeys(text, 'f', VERSION));
 const hexDump = tried((text: string) => parseHexDump(text, 'f'));
 const scenario = tried((text: string) => parseScenario(text, 'f'));
 
+const rowsOfStates = tried((text: string) =>
+  readStateRows(encoder.encode(text), 'f', new AddressIds(), { row: () => {} }),
+);
+const rowsOfPolicies = tried((text: string) =>
+  readPolicyRows(
+    encoder.encode(text),
+    'f',
+    { addresses: new AddressIds(), prefixes: new PrefixIds() },
+    () => {},
+  ),
+);
+const ipcache = (text: string) => void parseIpcache(encoder.encode(text), new AddressIds());
+const nodeIds = (text: string) => void parseNodeIds(encoder.encode(text), new AddressIds());
+
 const TEXTS: Rows = {
+  'rows of states': [(n) => list(n, state), rowsOfStates],
+  'rows of states: each wrong at its end': [(n) => list(n, (i) => `${state(i)}\tx\n`), rowsOfStates],
+  'rows of states: every other one of another form': [
+    (n) => list(n, (i) => (i % 2 === 0 ? state(i) : state(i).replace('tunnel', 'beet'))),
+    rowsOfStates,
+  ],
+  'rows of policies': [(n) => list(n, policy), rowsOfPolicies],
+  'rows of policies: each wrong at its end': [(n) => list(n, (i) => `${policy(i)}\tx\n`), rowsOfPolicies],
+  'ipcache: entries of many nodes': [
+    (n) => list(n, (i) => `${ip(i)}/32  identity=300 encryptkey=3 tunnelendpoint=${ip(i)} flags=<none>\n`),
+    ipcache,
+  ],
+  'ipcache: what begins an entry': [(n) => 'identity=300 encryptkey='.repeat(n), ipcache],
+  'ipcache: blanks': [
+    (n) => list(n, () => `${' '.repeat(64)}identity=300 encryptkey=0 tunnelendpoint=1.2.3.4`),
+    ipcache,
+  ],
+  'node ids': [(n) => list(n, (i) => `0x${(i & 0xffff).toString(16)}   ${ip(i)}   3\n`), nodeIds],
+  'node ids: one long line': [(n) => `7 ${list(n, ip, ', ')}\n`, nodeIds],
+  'node ids: digits': [(n) => '1'.repeat(64 * n), nodeIds],
+  'node list': [(n) => list(n, (i) => `kind/node-${i}   ${ip(i)}\n`), parseNodeList],
+  'node list: names': [(n) => '"name":'.repeat(8 * n), parseNodeList],
+  'encrypt status': [(n) => `Encryption: IPsec\n${'"XfrmInNoStates" : 1'.repeat(n)}`, parseEncryptStatus],
   'YAML: keys of a mapping': [(n) => list(n, (i) => `k${i}: v\n`), yaml],
   'YAML: keys of a flow mapping': [(n) => `{${list(n, (i) => `k${i}: v`, ', ')}}`, yaml],
   'YAML: a list': [(n) => '- a\n'.repeat(n), yaml],

@@ -147,8 +147,8 @@ const NOTHING = {
 
 const inflateAll = promisify<Uint8Array, ZlibOptions, Uint8Array>(inflateRaw);
 
-/** Bytes that zlib writes at once: each time another thread is asked. */
-const INFLATED = 8 << 20;
+/** Bytes that zlib writes at once: larger buffers take longer to get than to fill. */
+const INFLATED = 1 << 20;
 
 /** Unpacks on another thread, in as few steps as can be. */
 function inflate(bytes: Uint8Array, size: number): Promise<Uint8Array> {

@@ -15,6 +15,11 @@ import {
 /** Stands for a text that is no address, or no range. */
 export const NO_ADDRESS = -1;
 
+interface Known {
+  readonly bytes: Uint8Array;
+  readonly id: number;
+}
+
 /** Numbers of things, counted from 0 in the order in which they come. */
 class Ids<T> {
   readonly #parse: (text: string) => T | undefined;
@@ -24,7 +29,10 @@ class Ids<T> {
   readonly #byText = new Map<string, number>();
   /** Texts as bytes, by hash: open addressing, numbers plus 1, 0 for a free place. */
   #slots = new Int32Array(1 << 10);
-  readonly #known: { readonly bytes: Uint8Array; readonly id: number }[] = [];
+  readonly #known: Known[] = [];
+  /** The two that were asked for last. */
+  #last: Known | undefined;
+  #before: Known | undefined;
 
   constructor(parse: (text: string) => T | undefined, format: (thing: T) => string) {
     this.#parse = parse;
@@ -69,15 +77,29 @@ class Ids<T> {
 
   /** The same of the ASCII text `b[at..end)`, without making a string of one that came before. */
   ofBytes(b: Uint8Array, at: number, end: number): number {
+    // Every entry of a node has its own address, and most tables one address many times in a row.
+    const last = this.#last;
+    if (last && isSame(last.bytes, b, at, end)) return last.id;
+    const before = this.#before;
+    if (before && isSame(before.bytes, b, at, end)) {
+      this.#before = last;
+      this.#last = before;
+      return before.id;
+    }
+    this.#before = last;
     const mask = this.#slots.length - 1;
     let slot = hashOf(b, at, end) & mask;
     for (; this.#slots[slot] !== 0; slot = (slot + 1) & mask) {
-      const { bytes, id } = this.#known[this.#slots[slot]! - 1]!;
-      if (isSame(bytes, b, at, end)) return id;
+      const known = this.#known[this.#slots[slot]! - 1]!;
+      if (!isSame(known.bytes, b, at, end)) continue;
+      this.#last = known;
+      return known.id;
     }
     const id = this.ofText(String.fromCharCode(...b.subarray(at, end)));
     if (id === NO_ADDRESS) return NO_ADDRESS;
-    this.#known.push({ bytes: b.slice(at, end), id });
+    const known = { bytes: b.slice(at, end), id };
+    this.#last = known;
+    this.#known.push(known);
     this.#slots[slot] = this.#known.length;
     if (2 * this.#known.length > this.#slots.length) this.#grow();
     return id;
@@ -118,6 +140,7 @@ function hashOf(b: Uint8Array, at: number, end: number): number {
 
 function isSame(bytes: Uint8Array, b: Uint8Array, at: number, end: number): boolean {
   if (bytes.length !== end - at) return false;
-  for (let i = 0; i < bytes.length; i++) if (bytes[i] !== b[at + i]) return false;
+  // Addresses of one cluster differ at their ends.
+  for (let i = bytes.length - 1; i >= 0; i--) if (bytes[i] !== b[at + i]) return false;
   return true;
 }

@@ -141,7 +141,7 @@ export function parseIpcache(b: Uint8Array, addresses: AddressIds): IpcacheCount
 function wordBefore(b: Uint8Array, place: number): string {
   let end = place;
   const least = Math.max(0, place - MOST_BLANKS);
-  while (end > least && !isOfAddress(b[end - 1]!)) end--;
+  while (end > least && (DIGITS[b[end - 1]!] ?? -1) < 0) end--;
   let from = end;
   while (from > 0 && from > end - MOST_ADDRESS - 4 && (isOfAddress(b[from - 1]!) || b[from - 1] === 47))
     from--;
