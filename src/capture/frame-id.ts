@@ -26,20 +26,21 @@ export function numberOf(id: number): number {
 
 /** Names frames for people and in JSON. */
 export class FrameNames {
-  readonly #files: readonly string[];
+  /** Names of the captures. */
+  readonly files: readonly string[];
 
   constructor(files: readonly string[]) {
-    this.#files = files;
+    this.files = files;
   }
 
   /** Are there several captures, so that a frame needs the name of its file? */
   get areSeveral(): boolean {
-    return this.#files.length > 1;
+    return this.files.length > 1;
   }
 
   /** Its file's name. */
   file(id: number): string {
-    return this.#files[fileOf(id)] ?? '';
+    return this.files[fileOf(id)] ?? '';
   }
 
   /** `17`, and where there are several captures `17 of node-2.pcap`. */
@@ -57,7 +58,7 @@ export class FrameNames {
       if (same) same.push(numberOf(id));
       else byFile.set(file, [numberOf(id)]);
     }
-    return [...byFile].map(([file, numbers]) => `${numbers.join(', ')} of ${this.#files[file]}`).join('; ');
+    return [...byFile].map(([file, numbers]) => `${numbers.join(', ')} of ${this.files[file]}`).join('; ');
   }
 }
 

@@ -18,13 +18,14 @@ import { Output, say } from './output.ts';
 import { paintFor } from './paint.ts';
 import { capturesName, readCaptures } from './read-capture.ts';
 import { addSaOptions, type SaOptions } from './sa-options.ts';
+import { type AtOptions, addAtOption, surveyCaptures } from './several.ts';
 import { EXIT_INTERRUPTED, Interrupt } from './signals.ts';
 
 /** Columns of a page that goes to no terminal, and the most that are easy to read. */
 const USUAL_WIDTH = 100;
 const EXIT = { encrypted: 0, 'not-encrypted': 1, 'not-judged': 3 };
 
-interface CheckOptions extends SaOptions {
+interface CheckOptions extends SaOptions, AtOptions {
   /** Of files alone: no option names policies here. */
   readonly xfrmPolicy?: readonly string[];
   readonly json?: boolean;
@@ -42,7 +43,7 @@ export function checkCommand(program: Command): void {
     .argument('<files...>', `captures, - for standard input; ${FILES_ARGUMENT}`)
     .option('--json', 'one JSON object a line for each pair of nodes and of pods, and a summary at the end')
     .option('-q, --quiet', 'the verdict alone, in one sentence');
-  addEngineOption(addSaOptions(command))
+  addAtOption(addEngineOption(addSaOptions(command)))
     .addHelpText(
       'after',
       `
@@ -92,15 +93,20 @@ async function check(files: readonly string[], named: CheckOptions, command: Com
     udpPorts,
     sinks: [diagnoser, checker],
   });
+  const several = await surveyCaptures({
+    ...{ command: 'check', captures, at: options.at, evidence, udpPorts, interrupt },
+  });
   const { totals } = session.receiver;
   const { failure, isInterrupted } = await readCaptures({
     command: 'check',
     captures,
-    sink: session,
+    sink: several.sink(session),
+    shifts: several.shifts,
     interrupt,
     frames: () => totals.frames,
     atEnd: () => {},
   });
+  several.finish();
   // What could be read is worth having, even when the rest could not.
   if (failure === undefined || totals.frames > 0) {
     const report = checker.finish();

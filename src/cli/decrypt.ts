@@ -32,9 +32,10 @@ import {
 } from './packet-options.ts';
 import { capturesName, readCaptures } from './read-capture.ts';
 import { addSaOptions, noSas, type SaOptions } from './sa-options.ts';
+import { type AtOptions, addAtOption, surveyCaptures } from './several.ts';
 import { EXIT_INTERRUPTED, Interrupt } from './signals.ts';
 
-interface DecryptCommandOptions extends SaOptions, WriteOptions, TimeOptions, FilterOptions {
+interface DecryptCommandOptions extends SaOptions, WriteOptions, TimeOptions, FilterOptions, AtOptions {
   readonly json?: boolean;
   readonly summary?: boolean;
   readonly quiet?: boolean;
@@ -53,7 +54,7 @@ export function decryptCommand(program: Command): void {
     .option('--summary', 'with --json: a last line with the summary as an object, as -q has it alone')
     .option('-q, --quiet', 'no line for each packet, only the summary');
   addFilterOptions(addTimeOption(command), 'packets');
-  addEngineOption(addSaOptions(addWriteOptions(command)))
+  addEngineOption(addSaOptions(addWriteOptions(addAtOption(command))))
     .addHelpText(
       'after',
       `
@@ -137,6 +138,10 @@ async function decrypt(
     udpPorts: sas.udpPorts,
     sinks: file ? [lines, keyUses, isFiltered ? { packet: writeKept } : file.sink] : [lines, keyUses],
   });
+  const several = await surveyCaptures({
+    ...{ command: 'decrypt', captures, at: options.at, interrupt },
+    ...{ evidence: sas.evidence, udpPorts: sas.udpPorts },
+  });
   const { receiver } = session;
   const { totals } = receiver;
   // Without SAs packets are listed; there is nothing to write.
@@ -144,7 +149,8 @@ async function decrypt(
   const { failure, isInterrupted } = await readCaptures({
     command: 'decrypt',
     captures,
-    sink: session,
+    sink: several.sink(session),
+    shifts: several.shifts,
     interrupt,
     frames: () => totals.frames,
     afterChunk: () => {
@@ -158,6 +164,7 @@ async function decrypt(
   });
   // What could be read is worth having, even when the rest could not.
   receiver.flush();
+  several.finish();
   if (options.json && (options.summary || options.quiet))
     out.write(`${JSON.stringify(summaryJson(captures, receiver, isFiltered ? filter : undefined))}\n`);
   await out.flush();

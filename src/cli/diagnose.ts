@@ -24,6 +24,7 @@ import { addTimeOption, type TimeOptions } from './packet-options.ts';
 import { paintFor } from './paint.ts';
 import { capturesName, readCaptures } from './read-capture.ts';
 import { addSaOptions } from './sa-options.ts';
+import { type AtOptions, addAtOption, surveyCaptures } from './several.ts';
 import { EXIT_INTERRUPTED, Interrupt } from './signals.ts';
 
 /** Columns of a page that goes to no terminal, and the most that are easy to read. */
@@ -33,7 +34,7 @@ const USUAL_WIDTH = 100;
 const EXIT_WARNINGS = 1;
 const EXIT_ERRORS = 3;
 
-interface DiagnoseOptions extends EvidenceOptions, TimeOptions {
+interface DiagnoseOptions extends EvidenceOptions, TimeOptions, AtOptions {
   readonly json?: boolean;
   readonly exitCode?: boolean;
   readonly crypto: EngineName;
@@ -54,7 +55,7 @@ export function diagnoseCommand(program: Command): void {
     )
     .option('--json', 'one JSON object: receivers, streams, findings, notes')
     .option('--exit-code', 'end with 1 where there are warnings, with 3 where there are errors');
-  addEngineOption(addSaOptions(addTimeOption(command)))
+  addEngineOption(addSaOptions(addAtOption(addTimeOption(command))))
     .addOption(
       new Option(
         '--xfrm-stat <[node=]file>',
@@ -117,15 +118,22 @@ async function diagnose(files: readonly string[], named: DiagnoseOptions, comman
     udpPorts,
     sinks: [diagnoser],
   });
+  const several = await surveyCaptures({
+    ...{ command: 'diagnose', captures, at: options.at, evidence, udpPorts, interrupt },
+    compared: diagnoser.times,
+  });
+  diagnoser.comparison = several.comparison;
   const { totals } = session.receiver;
   const { failure, isInterrupted } = await readCaptures({
     command: 'diagnose',
     captures,
-    sink: session,
+    sink: several.sink(session),
+    shifts: several.shifts,
     interrupt,
     frames: () => totals.frames,
     atEnd: () => {},
   });
+  several.finish();
   // What could be read is worth having, even when the rest could not.
   if (failure === undefined || totals.frames > 0) {
     const diagnosis = diagnoser.finish();

@@ -17,6 +17,8 @@ export interface ReadOptions {
   readonly command: string;
   readonly captures: readonly string[];
   readonly sink: FrameSink;
+  /** Seconds that are added to the times of each capture before frames are sorted. */
+  readonly shifts?: readonly number[];
   /** Made before the work began, so that Ctrl-C while it is prepared counts too. */
   readonly interrupt: Interrupt;
   /** Frames so far. */
@@ -89,13 +91,14 @@ async function* one({ captures, sink }: ReadOptions, read: BytesRead): AsyncGene
 }
 
 function several(
-  { captures, sink }: ReadOptions,
+  { captures, sink, shifts = [] }: ReadOptions,
   read: BytesRead,
   failures: EsplaneError[],
 ): AsyncGenerator<void> {
   const files = captures.map((name) => ({ name, chunks: () => read.chunks(name) }));
   return mergeCaptures(files, {
     sink,
+    shifts,
     onFailure: (error) => failures.push(error),
     onEnd: (file, leftOut) => sayLeftOut(captures[file]!, leftOut),
   });

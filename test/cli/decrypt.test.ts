@@ -443,7 +443,8 @@ describe('esplane decrypt with unusable input ends with 2 and one line that says
     const { code, stdout, stderr } = esplane(['decrypt', good, cut, '--json']);
     expect(stderr).toMatch(/cut\.pcap at byte \d+: the capture is cut off/);
     expect(stdout).toContain(`{"frame":1,"file":${JSON.stringify(good)},"time":`);
-    expect(stdout.trim().split('\n').length).toBeGreaterThan(80);
+    // What both have counts once.
+    expect(stdout.trim().split('\n')).toHaveLength(74);
     expect(code).toBe(2);
   });
 

@@ -9,6 +9,7 @@ import { formatAddress } from '../../wire/address.ts';
 import type { Basis } from '../basis.ts';
 import type { Evidence } from '../evidence.ts';
 import { timeText } from '../packet-time.ts';
+import type { Comparison } from '../places/compare.ts';
 import type { ClearTraffic } from './clear.ts';
 import type { Finding, ReceiverReport, Severity } from './finding.ts';
 import { MAX_FRAMES } from './finding.ts';
@@ -57,6 +58,8 @@ export interface Case {
   readonly ivReuse: ReadonlyMap<Stream, IvReuse>;
   readonly stats: readonly StatText[];
   readonly times: FrameTimes;
+  /** What two places saw of the same ways, where there are captures of several. */
+  readonly comparison: Comparison | undefined;
   /** Frames of the capture; 0 where there is none. */
   readonly frames: number;
   /** Frames that hold what is not looked into, by its name. */

@@ -19,6 +19,8 @@ import { PASS } from '../../wire/packet.ts';
 import type { EspEvent } from '../esp-event.ts';
 import type { Evidence, Resolution } from '../evidence.ts';
 import { type Carrier, type Quote, tunnelName } from '../find-esp.ts';
+import type { Comparison } from '../places/compare.ts';
+import { placesReport } from '../places/report.ts';
 import type { Receiver } from '../receiver.ts';
 import type { CaptureSink } from '../session.ts';
 import { type Case, type IvReuse, OTHER_RECEIVERS, type StatText } from './case.ts';
@@ -49,6 +51,8 @@ const MOST_KEYS = 4096;
 export class Diagnoser implements CaptureSink {
   readonly needsWire = true;
   readonly streams: Stream[] = [];
+  /** What two places saw of the same ways: to be set where there are captures of several. It is finished first. */
+  comparison: Comparison | undefined;
   readonly #evidence: Evidence;
   readonly #stats: readonly StatText[];
   readonly #names: FrameNames;
@@ -59,16 +63,17 @@ export class Diagnoser implements CaptureSink {
   readonly #ivReuse = new Map<Stream, IvReuse>();
   readonly #headerErrors = new Map<string, Tally>();
   /** Streams without an SA, and those with one in which nothing opened. */
-  readonly #times = new FrameTimes();
-  readonly #strange = new FurtherStreams(this.#times);
-  readonly #closed = new FurtherStreams(this.#times);
+  /** Times of frames, of those that are not handed on to it, too. */
+  readonly times = new FrameTimes();
+  readonly #strange = new FurtherStreams(this.times);
+  readonly #closed = new FurtherStreams(this.times);
   /** How many more streams get a record of their own: without an SA, unopened, opened. */
   readonly #room = { strange: MOST_UNOPENED, closed: MOST_UNOPENED, opened: MOST_OPENED };
   /** Streams by {@link pairName}. */
   readonly #byPair = new Map<string, Stream[]>();
   readonly #clear: ClearTraffic;
   readonly #policies: OutboundPolicies;
-  readonly #path = new PathWatch(this.#times);
+  readonly #path = new PathWatch(this.times);
   #receiver!: Receiver;
   #causes!: CauseFinder;
   readonly #inner = new InnerPacket();
@@ -88,7 +93,7 @@ export class Diagnoser implements CaptureSink {
     this.#names = names;
     this.#stats = stats;
     this.#policies = new OutboundPolicies(evidence.policies);
-    this.#clear = new ClearTraffic(this.#policies, this.#times);
+    this.#clear = new ClearTraffic(this.#policies, this.times);
   }
 
   attach(receiver: Receiver): void {
@@ -127,6 +132,7 @@ export class Diagnoser implements CaptureSink {
       conclusion: conclude(c, findings),
       encryption: isWhole ? encryptionOf(c, clearPods(c)) : null,
       ...(further && { further }),
+      ...(c.comparison && placesReport(c.comparison, this.#names.files)),
       receivers: c.receivers,
       streams: this.streams.map((stream) => stream.report()),
       findings,
@@ -162,7 +168,8 @@ export class Diagnoser implements CaptureSink {
       path: this.#path,
       ivReuse: this.#ivReuse,
       stats: this.#stats,
-      times: this.#times,
+      times: this.times,
+      comparison: this.comparison,
       frames: this.#receiver.totals.frames,
       notRead: this.#receiver.totals.notRead,
       nested: this.#nested,
@@ -172,7 +179,7 @@ export class Diagnoser implements CaptureSink {
 
   packet(event: EspEvent): void {
     const { frame, tried: verdict } = event;
-    this.#times.note(frame, event);
+    this.times.note(frame, event);
     // ESP in ESP that no source has an SA for is for another receiver, and makes no stream here.
     if (event.isUnopened && !event.stream && event.carrier.kinds().includes('esp')) {
       this.#nested++;
@@ -245,7 +252,7 @@ export class Diagnoser implements CaptureSink {
       if (twin > 0) {
         let reuse = this.#ivReuse.get(stream);
         if (!reuse) {
-          reuse = { stream, tally: new Tally(this.#times) };
+          reuse = { stream, tally: new Tally(this.times) };
           this.#ivReuse.set(stream, reuse);
         }
         reuse.tally.also(twin);
@@ -265,13 +272,13 @@ export class Diagnoser implements CaptureSink {
   }
 
   quote(quote: Quote, info: FrameInfo): void {
-    this.#times.note(info.number, info);
+    this.times.note(info.number, info);
     this.#path.addQuote(quote, info.number);
   }
 
   other(b: Uint8Array, at: number, end: number, info: FrameInfo, carrier: Carrier): void {
     const packet = this.#other;
-    this.#times.note(info.number, info);
+    this.times.note(info.number, info);
     if (!packet.read(b, at, end, tunnelName(carrier))) return;
     if (packet.protocol === icmp.PROTOCOL || packet.protocol === icmp.PROTOCOL_V6) {
       this.#path.addIcmp(packet, info.number, formatAddress);
@@ -284,7 +291,7 @@ export class Diagnoser implements CaptureSink {
   /** The header of IPv4 names the protocol in every fragment; ESP in IPv6 fragments is seen once it is whole. */
   fragment(b: Uint8Array, at: number, end: number, info: FrameInfo): void {
     this.#fragmentFrame = info.number;
-    this.#times.note(info.number, info);
+    this.times.note(info.number, info);
     if (b[at]! >>> 4 !== 4 || ipv4.protocol(b, at) !== esp.PROTOCOL) {
       if (this.#other.read(b, at, end))
         this.#clear.addClear(this.#other, info.number, info.seconds + info.nanoseconds / 1e9);
@@ -315,7 +322,7 @@ export class Diagnoser implements CaptureSink {
         further.add(name, evidence.knows(dst) ? dst : undefined, verdict, frame);
         return undefined;
       }
-      stream = new Stream(this.streams.length, src, dst, spi, resolution, this.#times);
+      stream = new Stream(this.streams.length, src, dst, spi, resolution, this.times);
       stream.kind = kind;
       this.#room[kind]--;
       stream.key = this.#keyOf(stream.resolution.candidates[0]?.keys);
@@ -340,7 +347,7 @@ export class Diagnoser implements CaptureSink {
     const known = this.#headerErrors.get(dst);
     if (known) return known;
     const name = this.#headerErrors.size < MOST_RECEIVERS ? dst : OTHER_RECEIVERS;
-    const tally = this.#headerErrors.get(name) ?? new Tally(this.#times);
+    const tally = this.#headerErrors.get(name) ?? new Tally(this.times);
     this.#headerErrors.set(name, tally);
     return tally;
   }

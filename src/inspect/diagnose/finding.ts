@@ -4,6 +4,7 @@
  */
 import { type FrameNames, numberOf } from '../../capture/frame-id.ts';
 import type { Basis } from '../basis.ts';
+import type { PlacesReport } from '../places/report.ts';
 import type { FindingCode } from './table.ts';
 
 export type Severity = 'error' | 'warning' | 'info';
@@ -169,7 +170,8 @@ function findingWithFiles(finding: Finding, names: FrameNames): Finding & Findin
   };
 }
 
-export interface Diagnosis {
+/** `places`, `clocks` and `ways` are there where captures of several places were given. */
+export interface Diagnosis extends Partial<PlacesReport> {
   readonly conclusion: Conclusion;
   /** Null where no packet between pods of different nodes was seen, or none could be opened. */
   readonly encryption: EncryptionReport | null;

@@ -204,12 +204,22 @@ export const FINDINGS = [
       'Rotate the key: both ends then begin with new SAs. Restarting agents does not help, because an SA that is there is kept.',
   },
   {
+    code: 'blocked-on-the-way',
+    severity: 'error',
+    basis: 'seen',
+    means:
+      'All packets of a stream left one place and none came to the other, though captures of both were given.',
+    proof: 'They are in the one capture and not in the other, which was listening all the time.',
+    remedy:
+      'Let the network between the nodes pass IP protocol 50 (ESP), and UDP port 4500 where it is used: firewalls, security groups, network policies of the cloud.',
+  },
+  {
     code: 'mtu-hole',
     severity: 'error',
     basis: 'seen',
     means: 'Long packets vanish on the way, short ones pass.',
     proof:
-      'Inside the tunnel short requests and segments are answered; all longer ones are not, or are sent again and again. Behind the hole: TCP inside keeps waiting for bytes before a short segment that came, numbers go missing, and no long packet comes.',
+      'Inside the tunnel short requests and segments are answered; all longer ones are not, or are sent again and again. Behind the hole: TCP inside keeps waiting for bytes before a short segment that came, numbers go missing, and no long packet comes. Or by captures of both ends: what left the one and never came to the other is longer than all that came.',
     remedy:
       'Find the link with the smaller MTU (`tracepath`), and give Cilium that MTU; let ICMP "fragmentation needed" through to the nodes.',
   },
@@ -504,6 +514,34 @@ export const FINDINGS = [
     remedy: 'Write the name as --nodes has it, or an address of the node: --xfrm-stat NODE=FILE.',
   },
   {
+    code: 'lost-on-the-way',
+    severity: 'warning',
+    basis: 'seen',
+    means: 'Packets left one place and never came to the other, though captures of both were given.',
+    proof:
+      'The captures have most packets of the stream in common, by SPI, number and the bytes behind them; these are in one alone, at a time when the other place was listening.',
+    remedy:
+      'Look for what drops between the two places: full queues, rate limits, a bad link. Rule out that the capture itself lost them: tcpdump says at its end how many packets were dropped by the kernel.',
+  },
+  {
+    code: 'came-from-elsewhere',
+    severity: 'warning',
+    basis: 'seen',
+    means: 'Packets came to a place and did not pass the other one, which the rest of their stream did.',
+    proof: 'They are in the one capture and not in the other, at a time when both places were listening.',
+    remedy:
+      'Look for a second path between the nodes, or another interface of the sender. Else they were injected, or the capture there lost them: tcpdump says how many.',
+  },
+  {
+    code: 'duplicated-on-the-way',
+    severity: 'warning',
+    basis: 'seen',
+    means: 'Packets left one place once, and came to the other more than once.',
+    proof: 'The same bytes are in one capture once and in the other several times.',
+    remedy:
+      'Look for a network that duplicates (bonding, mirrored ports), or for somebody who replays; the receiver drops all but the first (XfrmInStateSeqError).',
+  },
+  {
     code: 'sender-drops',
     severity: 'warning',
     basis: 'told',
@@ -528,6 +566,24 @@ export const FINDINGS = [
     means: 'The capture holds only the beginning of packets, so these cannot be checked.',
     proof: 'The IP header says they are longer.',
     remedy: 'Capture with `tcpdump -s 0`.',
+  },
+  {
+    code: 'reordered-on-the-way',
+    severity: 'info',
+    basis: 'seen',
+    means: 'Packets came in another order than they left.',
+    proof: 'Captures of both places have them in different orders.',
+    remedy:
+      'Nothing, as long as the window is wide enough (reordered-beyond-window says where it is not). Several paths or queues do that.',
+  },
+  {
+    code: 'clocks-differ',
+    severity: 'info',
+    basis: 'seen',
+    means: 'The clocks of two places differ.',
+    proof:
+      'The median of the differences of packets that both captures have; with both directions the time on the way is taken out of it.',
+    remedy: 'Mind it when comparing times of the two captures. Let both nodes ask the same time server.',
   },
   {
     code: 'seen-twice',

@@ -16,6 +16,7 @@ import { replays } from './replays.ts';
 import { senders } from './senders.ts';
 import { states } from './states.ts';
 import { version } from './version.ts';
+import { ways } from './ways.ts';
 
 export const FINDERS: readonly Finder[] = [
   states,
@@ -31,4 +32,5 @@ export const FINDERS: readonly Finder[] = [
   counters,
   hidden,
   version,
+  ways,
 ];
