@@ -136,7 +136,11 @@ async function decrypt(
     engine: await makeEngine(options.crypto),
     random: secureBytes,
     udpPorts: sas.udpPorts,
-    sinks: file ? [lines, keyUses, isFiltered ? { packet: writeKept } : file.sink] : [lines, keyUses],
+    sinks: [
+      lines,
+      ...(options.keys.length > 0 ? [keyUses] : []),
+      ...(file ? [isFiltered ? { packet: writeKept } : file.sink] : []),
+    ],
   });
   const several = await surveyCaptures({
     ...{ command: 'decrypt', captures, at: options.at, interrupt },

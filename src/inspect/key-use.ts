@@ -19,6 +19,8 @@ export function keyUse(isDerived: boolean): string {
 export class KeyUses implements EspSink {
   readonly #evidence: Evidence;
   readonly #looked = new WeakSet<EspStream>();
+  /** Nearly always the next packet is of the same stream. */
+  #last: EspStream | undefined;
   /** By key id: is it derived? */
   readonly #otherWay = new Map<number, boolean>();
 
@@ -28,7 +30,12 @@ export class KeyUses implements EspSink {
 
   packet(event: EspEvent): void {
     const { stream } = event;
-    if (!stream || this.#looked.has(stream) || !event.authenticated) return;
+    if (!stream || stream === this.#last) return;
+    if (this.#looked.has(stream)) {
+      this.#last = stream;
+      return;
+    }
+    if (!event.authenticated) return;
     this.#looked.add(stream);
     const { config } = event.sa!;
     const { otherWay } = this.#evidence.resolve(event.src, event.dst, event.spi);

@@ -494,7 +494,8 @@ export class Receiver implements FrameSink {
     if (protocol !== udp.PROTOCOL) return true;
     const udpAt = at + (isV4 ? ipv4.headerLen(bytes, at) : ipv6.HEADER_LEN);
     if (end - udpAt < udp.HEADER_LEN) return false;
-    const [src, dst] = [u16(bytes, udpAt), u16(bytes, udpAt + 2)];
+    const src = u16(bytes, udpAt);
+    const dst = u16(bytes, udpAt + 2);
     return CARRIER_PORTS.has(dst) || this.#ports.includes(dst) || this.#ports.includes(src);
   }
 
