@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { DROPS, dropCode, dropRow } from '../../src/ipsec/drop.ts';
+import { DROPS, dropCode, dropRow, dropRowOf } from '../../src/ipsec/drop.ts';
 import { PASS } from '../../src/wire/packet.ts';
 import { CAPTURES, needs, shared } from '../support/needs.ts';
 
@@ -25,6 +25,10 @@ describe('the drop table', () => {
   it('has no row for a packet that passed, nor for a code that nobody gave', () => {
     expect(dropRow(PASS)).toBeUndefined();
     expect(dropRow(DROPS.length + 1)).toBeUndefined();
+  });
+
+  it('has the row of every reason', () => {
+    for (const row of DROPS) expect(dropRowOf(row.reason)).toBe(row);
   });
 
   it('says who counts what xfrm does not', () => {

@@ -75,6 +75,44 @@ describe('OuterHeader', () => {
     expect(slab.subarray(40)).toEqual(before.subarray(40));
   });
 
+  it('writes fixed fields whatever is inside', () => {
+    const fixed: HeaderRules = { ...LINUX_RULES, dscp: 46, ttl: 9, flowLabel: 0x12345, ecn: 'copy' };
+    for (const inner of [4, 6] as const) {
+      const fields = { tos: 0x2b, ttl: 63, flowLabel: 0xabcde };
+      const v4 = outerOf(4, withInner(inner, fields), { ...fixed, df: 'set' });
+      expect([v4[1], v4[8], toHex(v4, 6, 8)]).toEqual([(46 << 2) | 3, 9, '4000']);
+      expect(
+        toHex(outerOf(4, withInner(inner, { ...fields, df: true }), { ...fixed, df: 'clear' }), 6, 8),
+      ).toBe('0000');
+      const v6 = outerOf(6, withInner(inner, fields), fixed);
+      expect(toHex(v6, 0, 4)).toBe('6bb12345');
+      expect(v6[7]).toBe(9);
+      const zero = outerOf(6, withInner(inner, fields), { ...fixed, flowLabel: 0, dscp: 0, ecn: 'linux' });
+      expect(toHex(zero, 0, 4)).toBe('60200000');
+    }
+  });
+
+  it('copies TTL, hop limit and flow label from either version inside', () => {
+    const copied: HeaderRules = { ...LINUX_RULES, ttl: 'copy' };
+    for (const inner of [4, 6] as const) {
+      const slab = () => withInner(inner, { ttl: 33, flowLabel: 0xabcde });
+      expect([outerOf(4, slab(), copied)[8], outerOf(6, slab(), copied)[7]]).toEqual([33, 33]);
+      expect(toHex(outerOf(6, slab(), copied), 1, 4)).toBe(inner === 6 ? '0abcde' : '000000');
+    }
+  });
+
+  it('refuses addresses of two families, and of none', () => {
+    for (const [src, dst] of [
+      [4, 16],
+      [16, 4],
+      [8, 8],
+      [0, 0],
+    ] as const)
+      expect(() => new OuterHeader(new Uint8Array(src), new Uint8Array(dst), LINUX_RULES)).toThrow(
+        `expected two addresses of one family, got ${src} and ${dst} bytes`,
+      );
+  });
+
   it.each([4, 6] as const)('writes UDP behind IPv%i, with checksum 0', (version) => {
     const slab = withInner(4, {});
     const header = new OuterHeader(...NODES[version], LINUX_RULES, { sport: 4500, dport: 40_001 });

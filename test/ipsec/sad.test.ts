@@ -260,3 +260,85 @@ describe('an SAD that grows and shrinks', () => {
     expect(sad.age(first)).toBeGreaterThan(sad.age(early));
   });
 });
+
+describe('what is kept about all SAs', () => {
+  const ports = {
+    src: { address: new Uint8Array(4), bits: 0 },
+    dst: { address: new Uint8Array(4), bits: 0 },
+  };
+  const byPort = { selector: { ...ports, proto: 17, dport: 53 } };
+
+  it('tells whether a selector asks for more than addresses, while there is one', () => {
+    const sad = new Sad('mark');
+    expect(sad.byAddress).toBe(true);
+    const plain = sad.add(sa({ spi: 1, selector: ports }));
+    expect(sad.byAddress).toBe(true);
+    const first = sad.add(sa({ spi: 2, ...byPort }));
+    const second = sad.add(sa({ spi: 3, ...byPort }));
+    expect(sad.byAddress).toBe(false);
+    sad.remove(first);
+    expect(sad.byAddress).toBe(false);
+    sad.replace(second, sa({ spi: 3 }));
+    expect(sad.byAddress).toBe(true);
+    sad.replace(plain, sa({ spi: 1, ...byPort }));
+    expect(sad.byAddress).toBe(false);
+    sad.remove(plain);
+    expect(sad.byAddress).toBe(true);
+  });
+
+  it('has a version that grows with every change, and with no look-up', () => {
+    const sad = new Sad('mark');
+    const versions = [sad.version];
+    const index = sad.add(sa({}));
+    versions.push(sad.version);
+    sad.replace(index, sa({}));
+    versions.push(sad.version);
+    find(sad, '192.0.2.1', '192.0.2.2', 3);
+    expect(sad.version).toBe(versions.at(-1));
+    sad.remove(index);
+    versions.push(sad.version);
+    expect(versions).toEqual([...new Set(versions)].sort((a, b) => a - b));
+    expect(versions).toHaveLength(4);
+  });
+
+  it('has indices and ages of SAs, and none besides', () => {
+    const sad = new Sad('source');
+    expect([sad.size, sad.sas.length, sad.age(0)]).toEqual([0, 0, 0]);
+    expect(sad.add(sa({}))).toBe(0);
+    expect([sad.size, sad.age(0), sad.age(1)]).toEqual([1, 1, 0]);
+  });
+});
+
+describe('an SA for any source', () => {
+  it.each([
+    ['IPv4', '0.0.0.0', '192.0.2.2', '192.0.2.3', '192.0.2.7'],
+    ['IPv6', '::', '2001:db8::2', '2001:db8::3', '2001:db8::7'],
+  ])('is found by destination and SPI alone: %s', (_, any, dst, other, from) => {
+    const sad = new Sad('source');
+    const index = sad.add(sa({ src: address(any), dst: address(dst) }));
+    expect(find(sad, from, dst, 3)).toBe(index);
+    expect(find(sad, from, dst, 4)).toBe(-1);
+    expect(find(sad, from, other, 3)).toBe(-1);
+    sad.remove(index);
+    expect(find(sad, from, dst, 3)).toBe(-1);
+    const again = sad.add(sa({ src: address(any), dst: address(dst) }));
+    expect(find(sad, from, dst, 3)).toBe(again);
+  });
+});
+
+describe('an SAD that goes by the mark', () => {
+  it('counts the masks in use', () => {
+    const sad = new Sad('mark');
+    const masked = (spi: number, value: number, mask: number) => sad.add(sa({ spi, mark: { value, mask } }));
+    const first = masked(3, 0x1200, 0xff00);
+    const second = masked(4, 0x3400, 0xff00);
+    const wide = masked(5, 0x12, 0xff);
+    sad.remove(first);
+    expect(find(sad, '192.0.2.1', '192.0.2.2', 4, 0x3499)).toBe(second);
+    sad.remove(second);
+    expect(find(sad, '192.0.2.1', '192.0.2.2', 4, 0x3499)).toBe(-1);
+    expect(find(sad, '192.0.2.1', '192.0.2.2', 5, 0x9912)).toBe(wide);
+    const back = masked(4, 0x3400, 0xff00);
+    expect(find(sad, '192.0.2.1', '192.0.2.2', 4, 0x3499)).toBe(back);
+  });
+});
