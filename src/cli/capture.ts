@@ -110,7 +110,7 @@ Exit status: 0 ended by Ctrl-C, -c or the end of the stream; 2 unusable input, n
 async function capture(args: readonly string[], named: CaptureOptions, command: Command): Promise<void> {
   checkSource(args.includes('-'), named);
   checkStdout(named, ['json', 'explain', 'diagnose']);
-  checkFilter(named);
+  checkFilter(named, true);
   const {
     captures: [found],
     unknown,
@@ -206,9 +206,11 @@ async function capture(args: readonly string[], named: CaptureOptions, command: 
     sinks: [
       lines,
       keyUses,
-      ...[diagnoser, explainer, isFiltered && file ? { packet: writeKept } : file?.sink].flatMap(
-        (sink) => sink || [],
-      ),
+      ...[
+        diagnoser,
+        explainer,
+        isFiltered && !options.wire && file ? { packet: writeKept } : file?.sink,
+      ].flatMap((sink) => sink || []),
     ],
   });
   const { receiver } = session;

@@ -102,13 +102,18 @@ export function filterSpec(options: FilterOptions): FilterSpec {
   };
 }
 
-/** @throws {InputError} when `--wire` or `--summary` does not go with the other options */
+/**
+ * @param endsAtCount whether the command takes no frame after the last one that `-c` wants
+ * @throws {InputError} when `--wire` or `--summary` does not go with the other options
+ */
 export function checkFilter(
   options: FilterOptions & WriteOptions & { readonly summary?: boolean; readonly json?: boolean },
+  endsAtCount = false,
 ): void {
   if (options.summary && !options.json)
     throw new InputError({ source: '--summary' }, 'is for --json', 'Give --json too.');
-  if (options.wire && new PacketFilter(filterSpec(options), NO_NAMES).isOn)
+  const { count, ...spec } = filterSpec(options);
+  if (options.wire && new PacketFilter({ ...spec, count: endsAtCount ? undefined : count }, NO_NAMES).isOn)
     throw new InputError(
       { source: '--wire' },
       'the frames as they came go whole, without a filter',

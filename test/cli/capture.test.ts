@@ -72,7 +72,7 @@ needs([shared('captures')], 'esplane capture - (a stream)', () => {
     await capture.until(() => capture.lines.length >= 2);
     const first = capture.lines.length;
     expect(capture.lines[0]).toMatch(
-      /^1 [\dT:.-]+Z 10\.244\.\d\.1 > 10\.244\.\d\.1: ESP\(spi=0x00000003,seq=1\) IP 10\./,
+      /^1 [\dT:.-]+Z 10\.244\.1\.1 \(node-1\) > 10\.244\.2\.1 \(node-2\): ESP\(spi=0x00000003,seq=1\) IP 10\./,
     );
     capture.child.stdin!.write(bytes.subarray(3000, 9000));
     await capture.until(() => capture.lines.length > first);
@@ -112,7 +112,7 @@ needs([shared('captures')], 'esplane capture - (a stream)', () => {
     expect(await capture.end()).toBe(0);
     const { diagnosis } = JSON.parse(capture.lines.at(-1)!) as { diagnosis: Diagnosis };
     const offline = esplane(['diagnose', `${from}/wire.pcap`, ...sas, '--json']);
-    expect(diagnosis).toEqual(JSON.parse(offline.stdout));
+    expect({ schema: 1, ...diagnosis }).toEqual(JSON.parse(offline.stdout));
     expect(capture.lines.filter((line) => line.startsWith('{"frame"'))).toHaveLength(85);
   });
 
@@ -296,7 +296,7 @@ s.send(bytes.fromhex('${frame}'))`,
       );
       expect(await capture.end()).toBe(0);
       expect(capture.lines[0]).toMatch(
-        /10\.244\.1\.1 > 10\.244\.2\.1: ESP\(spi=0x00000063,seq=1\) dropped: no-state/,
+        /10\.244\.1\.1 \(node-1\) > 10\.244\.2\.1 \(node-2\): ESP\(spi=0x00000063,seq=1\) dropped: no-state/,
       );
       const read = spawnSync('tcpdump', ['-nner', out, 'vlan 7'], { encoding: 'utf8' });
       expect(read.stdout).toMatch(/02:00:00:00:00:01 > 02:00:00:00:00:02, ethertype 802\.1Q .*vlan 7, .*ESP/);
