@@ -2,12 +2,13 @@
  * `esplane diagnose` without a capture: what the texts of a cluster's nodes tell.
  * @module
  */
+import { BOOT_ID_LEN } from '../cilium/derive.ts';
 import type { CiliumNode } from '../cilium/nodes.ts';
 import type { ClusterConfig } from '../inspect/cluster/config.ts';
 import { type ClusterDiagnosis, judgeCluster } from '../inspect/cluster/judge.ts';
 import type { ClusterReader } from '../inspect/cluster/reader.ts';
 import { parseEncryptStatus } from '../inspect/cluster/texts.ts';
-import { historyOfTexts } from '../inspect/cluster-texts.ts';
+import { byOwnBootIds, historyOfTexts, type OwnBootId } from '../inspect/cluster-texts.ts';
 import { Evidence } from '../inspect/evidence.ts';
 import type { TextKind } from '../inspect/files/kinds.ts';
 import type { NamedText } from '../sa-text/sa-texts.ts';
@@ -28,7 +29,8 @@ type Given = Pick<GivenFiles<EvidenceOptions>, 'options' | 'texts' | 'nameOf'>;
 export async function diagnoseTexts(reader: ClusterReader, given: Given): Promise<ClusterDiagnosis> {
   const { options, texts, nameOf } = given;
   const keys = await loadKeys(options);
-  const { now, old } = historyOfTexts({ keys, nodes: await readNodes(options.nodes) });
+  const history = historyOfTexts({ keys, nodes: await readNodes(options.nodes) });
+  const { now, old } = byOwnBootIds(history, ownBootIds(reader, nameOf));
   know(reader, now.nodes);
   for (const text of readTexts(options.xfrmState)) if (text.text.trim() !== '') reader.states(text);
   for (const text of readTexts(options.xfrmPolicy)) reader.policies(text);
@@ -48,6 +50,20 @@ export async function diagnoseTexts(reader: ClusterReader, given: Given): Promis
     versions: await versionsOf(texts),
     config: await configOf(texts),
   });
+}
+
+/** Boot ids as the nodes of a collection say them. */
+function ownBootIds(
+  { nodes }: ClusterReader,
+  nameOf: Given['nameOf'],
+): (name: string) => OwnBootId | undefined {
+  const own = new Map<string, OwnBootId>();
+  for (const { pod, host, bootId, files, source } of nodes) {
+    const name = nameOf({ ...(pod !== undefined && { pod }), host, bootId });
+    if (name !== undefined && bootId.length >= BOOT_ID_LEN)
+      own.set(name, { bootId, source: files.bootId ?? source });
+  }
+  return (name) => own.get(name);
 }
 
 /** Says which addresses are of one node, before states of unknown nodes are read. */

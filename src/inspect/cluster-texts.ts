@@ -46,6 +46,36 @@ export function historyOfTexts(texts: ClusterTexts): { now: ClusterText; old: Cl
   return { now: { keys: [...keys.values()], nodes: [...nodes.values()] }, old };
 }
 
+/** What a node itself says of its boot id. */
+export interface OwnBootId {
+  readonly bootId: string;
+  /** The file that says so. */
+  readonly source: string;
+}
+
+/**
+ * Of several lists that counts, for each node, which has the boot id that the node itself says. Where none has, that id is one
+ * more that keys may be made of.
+ * @param ownOf by name of a node; `undefined` where it is not told
+ */
+export function byOwnBootIds(
+  { now, old }: { readonly now: ClusterText; readonly old: ClusterText },
+  ownOf: (name: string) => OwnBootId | undefined,
+): { now: ClusterText; old: ClusterText } {
+  const others = new Map<string, CiliumNode[]>();
+  for (const node of old.nodes) others.set(node.name, [...(others.get(node.name) ?? []), node]);
+  const nodes = now.nodes.map((node) => {
+    const own = ownOf(node.name);
+    if (!own || own.bootId === node.bootId) return node;
+    const before = others.get(node.name) ?? [];
+    const found = before.find(({ bootId }) => bootId === own.bootId);
+    const rest = before.filter((one) => one !== found);
+    others.set(node.name, [...rest, found ? node : { ...node, ...own }]);
+    return found ?? node;
+  });
+  return { now: { ...now, nodes }, old: { ...old, nodes: [...others.values()].flat() } };
+}
+
 /** What contradicts a later text, and therefore does not count: one line each, without keys. */
 export function supersededBy(now: ClusterText, old: ClusterText): string[] {
   const keys = old.keys.map(({ id, source, line }) => {

@@ -2,7 +2,7 @@
 import { expect, it } from 'vitest';
 import { parseKeys } from '../../src/cilium/keys.ts';
 import { parseVersion } from '../../src/cilium/version.ts';
-import { historyOfTexts, supersededBy } from '../../src/inspect/cluster-texts.ts';
+import { byOwnBootIds, historyOfTexts, supersededBy } from '../../src/inspect/cluster-texts.ts';
 import { nodeObject, nodesFrom } from '../support/cilium-cluster.ts';
 
 const secret = (digit: string) => `3+ rfc4106(gcm(aes)) ${digit.repeat(40)} 128\n`;
@@ -31,4 +31,18 @@ it('of those that agree nothing is said', () => {
     nodes: [node(BOOT[0]), node(BOOT[0])],
   });
   expect(supersededBy(now, old)).toEqual([]);
+});
+
+it('of several lists that counts for a node which has the boot id that it says itself', () => {
+  const history = historyOfTexts({ keys: [], nodes: [node(BOOT[0]), node(BOOT[1])] });
+  const own = (bootId: string) => () => ({ bootId, source: 'boot_id.md' });
+  const ids = ({ now, old }: typeof history) =>
+    [now, old].map(({ nodes }) => nodes.map(({ bootId }) => bootId));
+  expect(ids(byOwnBootIds(history, () => undefined))).toEqual([[BOOT[1]], [BOOT[0]]]);
+  expect(ids(byOwnBootIds(history, own(BOOT[1])))).toEqual([[BOOT[1]], [BOOT[0]]]);
+  expect(ids(byOwnBootIds(history, own(BOOT[0])))).toEqual([[BOOT[0]], [BOOT[1]]]);
+  // In no list: one more to try.
+  const more = byOwnBootIds(history, own('3f2a6c1e-8d4b-4e57-9a30-000000000003'));
+  expect(ids(more)).toEqual([[BOOT[1]], [BOOT[0], '3f2a6c1e-8d4b-4e57-9a30-000000000003']]);
+  expect(more.old.nodes[1]!.source).toBe('boot_id.md');
 });
