@@ -200,3 +200,62 @@ describe('a packet that the cipher refuses', () => {
     ]);
   });
 });
+
+describe('a packet whose header says what cannot be', () => {
+  const changed = (packet: Uint8Array, ...bytes: [at: number, value: number][]) => {
+    for (const [at, value] of bytes) packet[at] = value;
+    return packet;
+  };
+
+  it.each([
+    ['IPv4 with a header of 16 bytes', changed(ipv4Packet(64), [0, 0x44])],
+    ['IPv4 shorter than its header', changed(ipv4Packet(64), [2, 0], [3, 19])],
+    ['IPv4 longer than what is here', changed(ipv4Packet(64), [3, 65])],
+    ['IPv6 of 39 bytes', ipv6Packet(60).slice(0, 39)],
+    ['IPv6 longer than what is here', changed(ipv6Packet(60), [5, 21])],
+    ['version 5', changed(ipv4Packet(64), [0, 0x55])],
+    ['version 15, with the length of IPv6', changed(ipv6Packet(60), [0, 0xf0])],
+  ])('is none: %s', (_, packet) => {
+    expect(senderOf({}).encapsulate(packet)).toMatchObject({ verdict: 'drop', reason: 'out-not-ip' });
+  });
+
+  it.each([
+    ['IPv4 of its header alone', ipv4Packet(20)],
+    ['IPv6 of its header alone', ipv6Packet(40)],
+  ])('is one: %s', (_, packet) => {
+    expect(senderOf({}).encapsulate(packet).verdict).toBe('ok');
+  });
+});
+
+describe('a packet that the path does not take whole', () => {
+  const v6 = { src: address('2001:db8::1'), dst: address('2001:db8::2') };
+  const verdictOf = (given: Parameters<typeof saConfig>[0], packet: Uint8Array, pathMtu: number) => {
+    const sender = senderOf(given);
+    sender.sa.pathMtu = pathMtu;
+    const outcome = sender.encapsulate(packet);
+    return outcome.verdict === 'drop' ? outcome.reason : 'ok';
+  };
+  const df = ipv4Packet(1000, { dontFragment: true });
+
+  it('leaves where it may be cut: IPv4 without DF, and what every IPv6 link carries in IPv6', () => {
+    expect(verdictOf({}, ipv4Packet(1000, { dontFragment: false }), 500)).toBe('ok');
+    expect(verdictOf(v6, ipv4Packet(1000, { dontFragment: false }), 500)).toBe('ok');
+    expect(verdictOf(v6, ipv6Packet(1280), 1280)).toBe('ok');
+  });
+
+  it('is dropped where it may not', () => {
+    const { reason } = { reason: verdictOf({}, df, 500) };
+    expect(reason).toMatch(/too-big$/);
+    expect(verdictOf(v6, df, 500)).toBe(reason);
+    expect(verdictOf(v6, ipv6Packet(1281), 1280)).toBe(reason);
+    expect(verdictOf({}, ipv6Packet(1000), 500)).toBe(reason);
+  });
+
+  it('leaves when it just fits', () => {
+    const sealed = senderOf({}).encapsulate(df);
+    if (sealed.verdict !== 'ok') throw new Error(sealed.reason);
+    const { length } = sealed.packet;
+    expect(verdictOf({}, df, length)).toBe('ok');
+    expect(verdictOf({}, df, length - 1)).toMatch(/too-big$/);
+  });
+});

@@ -134,6 +134,11 @@ describe('where ESP lies', () => {
     expect(look(packet(17, udp(4500, 4500, data(least - 1)))).kind).toBe('short');
   });
 
+  it('counts no options of IPv6 to that length', () => {
+    const data = `00000003${'11'.repeat(40 - 4)}`;
+    expect(look(v6(0, `1100010400000000${udp(4500, 4500, data)}`)).kind).toBe('esp');
+  });
+
   it('ends with the IP packet, and not with the frame', () => {
     const { places, cut } = look(v4(50, body), { end: 6 });
     expect([places.at(-1), cut]).toEqual([20 + bodyLen, false]);
