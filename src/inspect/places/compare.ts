@@ -119,6 +119,9 @@ export class Comparison {
     | { readonly way: SurveyedWay; readonly spi: number | undefined; readonly stream: ComparedStream }
     | undefined;
   readonly #waiting = new Map<number, Waiting>();
+  /** The same in the order in which they came, from `#head` on: a map is slow to give its oldest entry. */
+  readonly #queue: Waiting[] = [];
+  #head = 0;
   /** The latest time, by the clock of the first place. */
   #now = Number.NEGATIVE_INFINITY;
 
@@ -181,7 +184,9 @@ export class Comparison {
 
   /** Judges what still waits. Call once, after the last frame. */
   finish(): void {
-    for (const one of this.#waiting.values()) this.#judge(one);
+    for (const one of this.#queue.slice(this.#head)) this.#judge(one);
+    this.#queue.length = 0;
+    this.#head = 0;
     this.#waiting.clear();
   }
 
@@ -222,6 +227,7 @@ export class Comparison {
     if (one?.stream !== stream) {
       one = { key, stream, seconds, length, frame: 0, other: 0, times: 0, otherTimes: 0, departure: 0 };
       this.#waiting.set(key, one);
+      this.#queue.push(one);
     }
     if (isFirst) {
       if (one.times++ > 0) return;
@@ -241,14 +247,19 @@ export class Comparison {
   }
 
   #expire(): void {
-    for (const [key, one] of this.#waiting) {
+    const queue = this.#queue;
+    for (; this.#head < queue.length; this.#head++) {
+      const one = queue[this.#head]!;
       const isOld = one.seconds < this.#now - PATIENCE;
-      if (!isOld && this.#waiting.size <= this.#mostWaiting) return;
-      this.#waiting.delete(key);
+      if (!isOld && queue.length - this.#head <= this.#mostWaiting) break;
+      if (this.#waiting.get(one.key) === one) this.#waiting.delete(one.key);
       const isSoon = one.seconds > this.#now - LEAST_PATIENCE;
       if (isSoon && (one.times === 0 || one.otherTimes === 0)) one.stream.crowded++;
       else this.#judge(one);
     }
+    if (this.#head < this.#mostWaiting) return;
+    queue.splice(0, this.#head);
+    this.#head = 0;
   }
 
   #judge({ stream, seconds, length, frame, other, times, otherTimes }: Waiting): void {
