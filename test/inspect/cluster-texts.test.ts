@@ -35,7 +35,7 @@ it('of those that agree nothing is said', () => {
 
 it('of several lists that counts for a node which has the boot id that it says itself', () => {
   const history = historyOfTexts({ keys: [], nodes: [node(BOOT[0]), node(BOOT[1])] });
-  const own = (bootId: string) => () => ({ bootId, source: 'boot_id.md' });
+  const own = (bootId: string) => () => ({ bootId, source: 'its own text' });
   const ids = ({ now, old }: typeof history) =>
     [now, old].map(({ nodes }) => nodes.map(({ bootId }) => bootId));
   expect(ids(byOwnBootIds(history, () => undefined))).toEqual([[BOOT[1]], [BOOT[0]]]);
@@ -44,5 +44,5 @@ it('of several lists that counts for a node which has the boot id that it says i
   // In no list: one more to try.
   const more = byOwnBootIds(history, own('3f2a6c1e-8d4b-4e57-9a30-000000000003'));
   expect(ids(more)).toEqual([[BOOT[1]], [BOOT[0], '3f2a6c1e-8d4b-4e57-9a30-000000000003']]);
-  expect(more.old.nodes[1]!.source).toBe('boot_id.md');
+  expect(more.old.nodes[1]!.source).toBe('its own text');
 });
