@@ -42,7 +42,7 @@ export function checkCommand(program: Command): void {
     )
     .argument('<files...>', `captures, - for standard input; ${FILES_ARGUMENT}`)
     .option('--json', 'one JSON object a line for each pair of nodes and of pods, and a summary at the end')
-    .option('-q, --quiet', 'the verdict alone, in one sentence');
+    .option('-q, --quiet', 'no line for each pair, only the verdict');
   addAtOption(addEngineOption(addSaOptions(command)))
     .addHelpText(
       'after',
@@ -111,7 +111,12 @@ async function check(files: readonly string[], named: CheckOptions, command: Com
   if (failure === undefined || totals.frames > 0) {
     const report = checker.finish();
     const out = new Output();
-    if (options.json) putCheckJson((line) => out.write(line), report, names);
+    if (options.json)
+      putCheckJson(
+        (line) => out.write(line),
+        options.quiet ? { ...report, nodes: [], pods: [] } : report,
+        names,
+      );
     else if (options.quiet) out.write(`${report.summary.summary}\n`);
     else {
       const width = Math.min(process.stdout.columns ?? USUAL_WIDTH, USUAL_WIDTH);

@@ -5,7 +5,7 @@
 import { safeText } from '../base/safe-text.ts';
 import type { ClusterDiagnosis } from '../inspect/cluster/judge.ts';
 import type { Matrix, MatrixRow, MatrixTrouble } from '../inspect/cluster/matrix.ts';
-import { findingText, type PageStyle } from './diagnose-text.ts';
+import { findingText, leftOutLines, type PageStyle } from './diagnose-text.ts';
 import { grouped } from './output.ts';
 import type { Paint } from './paint.ts';
 import { wrap } from './wrap.ts';
@@ -31,6 +31,7 @@ export function clusterText(diagnosis: ClusterDiagnosis, style: PageStyle): stri
     '',
   ];
   for (const one of findings) lines.push(findingText(one, style));
+  lines.push(...leftOutLines(diagnosis, paint));
   const said = wrap(conclusion.summary, width, '');
   lines.push(...(conclusion.code === 'clean' ? said.map(paint.green) : said), '');
   if (cluster.pairs.pairs > 0) lines.push(...matrixLines(cluster, paint), '');

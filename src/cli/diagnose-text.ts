@@ -46,18 +46,23 @@ export interface PageStyle {
 /** Writes the page. */
 export function diagnosisText(diagnosis: Diagnosis, facts: PageFacts, style: PageStyle): string {
   const { paint, width } = style;
-  const { conclusion, receivers, streams, further, findings, notes } = diagnosis;
+  const { conclusion, receivers, streams, further, findings, notes, leftOut } = diagnosis;
   const more = further ? ` and ${grouped(further.streams)} further` : '';
   const ok = streams.reduce((sum, stream) => sum + stream.ok, 0);
   const unchecked = streams.reduce((sum, { unauthenticated = 0 }) => sum + unauthenticated, 0);
   const opened = unchecked > 0 ? `, ${grouped(unchecked)} opened unauthenticated` : '';
+  const all = streams.length + (leftOut?.streams ?? 0);
+  const kept = leftOut
+    ? `${grouped(streams.length)} of them kept by the filter`
+    : `${grouped(ok)} accepted${opened}`;
   const lines = [
     paint.bold(
-      `${safeText(facts.capture)}: ${grouped(facts.frames)} frames, ${grouped(facts.esp)} ESP packets in ${grouped(streams.length)} ${streams.length === 1 ? 'stream' : 'streams'}${more}, ${grouped(ok)} accepted${opened}`,
+      `${safeText(facts.capture)}: ${grouped(facts.frames)} frames, ${grouped(facts.esp)} ESP packets in ${grouped(all)} ${all === 1 ? 'stream' : 'streams'}${more}, ${kept}`,
     ),
     '',
   ];
   for (const one of findings) lines.push(...findingLines(one, style), '');
+  lines.push(...leftOutLines(diagnosis, paint));
   const isClean = conclusion.code === 'clean' && conclusion.basis === 'told';
   if (conclusion.summary !== '') {
     const said = wrap(conclusion.summary, width, '');
@@ -112,6 +117,15 @@ function countersText({ counters, packets, judged }: ReceiverReport, paint: Pain
   return left > 0
     ? `${text} ${paint.dim(`(not known of ${grouped(left)} of ${grouped(packets)} packets)`)}`
     : text;
+}
+
+/** How much a filter left out, where there was one. */
+export function leftOutLines({ leftOut }: Diagnosis, paint: Paint): string[] {
+  if (!leftOut) return [];
+  const parts = (['findings', 'notes', 'streams'] as const).map(
+    (what) => `${grouped(leftOut[what])} ${what}`,
+  );
+  return [paint.dim(`left out by the filter: ${parts.join(', ')}`), ''];
 }
 
 /** One finding, as it appears. */

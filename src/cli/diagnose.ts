@@ -9,6 +9,9 @@ import { FrameNames } from '../capture/frame-id.ts';
 import { ClusterReader } from '../inspect/cluster/reader.ts';
 import { Diagnoser } from '../inspect/diagnose/diagnoser.ts';
 import { type Diagnosis, withFiles } from '../inspect/diagnose/finding.ts';
+import { narrow } from '../inspect/diagnose/narrow.ts';
+import { Names, NO_NAMES } from '../inspect/names.ts';
+import { PacketFilter } from '../inspect/packet-filter.ts';
 import { type Moment, PacketTimes } from '../inspect/packet-time.ts';
 import { SCHEMA } from '../inspect/schema.ts';
 import { CaptureSession } from '../inspect/session.ts';
@@ -20,7 +23,15 @@ import { addEngineOption, type EngineName, makeEngine } from './engine.ts';
 import { type EvidenceOptions, loadEvidence } from './evidence-options.ts';
 import { FILES_ARGUMENT, type GivenFiles, isVersionGiven, takeFiles } from './given-files.ts';
 import { Output, say } from './output.ts';
-import { addTimeOption, type TimeOptions } from './packet-options.ts';
+import {
+  addFilterOptions,
+  addTimeOption,
+  type FilterOptions,
+  filterSpec,
+  findingSpec,
+  loadNames,
+  type TimeOptions,
+} from './packet-options.ts';
 import { paintFor } from './paint.ts';
 import { capturesName, readCaptures } from './read-capture.ts';
 import { addSaOptions } from './sa-options.ts';
@@ -34,7 +45,7 @@ const USUAL_WIDTH = 100;
 const EXIT_WARNINGS = 1;
 const EXIT_ERRORS = 3;
 
-interface DiagnoseOptions extends EvidenceOptions, TimeOptions, AtOptions {
+interface DiagnoseOptions extends EvidenceOptions, TimeOptions, AtOptions, FilterOptions {
   readonly json?: boolean;
   readonly exitCode?: boolean;
   readonly crypto: EngineName;
@@ -55,7 +66,8 @@ export function diagnoseCommand(program: Command): void {
     )
     .option('--json', 'one JSON object: receivers, streams, findings, notes')
     .option('--exit-code', 'end with 1 where there are warnings, with 3 where there are errors');
-  addEngineOption(addSaOptions(addAtOption(addTimeOption(command))))
+  addFilterOptions(addTimeOption(command), 'findings');
+  addEngineOption(addSaOptions(addAtOption(command)))
     .addOption(
       new Option(
         '--xfrm-stat <[node=]file>',
@@ -108,7 +120,16 @@ async function diagnose(files: readonly string[], named: DiagnoseOptions, comman
   const own = new CaptureSas((line) => say(`warning: ${line}`));
   const { evidence, stats, udpPorts, warnings } = await loadEvidence(options, own);
   for (const warning of warnings) say(`warning: ${warning}`);
-  const diagnoser = new Diagnoser(evidence, stats, names);
+  const who = options.pod.length > 0 ? await loadNames(options, evidence) : new Names(evidence);
+  const isFiltered = new PacketFilter(filterSpec(options), who).isOn;
+  const { filter, codes } = findingSpec(options);
+  const packets = new PacketFilter(filter, who);
+  const diagnoser = new Diagnoser(
+    evidence,
+    stats,
+    names,
+    isFiltered ? (event) => packets.matches(event) : undefined,
+  );
   const session = new CaptureSession({
     source: capture,
     own,
@@ -136,7 +157,19 @@ async function diagnose(files: readonly string[], named: DiagnoseOptions, comman
   several.finish();
   // What could be read is worth having, even when the rest could not.
   if (failure === undefined || totals.frames > 0) {
-    const diagnosis = diagnoser.finish();
+    const whole = diagnoser.finish();
+    const streams = diagnoser.streams.filter(({ isKept }) => isKept);
+    const kept = new Set(streams.map(streamKey));
+    const diagnosis = isFiltered
+      ? narrow(whole, {
+          filter: { ...filter, count: options.count },
+          codes,
+          names: who,
+          isSameNode: (a, b) => evidence.isSameNode(a, b),
+          isKept: (stream) => kept.has(streamKey(stream)),
+          frames: new Set(streams.flatMap(({ all }) => all.frames)),
+        })
+      : whole;
     const out = new Output();
     if (options.json) out.write(`${JSON.stringify({ ...withFiles(diagnosis, names), schema: SCHEMA })}\n`);
     else {
@@ -154,6 +187,21 @@ async function diagnose(files: readonly string[], named: DiagnoseOptions, comman
     say('esplane: interrupted: this is what the capture shows up to here');
     process.exit(EXIT_INTERRUPTED);
   }
+}
+
+const NO_NODES = { nodeNameOf: () => undefined };
+
+/** Names a stream. */
+function streamKey({
+  src,
+  dst,
+  spi,
+}: {
+  readonly src: string;
+  readonly dst: string;
+  readonly spi: number;
+}): string {
+  return `${src} ${dst} ${spi}`;
 }
 
 /** @param start when the capture begins */
@@ -183,7 +231,20 @@ async function ofTexts(reader: ClusterReader, given: GivenFiles<DiagnoseOptions>
       'there is no capture, and no text of a node',
       'Give a capture, texts of ip xfrm, counters, or a sysdump.',
     );
-  const diagnosis = await diagnoseTexts(reader, given);
+  const whole = await diagnoseTexts(reader, given);
+  const who = options.pod.length > 0 ? await loadNames(options, NO_NODES) : NO_NAMES;
+  const { filter, codes } = findingSpec(options);
+  const diagnosis = new PacketFilter(filterSpec(options), who).isOn
+    ? narrow(whole, {
+        filter: { ...filter, count: options.count },
+        codes,
+        names: who,
+        isSameNode: (a, b) => a === b,
+        // There are no packets.
+        isKept: () => false,
+        frames: new Set(),
+      })
+    : whole;
   const out = new Output();
   if (options.json) out.write(`${JSON.stringify({ ...diagnosis, schema: SCHEMA })}\n`);
   else

@@ -328,7 +328,8 @@ class Taker<O extends GivenOptions> {
   }
 
   #list(option: ListOption, { source, text }: NamedText, value = source): void {
-    this.#length += this.#isListed(source) ? 0 : text.length;
+    // Pods are read one by one, and their names kept.
+    this.#length += option === 'pods' || this.#isListed(source) ? 0 : text.length;
     if (this.#length > MOST_TEXT) {
       throw new InputError(
         { source },

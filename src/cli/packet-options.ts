@@ -5,12 +5,14 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { InputError } from '../base/errors.ts';
 import type { PodAddresses } from '../cilium/pod-addresses.ts';
+import { FINDINGS } from '../inspect/diagnose/table.ts';
 import { Names, NO_NAMES, type NodeNames } from '../inspect/names.ts';
 import { type FilterSpec, PacketFilter, type VerdictName } from '../inspect/packet-filter.ts';
 import { type Moment, readTime, TIME_FORMS, type TimeForm } from '../inspect/packet-time.ts';
 import { DROPS } from '../ipsec/drop.ts';
 import { type Prefix, parsePrefix } from '../wire/address.ts';
 import { readText } from './files.ts';
+import { say } from './output.ts';
 import type { WriteOptions } from './packet-file.ts';
 import { collect } from './sa-options.ts';
 
@@ -45,9 +47,10 @@ export interface FilterOptions {
 
 /**
  * Adds the filters to a command, and `--pods`.
- * @param what it counts with `-c`, and may leave out: `packets`
+ * @param what they choose: packets, or findings of a diagnosis
  */
-export function addFilterOptions(command: Command, what: string): Command {
+export function addFilterOptions(command: Command, what: 'packets' | 'findings'): Command {
+  const only = what === 'packets' ? 'only packets' : 'only findings about packets';
   const several = (flags: string, description: string, parse: (text: string) => unknown) =>
     command.addOption(
       new Option(flags, description)
@@ -57,28 +60,30 @@ export function addFilterOptions(command: Command, what: string): Command {
         ])
         .default([], 'all'),
     );
-  several(
-    '--verdict <verdict>',
-    'only packets that are ok, drop or unopened; several with commas',
-    verdictOf,
-  );
+  several('--verdict <verdict>', `${only} that are ok, drop or unopened; several with commas`, verdictOf);
   several(
     '--reason <reason>',
-    'only packets dropped, or not opened, for this reason: bad-icv, no-state, …',
-    reasonOf,
+    what === 'packets'
+      ? 'only packets dropped, or not opened, for this reason: bad-icv, no-state, …'
+      : 'only findings with this code, or about packets dropped for this reason',
+    what === 'packets' ? reasonOf : reasonOrCodeOf,
   );
-  several('--ip <address>', 'only packets with this address or range, around ESP or inside', rangeOf);
-  several('--pod <pod>', 'only packets of this pod: NAME or NAMESPACE/NAME, with --pods', nameOf);
-  several('--node <node>', 'only packets from or to this node: a name, or its address', nameOf);
-  several('--spi <spi>', 'only packets with this SPI: 3, 0x3', spiOf);
+  several('--ip <address>', `${only} with this address or range, around ESP or inside`, rangeOf);
+  several('--pod <pod>', `${only} of this pod: NAME or NAMESPACE/NAME, with --pods`, nameOf);
+  several('--node <node>', `${only} from or to this node: a name, or its address`, nameOf);
+  several('--spi <spi>', `${only} with this SPI: 3, 0x3`, spiOf);
   return command
     .option(
       '--since <time>',
-      'only packets from this time on: 2026-11-23T01:40:09Z, or seconds since 1970',
+      `${only} from this time on: 2026-11-23T01:40:09Z, or seconds since 1970`,
       momentOf,
     )
-    .option('--until <time>', 'only packets up to this time', momentOf)
-    .option('-c, --count <number>', `end after so many ${what}`, positive)
+    .option('--until <time>', `${only} up to this time`, momentOf)
+    .option(
+      '-c, --count <number>',
+      what === 'packets' ? 'end after so many packets' : 'show so many findings',
+      positive,
+    )
     .option(
       '--pods <file>',
       'names of pods: output of `kubectl get pods -A -o json`, or of ciliumendpoints (repeatable)',
@@ -99,6 +104,18 @@ export function filterSpec(options: FilterOptions): FilterSpec {
     since: options.since,
     until: options.until,
     count: options.count,
+  };
+}
+
+/** The same for a diagnosis, where `--reason` may name codes of findings, too. */
+export function findingSpec(options: FilterOptions): {
+  readonly filter: FilterSpec;
+  readonly codes: readonly string[];
+} {
+  const spec = filterSpec(options);
+  return {
+    filter: { ...spec, reasons: spec.reasons.filter((reason) => REASONS.has(reason)), count: undefined },
+    codes: spec.reasons.filter((reason) => CODES.has(reason)),
   };
 }
 
@@ -123,21 +140,22 @@ export function checkFilter(
 
 /**
  * Names of nodes and pods.
- * @throws {InputError} when a file of --pods cannot be used, or --pod is given and no pod is known
+ * @throws {InputError} when --pod is given and no pod is known
  */
 export async function loadNames({ pods, pod }: FilterOptions, nodes: NodeNames): Promise<Names> {
   const found: PodAddresses[] = [];
   if (pods.length > 0) {
     const { parsePodAddresses } = await import('../cilium/pod-addresses.ts');
     for (const file of pods) {
-      const read = parsePodAddresses(readText(file), file);
-      if (read.length === 0)
-        throw new InputError(
-          { source: file },
-          'no pod with an address is in it',
-          'Give the output of kubectl get pods -A -o json.',
-        );
-      for (const one of read) found.push(one);
+      try {
+        const read = parsePodAddresses(readText(file), file);
+        if (read.length === 0) say(`warning: ${file}: no pod with an address is in it`);
+        for (const one of read) found.push(one);
+      } catch (error) {
+        if (!(error instanceof InputError)) throw error;
+        // Names make reading easier; the answer is the same without them.
+        say(`warning: ${error.message}`);
+      }
     }
   }
   const names = new Names(nodes, found);
@@ -151,6 +169,7 @@ export async function loadNames({ pods, pod }: FilterOptions, nodes: NodeNames):
 }
 
 const VERDICTS: readonly string[] = ['ok', 'drop', 'unopened'] satisfies VerdictName[];
+const CODES: ReadonlySet<string> = new Set(FINDINGS.map(({ code }) => code));
 const REASONS: ReadonlySet<string> = new Set(DROPS.map(({ reason }) => reason));
 
 function verdictOf(text: string): string {
@@ -162,6 +181,10 @@ function reasonOf(text: string): string {
   if (!REASONS.has(text))
     throw new InvalidArgumentError('Give a reason such as bad-icv: docs/diagnose.md lists them.');
   return text;
+}
+
+function reasonOrCodeOf(text: string): string {
+  return CODES.has(text) ? text : reasonOf(text);
 }
 
 function rangeOf(text: string): Prefix {

@@ -136,7 +136,7 @@ needs([shared('captures')], 'esplane decrypt', () => {
     [['--until', 'noon'], /Give a time such as/],
     [['-c', '0'], /Give a number from 1 up/],
     [['--pod', 'web'], /--pod: no pod is known by its name/],
-    [['--pods', `${NATIVE}/ciliumnodes.json`], /no pod with an address is in it/],
+    [['--pods', `${NATIVE}/ciliumnodes.json`, '--pod', 'x'], /no pod with an address is in it/],
     [['--summary'], /--summary: is for --json/],
     [['--verdict', 'ok', '-w', 'x.pcapng', '--wire'], /--wire: the frames as they came go whole/],
   ])('refuses %j', (args, message) => {

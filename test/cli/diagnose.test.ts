@@ -144,6 +144,22 @@ describe('esplane diagnose', () => {
     expect(run(...args, '--exit-code').code).toBe(code);
   });
 
+  it.each<[string, string[], string[]]>([
+    ['SPI', ['--spi', '0xdead0001'], ['unknown-spi']],
+    ['code', ['--reason', 'replayed,truncated'], ['replayed', 'truncated']],
+    ['time', ['--since', '2026-11-23T01:40:14.5Z'], ['number-zero']],
+    ['another node', ['--node', 'node-3'], []],
+    ['number', ['-c', '2'], ['unknown-spi', 'replayed']],
+  ])('shows findings by %s, and says how many are left out', (_, filter, codes) => {
+    const args = ['wire.pcap', 'keys', 'ciliumnodes.json'].map((file) => `${FAULTS}${file}`);
+    const { stdout } = run(...args, ...filter, '--json');
+    const { findings, leftOut, conclusion } = JSON.parse(stdout) as Diagnosis;
+    expect(findings.map(({ code }) => code)).toEqual(codes);
+    expect(leftOut?.findings).toBe(6 - codes.length);
+    expect(conclusion.packets).toBe(85);
+    expect(run(...args, ...filter).stdout).toContain(`left out by the filter: ${6 - codes.length} findings`);
+  });
+
   it('from keys and nodes alone finds the sender that is out of date', () => {
     const { stdout } = run(
       'stale-boot-id.pcap',

@@ -56,6 +56,7 @@ export class Diagnoser implements CaptureSink {
   readonly #evidence: Evidence;
   readonly #stats: readonly StatText[];
   readonly #names: FrameNames;
+  readonly #keeps: ((event: EspEvent) => boolean) | undefined;
   readonly #byName = new Map<string, Stream>();
   readonly #seen = new SeenNumbers();
   readonly #ivs = new SeenIvs();
@@ -87,8 +88,15 @@ export class Diagnoser implements CaptureSink {
   /**
    * @param stats counters of kernels, to compare with
    * @param names of frames, where there are several captures
+   * @param keeps asked of packets until one of their stream is wanted: {@link Stream.isKept}
    */
-  constructor(evidence: Evidence, stats: readonly StatText[] = [], names: FrameNames = ONE_CAPTURE) {
+  constructor(
+    evidence: Evidence,
+    stats: readonly StatText[] = [],
+    names: FrameNames = ONE_CAPTURE,
+    keeps?: (event: EspEvent) => boolean,
+  ) {
+    this.#keeps = keeps;
     this.#evidence = evidence;
     this.#names = names;
     this.#stats = stats;
@@ -191,6 +199,7 @@ export class Diagnoser implements CaptureSink {
     }
     const stream = this.#streamOf(event);
     if (!stream) return;
+    if (this.#keeps && !stream.isKept) stream.isKept = this.#keeps(event);
     if (stream.packets++ === 0) {
       stream.firstFrame = frame;
       stream.firstTime = event.seconds + event.nanoseconds / 1e9;

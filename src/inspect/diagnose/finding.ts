@@ -177,6 +177,8 @@ export interface Diagnosis extends Partial<PlacesReport> {
   readonly encryption: EncryptionReport | null;
   /** Absent where all streams are listed. */
   readonly further?: FurtherReport;
+  /** How much a filter left out; absent where there was none. */
+  readonly leftOut?: Readonly<Record<'findings' | 'notes' | 'streams' | 'receivers', number>>;
   readonly receivers: readonly ReceiverReport[];
   readonly streams: readonly StreamReport[];
   /** Most important first. */

@@ -79,6 +79,8 @@ export class Stream {
   readonly spi: number;
   resolution: Resolution;
   readonly times: FrameTimes;
+  /** Has it a packet that a filter asks for? */
+  isKept = false;
 
   /**
    * What its packets count as: `known`, by their verdicts; `gone`, the receiver had no SA; `retired`, it had one, which
