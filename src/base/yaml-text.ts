@@ -33,7 +33,7 @@ export const MAX_YAML_TOKENS = 4_000_000;
 /** Deepest nesting of mappings and lists. */
 export const MAX_DEPTH = 100;
 /** Most anchors and aliases together: the library looks for the anchor of an alias among all of them. */
-const MAX_ANCHORS = 10_000;
+const MAX_ANCHORS = 2_000;
 /** How often one anchor may be used: enough for people, too few for a file that grows without end. */
 export const MAX_ALIASES = 100;
 
@@ -76,12 +76,12 @@ export function readYaml(text: string): YamlRead {
   for (const lexeme of new Lexer().lex(text)) {
     for (const token of parser.next(lexeme)) documents.push(...composer.next(token));
     if (parser.stack.length > 2 * MAX_DEPTH) return wrong(tooDeep(parser.offset));
-    // The text of a block may begin with the same signs; few files have 10,000 blocks that do.
+    // The text of a block may begin with the same signs; few files have 2,000 blocks that do.
     if ((lexeme.startsWith('&') || lexeme.startsWith('*')) && ++anchors > MAX_ANCHORS) {
       return wrong({
         at: parser.offset,
         code: 'TOO_LONG',
-        detail: 'more than 10,000 anchors and aliases',
+        detail: 'more than 2,000 anchors and aliases',
         remedy: 'Write the values out.',
       });
     }

@@ -49,9 +49,9 @@ describe('readYaml', () => {
   });
 
   it('refuses many aliases, which the library would look up one by one', () => {
-    expect(problemOf(`- &a x\n${'- *a\n'.repeat(10_000)}`)).toMatchObject({
+    expect(problemOf(`- &a x\n${'- *a\n'.repeat(2_000)}`)).toMatchObject({
       code: 'TOO_LONG',
-      detail: 'more than 10,000 anchors and aliases',
+      detail: 'more than 2,000 anchors and aliases',
     });
   });
 
