@@ -18,37 +18,67 @@ const PODS = [
   { pod: 'prod/db', addresses: ['10.244.2.20'] },
 ];
 
-/** The lines that a filter keeps. */
-async function kept(spec: Partial<FilterSpec>): Promise<Line[]> {
+/** The lines that each filter keeps, of one reading of the capture. */
+async function kept(specs: readonly Partial<FilterSpec>[]): Promise<Line[][]> {
   const own = new CaptureSas(() => {});
   const { evidence, udpPorts } = await loadOpening(
     saOptions({ keys: [`${FOLDER}keys`], nodes: [`${FOLDER}ciliumnodes.json`] }),
     own,
   );
   const names = new Names(evidence, PODS);
-  const filter = new PacketFilter({ ...NO_FILTER, ...spec }, names);
   const json = new PacketJson(undefined, names);
-  const lines: Line[] = [];
+  const filters = specs.map((spec) => ({
+    filter: new PacketFilter({ ...NO_FILTER, ...spec }, names),
+    lines: [] as Line[],
+  }));
   const session = new CaptureSession({
     ...{ source: 'test', own, evidence, udpPorts },
     engine: new NodeEngine(),
     random: seededBytes(1),
-    sinks: [{ packet: (event) => void (filter.keeps(event) && lines.push(lineOf(event, json))) }],
+    sinks: filters.map(({ filter, lines }) => ({
+      packet: (event) => void (filter.keeps(event) && lines.push(lineOf(event, json))),
+    })),
   });
   const reader = captureReader('test', session);
   reader.feed(readFileSync(`${FOLDER}wire.pcap`));
   reader.end();
   session.receiver.flush();
-  expect(filter.kept).toBe(lines.length);
-  return lines;
+  return filters.map(({ filter, lines }) => {
+    expect(filter.kept).toBe(lines.length);
+    return lines;
+  });
 }
 
-const all = await kept({});
+const all = (await kept([{}]))[0]!;
 const range = (text: string) => [parsePrefix(text)!];
 const at = (frame: number) => {
   const [seconds, fraction] = all[frame - 1]!.time!.split('.');
   return { seconds: Number(seconds), nanoseconds: Number(fraction) * 1000 };
 };
+
+const CASES: readonly (readonly [string, Partial<FilterSpec>, (line: Line) => boolean])[] = [
+  ['verdict', { verdicts: ['drop'] }, ({ verdict }) => verdict === 'drop'],
+  [
+    'one of two reasons',
+    { reasons: ['replay-seen', 'no-state'] },
+    ({ reason }) => reason === 'replay-seen' || reason === 'no-state',
+  ],
+  ['SPI', { spis: [0xdead_0001] }, ({ spi }) => spi === 0xdead_0001],
+  ['node by name', { nodes: ['node-9', 'node-1'] }, () => true],
+  ['node by address', { nodes: ['10.244.1.1'] }, ({ src, dst }) => [src, dst].includes('10.244.1.1')],
+  ['another node', { nodes: ['node-3'] }, () => false],
+  ['an address around ESP', { addresses: range('10.244.2.1') }, () => true],
+  [
+    'an address inside',
+    { addresses: range('10.244.2.16/28') },
+    ({ packet }) => packet?.dst === '10.244.2.20' || packet?.src === '10.244.2.20',
+  ],
+  ['a pod', { pods: ['db'] }, ({ packet }) => packet?.dst === '10.244.2.20' || packet?.src === '10.244.2.20'],
+  ['a pod of another namespace', { pods: ['default/db'] }, () => false],
+  ['two fields', { verdicts: ['drop'], spis: [3] }, ({ verdict, spi }) => verdict === 'drop' && spi === 3],
+  ['time', { since: at(10), until: at(20) }, ({ frame }) => frame >= 10 && frame <= 20],
+  ['number', { count: 7 }, ({ frame }) => frame <= 7],
+];
 
 describe('a filter', () => {
   it('keeps everything where nothing is asked for', () => {
@@ -56,34 +86,12 @@ describe('a filter', () => {
     expect(new PacketFilter(NO_FILTER, new Names({ nodeNameOf: () => undefined })).isOn).toBe(false);
   });
 
-  it.each<[string, Partial<FilterSpec>, (line: Line) => boolean]>([
-    ['verdict', { verdicts: ['drop'] }, ({ verdict }) => verdict === 'drop'],
-    [
-      'one of two reasons',
-      { reasons: ['replay-seen', 'no-state'] },
-      ({ reason }) => reason === 'replay-seen' || reason === 'no-state',
-    ],
-    ['SPI', { spis: [0xdead_0001] }, ({ spi }) => spi === 0xdead_0001],
-    ['node by name', { nodes: ['node-9', 'node-1'] }, () => true],
-    ['node by address', { nodes: ['10.244.1.1'] }, ({ src, dst }) => [src, dst].includes('10.244.1.1')],
-    ['another node', { nodes: ['node-3'] }, () => false],
-    ['an address around ESP', { addresses: range('10.244.2.1') }, () => true],
-    [
-      'an address inside',
-      { addresses: range('10.244.2.16/28') },
-      ({ packet }) => packet?.dst === '10.244.2.20' || packet?.src === '10.244.2.20',
-    ],
-    [
-      'a pod',
-      { pods: ['db'] },
-      ({ packet }) => packet?.dst === '10.244.2.20' || packet?.src === '10.244.2.20',
-    ],
-    ['a pod of another namespace', { pods: ['default/db'] }, () => false],
-    ['two fields', { verdicts: ['drop'], spis: [3] }, ({ verdict, spi }) => verdict === 'drop' && spi === 3],
-    ['time', { since: at(10), until: at(20) }, ({ frame }) => frame >= 10 && frame <= 20],
-    ['number', { count: 7 }, ({ frame }) => frame <= 7],
-  ])('keeps packets by %s, with the verdicts that they have without it', async (_, spec, isWanted) => {
-    expect(await kept(spec)).toEqual(all.filter(isWanted));
+  it('keeps packets with the verdicts that they have without it', async () => {
+    const lines = await kept(CASES.map(([, spec]) => spec));
+    const byCase = Object.fromEntries(CASES.map(([name], i) => [name, lines[i]]));
+    expect(byCase).toEqual(
+      Object.fromEntries(CASES.map(([name, , isWanted]) => [name, all.filter(isWanted)])),
+    );
   });
 
   it('names pods and nodes in JSON, and what is not known is null', () => {
