@@ -93,13 +93,15 @@ export class LifeReader {
    */
   read(word: string, words: Words): boolean {
     switch (word) {
-      case 'lifetime':
-        words.once(`lifetime ${words.next}`);
-        if (words.takeIf(/^config:$/)) this.lifetime ??= { ...NO_LIMITS };
-        else if (words.takeIf(/^current:$/))
-          this.use ??= { bytes: null, packets: null, added: null, used: null };
-        else return false;
+      case 'lifetime': {
+        // No other word becomes a field's name: it may be a key.
+        const which = words.takeIf(/^(config|current):$/);
+        if (which === undefined) return false;
+        words.once(`lifetime ${which}`);
+        if (which === 'config:') this.lifetime ??= { ...NO_LIMITS };
+        else this.use ??= { bytes: null, packets: null, added: null, used: null };
         return true;
+      }
       case 'limit:': {
         const [soft, hard] = readPair(words);
         const unit = soft?.unit;

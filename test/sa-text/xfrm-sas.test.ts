@@ -369,6 +369,13 @@ describe('parseXfrmState', () => {
   });
 
   // Whatever happens to a text, it is read or refused in one line, in time, and without its keys.
+  it('names no field by a key that stands where its name should', () => {
+    const said: string[] = [];
+    const twice = `\tlifetime ${KEY}\n`.repeat(2);
+    expect(parseXfrmState(state({ more: twice }), 'f', (line) => said.push(line))).toHaveLength(1);
+    expect(said.join()).not.toContain(KEY);
+  });
+
   it('reads damaged texts or refuses them with an InputError, never with a key in what it says', () => {
     const base = (FULL + state()).split('\n');
     const damage = fc.oneof(
