@@ -37,7 +37,7 @@ export interface MergeOptions {
 }
 
 /**
- * Hands all frames to the sink. Yields after each chunk that it has read, so that whoever drives it can write what has
+ * Hands all frames to the sink. Yields after each chunk that it has read, so that the caller can write what has
  * gathered, and end it.
  * @throws {InputError} there are more than {@link MOST_FILES} files
  */

@@ -25,7 +25,7 @@ export function long(text: string): LongBytes {
   return { bytes, words };
 }
 
-/** Values of hexadecimal digits in lower case, by their code; -1 for what is none. */
+/** Values of hexadecimal digits in lower case, by their code; -1 for other signs. */
 export const DIGITS = new Int8Array(256).fill(-1);
 for (let i = 0; i < 16; i++) DIGITS[i.toString(16).charCodeAt(0)] = i;
 /** `0000` and `ffff`. */

@@ -1,7 +1,7 @@
 /**
  * Is it encrypted? Counts what went by between nodes and between pods, in ESP and in the clear, without keys; where there
  * are keys, what they open says more. What is a leak, and what only looks so, the diagnosis finds; this adds what can be
- * told without keys: copies of encrypted packets, and ESP that anyone can read.
+ * told without keys: copies of encrypted packets, and ESP that is readable without a key.
  * @module
  */
 import type { FrameInfo } from '../../capture/frame.ts';

@@ -54,7 +54,7 @@ export interface NodeFacts {
   /** Nodes that its agent knows: a bit for each number of a name, see {@link ClusterReader.names}. */
   readonly known?: Uint32Array;
   policies?: OutboundPolicies;
-  /** Did somebody only name it, as the node that counters are of? */
+  /** Is it only named, as the node that counters are of? */
   readonly isOnlyNamed?: boolean;
   /** Where the rest is from. */
   readonly files: Partial<Record<'policies' | 'nodeIds' | 'ipcache' | 'known' | 'status' | 'bootId', string>>;

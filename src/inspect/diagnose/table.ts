@@ -539,7 +539,7 @@ export const FINDINGS = [
     means: 'Packets left one place once, and came to the other more than once.',
     proof: 'The same bytes are in one capture once and in the other several times.',
     remedy:
-      'Look for a network that duplicates (bonding, mirrored ports), or for somebody who replays; the receiver drops all but the first (XfrmInStateSeqError).',
+      'Look for a network that duplicates (bonding, mirrored ports), or for a sender that replays; the receiver drops all but the first (XfrmInStateSeqError).',
   },
   {
     code: 'sender-drops',

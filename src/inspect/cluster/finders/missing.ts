@@ -11,7 +11,7 @@ import { RECEIVER, SENDER } from '../sa-table.ts';
 
 export function* missing(c: ClusterCase): Generator<Finding> {
   const { cluster, pairs } = c;
-  // Whoever lacks a boot id has no states with anyone, and that is a finding of its own.
+  // A node without a boot id has no states at all, and that is a finding of its own.
   const canHave = (node: number) => {
     const { cilium } = cluster.nodes[node]!;
     return !cilium || cilium.bootId.length >= BOOT_ID_LEN || cluster.nodes[node]!.facts!.states > 0;
