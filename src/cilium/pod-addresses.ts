@@ -3,11 +3,10 @@
  * from what a sysdump has of both.
  *
  * Pods of the host network have the address of their node, and pods that have ended have none any more: both are left out.
- * As of pods.ts, a text may be of 100,000 pods, so that of YAML as kubectl writes it the lines that count are picked out.
  * @module
  */
 import { formatAddress, parseAddress } from '../wire/address.ts';
-import { parseManifest } from './manifest.ts';
+import { type PodText, readPodList } from './pod-list.ts';
 
 /** A pod, or a CiliumEndpoint, which has the name of its pod. */
 export interface PodAddresses {
@@ -24,33 +23,18 @@ const ENDED: ReadonlySet<unknown> = new Set(['Succeeded', 'Failed']);
  * @throws {InputError} when it is neither JSON nor YAML
  */
 export function parsePodAddresses(text: string, source: string): PodAddresses[] {
-  const picked = /^\s{0,64}[{[]/.test(text) ? [] : pick(text);
-  return picked.length > 0 ? picked : parseManifest(text, source).flatMap(readObject);
+  return readPodList(text, source, pickPod, readObject);
 }
 
-/** `items:`, then each item with `- ` at the beginning of its first line, keys of it and of what is in it indented by 2. */
-function pick(text: string): PodAddresses[] {
-  const found: PodAddresses[] = [];
-  let at = text.startsWith('items:') ? 0 : text.indexOf('\nitems:') + 1;
-  if (at === 0 && !text.startsWith('items:')) return [];
-  at = text.indexOf('\n- ', at);
-  while (at >= 0) {
-    const next = text.indexOf('\n- ', at + 1);
-    const item = text.slice(at, next < 0 ? text.length : next);
-    at = next;
-    const field = (name: string) => new RegExp(`^ {4}${name}: "?([\\w.-]{1,253})"?$`, 'm').exec(item)?.[1];
-    const name = field('name');
-    if (name === undefined || field('hostNetwork') === 'true' || ENDED.has(field('phase'))) continue;
-    const lines = item.matchAll(/^ {4,10}(?:- )?(?:podIP|ip|ipv4|ipv6): "?([\d.:a-fA-F]{2,45})"?$/gm);
-    found.push(
-      ...named(
-        field('namespace'),
-        name,
-        [...lines].map(([, address]) => address),
-      ),
-    );
-  }
-  return found;
+function pickPod({ text, field }: PodText): PodAddresses[] {
+  const name = field('name');
+  if (name === undefined || field('hostNetwork') === 'true' || ENDED.has(field('phase'))) return [];
+  const lines = text.matchAll(/^ {4,10}(?:- )?(?:podIP|ip|ipv4|ipv6): "?([\d.:a-fA-F]{2,45})"?$/gm);
+  return named(
+    field('namespace'),
+    name,
+    [...lines].map(([, address]) => address),
+  );
 }
 
 function readObject(object: unknown): PodAddresses[] {

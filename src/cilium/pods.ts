@@ -1,12 +1,9 @@
 /**
  * Where pods run, from `kubectl get pods -A -o json` or `-o yaml`, and from the `k8s-pods` file of a sysdump.
- *
- * A cluster has 100,000 pods, and 6 KB of YAML for each: too much for a reader of YAML. What kubectl and cilium-cli
- * print is regular, so that the four lines that count are picked out of each pod.
  * @module
  */
 import { imageVersion } from './image.ts';
-import { parseManifest } from './manifest.ts';
+import { type PodText, readPodList } from './pod-list.ts';
 
 export interface Pod {
   readonly name: string;
@@ -22,29 +19,15 @@ export interface Pod {
  * @throws {InputError} when it is neither JSON nor YAML
  */
 export function parsePods(text: string, source: string): Pod[] {
-  const picked = /^\s{0,64}[{[]/.test(text) ? [] : pick(text);
-  return picked.length > 0 ? picked : parseManifest(text, source).flatMap(readPod);
+  return readPodList(text, source, pickPod, readPod);
 }
 
-/** `items:`, then each item with `- ` at the beginning of its first line, keys of it and of what is in it indented by 2. */
-function pick(text: string): Pod[] {
-  const pods: Pod[] = [];
-  let at = text.startsWith('items:') ? 0 : text.indexOf('\nitems:') + 1;
-  if (at === 0 && !text.startsWith('items:')) return [];
-  at = text.indexOf('\n- ', at);
-  while (at >= 0) {
-    const next = text.indexOf('\n- ', at + 1);
-    const item = text.slice(at, next < 0 ? text.length : next);
-    const field = (name: string) => new RegExp(`^ {4}${name}: "?([\\w.-]{1,253})"?$`, 'm').exec(item)?.[1];
-    const name = field('name');
-    const agent = name?.includes('cilium') ? imageVersion(item) : undefined;
-    if (name !== undefined) {
-      const namespace = field('namespace') ?? '';
-      pods.push({ name, namespace, node: field('nodeName') ?? '', ...(agent !== undefined && { agent }) });
-    }
-    at = next;
-  }
-  return pods;
+function pickPod({ text, field }: PodText): Pod[] {
+  const name = field('name');
+  if (name === undefined) return [];
+  const agent = name.includes('cilium') ? imageVersion(text) : undefined;
+  const namespace = field('namespace') ?? '';
+  return [{ name, namespace, node: field('nodeName') ?? '', ...(agent !== undefined && { agent }) }];
 }
 
 function readPod(object: unknown): Pod[] {
