@@ -58,6 +58,7 @@ export function readEvidence(texts: EvidenceTexts, own: CaptureSas): ReadEvidenc
   if (texts.needsKeys && (plan?.isEmpty ?? true) && listed.length === 0) checkUsable(states, omitted);
   const evidence = new Evidence({
     states,
+    isUnusable: texts.xfrmState.length + texts.espSa.length > 0,
     policies,
     listed,
     own,

@@ -38,6 +38,8 @@ export interface ClusterText {
 
 export interface EvidenceOptions {
   readonly states?: readonly StateText[];
+  /** Were texts of SAs given of which none can be used? */
+  readonly isUnusable?: boolean;
   readonly policies?: readonly TextPolicy[];
   /** SAs of which nobody says which node holds them: Wireshark's esp_sa. */
   readonly listed?: readonly SaConfig[];
@@ -137,6 +139,11 @@ export class Evidence implements SaSource {
   get hasSas(): boolean {
     const { listed = [], own, plan } = this.#options;
     return this.states.length + listed.length > 0 || plan !== undefined || own?.isEmpty === false;
+  }
+
+  /** Were texts of SAs given of which none can be used? */
+  get isUnusable(): boolean {
+    return !this.hasSas && this.#options.isUnusable === true;
   }
 
   /** Does any source have an SA that ends at this address? */

@@ -18,6 +18,8 @@ import type { XfrmAlgorithm, XfrmLifetime, XfrmState } from './xfrm-tree.ts';
 export interface KeylessSa extends Omit<SaConfig, 'keys'> {
   /** SHA-256 of the key's text, in hexadecimal, where cilium-bugtool has put it in the key's place. */
   readonly keyHash?: string;
+  /** Is there a selector in the text that cannot be read, as one cut out? Then it is absent here. */
+  readonly isSelectorHidden?: true;
 }
 
 /** What became of one state. */
@@ -72,7 +74,9 @@ function convert(state: XfrmState): StateResult {
   if (window > MAX_WINDOW) return omitted(`its replay window is above ${MAX_WINDOW}`);
   // A state that takes both families (af-unspec and no selector given) prints no selector. One that is printed
   // decides the family of what is sent, whatever the flags say: tried on Linux 6.1.
-  const selector = state.selector && need(toSelector(state.selector), 'its selector cannot be read');
+  const isKeyless = algorithms.length === 0 || algorithms.some(({ key }) => key === undefined);
+  const selector = state.selector && toSelector(state.selector);
+  if (selector === undefined && !isKeyless) return omitted('its selector cannot be read');
   const lifetime = toLifetime(state.lifetime);
   const sa: Omit<SaConfig, 'keys'> = {
     src,
@@ -101,10 +105,16 @@ function convert(state: XfrmState): StateResult {
     ...((state.direction === 'in' || state.direction === 'out') && { direction: state.direction }),
     origin: state.origin,
   };
-  const isKeyless = algorithms.length === 0 || algorithms.some(({ key }) => key === undefined);
   if (!isKeyless) return { kind: 'sa', sa: { ...sa, keys: toKeys(algorithms) } };
   const keyHash = algorithms.find(({ keyHash: hash }) => hash !== undefined)?.keyHash;
-  return { kind: 'keyless', sa: { ...sa, ...(keyHash !== undefined && { keyHash }) } };
+  return {
+    kind: 'keyless',
+    sa: {
+      ...sa,
+      ...(keyHash !== undefined && { keyHash }),
+      ...(selector === undefined && { isSelectorHidden: true }),
+    },
+  };
 }
 
 function toKeys(algorithms: readonly XfrmAlgorithm[]): KeyMaterial {

@@ -21,6 +21,8 @@ export interface StateSas {
 const REMEDY = 'Give the whole text of `ip -s xfrm state`, as it was printed.';
 const AS_ROOT = 'Run `ip -s xfrm state` as root, without `nokeys`.';
 
+const SELECTOR_HIDDEN = 'the selector cannot be read: the state is taken without it';
+
 /**
  * Reads the states of a text; other parts of it are passed over.
  * @param source file name, for {@link SaConfig.origin} and errors
@@ -48,8 +50,10 @@ export function statesOf(tree: XfrmTree): StateSas {
   for (const state of tree.states) {
     const result = toSa(state);
     if (result.kind === 'sa') sas.push(result.sa);
-    else if (result.kind === 'keyless') keyless.push(result.sa);
-    else {
+    else if (result.kind === 'keyless') {
+      keyless.push(result.sa);
+      if (result.sa.isSelectorHidden) omitted.push({ origin: state.origin, why: SELECTOR_HIDDEN });
+    } else {
       const { line, why } = result;
       omitted.push({ origin: line === undefined ? state.origin : `${tree.source}:${line}`, why });
     }

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { toHex } from '../../src/base/bytes.ts';
 import { InputError } from '../../src/base/errors.ts';
 import type { SaConfig } from '../../src/ipsec/sa-config.ts';
-import { parseXfrmState } from '../../src/sa-text/xfrm-sas.ts';
+import { parseXfrmState, readStates } from '../../src/sa-text/xfrm-sas.ts';
 import { formatAddress, formatPrefix } from '../../src/wire/address.ts';
 import { CAPTURES, needs, shared } from '../support/needs.ts';
 
@@ -366,6 +366,17 @@ describe('parseXfrmState', () => {
         expect.stringMatching(new RegExp(message.source.replace(/\\\. (Run|Give).*$/, ''))),
       ]);
     });
+  });
+
+  it('takes a state whose key is hidden without a selector that is cut out, and says so', () => {
+    const text = state({ more: 'sel src <snip>::20/128 dst <snip>::1/128' });
+    expect(failure(text).message).toMatch(/its selector cannot be read/);
+    const { sas, keyless, omitted } = readStates(text.replace(`0x${KEY}`, '<snip>'), 'n2.txt');
+    expect([sas, keyless]).toMatchObject([[], [{ spi: 3, isSelectorHidden: true }]]);
+    expect(keyless[0]).not.toHaveProperty('selector');
+    expect(omitted).toEqual([
+      { origin: 'n2.txt:1', why: 'the selector cannot be read: the state is taken without it' },
+    ]);
   });
 
   // Whatever happens to a text, it is read or refused in one line, in time, and without its keys.

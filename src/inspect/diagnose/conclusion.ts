@@ -75,6 +75,10 @@ export function countersHead(receivers: readonly ReceiverReport[]): string {
 /** What to give, so that more can be judged. */
 function wanted({ streams, evidence, strange, closed, nested }: Case): string[] {
   if (!evidence.hasSas) {
+    if (evidence.isUnusable)
+      return [
+        'No security association in the given texts can be used; what was left out, and why, is named above.',
+      ];
     return ['No security associations are given: give --keys with --nodes, or --xfrm-state, or --esp-sa.'];
   }
   const of = (isOne: (stream: Stream) => boolean) =>
