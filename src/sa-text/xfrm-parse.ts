@@ -342,16 +342,19 @@ const COUNTS = [
   /^SPD IPv[46] thresholds: local \d+ remote \d+$/,
 ];
 
-/** ` SAD count 3 (buckets count 8 Max 1048576)`, ` SPD IN  1 OUT 1 FWD 0 (Sock: IN 0 OUT 0 FWD 0)`. */
+/**
+ * ` SAD count 3 (buckets count 8 Max 1048576)`, ` SPD IN  1 OUT 1 FWD 0 (Sock: IN 0 OUT 0 FWD 0)`.
+ * @returns false where the line has another form: nothing of it counts
+ */
 function readCounts({ text, words }: TextLine, counts: Record<string, number>): boolean {
-  const isWhole = COUNTS.some((form) => form.test(text));
+  if (!COUNTS.some((form) => form.test(text))) return false;
   if (words[0] === 'SAD') {
     const [, count, buckets, max] =
       /^SAD\s+count\s+(\d+)(?:\s+\(buckets count (\d+) Max (\d+)\))?/.exec(text) ?? [];
     add(counts, 'SAD count', count);
     add(counts, 'SAD buckets', buckets);
     add(counts, 'SAD max', max);
-    return isWhole;
+    return true;
   }
   const [, family] = /^SPD (IPv[46]) thresholds:/.exec(text) ?? [];
   const [main = '', second = ''] = text.split('(');
@@ -364,5 +367,5 @@ function readCounts({ text, words }: TextLine, counts: Record<string, number>): 
     for (const [, word, value] of part.matchAll(/\b(IN|OUT|FWD|buckets|max|local|remote)\s+(\d+)/g))
       add(counts, `${name} ${word}`, value);
   }
-  return isWhole;
+  return true;
 }

@@ -200,6 +200,13 @@ describe('texts as people have them', () => {
   });
 });
 
+it('counts nothing of a line of counts that is not understood', () => {
+  const whole = '\t SPD buckets: count 7 Max 1048576\n';
+  const { counts, unread } = parseXfrm(`\t SPD count 7 Max 1048576\n${whole}`, 'x');
+  expect(counts).toEqual({ 'SPD buckets': 7, 'SPD max': 1048576 });
+  expect(unread).toEqual([{ line: 1, word: 'SPD' }]);
+});
+
 it('refuses an entry that no kernel prints, and keeps a bounded number of what it does not understand', () => {
   expect(() => parseXfrm(`${STATE}${'\tx\n'.repeat(11_000)}`, 'x')).toThrow(/more than 10000 words/);
   const odd = `${STATE}${'\tx\n'.repeat(900)}`;
