@@ -6,7 +6,8 @@
  * ```
  *
  * One SA a line, fields in double quotes, `#` begins a comment line. See `wireshark-sa.ts` for the fields. A line may also
- * hold secrets of tcpdump's (`tcpdump-secrets.ts`).
+ * hold secrets of tcpdump's (`tcpdump-secrets.ts`), or a row as people pass it on: as an option of tshark's
+ * (`-o 'uat:esp_sa:"IPv4",…'`), quoted in mail, in a list, with the quotes of a word processor.
  * @module
  */
 import { linesOf } from '../base/lines.ts';
@@ -89,7 +90,7 @@ export class RowReader {
     const secrets = isTcpdumpSecrets(line) ? tcpdumpSecrets(line) : undefined;
     for (const row of secrets ?? [line]) {
       this.try(number, () => {
-        for (const sa of this.#read(secrets ? columnsOfSecret(row) : splitFields(row), number))
+        for (const sa of this.#read(secrets ? columnsOfSecret(row) : splitFields(bareRow(row)), number))
           this.#sas.push(sa);
       });
     }
@@ -135,6 +136,18 @@ export function writeEspSa(sas: readonly SaConfig[], options: EspSaOptions): str
     if (columns) text += `${joinFields(columns.slice(0, options.fields ?? (sa.esn ? 10 : 8)))}\n`;
   }
   return text;
+}
+
+/** A row without what stands around it where people pass it on, with its fields in double quotes. */
+function bareRow(line: string): string {
+  const [around = '', quote = ''] = /^[>\s]*(?:[-*]\s+)?`?(?:(?:-o\s*)?(["'])?uat:esp_sa:)?/.exec(line) ?? [];
+  let row = line.slice(around.length);
+  if (around.includes('`')) row = row.replace(/`$/, '');
+  if (around.includes('uat:') && row.endsWith('\\')) row = row.slice(0, -1).trimEnd();
+  if (quote !== '' && row.endsWith(quote)) row = row.slice(0, -1);
+  if (quote === '"') row = row.replaceAll('\\"', '"');
+  if (row.includes('"')) return row;
+  return row.startsWith("'") ? row.replaceAll("'", '"') : row.replace(/[“”„]/g, '"');
 }
 
 /**

@@ -9,7 +9,7 @@
  * | `10.0.0.0/8`, `fd00::/33` | a prefix, beside wildcards or without |
  * | `0x0000000*`, `0x****0001` | SPI: `*` is one of eight digits |
  *
- * An SPI without wildcards is a number as C writes it: `0xa`, `10` or `012`.
+ * An SPI without wildcards is a number as C writes it: `0xa`, `10` or `012`; `-2` where a program took it for one with a sign.
  * @module
  */
 import type { Address } from '../wire/address.ts';
@@ -38,9 +38,10 @@ export function parseMaskedSpi(text: string): Masked | undefined {
   const [, pattern] = /^0x([0-9a-f*]{8})$/i.exec(text) ?? [];
   if (pattern?.includes('*')) return maskedOf(pattern);
   const isOctal = /^0[0-7]+$/.test(text);
-  if (!isOctal && !/^(0x[0-9a-f]{1,8}|0|[1-9]\d{0,9})$/i.test(text)) return undefined;
+  if (!isOctal && !/^(0x[0-9a-f]{1,8}|0|-?[1-9]\d{0,9})$/i.test(text)) return undefined;
   const spi = isOctal ? Number.parseInt(text, 8) : Number(text);
-  return spi <= 0xffff_ffff ? maskedOf(spi.toString(16).padStart(8, '0')) : undefined;
+  if (spi > 0xffff_ffff || spi < -0x8000_0000) return undefined;
+  return maskedOf((spi >>> 0).toString(16).padStart(8, '0'));
 }
 
 /** Do all bits count? */

@@ -5,10 +5,10 @@
  * Protocol, Src IP, Dest IP, SPI, Encryption, Encryption Key, Authentication, Authentication Key, SN, ESN High Bits
  * ```
  *
- * The names of algorithms are those of Wireshark's `epan/dissectors/packet-ipsec.c` and have to be exact. The
- * first eight columns are understood by every version, the last two from 4.6; before, ESN packets are decrypted
- * but their ICV is called wrong. A key is `0x…`, or else text whose characters are the bytes. Addresses and SPI may have
- * wildcards (`sa-pattern.ts`).
+ * The names of algorithms that are written are those of Wireshark's `epan/dissectors/packet-ipsec.c`, which have to be
+ * exact there; read are also those of its older versions and of its table for IKE, in any case. The first eight columns are
+ * understood by every version, the last two from 4.6; before, ESN packets are decrypted but their ICV is called wrong. A
+ * key is `0x…`, or else text whose characters are the bytes. Addresses and SPI may have wildcards (`sa-pattern.ts`).
  * @module
  */
 import { fromHex, u32 } from '../base/bytes.ts';
@@ -41,14 +41,19 @@ const PLACE_COLUMNS = 4;
 const NULL = 'NULL';
 const AES_CBC = 'AES-CBC [RFC3602]';
 const CHACHA = 'ChaCha20 with Poly1305 [RFC7634]';
+/** ICVs of which only the length is known, in bits. */
+const UNCHECKED_BITS = new Set([64, 96, 128, 192, 256]);
+
+/** Encryption by {@link plainName}; some tables say the length of the key. */
+const IS_GCM = /^aesgcm(?:128|192|256)?with(8|12|16)octeticv$/;
 /** Old name that leaves the length of the ICV open; Wireshark itself cannot decrypt with it. */
-const GCM_OLD = 'AES-GCM [RFC4106]';
-const GCM = /^AES-GCM with (8|12|16) octet ICV \[RFC4106\]$/;
-/** An ICV of which only the length is known. */
-const ANY_ICV = /^ANY (64|96|128|192|256) bit authentication \[no checking\]$/;
+const IS_OLD_GCM = /^aesgcm(?:128|192|256)?$/;
+const IS_CHACHA = /^chacha20(?:with)?poly1305$/;
+const IS_CBC = /^aescbc(?:128|192|256)?$/;
+const IS_UNCHECKED = /^any(\d{2,3})bit/;
 
 /** What else Wireshark has, up to 4.6: all of its names may be repeated in a message, and no other text of a row. */
-const MISSING = new Set([
+const MISSING = [
   'TripleDES-CBC [RFC2451]',
   'AES-CTR [RFC3686]',
   'DES-CBC [RFC2405]',
@@ -60,19 +65,13 @@ const MISSING = new Set([
   'HMAC-MD5-96 [RFC2403]',
   'MAC-RIPEMD-160-96 [RFC2857]',
   'AES-XCBC-MAC-96 [RFC3566]',
-]);
+];
 
 /** Bytes of an address, by protocol. */
 const ADDRESS_LENGTHS = new Map([
   ['ipv4', [4]],
   ['ipv6', [16]],
   ['any', [4, 16]],
-]);
-
-/** Kernel's names of ciphers that go with a separate integrity algorithm. */
-const CIPHERS = new Map([
-  [AES_CBC, 'cbc(aes)'],
-  [NULL, 'ecb(cipher_null)'],
 ]);
 
 /** Wireshark's names of integrity algorithms, the kernel's, and the bits of ICV that the former stand for. */
@@ -88,6 +87,17 @@ const AUTHS = [
   { name: 'HMAC-SHA-384-192 [RFC4868]', mac: 'hmac-sha384', kernel: 'hmac(sha384)', bits: 192 },
   { name: 'HMAC-SHA-512-256 [RFC4868]', mac: 'hmac-sha512', kernel: 'hmac(sha512)', bits: 256 },
 ] as const satisfies readonly { name: string; mac: Mac; kernel: string; bits: number }[];
+
+/**
+ * A name without case, RFC and punctuation, `hmacsha196`: which is also what Wireshark calls the algorithm in its old
+ * preferences. Its table for IKE says `SHA2` where the one for ESP says `SHA`.
+ */
+function plainName(name: string): string {
+  const plain = name.toLowerCase().replace(/\[[^[\]]*\]|[^a-z0-9]/g, '');
+  return plain.replace(/^hmacsha2(?=256|384|512)/, 'hmacsha');
+}
+
+const AUTH_BY_NAME = new Map(AUTHS.map((auth) => [plainName(auth.name), auth]));
 
 /** An SA in columns, or the reason why it has none. */
 export interface WiresharkRow {
@@ -122,23 +132,26 @@ export function toWireshark(sa: SaConfig, showKeys: boolean): WiresharkRow {
 }
 
 /**
- * Reads eight to ten columns. The table says nothing of mode, UDP, window and reqid: the first two are left open, no window
+ * Reads six to ten columns: without the last two by Wireshark up to 4.4, and without those that an AEAD leaves empty by
+ * hand. The table says nothing of mode, UDP, window and reqid: the first two are left open, no window
  * and 0 are assumed, and under ESN, which does not work without a window, Cilium's. Protocol `Any` looks at no address, and
  * yields an SA for each family.
  * @throws {Unusable} when a column cannot be used; the message never holds a key
  */
 export function fromWireshark(columns: readonly string[], place: Place): SaConfig[] {
-  if (columns.length < 8 || columns.length > 10) {
-    throw new Unusable(`${columns.length} fields; an SA has 8 or 10`, {
+  const filled = columns.map((column) => column.trim());
+  while (filled.length > 8 && filled.at(-1) === '') filled.pop();
+  const [encryption = '', encryptionKey = '', authentication = NULL, authenticationKey = '', ...rest] =
+    filled.slice(PLACE_COLUMNS);
+  const least = isAead(plainName(encryption)) ? 6 : 7;
+  if (filled.length < least || filled.length > 10) {
+    throw new Unusable(`${filled.length} fields; an SA has 8 or 10`, {
       remedy:
         'Give "Protocol","Src IP","Dest IP","SPI","Encryption","Encryption Key","Authentication","Authentication Key".',
     });
   }
-  const [encryption = '', encryptionKey = '', authentication = '', authenticationKey = '', ...rest] = columns
-    .slice(PLACE_COLUMNS)
-    .map((column) => column.trim());
   const [sn = '32-bit', high = '0'] = rest;
-  const places = placesFromWireshark(columns);
+  const places = placesFromWireshark(filled);
   if (sn !== '32-bit' && sn !== '64-bit')
     throw new Unusable('SN is not "32-bit" or "64-bit"', { remedy: 'Correct the ninth field.' });
   if (!/^(0x)?[0-9a-f]{1,8}$/i.test(high)) {
@@ -158,7 +171,7 @@ export function fromWireshark(columns: readonly string[], place: Place): SaConfi
     replayWindow: esn ? ESN_WINDOW : 0,
     reqid: 0,
     flags: [],
-    unstated: { mode: true, encap: true, ...(columns.length === 8 && { esn: true }) },
+    unstated: { mode: true, encap: true, ...(filled.length <= 8 && { esn: true }) },
     ...(esn && seqHi > 0 && { sequence: { seqHi, seq: 0, oseqHi: seqHi, oseq: 0 } }),
     origin: place.line === undefined ? place.source : `${place.source}:${place.line}`,
   }));
@@ -263,7 +276,7 @@ function algorithms(suite: Suite): {
   const exact = AUTHS.find((auth) => auth.mac === suite.mac && auth.bits === icvBits);
   if (exact) return { encryption, authentication: exact.name, remark: undefined };
   const unchecked = `ANY ${icvBits} bit authentication [no checking]`;
-  const isKnown = ANY_ICV.test(unchecked);
+  const isKnown = UNCHECKED_BITS.has(icvBits);
   if (isKnown && suite.unchecked) return { encryption, authentication: unchecked, remark: undefined };
   if (!isKnown) {
     const what = suite.mac ?? 'ICV that is not checked';
@@ -277,48 +290,76 @@ function algorithms(suite: Suite): {
   };
 }
 
-function readKeys(
+function isAead(encryption: string): boolean {
+  return IS_GCM.test(encryption) || IS_OLD_GCM.test(encryption) || IS_CHACHA.test(encryption);
+}
+
+function readKeys(...columns: Parameters<typeof keysOf>): KeyMaterial {
+  try {
+    return keysOf(...columns);
+  } catch (error) {
+    if (!(error instanceof EsplaneError)) throw error;
+    const [encryption, key, authentication, macKey] = columns;
+    try {
+      // Digits that are no key as text.
+      if (IS_DIGITS.test(key)) return keysOf(encryption, `0x${key}`, authentication, withPrefix(macKey));
+    } catch (second) {
+      if (!(second instanceof EsplaneError)) throw second;
+    }
+    throw new Unusable(error.message, { remedy: 'Correct the key or the algorithm.' });
+  }
+}
+
+const IS_DIGITS = /^(?:[0-9a-f]{2})+$/i;
+
+function withPrefix(key: string): string {
+  return IS_DIGITS.test(key) ? `0x${key}` : key;
+}
+
+function keysOf(
   encryption: string,
   encryptionKey: string,
   authentication: string,
   authenticationKey: string,
 ): KeyMaterial {
   const key = readKey(encryptionKey);
-  try {
-    const gcm = GCM.exec(encryption);
-    if (gcm) return aead('rfc4106(gcm(aes))', key, Number(gcm[1]) * 8);
-    if (encryption === GCM_OLD) {
-      // strongSwan writes this with `ANY 128 bit authentication`, which says the length of the ICV.
-      return aead('rfc4106(gcm(aes))', key, Number(ANY_ICV.exec(authentication)?.[1] ?? 128));
-    }
-    if (encryption === CHACHA) return aead('rfc7539esp(chacha20,poly1305)', key, 128);
-
-    const cipher = CIPHERS.get(encryption);
-    if (cipher === undefined) {
-      throw unknown(
-        'encryption',
-        encryption,
-        `AES-GCM with 8, 12 or 16 octet ICV, ${AES_CBC}, ${CHACHA}, ${NULL}`,
-      );
-    }
-    if (authentication === NULL) return uncheckedCipher(cipher, key, 0);
-    const any = ANY_ICV.exec(authentication);
-    if (any) return uncheckedCipher(cipher, key, Number(any[1]));
-    const auth = AUTHS.find((known) => known.name === authentication);
-    if (!auth)
-      throw unknown('integrity', authentication, [...AUTHS.map(({ name }) => name), NULL].join(', '));
-    const macKey = readKey(authenticationKey);
-    // Who has no key to check with still has one to decrypt with.
-    if (macKey.length === 0) return uncheckedCipher(cipher, key, auth.bits);
-    return authenc(auth.kernel, macKey, cipher, key, auth.bits);
-  } catch (error) {
-    if (!(error instanceof EsplaneError)) throw error;
-    throw new Unusable(error.message, { remedy: 'Correct the key or the algorithm.' });
+  const cipherName = plainName(encryption);
+  const authName = plainName(authentication);
+  const uncheckedBits = Number(IS_UNCHECKED.exec(authName)?.[1] ?? Number.NaN);
+  const gcm = IS_GCM.exec(cipherName);
+  if (gcm) return aead('rfc4106(gcm(aes))', key, Number(gcm[1]) * 8);
+  if (IS_OLD_GCM.test(cipherName)) {
+    // strongSwan writes this with `ANY 128 bit authentication`, which says the length of the ICV. A patch of it writes
+    // twice the length of 12 and 16 bytes, and no ICV of AES-GCM is that long.
+    const bits = uncheckedBits > 128 ? uncheckedBits / 2 : uncheckedBits;
+    return aead('rfc4106(gcm(aes))', key, Number.isNaN(bits) ? 128 : bits);
   }
+  if (IS_CHACHA.test(cipherName)) return aead('rfc7539esp(chacha20,poly1305)', key, 128);
+
+  const cipher = IS_CBC.test(cipherName)
+    ? 'cbc(aes)'
+    : cipherName === 'null'
+      ? 'ecb(cipher_null)'
+      : undefined;
+  if (cipher === undefined) {
+    throw unknown(
+      'encryption',
+      cipherName,
+      `AES-GCM with 8, 12 or 16 octet ICV, ${AES_CBC}, ${CHACHA}, ${NULL}`,
+    );
+  }
+  if (authName === 'null') return uncheckedCipher(cipher, key, 0);
+  if (UNCHECKED_BITS.has(uncheckedBits)) return uncheckedCipher(cipher, key, uncheckedBits);
+  const auth = AUTH_BY_NAME.get(authName);
+  if (!auth) throw unknown('integrity', authName, [...AUTHS.map(({ name }) => name), NULL].join(', '));
+  const macKey = readKey(authenticationKey);
+  // Who has no key to check with still has one to decrypt with.
+  if (macKey.length === 0) return uncheckedCipher(cipher, key, auth.bits);
+  return authenc(auth.kernel, macKey, cipher, key, auth.bits);
 }
 
-function unknown(kind: string, name: string, known: string): Unusable {
-  const what = MISSING.has(name) ? name : `this ${kind} algorithm`;
+function unknown(kind: string, plain: string, known: string): Unusable {
+  const what = MISSING.find((name) => plainName(name) === plain) ?? `this ${kind} algorithm`;
   return new Unusable(`esplane does not have ${what}`, { remedy: `Known are ${known}.` });
 }
 

@@ -120,6 +120,77 @@ describe('parseEspSa', () => {
     expect(keys.suite).toMatchObject({ name, icvLen: icvBits / 8 });
   });
 
+  // The names of other versions of Wireshark, of its short ones, of its table for IKE, and as scripts misspell them.
+  it.each([
+    ['AES-CBC [RFC3602]', 'HMAC-SHA1-96 [RFC2404]', 'authenc(hmac(sha1),cbc(aes))', 96],
+    ['aes-cbc [rfc3602]', 'hmac-sha-1-96 [rfc2404]', 'authenc(hmac(sha1),cbc(aes))', 96],
+    ['aescbc', 'hmacsha196', 'authenc(hmac(sha1),cbc(aes))', 96],
+    ['AES-CBC-128 [RFC3602]', 'HMAC_SHA1_96 [RFC2404]', 'authenc(hmac(sha1),cbc(aes))', 96],
+    ['AES-CBC', 'HMAC-SHA-256-128', 'authenc(hmac(sha256),cbc(aes))', 128],
+    ['AES-CBC [RFC3602]', 'HMAC_SHA2_256_128 [RFC4868]', 'authenc(hmac(sha256),cbc(aes))', 128],
+    ['AES-CBC [RFC3602]', 'HMAC_SHA2_512_256 [RFC4868]', 'authenc(hmac(sha512),cbc(aes))', 256],
+    ['AES-CBC [RFC3602]', 'ANY 96-bits of Authentication [No Checking]', 'authenc(unchecked,cbc(aes))', 96],
+    ['AES-CBC [RFC3602]', 'any128bit', 'authenc(unchecked,cbc(aes))', 128],
+    ['AES-CBC [RFC3602]', 'null', 'authenc(digest_null,cbc(aes))', 0],
+  ])('knows %s with %s', (encryption, auth, name, icvBits) => {
+    const fields = { 4: encryption, 5: `0x${'07'.repeat(16)}`, 6: auth, 7: '0x0102' };
+    const [{ keys }] = parseEspSa(row(fields), 'x') as [SaConfig];
+    expect(keys.suite).toMatchObject({ name, icvLen: icvBits / 8 });
+  });
+
+  it.each([
+    ['AES-GCM [rfc4106]', 'NULL', 128],
+    ['AES-GCM-128 with 8 octet ICV [RFC5282]', 'NULL', 64],
+    // What a patch of strongSwan's wrote of an ICV of 12 and of 16 bytes: no AES-GCM has one that long.
+    ['AES-GCM [RFC4106]', 'ANY 192 bit authentication [no checking]', 96],
+    ['AES-GCM [RFC4106]', 'ANY 256 bit authentication [no checking]', 128],
+  ])('knows %s with %s', (encryption, auth, icvBits) => {
+    const [{ keys }] = parseEspSa(row({ 4: encryption, 6: auth }), 'x') as [SaConfig];
+    expect(keys.suite).toMatchObject({ name: 'rfc4106(gcm(aes))', icvLen: icvBits / 8 });
+  });
+
+  it.each([
+    ['TripleDes-CBC [RFC2451]', 'NULL', 'TripleDES-CBC [RFC2451]'],
+    ['DES_CBC [RFC2045]', 'NULL', 'DES-CBC [RFC2405]'],
+    ['NULL', 'HMAC_MD5_96 [RFC2043]', 'HMAC-MD5-96 [RFC2403]'],
+  ])('names %s with %s as what is missing', (encryption, auth, name) => {
+    expect(failure(row({ 4: encryption, 5: '', 6: auth }))).toContain(`esplane does not have ${name}.`);
+  });
+
+  it.each([
+    ['an SPI that a phone logs as a number with a sign', row({ 3: '-2' }), { spi: 0xffff_fffe }],
+    [
+      'the quotes of a word processor',
+      row().replaceAll('"', '\u201d').replace('\u201d', '\u201c'),
+      { spi: 3 },
+    ],
+    ['single quotes', row().replaceAll('"', "'"), { spi: 3 }],
+    ['an option of tshark', `-o 'uat:esp_sa:${row().trim()}'`, { spi: 3 }],
+    [
+      'one in the quotes of the shell',
+      `-o "uat:esp_sa:${row().trim().replaceAll('"', '\\"')}" \\`,
+      { spi: 3 },
+    ],
+    ['a row that is quoted in mail', `> ${row()}`, { spi: 3 }],
+    ['a row in a list', `- \`${row().trim()}\``, { spi: 3 }],
+    ['no authentication, which AES-GCM does not need', row().replace(',"NULL",""', ''), { spi: 3 }],
+    ['no authentication key', row().replace(/,""$/m, ''), { spi: 3 }],
+    ['a comma at the end', row().replace('\n', ',\n'), { spi: 3, unstated: { esn: true } }],
+  ])('reads %s', (_, text, expected) => {
+    const [sa] = parseEspSa(text, 'x') as [SaConfig];
+    expect(sa).toMatchObject(expected);
+    expect(`0x${toHex(sa.keys.key())}${toHex(sa.keys.salt())}`).toBe(KEY);
+  });
+
+  it('reads a key without 0x as hexadecimal where it is no key as text', () => {
+    const [{ keys }] = parseEspSa(row({ 5: KEY.slice(2) }), 'x') as [SaConfig];
+    expect(`0x${toHex(keys.key())}${toHex(keys.salt())}`).toBe(KEY);
+    // 32 characters are a key as they stand, as Wireshark takes them.
+    const text = row({ 4: 'AES-CBC [RFC3602]', 5: '41'.repeat(16), 6: 'HMAC-SHA-1-96 [RFC2404]', 7: '42' });
+    const [cbc] = parseEspSa(text, 'x') as [SaConfig];
+    expect(toHex(cbc.keys.key())).toBe('3431'.repeat(16));
+  });
+
   it('takes a key without 0x for text, as Wireshark does', () => {
     const [{ keys }] = parseEspSa(row({ 5: 'ABCDEFGHIJKLMNOPsalt' }), 'x') as [SaConfig];
     expect(toHex(keys.key()) + toHex(keys.salt())).toBe(
@@ -159,9 +230,14 @@ describe('parseEspSa', () => {
 
   it.each([
     [
-      'seven fields',
-      row().replace(',""', ''),
-      /^esp_sa:1: the row is left out: 7 fields; an SA has 8 or 10\./,
+      'five fields',
+      row().replace(`,"${KEY}","NULL",""`, ''),
+      /^esp_sa:1: the row is left out: 5 fields; an SA has 8 or 10\./,
+    ],
+    [
+      'AES-CBC without its authentication',
+      row({ 4: 'AES-CBC [RFC3602]' }).replace(',"NULL",""', ''),
+      /^esp_sa:1: the row is left out: 6 fields; an SA has 8 or 10\./,
     ],
     ['eleven fields', row({}, ['32-bit', '0', 'x']), /^esp_sa:1: the row is left out: 11 fields/],
     [
