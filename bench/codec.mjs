@@ -80,7 +80,7 @@ function measure(size, batch, sas, quick) {
 /** `count` SAs with one key each, in a database of their own. */
 function setUp(engine, capacity, count) {
   const random = seededBytes(1);
-  const sad = new Sad('source');
+  const sad = new Sad();
   const config = captureSa();
   const indices = Array.from({ length: count }, (_, k) =>
     sad.add(new SecurityAssociation({ ...config, spi: config.spi + k }, engine, { random })),

@@ -68,7 +68,7 @@ export function writeEspCapture(folder, packets, size) {
   writeFileSync(`${folder}/state.txt`, STATE);
   const engine = new NodeEngine();
   const random = seededBytes(1);
-  const sad = new Sad('source');
+  const sad = new Sad();
   const index = sad.add(new SecurityAssociation(captureSa(), engine, { random }));
   const encapsulator = new Encapsulator(sad, engine, BATCH, random);
   const batch = new Batch({ capacity: BATCH, maxPacket: size });

@@ -75,14 +75,7 @@ export class StreamTable<T> implements SaLookup {
   }
 
   /** The index that a packet's mark holds, plus one: who puts a packet into the batch has looked already. */
-  lookup(
-    _slab: Uint8Array,
-    _srcAt: number,
-    _dstAt: number,
-    _len: number,
-    _spi: number,
-    mark: number,
-  ): number {
+  lookup(_slab: Uint8Array, _dstAt: number, _len: number, _spi: number, mark: number): number {
     return mark - 1;
   }
 

@@ -145,7 +145,7 @@ export class Decapsulator {
     }
     // 2.
     const mark = cells[2 * capacity + i]!;
-    const index = this.#sad.lookup(slab, place.srcAt, place.dstAt, place.addressLen, spi, mark);
+    const index = this.#sad.lookup(slab, place.dstAt, place.addressLen, spi, mark);
     cells[3 * capacity + i] = index;
     const sa = index < 0 ? undefined : this.#sad.sas[index];
     if (!sa || sa.gone) {

@@ -3,7 +3,7 @@
  *
  * Linux looks for destination, SPI and protocol, and then for the packet's mark; it does not look at the source.
  * Cilium depends on that: all its SPIs are key ids, and the mark that tells the peers apart is set from the
- * outer source address. A capture has no marks, so there the source itself decides (RFC 4301 §4.1 allows it).
+ * outer source address.
  *
  * Adding and removing an SA take constant time on average, so that many fit between two batches of packets.
  * @module
@@ -11,30 +11,19 @@
 import { i32 } from '../base/bytes.ts';
 import { EsplaneError } from '../base/errors.ts';
 import { HashChains } from '../base/hash-chains.ts';
-import { formatAddress, isAny } from '../wire/address.ts';
+import { formatAddress } from '../wire/address.ts';
 import type { SecurityAssociation } from './sa.ts';
 import type { SaConfig } from './sa-config.ts';
 import { isByAddress } from './selector.ts';
-
-/** What, beside destination and SPI, has to fit: the packet's mark (as Linux) or its source address. */
-export type SadMatch = 'mark' | 'source';
 
 /** What a decapsulator asks: which SA, by index, is a packet of? */
 export interface SaLookup {
   readonly sas: readonly (SecurityAssociation | undefined)[];
   /** @returns an index, or -1 */
-  lookup(
-    slab: Uint8Array,
-    srcAt: number,
-    dstAt: number,
-    addressLen: number,
-    spi: number,
-    mark: number,
-  ): number;
+  lookup(slab: Uint8Array, dstAt: number, addressLen: number, spi: number, mark: number): number;
 }
 
 export class Sad implements SaLookup {
-  readonly match: SadMatch;
   /** By index, as `Batch.sa` names them; a removed SA leaves a hole that is filled again. */
   readonly sas: (SecurityAssociation | undefined)[] = [];
   /** Grows with every change: what was worked out from the SAs holds for one version. */
@@ -43,7 +32,7 @@ export class Sad implements SaLookup {
   /** When each was added, by a count of all that ever were. */
   readonly #ages: number[] = [];
   #added = 0;
-  /** By what a packet is looked up with: destination, SPI, and mark or source. */
+  /** By what a packet is looked up with: destination, SPI and mark. */
   readonly #chains = new HashChains();
   /** By destination, SPI and mark mask: SAs with different masks may collide without sharing one of {@link #chains}. */
   readonly #places = new HashChains();
@@ -52,18 +41,11 @@ export class Sad implements SaLookup {
   readonly #maskCounts: number[] = [];
   // The IPv4 packet that was asked about last, and its answer: nearly always the next one is like it.
   #lastSpi = 0;
-  #lastSrc = 0;
   #lastDst = 0;
   #lastMark = 0;
   #lastIndex = -1;
-  /** How many SAs take any source: while there is none, a second look-up is spared. */
-  #anySource = 0;
   /** How many SAs have a selector that asks for protocol or ports. */
   #withUpper = 0;
-
-  constructor(match: SadMatch) {
-    this.match = match;
-  }
 
   /** How many SAs are here. */
   get size(): number {
@@ -88,11 +70,8 @@ export class Sad implements SaLookup {
     this.version++;
     this.#chains.add(index, this.#hashOf(config));
     this.#countUpper(sa, 1);
-    if (this.match === 'source') this.#anySource += isAny(config.src) ? 1 : 0;
-    else {
-      this.#countMask(maskOf(config), 1);
-      this.#places.add(index, placeHash(config, maskOf(config)));
-    }
+    this.#countMask(maskOf(config), 1);
+    this.#places.add(index, placeHash(config, maskOf(config)));
     return index;
   }
 
@@ -112,8 +91,7 @@ export class Sad implements SaLookup {
   }
 
   /**
-   * Puts an SA in the place of the one at `index`, whose destination and SPI it has, and its mark or source, whichever
-   * decides here.
+   * Puts an SA in the place of the one at `index`, whose destination, SPI and mark it has.
    * @param age left out, its age is the old one's
    */
   replace(index: number, sa: SecurityAssociation, age = this.#ages[index]!): void {
@@ -145,11 +123,8 @@ export class Sad implements SaLookup {
     this.#lastIndex = -1;
     this.#chains.remove(index);
     this.#countUpper(sa, -1);
-    if (this.match === 'source') this.#anySource -= isAny(sa.config.src) ? 1 : 0;
-    else {
-      this.#countMask(maskOf(sa.config), -1);
-      this.#places.remove(index);
-    }
+    this.#countMask(maskOf(sa.config), -1);
+    this.#places.remove(index);
     this.sas[index] = undefined;
     this.#free.push(index);
     this.version++;
@@ -157,20 +132,18 @@ export class Sad implements SaLookup {
 
   /**
    * The one SA that every packet of another with this configuration would find: it has the same destination and SPI, and
-   * the same mark under the same mask (or the same source, where that decides).
+   * the same mark under the same mask.
    * @returns its index, or -1
    */
   at(config: SaConfig): number {
-    const { spi, src, dst } = config;
+    const { spi, dst } = config;
     const mask = maskOf(config);
     const value = markOf(config);
     const chains = this.#chains;
     for (let i = chains.first(this.#hashOf(config)); i >= 0; i = chains.next(i)) {
       const other = this.sas[i]!.config;
       if (other.spi !== spi || !sameBytes(other.dst, dst, 0, dst.length)) continue;
-      if (this.match === 'source') {
-        if (sameBytes(other.src, src, 0, src.length)) return i;
-      } else if (maskOf(other) === mask && markOf(other) === value) return i;
+      if (maskOf(other) === mask && markOf(other) === value) return i;
     }
     return -1;
   }
@@ -184,7 +157,6 @@ export class Sad implements SaLookup {
     const same = this.at(config);
     // One that collides with this configuration collides with the SA at its place too: there is no other.
     if (same >= 0) return [same];
-    if (this.match === 'source') return NONE;
     const { spi, dst } = config;
     const own = maskOf(config);
     const places = this.#places;
@@ -202,64 +174,32 @@ export class Sad implements SaLookup {
   }
 
   /**
-   * Finds the SA of a packet whose addresses, of `addressLen` bytes, lie in the slab. An SA for the very source
-   * wins over one for any source; of several that fit a mark, the one added last wins, as in Linux.
+   * Finds the SA of a packet whose destination, of `addressLen` bytes, lies in the slab.
    * @returns its index, or -1
    */
-  lookup(
-    slab: Uint8Array,
-    srcAt: number,
-    dstAt: number,
-    addressLen: number,
-    spi: number,
-    mark: number,
-  ): number {
-    if (addressLen !== 4) return this.#search(slab, srcAt, dstAt, addressLen, spi, mark);
-    const src = i32(slab, srcAt);
+  lookup(slab: Uint8Array, dstAt: number, addressLen: number, spi: number, mark: number): number {
+    if (addressLen !== 4) return this.#search(slab, dstAt, addressLen, spi, mark);
     const dst = i32(slab, dstAt);
-    const isLast =
-      spi === this.#lastSpi && dst === this.#lastDst && src === this.#lastSrc && mark === this.#lastMark;
+    const isLast = spi === this.#lastSpi && dst === this.#lastDst && mark === this.#lastMark;
     if (isLast && this.#lastIndex >= 0) return this.#lastIndex;
     this.#lastSpi = spi;
-    this.#lastSrc = src;
     this.#lastDst = dst;
     this.#lastMark = mark;
-    this.#lastIndex = this.#search(slab, srcAt, dstAt, 4, spi, mark);
+    this.#lastIndex = this.#search(slab, dstAt, 4, spi, mark);
     return this.#lastIndex;
   }
 
-  #search(
-    slab: Uint8Array,
-    srcAt: number,
-    dstAt: number,
-    addressLen: number,
-    spi: number,
-    mark: number,
-  ): number {
+  #search(slab: Uint8Array, dstAt: number, addressLen: number, spi: number, mark: number): number {
     const chains = this.#chains;
     const key = hashAddress(spi, slab, dstAt, addressLen);
-    if (this.match === 'mark') {
-      // No two fit one mark, so the order of the masks does not matter.
-      for (let k = 0; k < this.#masks.length; k++) {
-        for (let i = chains.first(addWord(key, mark & this.#masks[k]!)); i >= 0; i = chains.next(i)) {
-          const config = this.sas[i]!.config;
-          if (config.spi !== spi || !sameBytes(config.dst, slab, dstAt, addressLen)) continue;
-          const want = config.mark;
-          if (!want || ((mark ^ want.value) & want.mask) === 0) return i;
-        }
+    // No two fit one mark, so the order of the masks does not matter.
+    for (let k = 0; k < this.#masks.length; k++) {
+      for (let i = chains.first(addWord(key, mark & this.#masks[k]!)); i >= 0; i = chains.next(i)) {
+        const config = this.sas[i]!.config;
+        if (config.spi !== spi || !sameBytes(config.dst, slab, dstAt, addressLen)) continue;
+        const want = config.mark;
+        if (!want || ((mark ^ want.value) & want.mask) === 0) return i;
       }
-      return -1;
-    }
-    for (let i = chains.first(hashAddress(key, slab, srcAt, addressLen)); i >= 0; i = chains.next(i)) {
-      const config = this.sas[i]!.config;
-      if (config.spi !== spi || !sameBytes(config.dst, slab, dstAt, addressLen)) continue;
-      if (sameBytes(config.src, slab, srcAt, addressLen)) return i;
-    }
-    if (this.#anySource === 0) return -1;
-    const zero = addressLen === 4 ? ANY4 : ANY6;
-    for (let i = chains.first(hashAddress(key, zero, 0, addressLen)); i >= 0; i = chains.next(i)) {
-      const config = this.sas[i]!.config;
-      if (config.spi === spi && isAny(config.src) && sameBytes(config.dst, slab, dstAt, addressLen)) return i;
     }
     return -1;
   }
@@ -278,15 +218,10 @@ export class Sad implements SaLookup {
   }
 
   #hashOf(config: SaConfig): number {
-    const { spi, src, dst } = config;
-    const key = hashAddress(spi, dst, 0, dst.length);
-    return this.match === 'mark' ? addWord(key, markOf(config)) : hashAddress(key, src, 0, src.length);
+    const { spi, dst } = config;
+    return addWord(hashAddress(spi, dst, 0, dst.length), markOf(config));
   }
 }
-
-const ANY4 = new Uint8Array(4);
-const ANY6 = new Uint8Array(16);
-const NONE: readonly number[] = [];
 
 /** The error for an SA whose packets could belong to another as well. */
 export function collision({ src, dst, spi }: SaConfig, { origin }: SaConfig): EsplaneError {

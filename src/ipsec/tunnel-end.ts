@@ -37,7 +37,7 @@ export class TunnelEnd {
    * ```
    */
   constructor(config: SaConfig, engine: Engine, options: SaOptions) {
-    const sad = new Sad('source');
+    const sad = new Sad();
     this.sa = new SecurityAssociation(config, engine, options);
     this.#index = sad.add(this.sa);
     this.#encapsulator = new Encapsulator(sad, engine, 1, options.random);
@@ -54,9 +54,11 @@ export class TunnelEnd {
     return this.#outcome();
   }
 
-  /** Decrypts an IP packet that carries ESP for this SA. `packet` is not changed. */
+  /** Decrypts an IP packet that carries ESP for this SA, whatever its mark. `packet` is not changed. */
   decapsulate(packet: Uint8Array): Outcome {
-    if (this.#load(packet) < 0) return drop('header-error');
+    const i = this.#load(packet);
+    if (i < 0) return drop('header-error');
+    this.#batch.mark[i] = this.sa.config.mark?.value ?? 0;
     this.#decapsulator.run(this.#batch);
     if (this.#decapsulator.isEsp[0] === 0) return drop('header-error');
     return this.#outcome();

@@ -96,7 +96,7 @@ export class Node {
   readonly routes = new RouteTable();
   readonly spd = new Spd();
   /** Of both directions, as in Linux. */
-  readonly sad = new Sad('mark');
+  readonly sad = new Sad();
   readonly interceptor: Interceptor;
   readonly overlay: Overlay;
   readonly inbound: Inbound;

@@ -170,7 +170,7 @@ export class PlanChange {
 
   /** Makes the SAs with keys of their own. */
   *#make(): Generator<void, void> {
-    const together = new Sad(this.#target.sad.match);
+    const together = new Sad();
     for (const config of this.#added) {
       const sa = this.#newSa(config);
       this.#made.push(sa);

@@ -30,7 +30,7 @@ export class SaChoice {
     const sad = this.#sad;
     const { dst, spi } = template;
     if (dst && spi !== undefined) {
-      const index = sad.lookup(dst, 0, 0, dst.length, spi, mark);
+      const index = sad.lookup(dst, 0, dst.length, spi, mark);
       const sa = sad.sas[index];
       return sa?.valid && asksFor(template, sa.config) ? index : -1;
     }

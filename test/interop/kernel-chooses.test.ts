@@ -75,7 +75,7 @@ needs(UML_NEEDS, 'the state that Linux sends by', () => {
   describe.each(Object.keys(CASES).map((name, at) => ({ name, at })))('$name', ({ at }) => {
     it('is the one that we choose, packet by packet', () => {
       const [before, after] = said[at]!.split('---\n') as [string, string];
-      const sad = new Sad('mark');
+      const sad = new Sad();
       const engine = new NobleEngine();
       sad.addAll(
         parseXfrmState(before, 'guest').map((config) => new SecurityAssociation(config, engine, RANDOM)),

@@ -180,7 +180,7 @@ interface Verdict {
 /** Runs a chapter through a Decapsulator in batches. */
 function decapsulate({ config, top, made }: Chapter, capacity: number) {
   const engine = new NodeEngine();
-  const sad = new Sad('mark');
+  const sad = new Sad();
   const sa = new SecurityAssociation(config, engine, { random: seededBytes(1) });
   const { hi, lo } = halves(BigInt.asUintN(64, top + 1n));
   sa.window.startBefore(hi, lo);

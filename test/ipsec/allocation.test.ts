@@ -41,7 +41,7 @@ needs([ADDON], 'encapsulation and decapsulation', () => {
   ])('allocate nothing per packet: $name', ({ esn, from, isReordered = false }) => {
     const engine = new NativeEngine('openssl');
     const random = seededBytes(1);
-    const sad = new Sad('mark');
+    const sad = new Sad();
     // A mark in the upper half of 32 bits, and bytes that soon need more than 31 bits.
     const mark = { value: 0xf0d1_0d00, mask: 0xffff_ff00 };
     const config = saConfig({ esn, replayWindow: 1024, mark });

@@ -43,7 +43,7 @@ class Receiver {
     };
     this.sa = new SecurityAssociation(config, counting, RANDOM);
     this.sa.window.startBefore(start[0], start[1]);
-    const sad = new Sad('source');
+    const sad = new Sad();
     sad.add(this.sa);
     this.batch = new Batch({ capacity });
     this.decapsulator = new Decapsulator(sad, counting, capacity);
@@ -90,7 +90,7 @@ describe('a batch', () => {
   });
 
   it('takes each packet with its own mark', () => {
-    const sad = new Sad('mark');
+    const sad = new Sad();
     const engine = new NodeEngine();
     const marks = [0x1_0d00, 0x2_0d00, 0x3_0d00].map((value) => ({ value, mask: 0xffff_0f00 }));
     const sas = marks.map((mark) => new SecurityAssociation(saConfig({ mark }), engine, RANDOM));

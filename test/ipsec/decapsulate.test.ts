@@ -293,7 +293,7 @@ describe('where Linux surprises', () => {
       const datagram = (len: number) =>
         forge.outer(new Uint8Array(len).fill(0xab), { options: new Uint8Array(options).fill(1) });
       const engine = new NodeEngine();
-      const decapsulator = new Decapsulator(new Sad('mark'), engine, 2);
+      const decapsulator = new Decapsulator(new Sad(), engine, 2);
       const batch = new Batch({ capacity: 2 });
       batch.push(datagram(least - 1));
       batch.push(datagram(least));
@@ -335,7 +335,7 @@ describe('what is inside', () => {
 
 /** A receiver that takes whole batches. */
 class BatchReceiver {
-  readonly sad = new Sad('source');
+  readonly sad = new Sad();
   readonly sa: SecurityAssociation;
   readonly #decapsulator: Decapsulator;
   readonly #batch: Batch;
@@ -463,7 +463,7 @@ describe('a batch', () => {
 
   it('leaves packets that are not ESP, and packets that were dropped before, as they are', () => {
     const engine = new NodeEngine();
-    const decapsulator = new Decapsulator(new Sad('source'), engine, 3);
+    const decapsulator = new Decapsulator(new Sad(), engine, 3);
     const batch = new Batch({ capacity: 3 });
     const clear = ipv4Packet(60);
     batch.push(clear);

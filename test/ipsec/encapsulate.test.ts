@@ -134,7 +134,7 @@ describe('a packet that cannot be sent uses no number', () => {
 
   it('without room in its slot, and it stays as it was', () => {
     const engine = new NodeEngine();
-    const sad = new Sad('source');
+    const sad = new Sad();
     const sa = new SecurityAssociation(saConfig(), engine, RANDOM);
     const index = sad.add(sa);
     const packet = ipv4Packet(64);
@@ -154,7 +154,7 @@ describe('a packet that cannot be sent uses no number', () => {
 describe('a batch', () => {
   it('takes several SAs, leaves clear packets clear, and numbers each SA by itself', () => {
     const engine = new NodeEngine();
-    const sad = new Sad('source');
+    const sad = new Sad();
     const [a, b] = [3, 4].map((spi) => sad.add(new SecurityAssociation(saConfig({ spi }), engine, RANDOM)));
     const batch = new Batch({ capacity: 5 });
     const packet = ipv4Packet(64);
@@ -183,7 +183,7 @@ describe('a batch', () => {
 describe('a packet that the cipher refuses', () => {
   it('is dropped, because it may still be in the clear; the others of its batch are not', () => {
     const engine = new NodeEngine();
-    const sad = new Sad('mark');
+    const sad = new Sad();
     const gone = new SecurityAssociation(saConfig({ spi: 1 }), engine, RANDOM);
     const [goneAt, hereAt] = [
       sad.add(gone),

@@ -12,7 +12,7 @@ const PACKET = ipv4Packet(60);
 const OTHERS = { src: parsePrefix('10.9.0.0/16')!, dst: parsePrefix('10.0.0.0/8')! };
 
 function setUp() {
-  const sad = new Sad('mark');
+  const sad = new Sad();
   const choice = new SaChoice(sad);
   const engine = new NobleEngine();
   const make = (spi: number, given: Partial<SaConfig> = {}) =>

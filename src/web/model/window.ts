@@ -129,8 +129,8 @@ class WindowLab implements WindowRun {
 
   readonly #engine = new NobleEngine();
   readonly #batch = new Batch({ capacity: CAPACITY, maxPacket: 256 });
-  readonly #out = new Sad('source');
-  readonly #into = new Sad('source');
+  readonly #out = new Sad();
+  readonly #into = new Sad();
   readonly #sender: Encapsulator;
   readonly #receiver: Decapsulator;
   readonly #sa: SecurityAssociation;
@@ -312,7 +312,7 @@ class WindowLab implements WindowRun {
     const number = this.sent + ahead;
     const [hi, lo] = halves(number - 1);
     const config = { ...this.config, keys: aead('rfc4106(gcm(aes))', hex(FORGER_KEY), 128) };
-    const sad = new Sad('source');
+    const sad = new Sad();
     const forger = new Encapsulator(sad, this.#engine, CAPACITY, seededBytes(2));
     const startAfter = { hi: config.esn ? hi : 0, lo };
     const sa = new SecurityAssociation(config, this.#engine, { random: seededBytes(2), startAfter });
