@@ -38,6 +38,20 @@ export class Names {
   pod(address: string): string | null {
     return this.#pods.get(address) ?? null;
   }
+
+  /** Is it the address of one of these pods: `NAMESPACE/NAME`, or a name in any namespace? */
+  isOneOf(address: string, pods: readonly string[]): boolean {
+    return isCalled(this.pod(address), pods);
+  }
+
+  /** The addresses of these pods. */
+  addressesOf(pods: readonly string[]): string[] {
+    return [...this.#pods].flatMap(([address, pod]) => (isCalled(pod, pods) ? [address] : []));
+  }
+}
+
+function isCalled(pod: string | null, pods: readonly string[]): boolean {
+  return pod !== null && pods.some((wanted) => pod === wanted || pod.endsWith(`/${wanted}`));
 }
 
 /** Where nothing is known by name. */

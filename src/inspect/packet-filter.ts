@@ -10,12 +10,12 @@ import { InnerPacket } from './diagnose/inner.ts';
 import type { EspEvent } from './esp-event.ts';
 import { verdictName } from './esp-words.ts';
 import type { Names } from './names.ts';
-import type { Moment } from './packet-time.ts';
+import { isInSpan, type Moment, type Span } from './packet-time.ts';
 
 export type VerdictName = ReturnType<typeof verdictName>;
 
 /** What is wanted: of each field that has values one of them. */
-export interface FilterSpec {
+export interface FilterSpec extends Span {
   readonly verdicts: readonly VerdictName[];
   /** Reasons of the drop table. */
   readonly reasons: readonly string[];
@@ -26,8 +26,6 @@ export interface FilterSpec {
   /** Names or addresses. */
   readonly nodes: readonly string[];
   readonly spis: readonly number[];
-  readonly since: Moment | undefined;
-  readonly until: Moment | undefined;
   /** So many packets, and no more. */
   readonly count: number | undefined;
 }
@@ -86,7 +84,8 @@ export class PacketFilter {
   keepsClear(b: Uint8Array, at: number, end: number, time: Moment & { readonly hasTime: boolean }): boolean {
     const { verdicts, reasons, spis, nodes } = this.#spec;
     if (this.isFull || verdicts.length + reasons.length + spis.length + nodes.length > 0) return false;
-    if (!this.#isInTime(time) || (this.#wantsInside && !this.#isInside(b, at, end, false))) return false;
+    if (!isInSpan(time, this.#spec) || (this.#wantsInside && !this.#isInside(b, at, end, false)))
+      return false;
     this.kept++;
     return true;
   }
@@ -97,7 +96,7 @@ export class PacketFilter {
     if (verdicts.length > 0 && !verdicts.includes(verdictName(event))) return false;
     if (reasons.length > 0 && !reasons.includes(dropRow(event.verdict)?.reason ?? '')) return false;
     if (spis.length > 0 && !(event.hasSpi && spis.includes(event.spi))) return false;
-    if (!this.#isInTime(event)) return false;
+    if (!isInSpan(event, this.#spec)) return false;
     if (nodes.length === 0 && !this.#wantsInside) return true;
     const src = this.#end(event.src);
     const dst = this.#end(event.dst);
@@ -106,14 +105,6 @@ export class PacketFilter {
     const isEnd = src.address || dst.address;
     if (event.verdict === PASS) return this.#isInside(event.bytes, event.at, event.end, isEnd);
     return isEnd && this.#spec.pods.length === 0;
-  }
-
-  #isInTime({ seconds, nanoseconds, hasTime }: Moment & { readonly hasTime: boolean }): boolean {
-    const { since, until } = this.#spec;
-    if (!since && !until) return true;
-    if (!hasTime) return false;
-    if (since && (seconds - since.seconds || nanoseconds - since.nanoseconds) < 0) return false;
-    return !until || (seconds - until.seconds || nanoseconds - until.nanoseconds) <= 0;
   }
 
   #isInside(b: Uint8Array, at: number, end: number, isEnd: boolean): boolean {
@@ -129,9 +120,7 @@ export class PacketFilter {
   }
 
   #isPod(b: Uint8Array, at: number, len: number): boolean {
-    const pod = this.#names.pod(formatAddress(b, at, len));
-    if (pod === null) return false;
-    return this.#spec.pods.some((wanted) => pod === wanted || pod.endsWith(`/${wanted}`));
+    return this.#names.isOneOf(formatAddress(b, at, len), this.#spec.pods);
   }
 
   #end(text: string): { readonly address: boolean; readonly node: boolean } {

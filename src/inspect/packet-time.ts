@@ -15,6 +15,24 @@ export interface Moment {
   readonly nanoseconds: number;
 }
 
+/** From one moment to another, both of which may be open. */
+export interface Span {
+  readonly since: Moment | undefined;
+  readonly until: Moment | undefined;
+}
+
+/** Below 0 where `a` is the earlier one, 0 where both are the same. */
+export function compareMoments(a: Moment, b: Moment): number {
+  return a.seconds - b.seconds || a.nanoseconds - b.nanoseconds;
+}
+
+/** Does a frame lie in a span? One without a time lies in none that has an end. */
+export function isInSpan(time: Moment & { readonly hasTime: boolean }, { since, until }: Span): boolean {
+  if (!since && !until) return true;
+  if (!time.hasTime) return false;
+  return (!since || compareMoments(time, since) >= 0) && (!until || compareMoments(time, until) <= 0);
+}
+
 const GIGA = 1_000_000_000;
 /** Seconds that a `Date` can hold. */
 const MOST_SECONDS = 8_640_000_000_000;

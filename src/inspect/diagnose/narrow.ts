@@ -6,7 +6,7 @@
 import { inPrefix, parseAddress } from '../../wire/address.ts';
 import type { Names } from '../names.ts';
 import type { FilterSpec } from '../packet-filter.ts';
-import { type Moment, readTime } from '../packet-time.ts';
+import { compareMoments, readTime } from '../packet-time.ts';
 import type { Diagnosis, Finding, StreamReport } from './finding.ts';
 
 export interface NarrowOptions {
@@ -65,14 +65,10 @@ function isWanted(finding: Finding, { filter, codes, names, isKept, frames }: Na
     !ends.some((end) => addresses.some((range) => inPrefix(range, parseAddress(end) ?? NONE)))
   )
     return false;
-  return pods.length === 0 || ends.some((end) => isPod(names.pod(end), pods));
+  return pods.length === 0 || ends.some((end) => names.isOneOf(end, pods));
 }
 
 const NONE = new Uint8Array(0);
-
-function isPod(pod: string | null, pods: readonly string[]): boolean {
-  return pod !== null && pods.some((wanted) => pod === wanted || pod.endsWith(`/${wanted}`));
-}
 
 /** Lies any of it between the two moments? What has no time is in no span. */
 function isInTime({ firstTime, lastTime }: Finding, { since, until }: FilterSpec): boolean {
@@ -80,9 +76,5 @@ function isInTime({ firstTime, lastTime }: Finding, { since, until }: FilterSpec
   const first = readTime(firstTime ?? '');
   const last = readTime(lastTime ?? '') ?? first;
   if (!first || !last) return false;
-  return (!since || compare(last, since) >= 0) && (!until || compare(first, until) <= 0);
-}
-
-function compare(a: Moment, b: Moment): number {
-  return a.seconds - b.seconds || a.nanoseconds - b.nanoseconds;
+  return (!since || compareMoments(last, since) >= 0) && (!until || compareMoments(first, until) <= 0);
 }
