@@ -2,9 +2,13 @@
  * What `esplane check` found as one page: the verdict, who sent what to whom, and what is not known.
  * @module
  */
+
 import { safeText } from '../base/safe-text.ts';
+import { type FrameNames, ONE_CAPTURE } from '../capture/frame-id.ts';
 import type { Beside, CheckReport, NodePair, PodPair } from '../inspect/check/report.ts';
 import { keyIdOf } from '../inspect/diagnose/case.ts';
+import type { PacketTimes } from '../inspect/packet-time.ts';
+import { type PageStyle, timesText } from './diagnose-text.ts';
 import { grouped } from './output.ts';
 import type { Paint } from './paint.ts';
 import { wrap } from './wrap.ts';
@@ -13,7 +17,11 @@ import { wrap } from './wrap.ts';
 const MOST_ROWS = 20;
 
 /** Writes the page. @param capture what was read, for people */
-export function checkText(report: CheckReport, capture: string, paint: Paint, width: number): string {
+export function checkText(
+  report: CheckReport,
+  capture: string,
+  { paint, width, times, names = ONE_CAPTURE }: PageStyle,
+): string {
   const { summary, nodes, pods } = report;
   const { verdict, unknown } = summary;
   const colour =
@@ -34,6 +42,12 @@ export function checkText(report: CheckReport, capture: string, paint: Paint, wi
     const rows = pods.slice(0, MOST_ROWS).map(podRow);
     lines.push(...table(['PODS', 'ESP', 'CLEAR', 'OTHER', '', 'NODES'], rows, paint));
     lines.push(...left(pods.length, 'pairs of pods', paint), '');
+    const leaks = pods.slice(0, MOST_ROWS).filter(({ clear }) => clear > 0);
+    if (leaks.length > 0) {
+      lines.push(paint.bold('In the clear'));
+      for (const pod of leaks) lines.push(`  ${safeText(podsText(pod))}: ${whenText(pod, times, names)}`);
+      lines.push('');
+    }
   }
   const beside = besideText(summary.beside);
   if (beside !== '') lines.push(...wrap(`Beside it in the clear, as is to be: ${beside}.`, width, ''), '');
@@ -66,8 +80,26 @@ function nodeRow({ from, to, sas, ...pair }: NodePair): string[] {
   ];
 }
 
-function podRow({ src, dst, from, to, ...pair }: PodPair): string[] {
-  return [`${src} > ${dst}`, ...figures(pair), `${from} > ${to}`];
+function podRow(pod: PodPair): string[] {
+  return [podsText(pod), ...figures(pod), `${pod.from} > ${pod.to}`];
+}
+
+/** `10.0.1.10 (shop/web) > 10.0.2.20` */
+function podsText({ src, dst, srcPod, dstPod }: PodPair): string {
+  const named = (address: string, pod: string | null) => (pod === null ? address : `${address} (${pod})`);
+  return `${named(src, srcPod)} > ${named(dst, dstPod)}`;
+}
+
+/** The first and the last frame in the clear, and when they came. */
+function whenText(
+  { first, last, firstTime, lastTime }: PodPair,
+  times: PacketTimes,
+  names: FrameNames,
+): string {
+  const frames = [first, first === last ? null : last].flatMap((id) => (id === null ? [] : names.text(id)));
+  const when = timesText(firstTime, lastTime, times);
+  const what = `${frames.length === 1 ? 'frame' : 'frames'} ${safeText(frames.join(' to '))}`;
+  return when === '' ? what : `${what}, ${when}`;
 }
 
 function figures(pair: Pick<NodePair, 'esp' | 'clear' | 'atPod' | 'copies' | 'open' | 'verdict'>): string[] {

@@ -7,7 +7,7 @@ import { secureBytes } from '../base/rng.ts';
 import { FrameNames } from '../capture/frame-id.ts';
 import { putCheckJson } from '../inspect/check/check-json.ts';
 import { Checker } from '../inspect/check/checker.ts';
-import { Diagnoser } from '../inspect/diagnose/diagnoser.ts';
+import { type Moment, PacketTimes } from '../inspect/packet-time.ts';
 import { CaptureSession } from '../inspect/session.ts';
 import { CaptureSas } from '../sa-text/capture-sas.ts';
 import { checkText } from './check-text.ts';
@@ -15,6 +15,14 @@ import { addEngineOption, type EngineName, makeEngine } from './engine.ts';
 import { loadEvidence } from './evidence-options.ts';
 import { FILES_ARGUMENT, isVersionGiven, noCapture, takeFiles } from './given-files.ts';
 import { Output, say } from './output.ts';
+import {
+  addFilterOptions,
+  addTimeOption,
+  loadNames,
+  type PairOptions,
+  pairSpec,
+  type TimeOptions,
+} from './packet-options.ts';
 import { paintFor } from './paint.ts';
 import { capturesName, readCaptures } from './read-capture.ts';
 import { addSaOptions, type SaOptions } from './sa-options.ts';
@@ -25,7 +33,7 @@ import { EXIT_INTERRUPTED, Interrupt } from './signals.ts';
 const USUAL_WIDTH = 100;
 const EXIT = { encrypted: 0, 'not-encrypted': 1, 'not-judged': 3 };
 
-interface CheckOptions extends SaOptions, AtOptions {
+interface CheckOptions extends SaOptions, AtOptions, TimeOptions, PairOptions {
   /** Of files alone: no option names policies here. */
   readonly xfrmPolicy?: readonly string[];
   readonly json?: boolean;
@@ -43,6 +51,7 @@ export function checkCommand(program: Command): void {
     .argument('<files...>', `captures, - for standard input; ${FILES_ARGUMENT}`)
     .option('--json', 'one JSON object a line for each pair of nodes and of pods, and a summary at the end')
     .option('-q, --quiet', 'no line for each pair, only the verdict');
+  addFilterOptions(addTimeOption(command), 'pairs');
   addAtOption(addEngineOption(addSaOptions(command)))
     .addHelpText(
       'after',
@@ -50,10 +59,14 @@ export function checkCommand(program: Command): void {
 CiliumNodes say whose addresses are pods': without them that is assumed, or cannot be judged. docs/collect.md has the
 tcpdump line that shows both what is in ESP and what is not, and says how to get everything else.
 
+A filter chooses packets in ESP and in the clear alike. Verdict and exit status are then of the pairs and times that
+it asks for, and the sentence says so, and what was left out: docs/check.md.
+
 Examples:
   kubectl get ciliumnodes -o json > nodes.json
   esplane check node-1.pcap node-2.pcap nodes.json
   esplane check ring.pcap* cilium-sysdump-20261129-101112.zip
+  esplane check node-2.pcap nodes.json pods.json --pod shop/web --since 2026-11-23T01:40:00Z
   esplane check node-2.pcap --nodes nodes.json -q || echo "not all is encrypted"
 
 Exit status: 0 all was encrypted, 1 some was not, 2 unusable input, 3 it could not be judged.`,
@@ -82,8 +95,12 @@ async function check(files: readonly string[], named: CheckOptions, command: Com
     own,
   );
   for (const warning of warnings) say(`warning: ${warning}`);
-  const diagnoser = new Diagnoser(evidence, [], names);
-  const checker = new Checker(evidence, diagnoser);
+  const checker = new Checker({
+    evidence,
+    names: await loadNames(options, evidence),
+    frameNames: names,
+    filter: pairSpec(options),
+  });
   const session = new CaptureSession({
     source: name,
     own,
@@ -91,7 +108,7 @@ async function check(files: readonly string[], named: CheckOptions, command: Com
     engine: await makeEngine(options.crypto),
     random: secureBytes,
     udpPorts,
-    sinks: [diagnoser, checker],
+    sinks: checker.sinks,
   });
   const several = await surveyCaptures({
     ...{ command: 'check', captures, at: options.at, evidence, udpPorts, interrupt },
@@ -104,6 +121,7 @@ async function check(files: readonly string[], named: CheckOptions, command: Com
     shifts: several.shifts,
     interrupt,
     frames: () => totals.frames,
+    isEnough: () => checker.frames.isOver,
     atEnd: () => {},
   });
   several.finish();
@@ -120,7 +138,15 @@ async function check(files: readonly string[], named: CheckOptions, command: Com
     else if (options.quiet) out.write(`${report.summary.summary}\n`);
     else {
       const width = Math.min(process.stdout.columns ?? USUAL_WIDTH, USUAL_WIDTH);
-      out.write(checkText(report, name, paintFor(process.stdout), width));
+      const start = (): Moment | undefined => session.start;
+      out.write(
+        checkText(report, name, {
+          paint: paintFor(process.stdout),
+          width,
+          times: new PacketTimes(options.time, start),
+          names,
+        }),
+      );
     }
     await out.flush();
     process.exitCode = EXIT[report.summary.verdict];

@@ -139,6 +139,7 @@ function findingLines(
 ): string[] {
   const colour = severity === 'error' ? paint.red : severity === 'warning' ? paint.yellow : paint.cyan;
   const shown = frames.slice(0, 8);
+  const when = timesText(firstTime, lastTime, times);
   const more = frames.length > shown.length ? ', …' : '';
   return [
     `${colour(severity)}  ${paint.bold(code)}`,
@@ -150,17 +151,16 @@ function findingLines(
           ),
         ]
       : []),
-    ...timeLine(firstTime, lastTime, times).map((line) => paint.dim(`${INDENT}${line}`)),
+    ...(when === '' ? [] : [paint.dim(`${INDENT}${when}`)]),
     ...wrap(`To do: ${remedy}`, width, INDENT),
   ];
 }
 
-/** When it was, as far as that is known: `FIRST`, or `FIRST to LAST`. */
-function timeLine(firstTime: string | null, lastTime: string | null, times: PacketTimes): string[] {
+/** When it was, as far as that is known: `FIRST`, or `FIRST to LAST`; empty where it is not. */
+export function timesText(firstTime: string | null, lastTime: string | null, times: PacketTimes): string {
   const moments = [firstTime, lastTime].flatMap((text) => (text === null ? [] : (readTime(text) ?? [])));
-  if (moments.length === 0) return [];
   if (firstTime === lastTime) moments.pop();
-  return [moments.map((moment) => times.text(moment)).join(' to ')];
+  return moments.map((moment) => times.text(moment)).join(' to ');
 }
 
 function streamTable(streams: readonly StreamReport[], paint: Paint): string[] {

@@ -7,7 +7,7 @@ import { InputError } from '../base/errors.ts';
 import type { PodAddresses } from '../cilium/pod-addresses.ts';
 import { FINDINGS } from '../inspect/diagnose/table.ts';
 import { Names, NO_NAMES, type NodeNames } from '../inspect/names.ts';
-import { type FilterSpec, PacketFilter, type VerdictName } from '../inspect/packet-filter.ts';
+import { type FilterSpec, NO_FILTER, PacketFilter, type VerdictName } from '../inspect/packet-filter.ts';
 import { type Moment, readTime, TIME_FORMS, type TimeForm } from '../inspect/packet-time.ts';
 import { DROPS } from '../ipsec/drop.ts';
 import { type Prefix, parsePrefix } from '../wire/address.ts';
@@ -32,25 +32,30 @@ export function addTimeOption(command: Command): Command {
   );
 }
 
-export interface FilterOptions {
-  readonly verdict: readonly VerdictName[];
-  readonly reason: readonly string[];
+/** Of every packet, in ESP or in the clear. */
+export interface PairOptions {
   readonly ip: readonly Prefix[];
   readonly pod: readonly string[];
   readonly node: readonly string[];
-  readonly spi: readonly number[];
   readonly since?: Moment;
   readonly until?: Moment;
   readonly count?: number;
   readonly pods: readonly string[];
 }
 
+export interface FilterOptions extends PairOptions {
+  readonly verdict: readonly VerdictName[];
+  readonly reason: readonly string[];
+  readonly spi: readonly number[];
+}
+
 /**
  * Adds the filters to a command, and `--pods`.
- * @param what they choose: packets, or findings of a diagnosis
+ * @param what they choose: packets, findings of a diagnosis, or pairs of a check, which is not asked about ESP alone: that would
+ * hide what is in the clear
  */
-export function addFilterOptions(command: Command, what: 'packets' | 'findings'): Command {
-  const only = what === 'packets' ? 'only packets' : 'only findings about packets';
+export function addFilterOptions(command: Command, what: 'packets' | 'findings' | 'pairs'): Command {
+  const only = ONLY[what];
   const several = (flags: string, description: string, parse: (text: string) => unknown) =>
     command.addOption(
       new Option(flags, description)
@@ -60,30 +65,30 @@ export function addFilterOptions(command: Command, what: 'packets' | 'findings')
         ])
         .default([], 'all'),
     );
-  several('--verdict <verdict>', `${only} that are ok, drop or unopened; several with commas`, verdictOf);
-  several(
-    '--reason <reason>',
-    what === 'packets'
-      ? 'only packets dropped, or not opened, for this reason: bad-icv, no-state, …'
-      : 'only findings with this code, or about packets dropped for this reason',
-    what === 'packets' ? reasonOf : reasonOrCodeOf,
-  );
+  if (what === 'pairs') for (const flags of OF_ESP) command.addOption(refused(flags));
+  else {
+    several('--verdict <verdict>', `${only} that are ok, drop or unopened; several with commas`, verdictOf);
+    several(
+      '--reason <reason>',
+      what === 'packets'
+        ? 'only packets dropped, or not opened, for this reason: bad-icv, no-state, …'
+        : 'only findings with this code, or about packets dropped for this reason',
+      what === 'packets' ? reasonOf : reasonOrCodeOf,
+    );
+    several('--spi <spi>', `${only} with this SPI: 3, 0x3`, spiOf);
+  }
   several('--ip <address>', `${only} with this address or range, around ESP or inside`, rangeOf);
   several('--pod <pod>', `${only} of this pod: NAME or NAMESPACE/NAME, with --pods`, nameOf);
   several('--node <node>', `${only} from or to this node: a name, or its address`, nameOf);
-  several('--spi <spi>', `${only} with this SPI: 3, 0x3`, spiOf);
+  const when = what === 'pairs' ? 'only frames' : only;
   return command
     .option(
       '--since <time>',
-      `${only} from this time on: 2026-11-23T01:40:09Z, or seconds since 1970`,
+      `${when} from this time on: 2026-11-23T01:40:09Z, or seconds since 1970`,
       momentOf,
     )
-    .option('--until <time>', `${only} up to this time`, momentOf)
-    .option(
-      '-c, --count <number>',
-      what === 'packets' ? 'end after so many packets' : 'show so many findings',
-      positive,
-    )
+    .option('--until <time>', `${when} up to this time`, momentOf)
+    .option('-c, --count <number>', COUNTED[what], positive)
     .option(
       '--pods <file>',
       'names of pods: output of `kubectl get pods -A -o json`, or of ciliumendpoints (repeatable)',
@@ -92,15 +97,42 @@ export function addFilterOptions(command: Command, what: 'packets' | 'findings')
     );
 }
 
+const ONLY = { packets: 'only packets', findings: 'only findings about packets', pairs: 'only pairs' };
+const COUNTED = {
+  packets: 'end after so many packets',
+  findings: 'show so many findings',
+  pairs: 'only the first frames, so many',
+};
+
+/** Options that choose ESP packets alone. */
+const OF_ESP = ['--verdict <verdict>', '--reason <reason>', '--spi <spi>'];
+
+/** An option of other commands that says why this one does not take it. */
+function refused(flags: string): Option {
+  return new Option(flags).hideHelp().argParser(() => {
+    throw new InvalidArgumentError(
+      'It chooses ESP packets and would hide those in the clear. Choose by --node, --ip or --pod, or take decrypt or diagnose.',
+    );
+  });
+}
+
 /** What the options ask for. */
 export function filterSpec(options: FilterOptions): FilterSpec {
   return {
+    ...pairSpec(options),
     verdicts: options.verdict,
     reasons: options.reason,
+    spis: options.spi,
+  };
+}
+
+/** The same of a command whose options choose pairs. */
+export function pairSpec(options: PairOptions): FilterSpec {
+  return {
+    ...NO_FILTER,
     addresses: options.ip,
     pods: options.pod,
     nodes: options.node,
-    spis: options.spi,
     since: options.since,
     until: options.until,
     count: options.count,
@@ -142,7 +174,10 @@ export function checkFilter(
  * Names of nodes and pods.
  * @throws {InputError} when --pod is given and no pod is known
  */
-export async function loadNames({ pods, pod }: FilterOptions, nodes: NodeNames): Promise<Names> {
+export async function loadNames(
+  { pods, pod }: Pick<PairOptions, 'pods' | 'pod'>,
+  nodes: NodeNames,
+): Promise<Names> {
   const found: PodAddresses[] = [];
   if (pods.length > 0) {
     const { parsePodAddresses } = await import('../cilium/pod-addresses.ts');

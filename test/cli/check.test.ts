@@ -1,8 +1,8 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
-import { esplane } from '../support/cli.ts';
+import { esplane, tempFolder } from '../support/cli.ts';
 import { CAPTURES } from '../support/needs.ts';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
@@ -51,5 +51,47 @@ describe('esplane check', () => {
     const none = esplane(['check', `${NATIVE}/ciliumnodes.json`, `${NATIVE}/keys`]);
     expect(none).toMatchObject({ code: 2, stdout: '' });
     expect(none.stderr).toContain('there is no capture among them');
+  });
+
+  it('judges what is asked for, and refuses what would hide packets in the clear', () => {
+    const asked = esplane(['check', ...ONE_WAY, '-q', '--ip', '10.244.1.0/24', '-c', '3']);
+    expect(asked.code).toBe(1);
+    expect(asked.stdout).toMatch(/^Not encrypted, of the pairs asked for, in the first 3 frames: 1 packet /);
+    const other = esplane(['check', ...ONE_WAY, '-q', '--node', 'node-9']);
+    expect(other.code).toBe(3);
+    expect(other.stdout).toContain(
+      'Left out: 6 packets in the clear between pods of different nodes, 6 in ESP.',
+    );
+    const times = esplane(['check', ...ONE_WAY, '--time', 'relative']);
+    expect(times.stdout).toMatch(
+      /In the clear\n {2}10\.244\.2\.20 > 10\.244\.1\.10: frames 3 to 18, 0\.\d+ to 0\.\d+\n/,
+    );
+    for (const [option, value] of [
+      ['--spi', '3'],
+      ['--verdict', 'ok'],
+      ['--reason', 'bad-icv'],
+    ] as const) {
+      const { code, stdout, stderr } = esplane(['check', ...ONE_WAY, option, value]);
+      expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+      expect(stderr).toContain('would hide those in the clear');
+    }
+  });
+
+  it('names pods', () => {
+    const list = join(tempFolder(), 'pods.json');
+    writeFileSync(
+      list,
+      JSON.stringify({
+        kind: 'Pod',
+        metadata: { name: 'web', namespace: 'shop' },
+        status: { podIP: '10.244.2.20' },
+      }),
+    );
+    for (const pods of [['--pods', list], [list]]) {
+      const { code, stdout } = esplane(['check', ...ONE_WAY, ...pods, '--pod', 'shop/web']);
+      expect(code).toBe(1);
+      expect(stdout).toContain('10.244.2.20 (shop/web) > 10.244.1.10 ');
+    }
+    expect(esplane(['check', ...ONE_WAY, '--pod', 'shop/web'])).toMatchObject({ code: 2, stdout: '' });
   });
 });

@@ -3,36 +3,47 @@
  * @module
  */
 import { seededBytes } from '../../src/base/rng.ts';
+import type { PodAddresses } from '../../src/cilium/pod-addresses.ts';
 import { NodeEngine } from '../../src/crypto/node.ts';
 import { Checker } from '../../src/inspect/check/checker.ts';
 import type { CheckReport } from '../../src/inspect/check/report.ts';
-import { Diagnoser } from '../../src/inspect/diagnose/diagnoser.ts';
 import { Evidence, type EvidenceOptions as Known } from '../../src/inspect/evidence.ts';
+import { Names } from '../../src/inspect/names.ts';
+import { type FilterSpec, NO_FILTER } from '../../src/inspect/packet-filter.ts';
 import { CaptureSession } from '../../src/inspect/session.ts';
 import { CaptureSas } from '../../src/sa-text/capture-sas.ts';
 import { LINK_RAW } from '../../src/wire/link-type.ts';
+
+/** Seconds between packets, names of pods, and what is asked for. */
+export interface CheckWith extends Partial<FilterSpec> {
+  readonly seconds?: number;
+  readonly names?: readonly PodAddresses[];
+}
+
+/** When the first packet comes, in seconds since 1970. */
+export const START = 1_700_000_000;
 
 /** Checks raw IP packets, `seconds` apart. */
 export function checkPackets(
   packets: Iterable<Uint8Array>,
   known: Known,
-  { seconds = 0.0001 }: { seconds?: number } = {},
+  { seconds = 0.0001, names = [], ...asked }: CheckWith = {},
 ): CheckReport {
+  const filter = { ...NO_FILTER, ...asked };
   const own = new CaptureSas(() => {});
   const evidence = new Evidence({ own, ...known });
-  const diagnoser = new Diagnoser(evidence);
-  const checker = new Checker(evidence, diagnoser);
+  const checker = new Checker({ evidence, names: new Names(evidence, names), filter });
   const session = new CaptureSession({
     source: 'test.pcap',
     own,
     evidence,
     engine: new NodeEngine(),
     random: seededBytes(1),
-    sinks: [diagnoser, checker],
+    sinks: checker.sinks,
   });
   let number = 0;
   for (const packet of packets) {
-    const time = 1_700_000_000 + number * seconds;
+    const time = START + number * seconds;
     session.frame(packet, 0, packet.length, {
       number: ++number,
       seconds: Math.floor(time),

@@ -32,12 +32,18 @@ export interface ClearCount {
   packets: number;
   /** Of them those that have an ESP packet beside them. */
   paired: number;
+  /** Of both those that are asked for. */
+  readonly asked: { packets: number; paired: number };
+}
+
+export function noneInTheClear(): ClearCount {
+  return { packets: 0, paired: 0, asked: { packets: 0, paired: 0 } };
 }
 
 /** One packet in the clear, however often it was seen. */
 interface Group {
   readonly flow: ClearCount;
-  isPaired: boolean;
+  readonly isAsked: boolean;
 }
 
 interface WaitingEsp {
@@ -81,8 +87,8 @@ export class Way {
 
   #pair(group: Group): void {
     this.paired++;
-    group.isPaired = true;
     group.flow.paired++;
+    if (group.isAsked) group.flow.asked.paired++;
   }
 }
 
@@ -95,19 +101,20 @@ export class Groups {
   readonly #print = new Uint32Array(2);
 
   /** @returns the group of a packet that was not seen before; `undefined` for a copy */
-  add(packet: InnerPacket, flow: ClearCount, seconds: number): Group | undefined {
+  add(packet: InnerPacket, flow: ClearCount, seconds: number, isAsked: boolean): Group | undefined {
     packet.print(this.#print);
     const [a, b] = this.#print as unknown as [number, number];
     const at = a % PRINTS;
     const known = this.#group[at];
     const isSame = known?.flow === flow && this.#a[at] === a && this.#b[at] === b;
     if (isSame && Math.abs(seconds - this.#seconds[at]!) <= SAME) return undefined;
-    const group = { flow, isPaired: false };
+    const group = { flow, isAsked };
     this.#a[at] = a;
     this.#b[at] = b;
     this.#seconds[at] = seconds;
     this.#group[at] = group;
     flow.packets++;
+    if (isAsked) flow.asked.packets++;
     return group;
   }
 }

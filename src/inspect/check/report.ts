@@ -46,6 +46,9 @@ export interface NodePair {
 export interface PodPair {
   readonly src: string;
   readonly dst: string;
+  /** `NAMESPACE/NAME` of both; null where no source tells. */
+  readonly srcPod: string | null;
+  readonly dstPod: string | null;
   /** Their nodes. */
   readonly from: string;
   readonly to: string;
@@ -59,6 +62,9 @@ export interface PodPair {
   /** Frames of the first and the last in the clear; null where there is none. */
   readonly first: number | null;
   readonly last: number | null;
+  /** Seconds since 1970, of both, as far as they are known. */
+  readonly firstTime: string | null;
+  readonly lastTime: string | null;
 }
 
 /** Packets in the clear that need not be in ESP, by why. */
@@ -73,6 +79,20 @@ export interface Beside {
   readonly unknown: number;
 }
 
+/** What a filter left out: packets that were not asked for. */
+export interface LeftOut {
+  /** Not asked for by their time or number. */
+  readonly frames: number;
+  readonly esp: number;
+  /** In ESP that no key opened: they may be of pods that are asked for. Not in {@link esp}. */
+  readonly unopened: number;
+  /** In the clear between pods of different nodes. */
+  readonly clear: number;
+  /** In the clear, and copies or not, that cannot be told. */
+  readonly open: number;
+}
+
+/** Of what is asked for: see {@link LeftOut}. */
 export interface CheckSummary {
   readonly verdict: 'encrypted' | 'not-encrypted' | 'not-judged';
   /** `seen` where nothing that it rests on is assumed. */
@@ -85,6 +105,8 @@ export interface CheckSummary {
   readonly readable: number;
   readonly open: number;
   readonly beside: Beside;
+  /** Null without a filter. */
+  readonly leftOut: LeftOut | null;
   /** Sentences: what this capture does not show, and what to give. */
   readonly unknown: readonly string[];
 }

@@ -36,6 +36,8 @@ export interface ClearFlow {
   readonly tally: Tally;
   /** Packets that are as their sender made them, so that its node has yet to encrypt them. */
   readonly unsent: Tally;
+  /** Of both the packets that are asked for: the same objects where these are all. */
+  readonly asked: { readonly tally: Tally; readonly unsent: Tally };
   /** What its packets lay in: `VXLAN`; empty for nothing. */
   tunnel: string;
 }
@@ -50,6 +52,8 @@ export interface CarriedPair {
   readonly stream: Stream;
   readonly frame: number;
   packets: number;
+  /** Of them those that are asked for. */
+  asked: number;
 }
 
 export class ClearTraffic {
@@ -69,15 +73,19 @@ export class ClearTraffic {
   readonly #decrypted = new PrintTable();
   readonly #clear = new PrintTable();
   readonly #tallyOf: (Tally | undefined)[] = new Array(RECENT);
+  readonly #askedOf: (Tally | undefined)[] = new Array(RECENT);
   readonly #pairs = new Int32Array(PAIRS);
   readonly #pairOf: (CarriedPair | undefined)[] = new Array(PAIRS);
   readonly #policies: OutboundPolicies;
   readonly #times: FrameTimes;
   readonly #print = new Uint32Array(2);
+  readonly #isAsked: (() => boolean) | undefined;
 
-  constructor(policies: OutboundPolicies, times: FrameTimes) {
+  /** @param isAsked is the packet that comes asked for? Absent where all are */
+  constructor(policies: OutboundPolicies, times: FrameTimes, isAsked?: () => boolean) {
     this.#policies = policies;
     this.#times = times;
+    this.#isAsked = isAsked;
     this.twice = new Tally(times);
   }
 
@@ -91,14 +99,20 @@ export class ClearTraffic {
       this.twice.add(frame);
       return;
     }
+    const isAsked = this.#isAsked?.() ?? true;
     const flow = this.#flow(packet);
     if (!flow) {
-      this.further++;
+      if (isAsked) this.further++;
       return;
     }
-    const tally = packet.isFirstHop ? flow.unsent : flow.tally;
+    const kind = packet.isFirstHop ? 'unsent' : 'tally';
+    const tally = flow[kind];
+    const asked = isAsked && flow.asked[kind] !== tally ? flow.asked[kind] : undefined;
     tally.add(frame);
-    this.#tallyOf[this.#clear.put(a, b, frame, seconds)] = tally;
+    asked?.add(frame);
+    const at = this.#clear.put(a, b, frame, seconds);
+    this.#tallyOf[at] = tally;
+    this.#askedOf[at] = asked;
   }
 
   /** Takes a packet that came out of ESP. */
@@ -112,6 +126,7 @@ export class ClearTraffic {
       if (at < 0) break;
       const twin = this.#clear.remove(at);
       this.#tallyOf[at]?.remove(twin);
+      this.#askedOf[at]?.remove(twin);
       this.twice.also(twin);
       if (twins++ > 0) this.twice.count++;
     }
@@ -124,8 +139,10 @@ export class ClearTraffic {
     const hash = packet.pair() ^ Math.imul(stream.id + 1, 0x9e37_79b1);
     const at = hash & (PAIRS - 1);
     const last = this.#pairOf[at];
+    const asked = (this.#isAsked?.() ?? true) ? 1 : 0;
     if (last && this.#pairs[at] === hash) {
       last.packets++;
+      last.asked += asked;
       return;
     }
     const { b, srcAt, dstAt, addressLen } = packet;
@@ -136,13 +153,14 @@ export class ClearTraffic {
     let pair = this.carriedBy.get(key);
     if (!pair) {
       if (this.carriedBy.size >= MOST_PODS) return;
-      pair = { src, dst, from: stream.src, to: stream.dst, stream, frame, packets: 0 };
+      pair = { src, dst, from: stream.src, to: stream.dst, stream, frame, packets: 0, asked: 0 };
       this.carriedBy.set(key, pair);
       if (!this.carried.has(name)) this.carried.set(name, pair);
       this.behind.set(src, stream.src);
       this.behind.set(dst, stream.dst);
     }
     pair.packets++;
+    pair.asked += asked;
     this.#pairs[at] = hash;
     this.#pairOf[at] = pair;
   }
@@ -156,15 +174,9 @@ export class ClearTraffic {
     let flow = this.flows.get(key);
     if (!flow) {
       if (this.flows.size >= MOST_FLOWS) return undefined;
-      flow = {
-        src,
-        dst,
-        signature,
-        protocol,
-        tally: new Tally(this.#times),
-        unsent: new Tally(this.#times),
-        tunnel,
-      };
+      const tallies = () => ({ tally: new Tally(this.#times), unsent: new Tally(this.#times) });
+      const all = tallies();
+      flow = { src, dst, signature, protocol, ...all, asked: this.#isAsked ? tallies() : all, tunnel };
       this.flows.set(key, flow);
     }
     if (flow.tunnel === '') flow.tunnel = tunnel;

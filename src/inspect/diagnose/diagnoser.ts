@@ -57,6 +57,7 @@ export class Diagnoser implements CaptureSink {
   readonly #stats: readonly StatText[];
   readonly #names: FrameNames;
   readonly #keeps: ((event: EspEvent) => boolean) | undefined;
+  readonly #isAsked: () => boolean;
   readonly #byName = new Map<string, Stream>();
   readonly #seen = new SeenNumbers();
   readonly #ivs = new SeenIvs();
@@ -89,19 +90,22 @@ export class Diagnoser implements CaptureSink {
    * @param stats counters of kernels, to compare with
    * @param names of frames, where there are several captures
    * @param keeps asked of packets until one of their stream is wanted: {@link Stream.isKept}
+   * @param isAsked is what comes from this frame asked for? All is judged, and `asked` beside each figure counts it
    */
   constructor(
     evidence: Evidence,
     stats: readonly StatText[] = [],
     names: FrameNames = ONE_CAPTURE,
     keeps?: (event: EspEvent) => boolean,
+    isAsked?: () => boolean,
   ) {
     this.#keeps = keeps;
+    this.#isAsked = isAsked ?? (() => true);
     this.#evidence = evidence;
     this.#names = names;
     this.#stats = stats;
     this.#policies = new OutboundPolicies(evidence.policies);
-    this.#clear = new ClearTraffic(this.#policies, this.times);
+    this.#clear = new ClearTraffic(this.#policies, this.times, isAsked);
   }
 
   attach(receiver: Receiver): void {
@@ -200,6 +204,9 @@ export class Diagnoser implements CaptureSink {
     const stream = this.#streamOf(event);
     if (!stream) return;
     if (this.#keeps && !stream.isKept) stream.isKept = this.#keeps(event);
+    const isAsked = this.#isAsked();
+    if (isAsked) stream.asked.packets++;
+    if (isAsked && verdict === PASS) stream.asked.opened++;
     if (stream.packets++ === 0) {
       stream.firstFrame = frame;
       stream.firstTime = event.seconds + event.nanoseconds / 1e9;
@@ -328,7 +335,7 @@ export class Diagnoser implements CaptureSink {
         verdict === PASS && event.authenticated ? 'opened' : isStrange(resolution) ? 'strange' : 'closed';
       if (this.#room[kind] <= 0) {
         const further = kind === 'strange' ? this.#strange : this.#closed;
-        further.add(name, evidence.knows(dst) ? dst : undefined, verdict, frame);
+        further.add(name, evidence.knows(dst) ? dst : undefined, verdict, frame, this.#isAsked());
         return undefined;
       }
       stream = new Stream(this.streams.length, src, dst, spi, resolution, this.times);

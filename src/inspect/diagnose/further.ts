@@ -14,6 +14,8 @@ export const MOST_OPENED = 1 << 14;
 
 export class FurtherStreams {
   readonly tally: Tally;
+  /** Packets of them that are asked for. */
+  asked = 0;
   /** Packets by row of the drop table, by receiver. */
   readonly verdicts = new Map<string, Map<number, number>>();
   readonly #names = new DistinctCount();
@@ -28,7 +30,8 @@ export class FurtherStreams {
   }
 
   /** @param name of the stream @param receiver where sources name it */
-  add(name: string, receiver: string | undefined, verdict: number, frame: number): void {
+  add(name: string, receiver: string | undefined, verdict: number, frame: number, isAsked = true): void {
+    if (isAsked) this.asked++;
     this.#names.add(name);
     this.tally.add(frame);
     if (receiver === undefined) return;

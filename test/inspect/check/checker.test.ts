@@ -2,9 +2,10 @@ import { describe, expect, it } from 'vitest';
 import { hex } from '../../../src/base/bytes.ts';
 import type { CiliumNode } from '../../../src/cilium/nodes.ts';
 import { authenc } from '../../../src/crypto/suite.ts';
+import { AskedFrames } from '../../../src/inspect/check/span.ts';
 import { parsePrefix } from '../../../src/wire/address.ts';
 import { ethernet, ip, udp } from '../../support/carried.ts';
-import { checkPackets } from '../../support/check.ts';
+import { type CheckWith, checkPackets, START } from '../../support/check.ts';
 import { sender } from '../../support/diagnose.ts';
 import { address, counting, ipv4Packet, saConfig } from '../../support/sa.ts';
 
@@ -266,5 +267,184 @@ describe('with keys', () => {
     const { summary, pods } = checkPackets([send(a), a, a, b], { cluster, listed: [config] });
     expect(summary).toMatchObject({ verdict: 'not-encrypted', esp: 1, clear: 1 });
     expect(pods).toMatchObject([{ esp: 1, clear: 1, verdict: 'mixed', first: 4, last: 4 }]);
+  });
+});
+
+describe('what is asked for', () => {
+  const third = saConfig({ src: address('10.0.1.1'), dst: address('10.0.3.1') });
+  const toThird = { dst: address('10.0.3.30') };
+  const at = (n: number) => ({ seconds: START + n, nanoseconds: 0 });
+  const leak = 'packets? in the clear between pods of different nodes';
+  const ranges = (...texts: string[]) => texts.map((text) => parsePrefix(text)!);
+
+  /** ESP from node-1 to node-2 and to node-3, and a leak to node-3. */
+  const leaky = () => [
+    ...esp(4),
+    ...esp(3, third),
+    clear(50, 90, toThird),
+    ipv4Packet(60, { src: address('192.168.0.1'), dst: address('192.168.0.2') }),
+  ];
+
+  it.each<[string, CheckWith, string, number]>([
+    ['the node of a leak', { nodes: ['node-3'] }, 'not-encrypted', 0],
+    ['an address of that node', { nodes: ['192.168.0.3'] }, 'not-encrypted', 0],
+    ['the node at the other end', { nodes: ['node-1'] }, 'not-encrypted', 0],
+    ['one of several nodes', { nodes: ['node-2', 'node-3'] }, 'not-encrypted', 0],
+    ['another node', { nodes: ['node-2'] }, 'encrypted', 1],
+    ['the pod of a leak', { addresses: ranges('10.0.3.30') }, 'not-encrypted', 0],
+    ['a range of pods', { addresses: ranges('10.0.3.0/24') }, 'not-encrypted', 0],
+    ['the address of its node', { addresses: ranges('192.168.0.3') }, 'not-encrypted', 0],
+    ['the address of another node', { addresses: ranges('10.0.2.1') }, 'encrypted', 1],
+    [
+      'another pod: without keys it is not known what ESP carries',
+      { addresses: ranges('10.0.2.20') },
+      'not-judged',
+      1,
+    ],
+    ['no pair at all', { nodes: ['node-9'] }, 'not-judged', 1],
+    ['both ends', { nodes: ['node-1'], addresses: ranges('10.0.3.30') }, 'not-encrypted', 0],
+    ['both ends of another pair', { nodes: ['node-2'], addresses: ranges('10.0.3.30') }, 'not-judged', 1],
+  ])('%s', (_, asked, verdict, left) => {
+    const { summary, nodes } = checkPackets(leaky(), { cluster }, { seconds: 1, ...asked });
+    expect(summary).toMatchObject({ verdict, clear: 1 - left, leftOut: { clear: left, frames: 0 } });
+    expect(summary.summary).toMatch(
+      /^(Not e|E)ncrypted, of the pairs asked for: |^Not judged, of the pairs asked for: /,
+    );
+    // However it is asked, a leak is never passed over in silence.
+    expect(summary.summary).toMatch(
+      new RegExp(left > 0 ? `Left out: 1 ${leak}` : 'were? in the clear|was in the clear'),
+    );
+    expect(nodes.every(({ clear }) => clear === 0)).toBe(left > 0);
+  });
+
+  it('says how much of all it is', () => {
+    expect(checkPackets(leaky(), { cluster }, { seconds: 1, nodes: ['node-2'] }).summary).toMatchObject({
+      summary:
+        'Encrypted, of the pairs asked for: all of 4 packets between nodes were in ESP, and none between pods of different nodes in the clear. Left out: 1 packet in the clear between pods of different nodes, 3 in ESP.',
+      esp: 4,
+      leftOut: { frames: 0, esp: 3, unopened: 0, clear: 1, open: 0 },
+      unknown: [
+        'No key opened a packet: which pods are behind ESP, and whether the packets are good, is not known.',
+        'One direction alone was seen: node-1 > node-2.',
+      ],
+    });
+    const byPod = checkPackets(leaky(), { cluster }, { seconds: 1, addresses: ranges('10.0.2.20') }).summary;
+    expect(byPod.summary).toBe(
+      'Not judged, of the pairs asked for: no ESP packet is known to be of these pairs. 4 ESP packets that no key opened may be of these pairs: give keys, or ask by --node. Left out: 1 packet in the clear between pods of different nodes, 3 in ESP.',
+    );
+    expect(byPod).toMatchObject({ esp: 0, leftOut: { esp: 3, unopened: 4 } });
+  });
+
+  it('pods by name, in ESP by what keys open, and in the clear', () => {
+    const names = [
+      { pod: 'shop/web', addresses: ['10.0.2.20'] },
+      { pod: 'shop/db', addresses: ['10.0.3.30'] },
+    ];
+    const known = { cluster, listed: [config, third] };
+    const to3 = sender(third);
+    const packets = [...esp(4), ...[1, 2].map((id) => to3(clear(id, 80, toThird))), clear(50, 90, toThird)];
+    const web = checkPackets(packets, known, { seconds: 1, names, pods: ['web'] });
+    expect(web.summary).toMatchObject({
+      verdict: 'encrypted',
+      basis: 'seen',
+      esp: 4,
+      leftOut: { clear: 1, esp: 2 },
+    });
+    expect(web.nodes).toMatchObject([{ from: 'node-1', to: 'node-2', esp: 4, sas: [{ packets: 4 }] }]);
+    expect(web.pods).toMatchObject([{ dstPod: 'shop/web', srcPod: null, esp: 4 }]);
+    const db = checkPackets(packets, known, { seconds: 1, names, pods: ['shop/db'] });
+    expect(db.summary).toMatchObject({
+      verdict: 'not-encrypted',
+      esp: 2,
+      clear: 1,
+      leftOut: { clear: 0, esp: 4 },
+    });
+    expect(db.pods).toMatchObject([
+      { dstPod: 'shop/db', esp: 2, clear: 1, firstTime: `${START + 6}.000000` },
+    ]);
+  });
+
+  it('what can be read without a key, of one pod', () => {
+    const keys = authenc('hmac(sha256)', counting(32, 64), 'cipher_null', new Uint8Array(0));
+    const null_ = { ...config, keys };
+    const asked = { addresses: ranges('10.0.2.20') };
+    const without = checkPackets([...esp(5, null_), HOST], { cluster }, asked).summary;
+    expect(without).toMatchObject({ verdict: 'not-judged' });
+    expect(without.summary).toContain('5 of them can be read without a key');
+    const known = { cluster, listed: [null_] };
+    expect(checkPackets([...esp(5, null_), HOST], known, asked).summary).toMatchObject({
+      verdict: 'not-encrypted',
+      readable: 5,
+    });
+  });
+
+  it('packets in the clear that no list places are never left out by node', () => {
+    const { summary } = checkPackets([...esp(2), clear(1)], {}, { seconds: 1, nodes: ['10.0.1.1'] });
+    expect(summary).toMatchObject({ verdict: 'not-judged', beside: { unknown: 1 } });
+  });
+
+  it('a time', () => {
+    const packets = [...esp(3), clear(9), ...esp(2, back), HOST];
+    const of = (asked: CheckWith) => checkPackets(packets, { cluster }, { seconds: 1, ...asked }).summary;
+    expect(of({ until: at(2) })).toMatchObject({
+      verdict: 'encrypted',
+      basis: 'seen',
+      summary:
+        'Encrypted, up to 2023-11-14T22:13:22.000000Z: all of 3 packets between nodes were in ESP, and none between pods of different nodes in the clear. Left out: 1 packet in the clear between pods of different nodes, 2 in ESP.',
+      frames: 3,
+      leftOut: { frames: 4, esp: 2, clear: 1 },
+    });
+    expect(of({ since: at(3), until: at(4) })).toMatchObject({
+      verdict: 'not-encrypted',
+      frames: 2,
+      clear: 1,
+    });
+    expect(of({ since: at(3), until: at(4) }).summary).toMatch(
+      /^Not encrypted, between 2023-11-14T22:13:23.000000Z and 2023-11-14T22:13:24.000000Z: 1 packet/,
+    );
+    expect(of({ since: at(90) })).toMatchObject({
+      verdict: 'not-judged',
+      frames: 0,
+      leftOut: { clear: 1, esp: 5 },
+    });
+    expect(of({ since: at(4), nodes: ['node-2'], count: 2 })).toMatchObject({
+      summary: expect.stringMatching(
+        /^Encrypted, of the pairs asked for, from 2023-11-14T22:13:24.000000Z on, in the first 2 frames: /,
+      ),
+      leftOut: { clear: 1 },
+    });
+  });
+
+  it('copies are told by what lies outside of that time', () => {
+    const send = sender(config);
+    const packets = Array.from({ length: 50 }, (_, i) => {
+      const packet = clear(i + 1, 60 + ((37 * i) % 900));
+      // As it was before encryption, and then in ESP.
+      return [packet, send(packet)];
+    }).flat();
+    for (const known of [{ cluster }, { cluster, listed: [config] }]) {
+      const first = checkPackets(packets, known, { count: 1 }).summary;
+      expect(first).toMatchObject({ clear: 0, verdict: 'not-judged', frames: 1 });
+      const later = { seconds: START, nanoseconds: 450_000 };
+      const cut = checkPackets(packets, known, { since: later, until: { ...later, nanoseconds: 1_050_000 } });
+      expect(cut.summary).toMatchObject({ verdict: 'encrypted', frames: 6, esp: 3, clear: 0 });
+    }
+  });
+
+  it('the first frames, with those that their copies may be in', () => {
+    const frames = new AskedFrames({ since: undefined, until: undefined, count: 2 });
+    const begin = (seconds: number, hasTime = true) => {
+      frames.begin({ seconds, nanoseconds: 5, hasTime });
+      return [frames.isAsked, frames.isOver];
+    };
+    expect([1, 2, 2, 3].map((seconds) => begin(seconds))).toEqual([
+      [true, false],
+      [true, false],
+      [false, false],
+      [false, false],
+    ]);
+    expect(begin(9, false)).toEqual([false, false]);
+    expect(begin(4)).toEqual([false, true]);
+    expect(frames).toMatchObject({ count: 2, leftOut: 4, text: 'in the first 2 frames' });
   });
 });
