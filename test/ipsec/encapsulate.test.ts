@@ -1,13 +1,14 @@
 import { describe, expect, it } from 'vitest';
 import { toHex } from '../../src/base/bytes.ts';
 import { NodeEngine } from '../../src/crypto/node.ts';
+import { authenc } from '../../src/crypto/suite.ts';
 import { dropRow } from '../../src/ipsec/drop.ts';
 import { Encapsulator } from '../../src/ipsec/encapsulate.ts';
 import { SecurityAssociation } from '../../src/ipsec/sa.ts';
 import { Sad } from '../../src/ipsec/sad.ts';
 import { TunnelEnd } from '../../src/ipsec/tunnel-end.ts';
 import { Batch, PASS } from '../../src/wire/packet.ts';
-import { address, ipv4Packet, ipv6Packet, RANDOM, saConfig } from '../support/sa.ts';
+import { address, counting, ipv4Packet, ipv6Packet, RANDOM, saConfig } from '../support/sa.ts';
 
 function senderOf(given: Parameters<typeof saConfig>[0], startAfter = { hi: 0, lo: 0 }): TunnelEnd {
   return new TunnelEnd(saConfig(given), new NodeEngine(), { ...RANDOM, startAfter });
@@ -98,6 +99,15 @@ describe('a packet that cannot be sent uses no number', () => {
     expect(sender.sa.sequence.lo).toBe(0);
   });
 
+  it('longer than an IP packet can be, with what ESP adds', () => {
+    const sender = senderOf({});
+    // 20 outer, 8 ESP, 8 IV, no padding, 2 trailer, 16 ICV. A byte more takes 3 of padding.
+    const longest = sender.encapsulate(ipv4Packet(65_478));
+    expect(longest.verdict === 'ok' && longest.packet.length).toBe(65_532);
+    expect(sender.encapsulate(ipv4Packet(65_479))).toMatchObject({ reason: 'out-too-big' });
+    expect(sender.sa.sequence.lo).toBe(1);
+  });
+
   it('longer than the path takes', () => {
     const sender = senderOf({});
     sender.sa.pathMtu = 1500;
@@ -169,6 +179,32 @@ describe('a batch', () => {
       [4, 2],
     ]);
     expect(toHex(batch.view(2))).toBe(toHex(packet));
+  });
+
+  it('leaves alone what was dropped before, its SA notwithstanding', () => {
+    const engine = new NodeEngine();
+    const sad = new Sad();
+    const sa = new SecurityAssociation(saConfig(), engine, RANDOM);
+    const batch = new Batch({ capacity: 1 });
+    batch.sa[batch.push(ipv4Packet(64))] = sad.add(sa);
+    batch.verdict[0] = 1;
+    new Encapsulator(sad, engine, 1, RANDOM.random).run(batch);
+    expect([batch.verdict[0], toHex(batch.view(0)), sa.sequence.lo]).toEqual([1, toHex(ipv4Packet(64)), 0]);
+  });
+
+  it('has an IV of its own in each packet under CBC, of consecutive random bytes', () => {
+    const keys = authenc('hmac(sha256)', counting(32), 'cbc(aes)', counting(16));
+    let drawn = 0;
+    const random = (into: Uint8Array) => {
+      for (const k of into.keys()) into[k] = drawn++ % 251;
+    };
+    const sender = new TunnelEnd(saConfig({ keys }), new NodeEngine(), { random });
+    const from = drawn;
+    const ivs = Array.from({ length: 300 }, () => {
+      const sent = sender.encapsulate(ipv4Packet(64));
+      return sent.verdict === 'ok' ? [...sent.packet.subarray(28, 44)] : [];
+    }).flat();
+    expect(ivs).toEqual(Array.from({ length: 300 * 16 }, (_, k) => (from + k) % 251));
   });
 
   it('does not send what lies behind the IP packet', () => {
