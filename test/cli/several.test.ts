@@ -1,11 +1,18 @@
 /** Captures of both ends, as a simulated network made them. */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { FrameInfo } from '../../src/capture/frame.ts';
 import { PcapngWriter } from '../../src/capture/pcapng-writer.ts';
 import { captureReader } from '../../src/capture/reader.ts';
+import { LINK_RAW } from '../../src/wire/link-type.ts';
 import { esplane, tempFolder } from '../support/cli.ts';
+import { sender } from '../support/diagnose.ts';
+import { pcapOf } from '../support/pcap.ts';
+import { address, ipv4Packet, saConfig } from '../support/sa.ts';
+
+const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 
 let folder = '';
 beforeAll(() => {
@@ -40,7 +47,15 @@ function shifted(file: string, name: string, ahead: number, keep: (info: FrameIn
 }
 
 interface Diagnosis {
-  readonly findings: { code: string; summary: string; count: number; files: string[] }[];
+  readonly findings: {
+    code: string;
+    summary: string;
+    count: number;
+    basis: string;
+    spi: number | null;
+    frames: number[];
+    files: string[];
+  }[];
   readonly places: { files: string[]; node: string | null; basis: string | null }[];
   readonly clocks: { ahead: number; packets: number }[];
   readonly ways: {
@@ -121,5 +136,62 @@ describe('captures of both ends', () => {
       stderr: expect.stringContaining('nope.pcap is none of the captures'),
     });
     expect(esplane(['diagnose', one, two, '--at', 'node-1']).stderr).toContain('is not NODE=FILE');
+  });
+
+  describe('in the clear', () => {
+    const NODES = `${ROOT}pcaps/diagnose/nodes.json`;
+    const ends = { src: address('10.244.1.10'), dst: address('10.244.2.20'), ttl: 63 };
+    const UDP = 17;
+    const TCP = 6;
+    const packet = (id: number, protocol: number, len = 100) => ipv4Packet(len, { ...ends, id, protocol });
+    const seq = <T>(n: number, make: (i: number) => T) => Array.from({ length: n }, (_, i) => make(i));
+
+    /** Both captures, of the nodes that they are called after: the second one is a millisecond late. */
+    function lossOf(
+      one: readonly Uint8Array[],
+      two: readonly (Uint8Array | undefined)[],
+    ): Diagnosis['findings'] {
+      const at = mkdtempSync(join(folder, 'clear-'));
+      const files = [one, two].map((frames, i) => {
+        const file = join(at, `node-${i + 1}.pcap`);
+        writeFileSync(file, pcapOf(frames, LINK_RAW, i * 1e6));
+        return file;
+      });
+      return diagnose(...files, NODES).findings.filter(({ code }) => code === 'lost-on-the-way');
+    }
+
+    it('loss is said, of each protocol that both places have', () => {
+      const sent = seq(60, (i) => packet(i + 1, i % 2 === 0 ? UDP : TCP));
+      const came = sent.map((frame, i) => ([20, 40, 41].includes(i) ? undefined : frame));
+      expect(lossOf(sent, came)).toMatchObject([
+        {
+          summary:
+            '10.244.1.10 > 10.244.2.20, UDP in the clear: 2 of 30 packets left node-1 and never came to node-2, as far as its capture shows.',
+          count: 2,
+          basis: 'seen',
+          frames: [21, 41],
+          files: ['node-1.pcap', 'node-1.pcap'].map((name) => expect.stringContaining(name)),
+        },
+        { count: 1, frames: [42], spi: null },
+      ]);
+      // Of what the other place has none of, it may not have been asked.
+      expect(
+        lossOf(
+          sent,
+          came.map((frame, i) => (i % 2 === 0 ? frame : undefined)),
+        ),
+      ).toMatchObject([{ count: 2 }]);
+      expect(lossOf(sent, sent)).toEqual([]);
+    });
+
+    it('is not said of what may have been cut into pieces, or of copies of what ESP carries', () => {
+      const sent = seq(60, (i) => packet(i + 1, TCP, i === 30 ? 9000 : 100));
+      const cut = sent.map((frame, i) => (i === 30 ? packet(500, TCP, 1400) : frame));
+      expect(lossOf(sent, cut)).toEqual([]);
+      const send = sender(saConfig({ src: address('10.244.1.1'), dst: address('10.244.2.1') }));
+      const both = seq(60, (i) => (i % 2 === 0 ? packet(i + 1, UDP) : send(packet(i, UDP))));
+      const lost = both.map((frame, i) => (i === 30 || i === 31 ? undefined : frame));
+      expect(lossOf(both, lost)).toMatchObject([{ count: 1, spi: 3 }]);
+    });
   });
 });

@@ -519,7 +519,7 @@ export const FINDINGS = [
     basis: 'seen',
     means: 'Packets left one place and never came to the other, though captures of both were given.',
     proof:
-      'The captures have most packets of the stream in common, by SPI, number and the bytes behind them; these are in one alone, at a time when the other place was listening.',
+      'The captures have most packets of the stream in common, by SPI, number and the bytes behind them, or in the clear by all that no router changes; these are in one alone, at a time when the other place was listening.',
     remedy:
       'Look for what drops between the two places: full queues, rate limits, a bad link. Rule out that the capture itself lost them: tcpdump says at its end how many packets were dropped by the kernel.',
   },

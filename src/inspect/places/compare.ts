@@ -36,6 +36,9 @@ export class ComparedStream {
   readonly way: SurveyedWay;
   /** `undefined` for packets that are no ESP. */
   readonly spi: number | undefined;
+  /** Of those, the protocol of the innermost packet, and what it lies in: `VXLAN`; empty for nothing. */
+  readonly protocol: number | undefined;
+  readonly tunnel: string;
   /** Numbers of the places, in the order in which packets pass them, and how that order is known. */
   readonly first: number;
   readonly second: number;
@@ -61,12 +64,17 @@ export class ComparedStream {
   came = 0;
 
   constructor(
-    ends: Pick<ComparedStream, 'src' | 'dst' | 'spi' | 'way' | 'first' | 'second' | 'basis'>,
+    ends: Pick<
+      ComparedStream,
+      'src' | 'dst' | 'spi' | 'protocol' | 'tunnel' | 'way' | 'first' | 'second' | 'basis'
+    >,
     times: FrameTimes,
   ) {
     this.src = ends.src;
     this.dst = ends.dst;
     this.spi = ends.spi;
+    this.protocol = ends.protocol;
+    this.tunnel = ends.tunnel;
     this.way = ends.way;
     this.first = ends.first;
     this.second = ends.second;
@@ -112,12 +120,11 @@ export class Comparison {
   readonly #survey: Survey;
   readonly #look: FrameLook;
   readonly #times: FrameTimes;
-  readonly #streams = new Map<SurveyedWay, Map<number | undefined, ComparedStream>>();
+  /** By the SPI, or what {@link clearKey} makes of other packets. */
+  readonly #streams = new Map<SurveyedWay, Map<number, ComparedStream>>();
   readonly #mostWaiting: number;
   #count = 0;
-  #last:
-    | { readonly way: SurveyedWay; readonly spi: number | undefined; readonly stream: ComparedStream }
-    | undefined;
+  #last: { readonly way: SurveyedWay; readonly key: number; readonly stream: ComparedStream } | undefined;
   readonly #waiting = new Map<number, Waiting>();
   /** The same in the order in which they came, from `#head` on: a map is slow to give its oldest entry. */
   readonly #queue: Waiting[] = [];
@@ -164,7 +171,7 @@ export class Comparison {
 
   /** Streams that two places see. Call {@link finish} before. */
   get streams(): ComparedStream[] {
-    return [...this.#streams.values()].flatMap((bySpi) => [...bySpi.values()]);
+    return [...this.#streams.values()].flatMap((byKey) => [...byKey.values()]);
   }
 
   /** A sink that has each frame first, and hands it on. */
@@ -293,25 +300,28 @@ export class Comparison {
 
   #streamOf(way: SurveyedWay): ComparedStream | undefined {
     const { packet, packetSrcAt, packetAddressLen: len, kind } = this.#look;
-    const spi = kind === 'esp' ? this.#look.spi : undefined;
+    const isEsp = kind === 'esp';
+    const key = isEsp ? this.#look.spi : clearKey(this.#look);
     const last = this.#last;
-    if (last?.way === way && last.spi === spi) return last.stream;
-    let bySpi = this.#streams.get(way);
-    if (!bySpi) {
-      bySpi = new Map();
-      this.#streams.set(way, bySpi);
+    if (last?.way === way && last.key === key) return last.stream;
+    let byKey = this.#streams.get(way);
+    if (!byKey) {
+      byKey = new Map();
+      this.#streams.set(way, byKey);
     }
-    let stream = bySpi.get(spi);
+    let stream = byKey.get(key);
     if (!stream) {
       const between = this.#count < MOST_STREAMS ? this.#between(way) : undefined;
       if (!between) return undefined;
       this.#count++;
       const src = formatAddress(packet, packetSrcAt, len);
       const dst = formatAddress(packet, packetSrcAt + len, len);
-      stream = new ComparedStream({ src, dst, spi, way, ...between }, this.#times);
-      bySpi.set(spi, stream);
+      const { spi, protocol, tunnel } = this.#look;
+      const what = isEsp ? { spi, protocol: undefined, tunnel: '' } : { spi: undefined, protocol, tunnel };
+      stream = new ComparedStream({ src, dst, ...what, way, ...between }, this.#times);
+      byKey.set(key, stream);
     }
-    this.#last = { way, spi, stream };
+    this.#last = { way, key, stream };
     return stream;
   }
 
@@ -328,4 +338,9 @@ export class Comparison {
     if (order && order.first === second) return { first: second, second: first, basis: order.basis };
     return { first, second, basis: order?.basis };
   }
+}
+
+/** A capture may have been filtered by protocol, so each is a stream of its own: a number below 0, where SPIs are not. */
+function clearKey({ protocol, tunnel }: FrameLook): number {
+  return -1 - protocol - (tunnel === '' ? 0 : 256);
 }

@@ -37,6 +37,9 @@ export class FrameLook {
   packetAddressLen = 0;
   spi = 0;
   seq = 0;
+  /** Of the innermost packet that is no ESP, and what it lies in: `VXLAN`; empty for nothing. */
+  protocol = 0;
+  tunnel = '';
   /** Of the IP packet around ESP, or of the innermost packet, in bytes. */
   length = 0;
   /** Two hashes of what does not change on the way: not addresses, which NAT may change, of ESP. */
@@ -106,6 +109,8 @@ export class FrameLook {
     this.packet = inner.b;
     this.packetSrcAt = inner.srcAt;
     this.packetAddressLen = inner.addressLen;
+    this.protocol = inner.protocol;
+    this.tunnel = inner.tunnel;
     this.length = inner.end - inner.at;
     inner.print(this.#print);
     [this.a, this.c] = this.#print as unknown as [number, number];

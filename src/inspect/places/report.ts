@@ -34,6 +34,8 @@ export interface WayReport {
   readonly dst: string;
   /** Null for packets that are no ESP. */
   readonly spi: number | null;
+  /** Of those, the protocol number of the innermost packet; null for ESP. */
+  readonly proto: number | null;
   /** Labels of the places. */
   readonly from: string;
   readonly to: string;
@@ -97,12 +99,14 @@ export function placesReport(comparison: Comparison, names: readonly string[]): 
 }
 
 function wayReport(stream: ComparedStream, label: (place: number) => string): WayReport {
-  const { src, dst, spi, first, second, basis, both, lost, added, twice, reordered, longest } = stream;
+  const { src, dst, spi, protocol, first, second, basis, both, lost, added, twice, reordered, longest } =
+    stream;
   const { count, shortest } = stream.beyond;
   return {
     src,
     dst,
     spi: spi ?? null,
+    proto: protocol ?? null,
     from: label(first),
     to: label(second),
     basis: basis ?? null,

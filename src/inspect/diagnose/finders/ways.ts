@@ -6,8 +6,10 @@ import type { ComparedStream, Comparison } from '../../places/compare.ts';
 import { labelOf } from '../../places/report.ts';
 import { type Case, count, finding, grouped, keyIdOf } from '../case.ts';
 import type { Finding } from '../finding.ts';
+import { nameOfProtocol } from '../policies.ts';
 import type { FindingCode } from '../table.ts';
 import type { Tally } from '../tally.ts';
+import { nodeBehind } from './clear-traffic.ts';
 
 /** So few that are longer than all that came may be chance. */
 const LEAST_BEYOND = 3;
@@ -17,7 +19,9 @@ const APART = 0.001;
 export function* ways(c: Case): Generator<Finding> {
   const { comparison } = c;
   if (!comparison) return;
-  for (const stream of comparison.streams) if (stream.spi !== undefined) yield* waysOf(c, comparison, stream);
+  for (const stream of comparison.streams)
+    if (stream.spi !== undefined) yield* waysOf(c, comparison, stream);
+    else yield* clearWay(c, comparison, stream);
   yield* clocks(c, comparison);
 }
 
@@ -97,6 +101,42 @@ function* waysOf(c: Case, comparison: Comparison, stream: ComparedStream): Gener
       `${count(reordered.count, 'packet')} came to ${to} behind one that had left ${from} later.`,
       reordered,
     );
+}
+
+/**
+ * Packets in the clear that one place alone has. What a network card cuts into pieces, or puts together, one place has as
+ * other packets than the other: where both have some of their own, nothing is known to be lost.
+ */
+function* clearWay(c: Case, comparison: Comparison, stream: ComparedStream): Generator<Finding> {
+  const { both, lost, added, basis, way, protocol, tunnel } = stream;
+  // One place may not have been asked for this protocol.
+  if (both === 0 || (lost.count === 0) === (added.count === 0)) return;
+  if (basis && lost.count === 0) return;
+  if (mayBeCarried(c, comparison, stream)) return;
+  const [gone, here, there] =
+    lost.count > 0 ? [lost, stream.first, stream.second] : [added, stream.second, stream.first];
+  const label = (place: number) => labelOf(comparison, c.names.files, place);
+  const what = `${nameOfProtocol(protocol!)} in ${tunnel === '' ? 'the clear' : `plain ${tunnel}`}`;
+  yield finding(
+    c,
+    'lost-on-the-way',
+    `${way.src} > ${way.dst}, ${what}: ${grouped(gone.count)} of ${count(both + gone.count, 'packet')} left ${label(here)} and never came to ${label(there)}, as far as its capture shows.`,
+    {
+      ...{ tally: gone, src: way.src, dst: way.dst, node: c.evidence.nameOf(way.dst) },
+      basis: basis === 'assumed' || !basis ? 'assumed' : 'seen',
+      evidence: [here, there].flatMap((place) => fileNames(c, comparison, place)),
+    },
+  );
+}
+
+/** May ESP carry such packets, so that those in the clear are copies of these? */
+function mayBeCarried(c: Case, comparison: Comparison, { way, tunnel }: ComparedStream): boolean {
+  const { evidence } = c;
+  if (tunnel === '' && (evidence.knows(way.src) || evidence.knows(way.dst))) return false;
+  const nodeOf = (address: string) => (tunnel === '' ? nodeBehind(c, address) : address);
+  const [from, to] = [nodeOf(way.src), nodeOf(way.dst)];
+  if (from === undefined || to === undefined) return comparison.streams.some(({ spi }) => spi !== undefined);
+  return c.streams.some(({ src, dst }) => evidence.isSameNode(src, from) && evidence.isSameNode(dst, to));
 }
 
 /** What of the same nodes did come, which a router or firewall then lets through. */
