@@ -115,12 +115,14 @@ async function capture(args: readonly string[], named: CaptureOptions, command: 
     captures: [found],
     unknown,
     options,
+    bootIds,
   } = await takeFiles(
     args.filter((arg) => arg !== '-'),
     named,
     {
       subject: 'capture',
       diagnoses: named.diagnose === true,
+      opens: true,
       counters: false,
       isVersionGiven: isVersionGiven(command),
     },
@@ -131,8 +133,8 @@ async function capture(args: readonly string[], named: CaptureOptions, command: 
   const own = new CaptureSas((line) => say(`warning: ${line}`));
   const engine = await makeEngine(options.crypto);
   const { evidence, udpPorts, warnings } = options.diagnose
-    ? await loadEvidence({ xfrmPolicy: [], ...options, xfrmStat: [] }, own)
-    : await loadOpening(options, own);
+    ? await loadEvidence({ xfrmPolicy: [], ...options, xfrmStat: [] }, own, bootIds)
+    : await loadOpening(options, own, bootIds);
   for (const warning of warnings) say(`warning: ${warning}`);
 
   const from = openSource(options, udpPorts);

@@ -80,6 +80,7 @@ async function check(files: readonly string[], named: CheckOptions, command: Com
     takeFiles(files, named, {
       subject: 'captures',
       diagnoses: true,
+      opens: true,
       counters: false,
       isVersionGiven: isVersionGiven(command),
     }),
@@ -93,6 +94,7 @@ async function check(files: readonly string[], named: CheckOptions, command: Com
   const { evidence, udpPorts, warnings } = await loadEvidence(
     { xfrmPolicy: [], ...options, xfrmStat: [] },
     own,
+    given.bootIds,
   );
   for (const warning of warnings) say(`warning: ${warning}`);
   const checker = new Checker({

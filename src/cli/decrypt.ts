@@ -89,10 +89,12 @@ async function decrypt(
     captures: found,
     unknown,
     options,
+    bootIds,
   } = await interrupt.orEnd(
     takeFiles(files, named, {
       subject: 'captures',
       diagnoses: false,
+      opens: true,
       counters: false,
       isVersionGiven: isVersionGiven(command),
     }),
@@ -103,7 +105,7 @@ async function decrypt(
   const name = capturesName(captures);
   const names = new FrameNames(captures);
   const own = new CaptureSas((line) => say(`warning: ${line}`));
-  const sas = await loadOpening(options, own);
+  const sas = await loadOpening(options, own, bootIds);
   for (const warning of sas.warnings) say(`warning: ${warning}`);
   const out = new Output();
   const file = openPacketFile(options, names);

@@ -2,13 +2,12 @@
  * `esplane diagnose` without a capture: what the texts of a cluster's nodes tell.
  * @module
  */
-import { BOOT_ID_LEN } from '../cilium/derive.ts';
 import type { CiliumNode } from '../cilium/nodes.ts';
 import type { ClusterConfig } from '../inspect/cluster/config.ts';
 import { type ClusterDiagnosis, judgeCluster } from '../inspect/cluster/judge.ts';
 import type { ClusterReader } from '../inspect/cluster/reader.ts';
 import { parseEncryptStatus } from '../inspect/cluster/texts.ts';
-import { byOwnBootIds, historyOfTexts, type OwnBootId } from '../inspect/cluster-texts.ts';
+import { byOwnBootIds, historyOfTexts } from '../inspect/cluster-texts.ts';
 import { Evidence } from '../inspect/evidence.ts';
 import type { TextKind } from '../inspect/files/kinds.ts';
 import type { NamedText } from '../sa-text/sa-texts.ts';
@@ -19,7 +18,7 @@ import type { GivenFiles } from './given-files.ts';
 import { grouped, say } from './output.ts';
 import { loadKeys, readNodes, readTexts } from './sa-options.ts';
 
-type Given = Pick<GivenFiles<EvidenceOptions>, 'options' | 'texts' | 'nameOf'>;
+type Given = Pick<GivenFiles<EvidenceOptions>, 'options' | 'texts' | 'nameOf' | 'bootIds'>;
 
 /**
  * Judges what is given.
@@ -27,10 +26,10 @@ type Given = Pick<GivenFiles<EvidenceOptions>, 'options' | 'texts' | 'nameOf'>;
  * @throws {InputError} when an input cannot be used
  */
 export async function diagnoseTexts(reader: ClusterReader, given: Given): Promise<ClusterDiagnosis> {
-  const { options, texts, nameOf } = given;
+  const { options, texts, nameOf, bootIds } = given;
   const keys = await loadKeys(options);
   const history = historyOfTexts({ keys, nodes: await readNodes(options.nodes) });
-  const { now, old } = byOwnBootIds(history, ownBootIds(reader, nameOf));
+  const { now, old } = byOwnBootIds(history, bootIds);
   know(reader, now.nodes);
   for (const text of readTexts(options.xfrmState)) if (text.text.trim() !== '') reader.states(text);
   for (const text of readTexts(options.xfrmPolicy)) reader.policies(text);
@@ -50,20 +49,6 @@ export async function diagnoseTexts(reader: ClusterReader, given: Given): Promis
     versions: await versionsOf(texts),
     config: await configOf(texts),
   });
-}
-
-/** Boot ids as the nodes of a collection say them. */
-function ownBootIds(
-  { nodes }: ClusterReader,
-  nameOf: Given['nameOf'],
-): (name: string) => OwnBootId | undefined {
-  const own = new Map<string, OwnBootId>();
-  for (const { pod, host, bootId, files, source } of nodes) {
-    const name = nameOf({ ...(pod !== undefined && { pod }), host, bootId });
-    if (name !== undefined && bootId.length >= BOOT_ID_LEN)
-      own.set(name, { bootId, source: files.bootId ?? source });
-  }
-  return (name) => own.get(name);
 }
 
 /** Says which addresses are of one node, before states of unknown nodes are read. */

@@ -108,6 +108,7 @@ async function diagnose(files: readonly string[], named: DiagnoseOptions, comman
       onNode: (node) => reader.node(node),
       subject: 'captures',
       diagnoses: true,
+      opens: true,
       counters: true,
       isVersionGiven: isVersionGiven(command),
     }),
@@ -118,7 +119,7 @@ async function diagnose(files: readonly string[], named: DiagnoseOptions, comman
   const capture = capturesName(captures);
   const names = new FrameNames(captures);
   const own = new CaptureSas((line) => say(`warning: ${line}`));
-  const { evidence, stats, udpPorts, warnings } = await loadEvidence(options, own);
+  const { evidence, stats, udpPorts, warnings } = await loadEvidence(options, own, given.bootIds);
   for (const warning of warnings) say(`warning: ${warning}`);
   const who = options.pod.length > 0 ? await loadNames(options, evidence) : new Names(evidence);
   const isFiltered = new PacketFilter(filterSpec(options), who).isOn;

@@ -7,6 +7,7 @@
  */
 import { InputError } from '../base/errors.ts';
 import type { CiliumNode } from '../cilium/nodes.ts';
+import type { OwnBootId } from '../inspect/cluster-texts.ts';
 import type { StatText } from '../inspect/diagnose/case.ts';
 import type { Evidence } from '../inspect/evidence.ts';
 import { type ReadEvidence, readEvidence } from '../inspect/evidence-texts.ts';
@@ -25,13 +26,21 @@ export interface LoadedEvidence extends ReadEvidence {
   readonly stats: readonly StatText[];
 }
 
+/** Boot ids that the nodes of a collection say of themselves, by name. */
+export type BootIds = (name: string) => OwnBootId | undefined;
+
 /**
  * Reads what the options name for a diagnosis.
  * @param own SAs that the capture brings along
  * @throws {InputError} when an input cannot be used
  */
-export async function loadEvidence(options: EvidenceOptions, own: CaptureSas): Promise<LoadedEvidence> {
+export async function loadEvidence(
+  options: EvidenceOptions,
+  own: CaptureSas,
+  bootIds?: BootIds,
+): Promise<LoadedEvidence> {
   const read = await readOptions(options, own, {
+    bootIds,
     xfrmPolicy: readTexts(options.xfrmPolicy),
     // Where a capture brings its SAs along, nodes say whose addresses are pods'.
     nodes: await readNodes(options.nodes),
@@ -44,10 +53,14 @@ export async function loadEvidence(options: EvidenceOptions, own: CaptureSas): P
  * @param own SAs that the capture brings along
  * @throws {InputError} when an input cannot be used
  */
-export async function loadOpening(options: SaOptions, own: CaptureSas): Promise<ReadEvidence> {
+export async function loadOpening(
+  options: SaOptions,
+  own: CaptureSas,
+  bootIds?: BootIds,
+): Promise<ReadEvidence> {
   if (options.udpPort !== undefined && options.keys.length === 0)
     throw new InputError({ source: '--udp-port' }, 'is for the SAs of --keys', 'Give --keys and --nodes.');
-  return readOptions(options, own, { nodes: await loadNodes(options), needsKeys: true });
+  return readOptions(options, own, { bootIds, nodes: await loadNodes(options), needsKeys: true });
 }
 
 async function readOptions(
@@ -57,15 +70,17 @@ async function readOptions(
     readonly nodes: readonly CiliumNode[][];
     readonly xfrmPolicy?: readonly NamedText[];
     readonly needsKeys?: boolean;
+    readonly bootIds?: BootIds | undefined;
   },
 ): Promise<ReadEvidence> {
-  const { nodes, xfrmPolicy = [], needsKeys = false } = given;
+  const { nodes, xfrmPolicy = [], needsKeys = false, bootIds } = given;
   return readEvidence(
     {
       xfrmState: readTexts(options.xfrmState),
       espSa: readTexts(options.espSa),
       xfrmPolicy,
       needsKeys,
+      bootIds,
       cluster: { keys: await loadKeys(options), nodes },
       version: options.cilium,
       udpPort: options.udpPort,

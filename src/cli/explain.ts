@@ -102,13 +102,14 @@ async function explain(
     {
       subject: 'packet or capture',
       diagnoses: false,
+      opens: true,
       counters: false,
       isVersionGiven: isVersionGiven(command),
     },
   );
   const { options } = given;
   const own = new CaptureSas((line) => say(`warning: ${line}`));
-  const { evidence, udpPorts, warnings } = await loadOpening(options, own);
+  const { evidence, udpPorts, warnings } = await loadOpening(options, own, given.bootIds);
   for (const warning of warnings) say(`warning: ${warning}`);
   const engine = await makeEngine(options.crypto);
   const base = { evidence, engine, random: secureBytes, udpPorts };

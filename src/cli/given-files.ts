@@ -8,13 +8,16 @@ import { promisify } from 'node:util';
 import { crc32, inflateRaw, type ZlibOptions } from 'node:zlib';
 import type { Command } from 'commander';
 import { InputError } from '../base/errors.ts';
+import { BOOT_ID_LEN } from '../cilium/derive.ts';
 import { imageVersion } from '../cilium/image.ts';
 import { type CiliumVersion, formatVersion, parseVersion } from '../cilium/version.ts';
+import type { OwnBootId } from '../inspect/cluster-texts.ts';
 import type { Gathered, NodeTexts } from '../inspect/files/gather.ts';
 import { KIND_NAMES, type TextKind } from '../inspect/files/kinds.ts';
 import type { NodeSigns } from '../inspect/files/names.ts';
 import type { NamedText } from '../sa-text/sa-texts.ts';
 import { DiskFile, filesOf, openSource, type Source } from './disk-files.ts';
+import type { BootIds } from './evidence-options.ts';
 import { hold, stdinTwice } from './files.ts';
 import { grouped, say } from './output.ts';
 
@@ -44,6 +47,8 @@ export interface Use {
   readonly subject: 'captures' | 'capture' | 'packet or capture' | 'none';
   /** Does it take what opens no packet, too: policies, states without keys, nodes alone? */
   readonly diagnoses: boolean;
+  /** Does it open packets with the keys at hand? A hash in the place of a key says then which of them a kernel has. */
+  readonly opens: boolean;
   /** Does it take counters? */
   readonly counters: boolean;
   /** Was `--cilium` given? Else the version that runs in a sysdump counts. */
@@ -67,12 +72,16 @@ export interface GivenFiles<O> {
   readonly texts: ReadonlyMap<TextKind, readonly NamedText[]>;
   /** Name of a node of a collection, by the pod that ran there, by its boot id, or by its host name. */
   readonly nameOf: (node: NodeSigns) => string | undefined;
+  /** Boot id of a node of a collection, as the node itself has it, by the node's name. */
+  readonly bootIds: BootIds;
 }
 
 /** Bytes of nodes' texts that are kept until it is known whether there is a capture. */
 const MOST_KEPT = 64 << 20;
 /** Texts of all files together, in characters: they are in memory. */
 const MOST_TEXT = 1 << 30;
+/** Texts of states with hashes, in characters, that a command reads that would do without. */
+const MOST_HASHED = 64 << 20;
 /** Lines, and names in a line, before the rest is only counted. */
 const MOST_LINES = 40;
 const MOST_NAMES = 5;
@@ -143,6 +152,7 @@ const NOTHING = {
   unknown: undefined,
   texts: new Map<TextKind, readonly NamedText[]>(),
   nameOf: () => undefined,
+  bootIds: () => undefined,
 };
 
 const inflateAll = promisify<Uint8Array, ZlibOptions, Uint8Array>(inflateRaw);
@@ -192,12 +202,16 @@ const OPTION_OF: Readonly<Partial<Record<TextKind, ListOption>>> = {
   endpoints: 'pods',
 };
 
+/** Kinds of texts with keys. */
+const KEY_KINDS: readonly TextKind[] = ['keys', 'esp-sa', 'dsb-csv', 'tcpdump-secrets'];
+
 /** Kinds that only a judgement of a cluster's texts uses. */
 const USED_WITHOUT_CAPTURE: ReadonlySet<TextKind> = new Set(['cilium-config', 'encrypt-status']);
 
 type ListOption = 'keys' | 'nodes' | 'xfrmState' | 'espSa' | 'xfrmPolicy' | 'xfrmStat' | 'pods';
 
 const HIDDEN = /\[hash:[0-9a-f]{64}\]|<<Keys hidden>>/;
+const HASHED = /\[hash:[0-9a-f]{64}\]/;
 const SHOWN = /^[ \t]*(?:aead|enc|auth|auth-trunc) \S{1,64} 0x[0-9a-f]{8}/m;
 
 /** Sorts what was gathered into options. */
@@ -221,6 +235,8 @@ class Taker<O extends GivenOptions> {
   readonly #notes = new Map<string, string>();
   readonly #lines: string[] = [];
   #length = 0;
+  /** Characters of texts whose keys are hashed, where packets are to be opened. */
+  #hashed = 0;
 
   /** Did others take what nodes say, and is there no capture? */
   readonly #isTaken: boolean;
@@ -250,7 +266,7 @@ class Taker<O extends GivenOptions> {
       if (before !== undefined || list.length > 0)
         Object.assign(options, { [name]: [...list, ...(before ?? [])] });
     }
-    return { ...NOTHING, ...subject, options, texts, nameOf };
+    return { ...NOTHING, ...subject, options, texts, nameOf, bootIds: this.#bootIds(nameOf) };
   }
 
   #subject(sources: readonly Source[]): { captures: readonly string[]; packet: string | undefined } {
@@ -310,11 +326,31 @@ class Taker<O extends GivenOptions> {
       if (!isUsed && !this.#isListed(text.source)) this.#unused.set(text.source, 'of no use to this command');
       return;
     }
-    if (option === 'xfrmState' && !this.#use.diagnoses && HIDDEN.test(text.text) && !SHOWN.test(text.text)) {
-      this.#unused.set(text.source, 'its keys are hidden');
-      return;
-    }
+    if (option === 'xfrmState' && !this.#use.diagnoses && this.#isHidden(text)) return;
     this.#list(option, text);
+  }
+
+  /** Are the keys of states hidden, so that they are of no use? */
+  #isHidden({ text, source }: NamedText): boolean {
+    if (!HIDDEN.test(text) || SHOWN.test(text)) return false;
+    let why = 'its keys are hidden';
+    if (this.#use.opens && HASHED.test(text)) {
+      if (this.#hashed + text.length > MOST_HASHED)
+        why = 'hashes of keys in more than 64 MiB: give `ip -s xfrm state` of the receivers alone';
+      else if (this.#hasKeys) {
+        this.#hashed += text.length;
+        return false;
+      }
+    }
+    this.#unused.set(source, why);
+    return true;
+  }
+
+  /** Is there a key that a hash may be of? */
+  get #hasKeys(): boolean {
+    const { texts } = this.#gathered;
+    const { keys, espSa } = this.#options;
+    return keys.length + espSa.length > 0 || KEY_KINDS.some((kind) => texts.has(kind));
   }
 
   #isUsed(option: ListOption): boolean {
@@ -351,15 +387,7 @@ class Taker<O extends GivenOptions> {
       const take = (kind: keyof typeof texts, option: ListOption, what: string, value?: string) => {
         const text = texts[kind];
         if (!text || !this.#isUsed(option)) return;
-        if (
-          option === 'xfrmState' &&
-          !this.#use.diagnoses &&
-          HIDDEN.test(text.text) &&
-          !SHOWN.test(text.text)
-        ) {
-          this.#unused.set(text.source, 'its keys are hidden');
-          return;
-        }
+        if (option === 'xfrmState' && !this.#use.diagnoses && this.#isHidden(text)) return;
         this.#list(option, text, value === undefined ? text.source : `${value}=${text.source}`);
         used.push(what);
       };
@@ -382,6 +410,18 @@ class Taker<O extends GivenOptions> {
       lines.set(what, [...(lines.get(what) ?? []), line]);
     }
     for (const [what, who] of lines) this.#lines.push(`${few(who)}: ${what}`);
+  }
+
+  #bootIds(nameOf: (node: NodeSigns) => string | undefined): BootIds {
+    const own = new Map<string, OwnBootId>();
+    for (const node of this.#nodes) {
+      const signs = signsOf(node);
+      const { bootId } = signs;
+      const name = nameOf(signs);
+      if (name !== undefined && bootId.length >= BOOT_ID_LEN)
+        own.set(name, { bootId, source: node.texts['boot-id']?.source ?? node.source });
+    }
+    return (name) => own.get(name);
   }
 
   async #names(): Promise<(node: NodeSigns) => string | undefined> {

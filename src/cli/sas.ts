@@ -88,6 +88,7 @@ async function sas(files: readonly string[], named: SasOptions, command: Command
   const { options } = await takeFiles(files, named, {
     subject: 'none',
     diagnoses: false,
+    opens: false,
     counters: false,
     isVersionGiven: isVersionGiven(command),
   });

@@ -97,8 +97,9 @@ export class EspEvent {
     return this.#lane.carrier[this.#i]!;
   }
 
-  /** The SA that it was opened with, or was to be. */
+  /** The SA that it was opened with, or was to be; `undefined` where its key is not at hand. */
   get sa(): SecurityAssociation | undefined {
+    if (this.stream?.resolution.atReceiver === 'other-key') return undefined;
     return this.#lane.sa[this.#i];
   }
 

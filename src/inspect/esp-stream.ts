@@ -42,7 +42,7 @@ export class EspStream {
     this.isShared = isShared;
     this.#source = new Uint8Array(dst.length);
     this.hasOthers =
-      resolution.atReceiver === 'held' &&
+      (resolution.atReceiver === 'held' || resolution.atReceiver === 'other-key') &&
       resolution.others.some(({ config }) => !resolution.candidates.some((one) => isSameSa(one, config)));
   }
 
@@ -71,6 +71,8 @@ export class EspStream {
 
   #judge(): boolean {
     const { contenders } = this;
+    // Nothing is tried with a key that opens nothing.
+    if (this.resolution.atReceiver === 'other-key') return true;
     if (contenders.configs.length > 1) return false;
     if (contenders.isUnchecked) return true;
     return this.isStarted && (!contenders.current.sa.esn || this.followed >= PROVEN);

@@ -10,7 +10,15 @@ import { type Omission, omissionLine } from '../sa-text/omission.ts';
 import { type NamedText, type SaTexts, udpPortsOf } from '../sa-text/sa-texts.ts';
 import { readPolicies } from '../sa-text/to-policy.ts';
 import { checkUsable, readStates, withoutKey } from '../sa-text/xfrm-sas.ts';
-import { type ClusterTexts, historyOfTexts, lacksOf, missingKeys, supersededBy } from './cluster-texts.ts';
+import {
+  byOwnBootIds,
+  type ClusterTexts,
+  historyOfTexts,
+  lacksOf,
+  missingKeys,
+  type OwnBootId,
+  supersededBy,
+} from './cluster-texts.ts';
 import { Evidence } from './evidence.ts';
 import { waysOf } from './infer.ts';
 
@@ -18,6 +26,8 @@ export interface EvidenceTexts extends SaTexts, PlanOptions {
   /** `ip xfrm policy` of one or several nodes. */
   readonly xfrmPolicy: readonly NamedText[];
   readonly cluster: ClusterTexts;
+  /** Boot ids that nodes say of themselves, by name. */
+  readonly bootIds?: ((name: string) => OwnBootId | undefined) | undefined;
   /** Packets are to be opened: a text that shows no key is of no use, and each state without one is named. */
   readonly needsKeys?: boolean;
 }
@@ -40,7 +50,6 @@ export function readEvidence(texts: EvidenceTexts, own: CaptureSas): ReadEvidenc
   const omitted: Omission[] = [];
   const states = texts.xfrmState.map(({ source, text }) => {
     const read = readStates(text, source);
-    if (texts.needsKeys) omitted.push(...read.keyless.map(withoutKey));
     omitted.push(...read.omitted);
     return { file: source, sas: read.sas, keyless: read.keyless };
   });
@@ -52,10 +61,19 @@ export function readEvidence(texts: EvidenceTexts, own: CaptureSas): ReadEvidenc
     omitted.push(...read.omitted);
     return read.policies;
   });
-  const { now, old } = historyOfTexts(texts.cluster);
+  const { now, old } = byOwnBootIds(historyOfTexts(texts.cluster), texts.bootIds ?? (() => undefined));
   const plan = now.keys.length > 0 ? new ClusterPlan(now.keys, now.nodes, texts) : undefined;
   omitted.push(...lacksOf(plan));
-  if (texts.needsKeys && (plan?.isEmpty ?? true) && listed.length === 0) checkUsable(states, omitted);
+  if (texts.needsKeys) {
+    const isWithout = (plan?.isEmpty ?? true) && listed.length === 0;
+    const areShown = !isWithout || states.some(({ sas }) => sas.length > 0);
+    // With keys at hand a hash says which of them the kernel has.
+    const closed = states
+      .flatMap(({ keyless }) => keyless)
+      .filter((sa) => !areShown || sa.keyHash === undefined);
+    omitted.unshift(...closed.map(withoutKey));
+    if (isWithout) checkUsable(states, omitted);
+  }
   const evidence = new Evidence({
     states,
     isUnusable: texts.xfrmState.length + texts.espSa.length > 0,

@@ -10,17 +10,25 @@
  *
  * A text of `ip xfrm state` does not say which node printed it: the states that send and receive do
  * (`state-direction.ts`). What they leave open goes by the other states of the same text.
+ *
+ * cilium-bugtool puts a hash in the place of each key. Where a key at hand has this hash, the state is as good as one whose
+ * key is shown. Where none has, the receiver is known to hold another key than those: what they open it refuses.
  * @module
  */
+
+import { secureBytes } from '../base/rng.ts';
 import type { CiliumKey } from '../cilium/keys.ts';
 import type { CiliumNode } from '../cilium/nodes.ts';
 import type { ClusterPlan } from '../cilium/plan.ts';
+import { KeyMaterial } from '../crypto/suite.ts';
 import type { SaConfig } from '../ipsec/sa-config.ts';
 import type { CaptureSas } from '../sa-text/capture-sas.ts';
+import { keyHashesOf } from '../sa-text/key-hash.ts';
 import { isSameSa, planSource, SaList, type SaSource } from '../sa-text/sa-source.ts';
 import type { TextPolicy } from '../sa-text/to-policy.ts';
-import type { KeylessSa } from '../sa-text/to-sa.ts';
+import { type KeylessSa, withKeys } from '../sa-text/to-sa.ts';
 import { type Address, formatAddress, inPrefix, isAny, parseAddress } from '../wire/address.ts';
+import { nameHeldKey } from './diagnose/guesses.ts';
 import { directionBy } from './state-direction.ts';
 
 /** The states of one text of `ip xfrm state`. */
@@ -54,7 +62,7 @@ export interface EvidenceOptions {
 /** A state in a kernel. */
 export interface HeldSa {
   readonly sa: KeylessSa;
-  /** Absent where the text hides the keys. */
+  /** Absent where the text hides the keys, and shows no hash of a key at hand. */
   readonly config?: SaConfig;
   /** Address of the node that printed it, as far as can be told. */
   readonly holder: string | undefined;
@@ -75,9 +83,10 @@ export interface Resolution {
   readonly otherWay: readonly SaConfig[];
   /**
    * `held`: the receiver's kernel has this SA; `missing`: its text has others but not this; `hidden`: it has it, and the
-   * keys are not shown; `unknown`: there is no text of the receiver.
+   * keys are not shown; `other-key`: nor are they here, but their hash says that none at hand is this one, and {@link candidates}
+   * is the SA with a key that opens nothing; `unknown`: there is no text of the receiver.
    */
-  readonly atReceiver: 'held' | 'missing' | 'hidden' | 'unknown';
+  readonly atReceiver: 'held' | 'missing' | 'hidden' | 'other-key' | 'unknown';
   /** States of the receiver's kernel. */
   readonly held: readonly HeldSa[];
   /** What all others say. */
@@ -103,6 +112,10 @@ export class Evidence implements SaSource {
   /** States by destination and SPI, and by the name of the node that holds them: there may be thousands. */
   readonly #byEnd = new Map<string, HeldSa[]>();
   readonly #byHolder = new Map<string, HeldSa[]>();
+  /** States whose key was found by its hash. */
+  readonly #found = new Map<HeldSa, HeldSa>();
+  /** States whose hash no key has that is derived from keys and nodes. */
+  readonly #notDerived = new Set<HeldSa>();
 
   constructor(options: EvidenceOptions) {
     this.#options = options;
@@ -246,7 +259,14 @@ export class Evidence implements SaSource {
       if (config && holder !== undefined)
         said.push({ config, who: `the kernel of ${this.nameOf(holder)} (${file})` });
     }
-    return said.filter(({ config }) => config !== state.config);
+    const own = (this.#found.get(state) ?? state).config;
+    return said.filter(({ config }) => config !== own);
+  }
+
+  /** Is this the key that a kernel holds, as its text shows it, or its hash? `undefined` where it shows neither. */
+  holdsKey({ sa, config }: HeldSa, keys: KeyMaterial): boolean | undefined {
+    if (config) return config.keys.equals(keys);
+    return sa.keyHash === undefined ? undefined : sa.keyHash === keyHashesOf(keys);
   }
 
   /** States that the kernel of the node at `address` holds. */
@@ -259,39 +279,72 @@ export class Evidence implements SaSource {
     const to = parseAddress(dst)!;
     const ofReceiver = this.heldBy(dst);
     const isHeld = ({ holder }: HeldSa) => holder !== undefined && this.isSameNode(holder, dst);
+    const { own, plan } = this.#options;
+    const planned = plan ? planSource(plan).find(from, to, spi) : [];
+    // How keys are used depends on Cilium's version, and the packets say which way it is.
+    const otherWay = (planned.length > 0 ? plan!.otherWay(from, to, spi) : []).map((config) => ({
+      ...config,
+      choice: config.origin,
+    }));
+    const listed = this.#listed.find(from, to, spi);
+    const brought = own?.find(from, to, spi) ?? [];
+    const former = own?.former(from, to, spi) ?? [];
     const atEnd = this.#byEnd.get(endName(dst, spi)) ?? [];
-    const held = fitting(atEnd.filter(isHeld), src);
+    const shownAt = atEnd.flatMap(({ config }) => config ?? []);
+    const known = [shownAt, listed, brought, planned, otherWay, former].flat();
+    const withKey = (state: HeldSa) => this.#withKey(state, src, known);
+    const held = fitting(atEnd.filter(isHeld), src).map(withKey);
     const elsewhere = fitting(
       atEnd.filter((state) => !isHeld(state)),
       src,
-    );
+    ).map(withKey);
     const others: NamedSa[] = [];
     for (const { config, holder, file } of elsewhere) {
       if (!config) continue;
       const who = holder === undefined ? file : `the kernel of ${this.nameOf(holder)} (${file})`;
       others.push({ config, who });
     }
-    const { own, plan } = this.#options;
-    for (const config of this.#listed.find(from, to, spi)) others.push({ config, who: config.origin });
-    for (const config of own?.find(from, to, spi) ?? []) others.push({ config, who: 'the capture itself' });
-    const planned = plan ? planSource(plan).find(from, to, spi) : [];
+    for (const config of listed) others.push({ config, who: config.origin });
+    for (const config of brought) others.push({ config, who: 'the capture itself' });
     for (const config of planned)
       others.push({ config: { ...config, choice: config.origin }, who: 'keys and nodes' });
-    // How keys are used depends on Cilium's version, and the packets say which way it is.
-    const otherWay = (planned.length > 0 ? plan!.otherWay(from, to, spi) : []).map((config) => ({
-      ...config,
-      choice: config.origin,
-    }));
     const shown = held.flatMap(({ config }) => (config ? [config] : []));
     const isHidden =
       held.length > 0 || (ofReceiver.length === 0 && others.length === 0 && elsewhere.length > 0);
     // A state of which no one can tell whose it is may be the receiver's.
     const isMissing = ofReceiver.length > 0 && elsewhere.every(({ holder }) => holder !== undefined);
+    const rest = { otherWay, held, others, former };
+    const closed = shown.length === 0 && others.length > 0 ? closedSa(held, others) : undefined;
+    if (closed) return { ...rest, candidates: [closed], atReceiver: 'other-key' };
     const atReceiver = shown.length > 0 ? 'held' : isHidden ? 'hidden' : isMissing ? 'missing' : 'unknown';
     const candidates = distinct(
       shown.length > 0 ? shown : [...others.map(({ config }) => config), ...otherWay],
     );
-    return { candidates, otherWay, atReceiver, held, others, former: own?.former(from, to, spi) ?? [] };
+    return { ...rest, candidates, atReceiver };
+  }
+
+  /**
+   * A state of which only the hash of its key is told, with the key that has it; others as they are.
+   * @param src where packets come from, of a state that takes any source
+   * @param known SAs that may have its key; without them earlier keys and nodes, and what else keys are derived from, are tried
+   */
+  #withKey(state: HeldSa, src: string, known: readonly SaConfig[]): HeldSa {
+    const { sa, config } = state;
+    if (config || sa.keyHash === undefined) return state;
+    const found = this.#found.get(state);
+    if (found) return found;
+    const isIt = (keys: KeyMaterial) => this.holdsKey(state, keys) === true;
+    let keys = known.find((one) => isIt(one.keys))?.keys;
+    if (!keys && !this.#notDerived.has(state)) {
+      const from = isAny(sa.src) ? src : formatAddress(sa.src);
+      keys = nameHeldKey(this, from, formatAddress(sa.dst), sa.spi, isIt)?.keys;
+      if (!keys) this.#notDerived.add(state);
+    }
+    const whole = keys && withKeys(sa, keys);
+    if (!whole) return state;
+    const made = { ...state, config: whole };
+    this.#found.set(state, made);
+    return made;
   }
 
   #holders({ file, sas, keyless }: StateText): HeldSa[] {
@@ -338,6 +391,23 @@ function fitting(states: readonly HeldSa[], src: string): readonly HeldSa[] {
 /** Does a kernel find this state whatever the source of a packet is? */
 export function takesAnySource({ mark }: Pick<KeylessSa, 'mark'>): boolean {
   return !mark || mark.mask === 0;
+}
+
+/**
+ * The SA of a receiver whose key is none at hand, by its hash: one that opens nothing, so that all else about it holds.
+ * @returns `undefined` where a hash is not told
+ */
+function closedSa(held: readonly HeldSa[], others: readonly NamedSa[]): SaConfig | undefined {
+  const [state] = held;
+  if (!state || held.some(({ sa }) => sa.keyHash === undefined)) return undefined;
+  const { suite } = others[0]!.config.keys;
+  const macKey = others[0]!.config.keys.macKey();
+  const [key, salt, mac] = [suite.keyLen, suite.saltLen, macKey.length].map((length) => {
+    const bytes = new Uint8Array(length);
+    secureBytes(bytes);
+    return bytes;
+  });
+  return withKeys(state.sa, new KeyMaterial(suite, key!, salt!, mac!));
 }
 
 /** Names where an SA ends. */

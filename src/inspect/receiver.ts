@@ -437,7 +437,8 @@ export class Receiver implements FrameSink {
     const isShared = candidates.every((config) => isAny(config.src));
     if (isShared && known) return known;
     // One state of a kernel is one window, wherever its packets come from.
-    const isOfKernel = atReceiver === 'held' && held.every(({ sa }) => takesAnySource(sa));
+    const isOfKernel =
+      (atReceiver === 'held' || atReceiver === 'other-key') && held.every(({ sa }) => takesAnySource(sa));
     const any = new Uint8Array(len);
     return this.#addStream(
       new Contenders(candidates, this.trials),
@@ -538,6 +539,13 @@ export class Receiver implements FrameSink {
       case 'held':
         event.basis = 'told';
         if (stream.hasOthers) event.openedBy = lane.openedBy[i];
+        return;
+      case 'other-key':
+        event.basis = 'told';
+        event.openedBy = lane.openedBy[i];
+        // What no key at hand opens may open with the receiver's.
+        event.isUnopened = tried === BAD_ICV && event.openedBy === undefined;
+        if (event.isUnopened) event.verdict = KEY_HIDDEN;
         return;
       case 'missing':
         event.basis = 'told';

@@ -5,8 +5,6 @@
  * and `to-sa.ts` make of the state (a property test holds it).
  * @module
  */
-import { sha256 } from '@noble/hashes/sha2.js';
-import { toHex } from '../base/bytes.ts';
 import type { KeyMaterial } from '../crypto/suite.ts';
 import { type AddressIds, NO_ADDRESS } from './address-ids.ts';
 import {
@@ -33,6 +31,7 @@ import {
   UID,
   USE,
 } from './entry-bytes.ts';
+import { hashOfKey, printedKeys } from './key-hash.ts';
 import { few, type Omission, unreadParts } from './omission.ts';
 import { toSa } from './to-sa.ts';
 import { parseXfrm } from './xfrm-parse.ts';
@@ -178,11 +177,7 @@ export function rowOfState(
 /** The hash of the keys that a state has, as cilium-bugtool would print it: what {@link StateRow.hash} is compared with. */
 export function hashOfMaterial(material: KeyMaterial): Uint32Array {
   const hash = new Uint32Array(4);
-  const { suite } = material;
-  const parts = suite.mac
-    ? [toHex(material.macKey()), toHex(material.key())]
-    : [`${toHex(material.key())}${toHex(material.salt())}`];
-  for (const [i, part] of parts.entries()) if (part !== '') addKeyHash(hash, part, i);
+  for (const [i, key] of printedKeys(material).entries()) addKeyHash(hash, key, i);
   return hash;
 }
 
@@ -190,9 +185,8 @@ export function hashOfMaterial(material: KeyMaterial): Uint32Array {
 function hashOf(algorithms: readonly XfrmAlgorithm[], row: StateRow): void {
   row.hash.fill(0);
   row.hasHash = algorithms.length > 0;
-  for (const [i, { key, keyHash }] of algorithms.entries()) {
-    // An empty key has no text to hash, and is printed as it is.
-    if (key === '') continue;
+  // An empty key has no text to hash, and is printed as it is.
+  for (const [i, { key, keyHash }] of algorithms.filter((one) => one.key !== '').entries()) {
     if (keyHash !== undefined) addHexHash(row.hash, keyHash, i);
     else if (key !== undefined) addKeyHash(row.hash, key, i);
     else row.hasHash = false;
@@ -200,17 +194,15 @@ function hashOf(algorithms: readonly XfrmAlgorithm[], row: StateRow): void {
   if (!row.hasHash) row.hash.fill(0);
 }
 
-const encoder = new TextEncoder();
-
 /**
- * Adds the hash that cilium-bugtool prints in the place of a key: SHA-256 of its text `0x…` (`bugtool/cmd`). A state with
- * two keys has both, each turned by its place, so that equal ones do not cancel out.
+ * Adds the hash of a key ({@link hashOfKey}). A state with two keys has both, each turned by its place, so that equal ones do
+ * not cancel out.
  * @param hash 4 words
  * @param key hexadecimal digits, lower case
  * @param place 0 for the first key of a state
  */
 export function addKeyHash(hash: Uint32Array, key: string, place: number): void {
-  const digest = sha256(encoder.encode(`0x${key}`));
+  const digest = hashOfKey(key);
   const view = new DataView(digest.buffer, digest.byteOffset);
   for (let i = 0; i < 4; i++) hash[(i + place) & 3]! ^= view.getUint32(4 * i);
 }
@@ -218,6 +210,8 @@ export function addKeyHash(hash: Uint32Array, key: string, place: number): void 
 function addHexHash(hash: Uint32Array, digits: string, place: number): void {
   for (let i = 0; i < 4; i++) hash[(i + place) & 3]! ^= Number.parseInt(digits.slice(8 * i, 8 * i + 8), 16);
 }
+
+const encoder = new TextEncoder();
 
 function secondsOf(time: string | null): number {
   const [, year, month, day, hour, minute, second] =

@@ -3,21 +3,24 @@
  * never refuses the others.
  * @module
  */
-import { fromHex } from '../base/bytes.ts';
+import { fromHex, toHex } from '../base/bytes.ts';
 import { EsplaneError } from '../base/errors.ts';
 import { aead, authenc, type KeyMaterial } from '../crypto/suite.ts';
 import type { Lifetime, SaConfig } from '../ipsec/sa-config.ts';
 import { parseAddress } from '../wire/address.ts';
 import { ESN_WINDOW } from './esn-window.ts';
 import { EXTRA_FLAGS, flagNames, STATE_FLAGS } from './flags.ts';
+import { hashOfKey, joinHashes, printedKeys } from './key-hash.ts';
 import { Unusable } from './omission.ts';
 import { toSelector } from './to-selector.ts';
 import type { XfrmAlgorithm, XfrmLifetime, XfrmState } from './xfrm-tree.ts';
 
 /** A state whose key the text does not show. */
 export interface KeylessSa extends Omit<SaConfig, 'keys'> {
-  /** SHA-256 of the key's text, in hexadecimal, where cilium-bugtool has put it in the key's place. */
+  /** The hashes that cilium-bugtool has put in the keys' places, as `keyHashesOf` has them. */
   readonly keyHash?: string;
+  /** Its algorithms, without keys. */
+  readonly algorithms?: readonly XfrmAlgorithm[];
   /** Is there a selector in the text that cannot be read, as one cut out? Then it is absent here. */
   readonly isSelectorHidden?: true;
 }
@@ -106,15 +109,49 @@ function convert(state: XfrmState): StateResult {
     origin: state.origin,
   };
   if (!isKeyless) return { kind: 'sa', sa: { ...sa, keys: toKeys(algorithms) } };
-  const keyHash = algorithms.find(({ keyHash: hash }) => hash !== undefined)?.keyHash;
+  const keyHash = hashesOf(algorithms);
+  const bare = algorithms.map(({ key, ...algorithm }) => (key === '' ? { ...algorithm, key } : algorithm));
   return {
     kind: 'keyless',
     sa: {
       ...sa,
-      ...(keyHash !== undefined && { keyHash }),
+      ...(keyHash !== undefined && { keyHash, algorithms: bare }),
       ...(selector === undefined && { isSelectorHidden: true }),
     },
   };
+}
+
+/** Hashes of all keys of a state; `undefined` where one is not told. */
+function hashesOf(algorithms: readonly XfrmAlgorithm[]): string | undefined {
+  const hashes: string[] = [];
+  for (const { key, keyHash } of algorithms) {
+    // An empty key has no text to hash, and is printed as it is.
+    if (key === '') continue;
+    if (keyHash === undefined && key === undefined) return undefined;
+    hashes.push(keyHash ?? toHex(hashOfKey(key!)));
+  }
+  return hashes.length > 0 ? joinHashes(hashes) : undefined;
+}
+
+/**
+ * A state whose text shows a hash in the place of its key, with that key.
+ * @returns `undefined` where its algorithms are others than those of the key, or its selector is hidden
+ */
+export function withKeys(
+  { keyHash: _, algorithms = [], isSelectorHidden, ...state }: KeylessSa,
+  keys: KeyMaterial,
+): SaConfig | undefined {
+  if (isSelectorHidden) return undefined;
+  const printed = printedKeys(keys);
+  const whole = algorithms.map((algorithm) =>
+    algorithm.key === undefined ? { ...algorithm, key: printed.shift() ?? '' } : algorithm,
+  );
+  try {
+    return { ...state, keys: toKeys(whole) };
+  } catch (error) {
+    if (error instanceof Unusable) return undefined;
+    throw error;
+  }
 }
 
 function toKeys(algorithms: readonly XfrmAlgorithm[]): KeyMaterial {

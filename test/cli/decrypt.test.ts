@@ -1,8 +1,11 @@
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { basename } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
 import { zip } from '../../scripts/sysdump/archives.ts';
+import { sysdumpOfTrouble } from '../../scripts/sysdump/from-kernel.ts';
+import { sysdump } from '../../scripts/sysdump/layout.ts';
 import { toHex } from '../../src/base/bytes.ts';
 import { PcapWriter } from '../../src/capture/pcap-writer.ts';
 import { SECRETS_TYPE_ESP } from '../../src/capture/pcapng.ts';
@@ -302,6 +305,31 @@ needs([shared('captures')], 'esplane decrypt', () => {
     expect(existsSync(out)).toBe(false);
     expect(existsSync(`${out}.partial`)).toBe(true);
   });
+});
+
+it('refuses what the receiver refuses, by the hash of its key in a sysdump', () => {
+  const troubles = fileURLToPath(new URL('../../pcaps/diagnose/', import.meta.url));
+  const file = `${tempFolder()}/s.zip`;
+  writeFileSync(file, sysdump(sysdumpOfTrouble(troubles, 'stale-boot-id')));
+  const { code, stdout, stderr } = esplane(
+    ['decrypt', 'stale-boot-id.pcap', 'keys', file, '--json'],
+    '',
+    troubles,
+  );
+  expect(code).toBe(0);
+  const lines = stdout.trimEnd().split('\n');
+  const refused = lines.map((line) => JSON.parse(line) as Line).filter(({ dst }) => dst === '10.244.2.1');
+  expect(refused).toHaveLength(8);
+  for (const line of refused)
+    expect(line).toMatchObject({
+      ...{ verdict: 'drop', reason: 'bad-icv', counter: 'XfrmInStateProtoError', basis: 'told' },
+      openedBy: expect.stringContaining('ip--s-xfrm-state.md:'),
+    });
+  expect(stderr).toContain('2 decrypted, 8 dropped');
+  // Without keys it is of no use, and the capture is listed.
+  expect(esplane(['decrypt', 'stale-boot-id.pcap', file], '', troubles).stderr).toContain(
+    'nothing that is used here',
+  );
 });
 
 describe('esplane decrypt with unusable input ends with 2 and one line that says where', () => {

@@ -2,6 +2,7 @@ import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { gzip, tar } from '../../scripts/sysdump/archives.ts';
+import { sysdumpOfTrouble, TROUBLES } from '../../scripts/sysdump/from-kernel.ts';
 import { sysdump } from '../../scripts/sysdump/layout.ts';
 import type { Diagnosis } from '../../src/inspect/diagnose/finding.ts';
 import { esplane, tempFolder } from '../support/cli.ts';
@@ -54,6 +55,48 @@ describe('esplane diagnose', () => {
     expect(stdout).toMatch(/XfrmInStateProtoError/);
     expect(code).toBe(0);
     expect(run(file).code).toBe(0);
+  });
+
+  it.each(TROUBLES)(
+    'says the same by a sysdump with hashed keys as by the texts of the kernels: %s',
+    (trouble) => {
+      const {
+        keys = ['keys'],
+        nodes = ['nodes.json'],
+        findings: expected,
+      } = JSON.parse(readFileSync(`${HERE}${trouble}.expected.json`, 'utf8')) as {
+        keys?: string[];
+        nodes?: string[];
+        findings: string[];
+      };
+      const file = `${tempFolder()}/s.zip`;
+      writeFileSync(file, sysdump(sysdumpOfTrouble(HERE, trouble)));
+      const told = (...args: readonly string[]) => {
+        const { stdout } = run(`${trouble}.pcap`, ...keys, ...nodes, ...args, '--json');
+        const { receivers, streams, findings, conclusion } = JSON.parse(stdout) as Diagnosis;
+        const said = findings.map(({ code, basis, node, count }) => [code, basis, node, count]);
+        return { receivers, streams, said, conclusion: conclusion.code, basis: conclusion.basis };
+      };
+      const texts = ['n1', 'n2'].flatMap((node, i) => [
+        ...['--xfrm-state', `${trouble}.${node}.xfrm_state.txt`],
+        ...['--xfrm-policy', `${trouble}.${node}.xfrm_policy.txt`],
+        ...['--xfrm-stat', `node-${i + 1}=${trouble}.${node}.xfrm_stat`],
+      ]);
+      const byTexts = told(...texts);
+      expect(told(file)).toEqual(byTexts);
+      expect([...new Set(byTexts.said.map(([code]) => code))]).toEqual(expected);
+      expect(byTexts.receivers.every(({ basis }) => basis === 'told')).toBe(true);
+    },
+  );
+
+  it('names a boot id that is none at hand by the hashes of other states', () => {
+    const file = `${tempFolder()}/s.zip`;
+    writeFileSync(file, sysdump(sysdumpOfTrouble(HERE, 'stale-boot-id')));
+    const { stdout } = run('stale-boot-id.pcap', 'keys', file, '--json');
+    const { findings, receivers } = JSON.parse(stdout) as Diagnosis;
+    expect(findings).toMatchObject([{ code: 'stale-boot-id', basis: 'told', node: 'node-2', count: 8 }]);
+    expect(findings[0]!.summary).toContain('the kernel of node-2 holds another one, by its hash');
+    expect(receivers[0]!.counters).toEqual({ XfrmInStateProtoError: 8 });
   });
 
   it('prints the contract as one JSON object', () => {

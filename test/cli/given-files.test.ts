@@ -3,7 +3,7 @@ import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { gzip, tar, zip } from '../../scripts/sysdump/archives.ts';
-import { bugtoolFiles, podOf, type SysdumpCluster, sysdump } from '../../scripts/sysdump/layout.ts';
+import { bugtoolFiles, hashKeys, podOf, type SysdumpCluster, sysdump } from '../../scripts/sysdump/layout.ts';
 import { DEFAULT_VERSION } from '../../src/cilium/version.ts';
 import { readChunks, readText } from '../../src/cli/files.ts';
 import { type GivenOptions, takeFiles, type Use } from '../../src/cli/given-files.ts';
@@ -13,7 +13,10 @@ import { tempFolder } from '../support/temp-folder.ts';
 const NATIVE = `${CAPTURES}/native-v4`;
 const read = (file: string) => readFileSync(`${NATIVE}/${file}`, 'utf8');
 const NONE = { keys: [], nodes: [], xfrmState: [], espSa: [], cilium: DEFAULT_VERSION };
-const DIAGNOSE: Use = { subject: 'capture', diagnoses: true, counters: true, isVersionGiven: false };
+const DIAGNOSE: Use = {
+  ...{ subject: 'capture', diagnoses: true, opens: true },
+  ...{ counters: true, isVersionGiven: false },
+};
 const DECRYPT: Use = { ...DIAGNOSE, diagnoses: false, counters: false };
 const BOOT_IDS = (
   JSON.parse(read('ciliumnodes.json')) as { items: { spec: { bootid: string } }[] }
@@ -184,6 +187,30 @@ describe('takeFiles', () => {
     expect((await take([states, `${NATIVE}/wire.pcap`], DECRYPT)).lines).toContain(
       'states: ip xfrm state (not used: its keys are hidden)',
     );
+  });
+
+  it('takes hashes in the place of keys where there are keys that they may be of', async () => {
+    const archive = put('s.zip', sysdump(CLUSTER));
+    const wire = `${NATIVE}/wire.pcap`;
+    const hashed = put('states', hashKeys(read('n1.xfrm_state.txt')));
+    const keys = `${NATIVE}/keys`;
+    // In any order.
+    for (const files of [
+      [hashed, archive, wire, keys],
+      [keys, wire, archive, hashed],
+    ]) {
+      expect((await take(files, DECRYPT)).options.xfrmState).toHaveLength(3);
+      expect((await take(files, { ...DECRYPT, opens: false })).options.xfrmState).toEqual([]);
+    }
+    expect((await take([archive, hashed, wire], DECRYPT)).options.xfrmState).toEqual([]);
+    const named = await take([archive, wire], DECRYPT, { ...NONE, keys: [keys] });
+    expect(named.options.xfrmState).toHaveLength(2);
+    const { bootIds } = await takeFiles([archive], NONE, DIAGNOSE);
+    expect(bootIds('node-2')).toMatchObject({
+      bootId: BOOT_IDS[1],
+      source: expect.stringContaining('boot_id'),
+    });
+    expect(bootIds('node-9')).toBeUndefined();
   });
 
   it.each([

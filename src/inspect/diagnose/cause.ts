@@ -225,19 +225,25 @@ export class CauseFinder {
   /** A key other than the stream's that opens the packet: one that did before, or one of the guesses. */
   #fit(stream: Stream, event: EspEvent, seqHi: number): Fit | undefined {
     const highs = [...new Set([seqHi, 0])];
-    for (const fit of stream.fits) {
-      if (highs.some((hi) => this.#opens([fit.sa], event, hi))) return fit;
-    }
+    // The receiver of the capture may have found what opens it, and its high half.
+    const { openedBy } = event;
+    const fits = (keys: KeyMaterial, esn: boolean, sa: () => SecurityAssociation) =>
+      openedBy
+        ? esn === openedBy.esn && keys.equals(openedBy.keys)
+        : highs.some((hi) => this.#opens([sa()], event, hi));
+    for (const fit of stream.fits) if (fits(fit.guess.keys, fit.guess.esn, () => fit.sa)) return fit;
     if (stream.triedInVain >= TRIED || this.#guessesLeft <= 0) return undefined;
     const { src, dst, spi, resolution } = stream;
     if (!stream.guesses) {
-      stream.guesses = guessesFor(this.#evidence, src, dst, spi, resolution);
+      // A key that opens nothing is none to vary.
+      const stated = resolution.atReceiver === 'other-key' ? { ...resolution, candidates: [] } : resolution;
+      stream.guesses = guessesFor(this.#evidence, src, dst, spi, stated);
       stream.guessed = stream.guesses.length;
     }
     this.#guessesLeft -= stream.guesses.length;
     for (const guess of stream.guesses) {
       const sa = this.#newSa(this.#configOf(stream, guess.keys, guess.esn));
-      if (highs.some((hi) => this.#opens([sa], event, hi))) {
+      if (fits(guess.keys, guess.esn, () => sa)) {
         const fit: Fit = { guess, sa, tally: new Tally(stream.times) };
         stream.fits.push(fit);
         return fit;

@@ -3,11 +3,13 @@
  * receivers' own kernels hold; and else as far as what is it known by, or that nothing could be checked, and what to give.
  * @module
  */
+import { dropCode } from '../../ipsec/drop.ts';
 import { type Case, count, grouped } from './case.ts';
 import type { Conclusion, Finding, ReceiverReport } from './finding.ts';
 import type { Stream } from './stream.ts';
 import { countOf } from './tally.ts';
 
+const KEY_HIDDEN = dropCode('key-hidden');
 /** Nodes and sources that a sentence names. */
 const MOST_NAMES = 3;
 
@@ -84,7 +86,7 @@ function wanted({ streams, evidence, strange, closed, nested }: Case): string[] 
   const of = (isOne: (stream: Stream) => boolean) =>
     names(streams.filter(isOne).map(({ dst }) => evidence.nameOf(dst)));
   const said: string[] = [];
-  const hidden = of(({ fate }) => fate === 'unread');
+  const hidden = of(({ fate, verdicts }) => fate === 'unread' || verdicts.has(KEY_HIDDEN));
   if (hidden !== '')
     said.push(
       `The text of ${hidden} shows no keys: run \`ip -s xfrm state\` as root without \`nokeys\`, or give --keys and --nodes.`,

@@ -43,6 +43,7 @@ import { rankOf } from './table.ts';
 import { countOf, Tally } from './tally.ts';
 
 const HEADER_ERROR = dropCode('header-error');
+const KEY_HIDDEN = dropCode('key-hidden');
 /** Receivers of packets without SPI that are told apart. */
 const MOST_RECEIVERS = 4096;
 /** Different keys that nonces are compared under. */
@@ -214,11 +215,20 @@ export class Diagnoser implements CaptureSink {
     stream.lastFrame = frame;
     stream.lastTime = event.seconds + event.nanoseconds / 1e9;
     stream.all.add(frame);
-    stream.verdicts.set(verdict, (stream.verdicts.get(verdict) ?? 0) + 1);
     stream.largest = Math.max(stream.largest, event.ipEnd - event.ipAt);
     if (verdict === PASS && !event.authenticated) this.#open(stream, event);
     else if (verdict === PASS) this.#accept(stream, event);
-    else this.#causes.look(stream, event);
+    else {
+      const before = stream.countOf('other-key');
+      this.#causes.look(stream, event);
+      // The receiver refuses what another key opens. It may be its own that opens the rest.
+      const isUnknown = stream.resolution.atReceiver === 'other-key' && event.isUnopened;
+      if (isUnknown && stream.countOf('other-key') === before) {
+        stream.count(KEY_HIDDEN);
+        return;
+      }
+    }
+    stream.count(verdict);
   }
 
   /** No ICV vouches for it, so it says nothing of what the receiver does, nor of its numbers. */

@@ -110,9 +110,9 @@ export function nameHeldKey(
   dst: string,
   spi: number,
   isIt: (material: KeyMaterial) => boolean,
-): { kind: GuessKind | 'current'; what: string } | undefined {
+): { kind: GuessKind | 'current'; what: string; keys: KeyMaterial } | undefined {
   for (const made of derivations(evidence, src, dst, spi, true)) {
-    if (isIt(made.material)) return { kind: made.kind, what: made.what };
+    if (isIt(made.material)) return { kind: made.kind, what: made.what, keys: made.material };
   }
   return undefined;
 }

@@ -17,6 +17,7 @@ import type { Tally } from './tally.ts';
 
 const NO_STATE = dropCode('no-state');
 const HEADER_ERROR = dropCode('header-error');
+const KEY_HIDDEN = dropCode('key-hidden');
 
 export interface Received {
   readonly evidence: Evidence;
@@ -42,6 +43,8 @@ export function settle(
       else if (stream.ok === 0 && stream.unauthenticated > 0) stream.fate = 'unauthenticated';
       else if (stream.ok === 0 && stream.countOf('in-the-clear') > 0) stream.fate = 'unencrypted';
       else if (atReceiver === 'hidden') stream.fate = 'unread';
+      else if (atReceiver === 'other-key')
+        stream.fate = stream.verdicts.get(KEY_HIDDEN) === stream.packets ? 'unread' : 'known';
       else if (atReceiver === 'held' || stream.ok > 0) stream.fate = 'known';
       else if (candidates.length > 0) stream.fate = 'unopened';
       else if (!evidence.knows(stream.dst)) stream.fate = 'foreign';
@@ -77,7 +80,9 @@ export function receiverReports({
     receiver.packets += stream.packets;
     if (!stream.isCounted) continue;
     if (stream.fate === 'gone') receiver.add(NO_STATE, stream.packets, stream.basis);
-    else for (const [verdict, n] of stream.verdicts) receiver.add(verdict, n, stream.basis);
+    else
+      for (const [verdict, n] of stream.verdicts)
+        if (verdict !== KEY_HIDDEN) receiver.add(verdict, n, stream.basis);
   }
   for (const further of [strange, closed]) {
     for (const [dst, counted] of further.verdicts) {

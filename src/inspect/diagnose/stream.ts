@@ -196,7 +196,8 @@ export class Stream {
 
   /** Is it known by its headers alone: without keys, or with one that was guessed? */
   get isUnread(): boolean {
-    return this.ok === 0 && (this.fits.length > 0 || this.resolution.atReceiver === 'hidden');
+    const { atReceiver } = this.resolution;
+    return this.ok === 0 && (this.fits.length > 0 || atReceiver === 'hidden' || atReceiver === 'other-key');
   }
 
   tally(cause: Cause): Tally {
@@ -220,6 +221,11 @@ export class Stream {
     this.#base = 1;
     this.#arrived = this.#unread?.distinct ?? 0;
     this.#lastTime = time;
+  }
+
+  /** Takes the verdict of a packet. */
+  count(verdict: number): void {
+    this.verdicts.set(verdict, (this.verdicts.get(verdict) ?? 0) + 1);
   }
 
   /** Takes the number of an accepted packet. @param isNew false for one that was accepted before (no window) */

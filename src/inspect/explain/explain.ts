@@ -141,6 +141,7 @@ export class ExplainSink implements CaptureSink {
       isUnopened: event.isUnopened,
       basis: event.basis,
       openedBy: event.openedBy?.origin,
+      hiddenAt: sa || !hasSpi ? undefined : this.#hiddenAt(event),
       showKeys: this.#options.showKeys ?? false,
     });
     const { suite } = sa ?? {};
@@ -150,6 +151,10 @@ export class ExplainSink implements CaptureSink {
       text,
       delivered: event.tried === PASS ? event.bytes.slice(event.at, event.end) : undefined,
     };
+  }
+
+  #hiddenAt({ src, dst, spi }: EspEvent): string | undefined {
+    return this.#options.evidence.resolve(src, dst, spi).held[0]?.sa.origin;
   }
 
   /** The clear text, trailer included; `undefined` where it does not open. */

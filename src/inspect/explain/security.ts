@@ -114,6 +114,8 @@ export interface EspFacts {
   readonly isUnopened: boolean;
   readonly basis: 'told' | 'assumed';
   readonly openedBy: string | undefined;
+  /** Where the receiver's text has the SA, whose key is not at hand. */
+  readonly hiddenAt: string | undefined;
   readonly showKeys: boolean;
 }
 
@@ -197,11 +199,13 @@ function saOf(config: SaConfig, text: Uint8Array | undefined): NonNullable<EspSe
   };
 }
 
-function lookup({ sa, candidates, src, dst, spi, hasSources, icvOk, text }: EspFacts): string {
+function lookup({ sa, candidates, src, dst, spi, hasSources, hiddenAt, icvOk, text }: EspFacts): string {
   if (spi === undefined) return 'There are no eight bytes of SPI and sequence number.';
   const to = `destination ${dst}, SPI 0x${spi.toString(16).padStart(8, '0')}`;
   const from = `source ${src}`;
   if (!hasSources) return `An SA for ${to} and ${from} is wanted; no source of SAs was given.`;
+  if (!sa && hiddenAt !== undefined)
+    return `Found by ${to}: ${hiddenAt}. Its text does not show the key, and no key at hand is known to be it.`;
   if (!sa) return `No SA has ${to} and ${from}.`;
   const others = candidates.length - 1;
   const by = `Found by ${to} and ${isAny(sa.config.src) ? 'any source' : from}: ${sa.config.origin}.`;

@@ -70,15 +70,15 @@ export function* contradictions(c: Case): Generator<Finding> {
       { spi: key.id, count: 0, evidence: [key, now].map(({ source, line }) => `${source}:${line}`) },
     );
   }
-  yield* byHashes(c);
+  yield* byHashes(c, told);
   const pairs = new Set<string>();
   for (const state of evidence.states) {
-    const { sa, config, holder, file } = state;
+    const { sa, holder, file } = state;
     const name = `${formatAddress(sa.src)} ${formatAddress(sa.dst)} ${sa.spi}`;
     if (holder === undefined || told.has(name)) continue;
     for (const { config: other, who } of evidence.elsewhere(state)) {
       const what =
-        config && !config.keys.equals(other.keys)
+        evidence.holdsKey(state, other.keys) === false
           ? 'another key'
           : sa.esn !== other.esn
             ? 'another ESN setting'
@@ -95,8 +95,11 @@ export function* contradictions(c: Case): Generator<Finding> {
   }
 }
 
-/** Where cilium-bugtool has put hashes in the place of keys: does the other end have the same? */
-function* byHashes(c: Case): Generator<Finding> {
+/**
+ * Where cilium-bugtool has put hashes in the place of keys: does the other end have the same?
+ * @param told what packets show, by source, destination and SPI
+ */
+function* byHashes(c: Case, told: Set<string>): Generator<Finding> {
   const { evidence } = c;
   const byName = new Map<string, HeldSa[]>();
   for (const state of evidence.states) {
@@ -114,6 +117,10 @@ function* byHashes(c: Case): Generator<Finding> {
       agreeing.push([one!, other]);
       continue;
     }
+    const { src, dst, spi } = one!.sa;
+    const place = `${formatAddress(src)} ${formatAddress(dst)} ${spi}`;
+    if (told.has(place)) continue;
+    told.add(place);
     const [a, b] = [one!, other].map(({ holder, file }) => `${evidence.nameOf(holder!)} (${file})`);
     yield finding(
       c,

@@ -58,7 +58,8 @@ export function* keys(c: Case): Generator<Finding> {
       );
     }
     const none = stream.causes.get('no-key');
-    if (!none || none.count === 0) continue;
+    // What no key at hand opens may open with the receiver's, where that is none of them.
+    if (!none || none.count === 0 || stream.resolution.atReceiver === 'other-key') continue;
     yield finding(
       c,
       'unknown-key',
@@ -101,7 +102,9 @@ function explain(c: Case, stream: Stream, { guess, tally }: Fit): Finding {
   const where = `${streamName(stream, evidence)}: ${count(tally.count, 'packet')} ${failed}`;
   const opens = `They open with ${guess.what}`;
   const [sender, receiver] = [evidence.nameOf(stream.src), evidence.nameOf(stream.dst)];
-  const held = stream.resolution.held[0]?.config;
+  const { held: states, atReceiver } = stream.resolution;
+  const held = states[0]?.config;
+  const isOther = atReceiver === 'other-key';
   const say = (code: FindingCode, more: string) =>
     finding(c, code, `${where}. ${opens}${more}.`, { stream, tally, counter: PROTO_ERROR });
   if (guess.kind === 'esn-differs' || guess.kind === 'icv-length') return say(CODES[guess.kind], '');
@@ -109,7 +112,7 @@ function explain(c: Case, stream: Stream, { guess, tally }: Fit): Finding {
     const why = `${receiver} has replaced it (a new boot id, or another key under the same id), and ${sender} has not`;
     return say('wrong-key', `: ${why}`);
   }
-  if (!held) {
+  if (!held && !isOther) {
     const why =
       guess.kind === 'stale-boot-id'
         ? `: ${sender} has not seen the other end's new boot id, or the list of nodes is older than the capture`
@@ -117,8 +120,10 @@ function explain(c: Case, stream: Stream, { guess, tally }: Fit): Finding {
     return say(CODES[guess.kind], `, and not with the one that the sources give${why}`);
   }
   // Which of the two is the one that should be?
-  const theirs = guess.kind === 'other-source' ? nameKey(evidence, { ...held, keys: guess.keys }) : guess;
-  const ours = nameKey(evidence, held);
+  const { sa } = states[0]!;
+  const theirs = guess.kind === 'other-source' ? nameKey(evidence, { ...sa, keys: guess.keys }) : guess;
+  // A key that is known by its hash alone is none of those that follow from what is at hand.
+  const ours = held && nameKey(evidence, held);
   if (ours && ours.kind !== 'current') {
     return say(CODES[ours.kind], `; the kernel of ${receiver} holds ${ours.what}`);
   }
@@ -129,28 +134,26 @@ function explain(c: Case, stream: Stream, { guess, tally }: Fit): Finding {
       `${which}: ${sender} is out of date${ours ? `, ${receiver} has the current one` : ''}`,
     );
   }
-  if (guess.kind !== 'other-source') {
-    return say(CODES[guess.kind], `; the kernel of ${receiver} holds another one`);
-  }
+  const another = `; the kernel of ${receiver} holds another one${isOther ? `, by its hash (${sa.origin})` : ''}`;
+  if (guess.kind !== 'other-source') return say(CODES[guess.kind], another);
   // No key at hand is the odd one: then it shows in the other SAs of the node that holds it.
   const odd = ours ? stream.src : stream.dst;
-  const other = `; the kernel of ${receiver} holds another one`;
   const { same, different, example } = compareOthers(stream, odd, evidence);
   const name = evidence.nameOf(odd);
   if (same > 0) {
     const peer = odd === stream.dst ? sender : receiver;
     return say(
       'stale-boot-id',
-      `${other}. ${example} is right on ${name}, so the Secret is the same there, and what differs is a boot id: the one of ${peer} that ${name} used is out of date, and it is none at hand`,
+      `${another}. ${example} is right on ${name}, so the Secret is the same there, and what differs is a boot id: the one of ${peer} that ${name} used is out of date, and it is none at hand`,
     );
   }
   if (different > 0) {
     return say(
       'key-changed',
-      `${other}. On ${name} it is the same for ${count(different, 'other SA')} under ${keyIdOf(stream.spi)}, so the key itself differs`,
+      `${another}. On ${name} it is the same for ${count(different, 'other SA')} under ${keyIdOf(stream.spi)}, so the key itself differs`,
     );
   }
-  return say('wrong-key', other);
+  return say('wrong-key', another);
 }
 
 /** Are the other SAs that a node holds under this SPI what the other sources say? */
@@ -161,11 +164,10 @@ function compareOthers(stream: Stream, node: string, evidence: Evidence) {
   for (const state of evidence.heldBy(node)) {
     const src = formatAddress(state.sa.src);
     const dst = formatAddress(state.sa.dst);
-    if (!state.config || state.sa.spi !== stream.spi || (src === stream.src && dst === stream.dst)) continue;
-    const elsewhere = evidence.elsewhere(state);
-    if (elsewhere.length === 0) continue;
-    const { keys } = state.config;
-    if (elsewhere.some(({ config }) => config.keys.equals(keys))) {
+    if (state.sa.spi !== stream.spi || (src === stream.src && dst === stream.dst)) continue;
+    const agrees = evidence.elsewhere(state).map(({ config }) => evidence.holdsKey(state, config.keys));
+    if (agrees.length === 0 || agrees.includes(undefined)) continue;
+    if (agrees.includes(true)) {
       same++;
       example = `The key of ${src} > ${dst} under the same ${keyIdOf(stream.spi)}`;
     } else different++;
