@@ -12,7 +12,7 @@ import { isCapture } from '../capture/format.ts';
 import type { Budget, FileBytes } from '../inspect/files/walk.ts';
 import { hold, readChunks, readError } from './files.ts';
 
-/** Bytes of what comes through a pipe and is no capture. */
+/** Bytes of what comes through pipes and is kept: of one that is no capture, and of several captures together. */
 const MOST_PIPE = 256 << 20;
 /** Folders within one another. */
 const MOST_FOLDERS = 64;
@@ -46,15 +46,36 @@ export async function openSource(name: string, wantsCapture: boolean): Promise<S
     return { name, kind: 'capture', isPipe: true };
   }
   const bytes = await stream.take(MOST_PIPE + 1);
-  if (bytes.length > MOST_PIPE) {
-    throw new InputError({ source: name }, 'more than 256 MiB through a pipe', 'Save it as a file first.');
-  }
+  if (bytes.length > MOST_PIPE) throw tooMuch(name);
   hold(name, { chunks: () => pieces(bytes), text: decodeText(bytes) });
   return { name, kind: 'file', file: inMemory(name, bytes) };
 }
 
-async function* pieces(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
-  yield bytes.slice();
+/**
+ * Reads what comes through pipes to the end of each, to have it more than once: all at a time, so that nothing that writes
+ * into one has to wait.
+ * @throws {InputError} when it is too much, or cannot be read
+ */
+export async function holdPipes(names: readonly string[]): Promise<void> {
+  let length = 0;
+  const read = async (name: string): Promise<void> => {
+    const parts: Uint8Array[] = [];
+    for await (const chunk of readChunks(name)) {
+      length += chunk.length;
+      if (length > MOST_PIPE) throw tooMuch(name, ', with the other captures');
+      parts.push(chunk.slice());
+    }
+    hold(name, { chunks: () => pieces(...parts) });
+  };
+  await Promise.all(names.map(read));
+}
+
+function tooMuch(source: string, what = ''): InputError {
+  return new InputError({ source }, `more than 256 MiB through a pipe${what}`, 'Save it as a file first.');
+}
+
+async function* pieces(...parts: readonly Uint8Array[]): AsyncGenerator<Uint8Array> {
+  for (const part of parts) yield part.slice();
 }
 
 function inMemory(name: string, bytes: Uint8Array): FileBytes {

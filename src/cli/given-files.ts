@@ -16,7 +16,7 @@ import type { Gathered, NodeTexts } from '../inspect/files/gather.ts';
 import { KIND_NAMES, type TextKind } from '../inspect/files/kinds.ts';
 import type { NodeSigns } from '../inspect/files/names.ts';
 import type { NamedText } from '../sa-text/sa-texts.ts';
-import { DiskFile, filesOf, openSource, type Source } from './disk-files.ts';
+import { DiskFile, filesOf, holdPipes, openSource, type Source } from './disk-files.ts';
 import type { BootIds } from './evidence-options.ts';
 import { hold, stdinTwice } from './files.ts';
 import { grouped, say } from './output.ts';
@@ -250,7 +250,7 @@ class Taker<O extends GivenOptions> {
   }
 
   async take(sources: readonly Source[]): Promise<GivenFiles<O>> {
-    const subject = this.#subject(sources);
+    const subject = await this.#subject(sources);
     const { texts } = this.#gathered;
     for (const [kind, list] of texts) for (const text of list) this.#text(kind, text);
     const nameOf = await this.#names();
@@ -269,7 +269,9 @@ class Taker<O extends GivenOptions> {
     return { ...NOTHING, ...subject, options, texts, nameOf, bootIds: this.#bootIds(nameOf) };
   }
 
-  #subject(sources: readonly Source[]): { captures: readonly string[]; packet: string | undefined } {
+  async #subject(
+    sources: readonly Source[],
+  ): Promise<{ captures: readonly string[]; packet: string | undefined }> {
     const { subject: wanted } = this.#use;
     const given = sources.flatMap(({ name, kind }) =>
       kind === 'capture' ? [{ name, kind: 'capture' as const }] : [],
@@ -292,13 +294,9 @@ class Taker<O extends GivenOptions> {
     for (const one of all)
       if (!usable.includes(one)) this.#unused.set(one.name, 'this command takes captures');
     if (wanted === 'captures') {
-      const pipe = sources.find((source) => source.kind === 'capture' && source.isPipe);
-      if (pipe && usable.length > 1)
-        throw new InputError(
-          { source: pipe.name },
-          'comes through a pipe, and of several captures each is read more than once',
-          'Save it as a file first.',
-        );
+      // Of several captures each is read more than once.
+      const pipes = sources.filter((source) => source.kind === 'capture' && source.isPipe);
+      if (usable.length > 1) await holdPipes(pipes.map(({ name }) => name));
       return { captures: usable.map(({ name }) => name), packet: undefined };
     }
     const [first, second] = usable;

@@ -7,7 +7,9 @@ import { bugtoolFiles, hashKeys, podOf, type SysdumpCluster, sysdump } from '../
 import { DEFAULT_VERSION } from '../../src/cilium/version.ts';
 import { readChunks, readText } from '../../src/cli/files.ts';
 import { type GivenOptions, takeFiles, type Use } from '../../src/cli/given-files.ts';
+import { LINK_RAW } from '../../src/wire/link-type.ts';
 import { CAPTURES } from '../support/needs.ts';
+import { pcapOf } from '../support/pcap.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 
 const NATIVE = `${CAPTURES}/native-v4`;
@@ -262,17 +264,23 @@ describe('takeFiles', () => {
     expect(Buffer.compare(await bytesOf(captures[0]!), readFileSync(`${NATIVE}/wire.pcap`))).toBe(0);
   });
 
-  it('takes several captures, but not through a pipe', async () => {
+  it('takes several captures, also through pipes, to be read more than once', async () => {
     const [one, two] = ['wire.pcap', 'pod1.pcap'].map((file) => `${NATIVE}/${file}`);
     const several: Use = { ...DIAGNOSE, subject: 'captures' };
     const { captures } = await take([one!, two!], several);
     expect(captures).toEqual(['wire.pcap', 'pod1.pcap']);
-    const pipe = join(folder, 'p');
-    execFileSync('mkfifo', [pipe]);
-    spawn('sh', ['-c', `cat '${one}' > '${pipe}'; sleep 0`], { stdio: 'ignore' });
-    await expect(take([pipe, two!], several)).rejects.toThrow(
-      /p: comes through a pipe, and of several captures each is read more than once\. Save it as a file first/,
-    );
+    const pipes = ['p', 'q'].map((name) => join(folder, name));
+    execFileSync('mkfifo', pipes);
+    // More than a pipe takes: the second one has to be read while the first one still waits for the end of it.
+    const large = Buffer.concat([pcapOf([new Uint8Array(1)], LINK_RAW), new Uint8Array(1 << 20).fill(7)]);
+    const file = join(folder, 'large.pcap');
+    writeFileSync(file, large);
+    const [p, q] = pipes.map((pipe) => `'${pipe}'`);
+    const writer = `exec 3> ${p}; head -c 100 '${file}' >&3; cat '${file}' > ${q}; tail -c +101 '${file}' >&3`;
+    spawn('sh', ['-c', writer], { stdio: 'ignore' });
+    const given = await takeFiles([pipes[0]!, two!, pipes[1]!], NONE, several);
+    expect(given.captures).toEqual([pipes[0], two, pipes[1]]);
+    for (const name of [...pipes, ...pipes]) expect(Buffer.compare(await bytesOf(name), large)).toBe(0);
   });
 
   it('refuses two captures where one is wanted, and what is not there', async () => {
