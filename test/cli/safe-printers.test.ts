@@ -64,6 +64,7 @@ const diagnosis = (name: string): Diagnosis => {
       esp: 1,
       clear: 0,
       unopened: 1,
+      unauthenticated: 0,
       pairs: [
         {
           src: '10.0.1.10',

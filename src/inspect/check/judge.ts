@@ -114,6 +114,8 @@ class Judge {
   readonly #done = new Set<ClearCount>();
   /** Packets of whole streams that no key opened. */
   #unopened = 0;
+  /** And those that were opened, and that no ICV vouches for. */
+  #unauthenticated = 0;
   /** Those that may be of pods that are asked for, and of them the ones that anyone can read. */
   readonly maybe = { packets: 0, readable: 0 };
 
@@ -129,14 +131,15 @@ class Judge {
     for (const stream of streams) {
       const { src, dst } = stream;
       if (stream.ok + stream.unauthenticated > 0) this.#opened.add(this.#pairName(src, dst));
-      const { packets, opened } = this.#figures(stream);
+      const { packets, ok, unauthenticated } = this.#asked ? stream.asked : stream;
       if (choice && !choice.hasNodes(src, dst)) {
         if (!choice.mayCarry(src, dst)) continue;
-        this.maybe.packets += packets - opened;
+        this.maybe.packets += packets - ok;
         if (stream.ok + stream.unauthenticated === 0) this.maybe.readable += this.#readableOf(stream);
         continue;
       }
-      this.#unopened += packets - opened;
+      this.#unopened += packets - ok - unauthenticated;
+      this.#unauthenticated += unauthenticated;
       if (packets > 0) this.#add(this.#pair(src, dst), stream, packets, this.#readableOf(stream));
     }
     for (const pair of clear.carriedBy.values()) {
@@ -163,10 +166,6 @@ class Judge {
   #pairName(from: string, to: string): string {
     const { evidence } = this.#case;
     return pairName(evidence.nameOf(from), evidence.nameOf(to));
-  }
-
-  #figures({ packets, ok, unauthenticated, asked }: Stream): { packets: number; opened: number } {
-    return this.#asked ? asked : { packets, opened: ok + unauthenticated };
   }
 
   #add(pair: NodeSeen, stream: Stream, packets: number, readable: number): void {
@@ -258,7 +257,7 @@ class Judge {
 
   /** Packets of a stream that anyone can read. */
   #readableOf(stream: Stream): number {
-    if (isPlain(stream)) return this.#figures(stream).packets;
+    if (isPlain(stream)) return (this.#asked ? stream.asked : stream).packets;
     const seen = this.#counted.readable.get(`${stream.src} ${stream.dst} ${stream.spi}`);
     // One packet that happens to look so, or was made to, does not speak for the others.
     if (!seen || 2 * seen.readable < seen.packets) return 0;
@@ -330,6 +329,7 @@ class Judge {
     const isEspAlone = esp > 0 && !hasClear(c);
     const isAssumed = copies > 0 || isEspAlone || !this.#hasNodes;
     const unopened = this.#unopened + maybe.packets + further;
+    const unauthenticated = this.#unauthenticated;
     return {
       verdict,
       basis: verdict === 'not-encrypted' || !isAssumed ? 'seen' : 'assumed',
@@ -349,7 +349,7 @@ class Judge {
       return [
         ...(esp === 0 && maybe.packets > 0
           ? [
-              `${count(maybe.packets, 'ESP packet')} that no key opened may be of these pairs${maybe.readable > 0 ? `, and ${grouped(maybe.readable)} of them can be read without a key` : ''}: give keys, or ask by --node.`,
+              `${count(maybe.packets, 'ESP packet')} that no key opened and checked may be of these pairs${maybe.readable > 0 ? `, and ${grouped(maybe.readable)} of them can be read without a key` : ''}: give keys, or ask by --node.`,
             ]
           : []),
         ...(beside.unknown > 0
@@ -392,7 +392,11 @@ class Judge {
         said.push(
           'The capture holds ESP alone. Whether its filter let packets in the clear through it does not say.',
         );
-      if (esp > 0 && opened === 0)
+      if (unauthenticated > 0)
+        said.push(
+          `${count(unauthenticated, 'ESP packet')} ${unauthenticated === 1 ? 'was' : 'were'} opened unauthenticated: no ICV was checked, and any may be forged.`,
+        );
+      else if (esp > 0 && opened === 0)
         said.push(
           'No key opened a packet: which pods are behind ESP, and whether the packets are good, is not known.',
         );
@@ -458,7 +462,7 @@ class Judge {
         return `Not judged${of}: ${none}.${doubts.length > 0 ? ` ${doubts[0]}` : ''}`;
       }
       const so = `Encrypted${of}${isEspAlone ? ', if the capture was to show packets in the clear' : ''}`;
-      if (opened > 0) return `${so}: ${encryptionText({ esp: opened, clear, unopened })}.`;
+      if (opened > 0) return `${so}: ${encryptionText({ esp: opened, clear, unopened, unauthenticated })}.`;
       return `${so}: all of ${count(esp, 'packet')} between nodes ${esp === 1 ? 'was' : 'were'} in ESP, and none between pods of different nodes in the clear.`;
     }
   }

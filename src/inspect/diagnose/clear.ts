@@ -7,6 +7,7 @@
  * @module
  */
 import { formatAddress } from '../../wire/address.ts';
+import type { EspEvent } from '../esp-event.ts';
 import type { FrameTimes } from './frame-times.ts';
 import type { InnerPacket } from './inner.ts';
 import type { OutboundPolicies } from './policies.ts';
@@ -42,7 +43,7 @@ export interface ClearFlow {
   tunnel: string;
 }
 
-/** Inner addresses of one direction that ESP carried, in one stream. */
+/** Inner addresses of one direction that ESP carried, in one stream; packets that no ICV vouches for are in none. */
 export interface CarriedPair {
   readonly src: string;
   readonly dst: string;
@@ -116,8 +117,11 @@ export class ClearTraffic {
   }
 
   /** Takes a packet that came out of ESP. */
-  addDecrypted(packet: InnerPacket, stream: Stream, frame: number, seconds: number): void {
-    this.#note(packet, stream, frame);
+  addDecrypted(packet: InnerPacket, stream: Stream, event: EspEvent): void {
+    const { frame } = event;
+    const seconds = event.seconds + event.nanoseconds / 1e9;
+    if (event.authenticated) this.#note(packet, stream, frame);
+    else this.#noteUnauthenticated(packet, stream);
     packet.print(this.#print);
     const [a, b] = this.#print as unknown as [number, number];
     let twins = 0;
@@ -163,6 +167,17 @@ export class ClearTraffic {
     pair.asked += asked;
     this.#pairs[at] = hash;
     this.#pairOf[at] = pair;
+  }
+
+  /** Anyone may have made it: it says where pods are only as long as no packet that an ICV vouches for does. */
+  #noteUnauthenticated({ b, srcAt, dstAt, addressLen }: InnerPacket, { src, dst }: Stream): void {
+    for (const [at, node] of [
+      [srcAt, src],
+      [dstAt, dst],
+    ] as const) {
+      const pod = formatAddress(b, at, addressLen);
+      if (this.behind.size < MOST_PODS && !this.behind.has(pod)) this.behind.set(pod, node);
+    }
   }
 
   #flow(packet: InnerPacket): ClearFlow | undefined {

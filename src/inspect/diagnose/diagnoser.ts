@@ -206,8 +206,10 @@ export class Diagnoser implements CaptureSink {
     if (!stream) return;
     if (this.#keeps && !stream.isKept) stream.isKept = this.#keeps(event);
     const isAsked = this.#isAsked();
-    if (isAsked) stream.asked.packets++;
-    if (isAsked && verdict === PASS) stream.asked.opened++;
+    if (isAsked) {
+      stream.asked.packets++;
+      if (verdict === PASS) stream.asked[event.authenticated ? 'ok' : 'unauthenticated']++;
+    }
     if (stream.packets++ === 0) {
       stream.firstFrame = frame;
       stream.firstTime = event.seconds + event.nanoseconds / 1e9;
@@ -292,7 +294,7 @@ export class Diagnoser implements CaptureSink {
   #lookInside(stream: Stream, event: EspEvent): void {
     const inner = this.#inner;
     if (inner.read(event.bytes, event.at, event.end)) {
-      this.#clear.addDecrypted(inner, stream, event.frame, event.seconds + event.nanoseconds / 1e9);
+      this.#clear.addDecrypted(inner, stream, event);
       this.#path.addInner(inner, stream, event.ipEnd - event.ipAt, event.frame);
     }
   }

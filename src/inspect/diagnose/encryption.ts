@@ -39,12 +39,25 @@ export function encryptionOf(c: Case, inClear: readonly ClearPods[]): Encryption
   const unopened =
     streams.reduce((sum, { packets, ok, unauthenticated }) => sum + packets - ok - unauthenticated, 0) +
     countOf([strange.tally, closed.tally]);
-  return { esp: carried.reduce((sum, { packets }) => sum + packets, 0), clear: leaked, unopened, pairs };
+  return {
+    esp: carried.reduce((sum, { packets }) => sum + packets, 0),
+    clear: leaked,
+    unopened,
+    unauthenticated: streams.reduce((sum, { unauthenticated }) => sum + unauthenticated, 0),
+    pairs,
+  };
 }
 
 /** `46 of 46 packets between pods of different nodes were in ESP, 0 in the clear`, and how many packets it does not count. */
-export function encryptionText({ esp, clear, unopened }: Omit<EncryptionReport, 'pairs'>): string {
+export function encryptionText({
+  esp,
+  clear,
+  unopened,
+  unauthenticated,
+}: Omit<EncryptionReport, 'pairs'>): string {
+  const others = (n: number, what: string) =>
+    n > 0 ? `; ${count(n, 'ESP packet')} ${n === 1 ? 'was' : 'were'} ${what}` : '';
   const rest =
-    unopened > 0 ? `; ${count(unopened, 'ESP packet')} ${unopened === 1 ? 'was' : 'were'} not opened` : '';
+    others(unopened, 'not opened') + others(unauthenticated, 'opened unauthenticated, and may be forged');
   return `${grouped(esp)} of ${count(esp + clear, 'packet')} between pods of different nodes ${esp === 1 ? 'was' : 'were'} in ESP, ${grouped(clear)} in the clear${rest}`;
 }

@@ -131,11 +131,13 @@ export interface CarriedReport {
 
 /** Packets between pods of different nodes. */
 export interface EncryptionReport {
-  /** Those that were opened. */
+  /** Those that were opened, and that an ICV vouches for. */
   readonly esp: number;
   readonly clear: number;
   /** ESP packets that were not opened, of all senders. */
   readonly unopened: number;
+  /** ESP packets that were opened and not checked, of all senders: any may be forged. */
+  readonly unauthenticated: number;
   /** Those in ESP, most packets first; at most 1000 of them. */
   readonly pairs: readonly CarriedReport[];
 }

@@ -100,8 +100,8 @@ export class Stream {
   ok = 0;
   /** Packets that were opened, and that no ICV vouches for. */
   unauthenticated = 0;
-  /** Of the packets, and of those that were opened, the ones that are asked for: see {@link Diagnoser}. */
-  readonly asked = { packets: 0, opened: 0 };
+  /** Of all three those that are asked for: see {@link Diagnoser}. */
+  readonly asked = { packets: 0, ok: 0, unauthenticated: 0 };
   /** Packets by row of the drop table, 0 for accepted. */
   readonly verdicts = new Map<number, number>();
   readonly causes = new Map<Cause, Tally>();

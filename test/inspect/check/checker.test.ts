@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { hex } from '../../../src/base/bytes.ts';
 import type { CiliumNode } from '../../../src/cilium/nodes.ts';
-import { authenc } from '../../../src/crypto/suite.ts';
+import { authenc, uncheckedCipher } from '../../../src/crypto/suite.ts';
 import { AskedFrames } from '../../../src/inspect/check/span.ts';
 import { parsePrefix } from '../../../src/wire/address.ts';
 import { ethernet, ip, udp } from '../../support/carried.ts';
@@ -261,6 +261,23 @@ describe('with keys', () => {
     expect(pods).toMatchObject([{ esp: 4, clear: 0, from: 'node-1', to: 'node-2', verdict: 'encrypted' }]);
   });
 
+  it('counts no packet as of pods that no ICV vouches for', () => {
+    const keys = authenc('hmac(sha256)', counting(32, 64), 'cbc(aes)', counting(16), 128);
+    const unchecked = { ...config, keys: uncheckedCipher('cbc(aes)', counting(16), 128) };
+    const packets = [...esp(4, { ...config, keys }), HOST];
+    const { summary, pods } = checkPackets(packets, { cluster, listed: [unchecked] });
+    expect(summary.summary).toMatch(/^Encrypted: all of 4 packets between nodes were in ESP/);
+    expect(summary.unknown[0]).toBe(
+      '4 ESP packets were opened unauthenticated: no ICV was checked, and any may be forged.',
+    );
+    expect(pods).toEqual([]);
+    const asked = { addresses: [parsePrefix('10.0.2.20')!] };
+    expect(checkPackets(packets, { cluster, listed: [unchecked] }, asked).summary).toMatchObject({
+      verdict: 'not-judged',
+      leftOut: { unopened: 4 },
+    });
+  });
+
   it('tells copies from leaks for certain', () => {
     const send = sender(config);
     const [a, b] = [clear(1), clear(2)];
@@ -330,7 +347,7 @@ describe('what is asked for', () => {
     });
     const byPod = checkPackets(leaky(), { cluster }, { seconds: 1, addresses: ranges('10.0.2.20') }).summary;
     expect(byPod.summary).toBe(
-      'Not judged, of the pairs asked for: no ESP packet is known to be of these pairs. 4 ESP packets that no key opened may be of these pairs: give keys, or ask by --node. Left out: 1 packet in the clear between pods of different nodes, 3 in ESP.',
+      'Not judged, of the pairs asked for: no ESP packet is known to be of these pairs. 4 ESP packets that no key opened and checked may be of these pairs: give keys, or ask by --node. Left out: 1 packet in the clear between pods of different nodes, 3 in ESP.',
     );
     expect(byPod).toMatchObject({ esp: 0, leftOut: { esp: 3, unopened: 4 } });
   });

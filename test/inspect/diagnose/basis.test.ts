@@ -166,8 +166,9 @@ needs([CASES_NEED], 'people', () => {
   it('case captures 08: what no ICV vouches for is opened, and not judged', async () => {
     const folder = captures('08-integrity-not-named');
     const given = { espSa: [`${folder}/esp_sa`] };
-    const { conclusion, streams, receivers } = await diagnoseFile(`${folder}/in.pcap`, given);
+    const { conclusion, streams, receivers, encryption } = await diagnoseFile(`${folder}/in.pcap`, given);
     expect(conclusion).toMatchObject({ code: 'unchecked', packets: 8, judged: 0 });
+    expect(encryption).toBeNull();
     expect(conclusion.summary).toContain('8 packets were opened unauthenticated');
     expect(streams).toMatchObject([{ packets: 8, ok: 0, unauthenticated: 8, judged: false, late: null }]);
     expect(receivers).toMatchObject([{ judged: 0, counters: {} }]);

@@ -1,11 +1,13 @@
 /** Packets of pods in the clear: what policies say of them, where the capture was taken, and how much was in ESP. */
 import { describe, expect, it } from 'vitest';
 import { hex } from '../../../src/base/bytes.ts';
+import { authenc, uncheckedCipher } from '../../../src/crypto/suite.ts';
+import { encryptionText } from '../../../src/inspect/diagnose/encryption.ts';
 import { readPolicies } from '../../../src/sa-text/to-policy.ts';
 import { ethernet, ip, udp } from '../../support/carried.ts';
 import { codesOf, diagnoseFile, diagnosePackets, sender } from '../../support/diagnose.ts';
 import { CAPTURES, CASES, CASES_NEED, needs, shared } from '../../support/needs.ts';
-import { address, ipv4Packet, saConfig } from '../../support/sa.ts';
+import { address, counting, ipv4Packet, saConfig } from '../../support/sa.ts';
 
 const config = saConfig({ src: address('10.244.1.1'), dst: address('10.244.2.1') });
 const pods = { src: address('10.0.1.10'), dst: address('10.0.2.20'), ttl: 63 };
@@ -132,6 +134,7 @@ it('says how much of what pods said to each other was in ESP, and under which ke
     esp: 3,
     clear: 0,
     unopened: 0,
+    unauthenticated: 0,
     pairs: [
       {
         src: '10.0.1.10',
@@ -151,6 +154,39 @@ it('says how much of what pods said to each other was in ESP, and under which ke
   const late = diagnosePackets([...frames, frames[0]!], { listed: [config] });
   expect(late.encryption).toMatchObject({ esp: 3, clear: 0, unopened: 1 });
   expect(diagnosePackets([], { listed: [config] }).encryption).toBeNull();
+});
+
+it('how much was in ESP counts no packet that an ICV does not vouch for', () => {
+  const other = saConfig({
+    spi: 4,
+    keys: authenc('hmac(sha256)', counting(32, 64), 'cbc(aes)', counting(16), 128),
+  });
+  const unchecked = { ...other, keys: uncheckedCipher('cbc(aes)', counting(16), 128) };
+  const forged = sender(other);
+  const pair = { src: address('10.0.1.77'), dst: address('10.0.2.77') };
+  const frames = [
+    ...[1, 2].map((id) => ipv4Packet(80, { ...pods, id })).map(sender(config)),
+    forged(ipv4Packet(90, pair)),
+  ];
+  const { encryption } = diagnosePackets(frames, { listed: [config, unchecked] });
+  expect(encryption).toMatchObject({ esp: 2, clear: 0, unopened: 0, unauthenticated: 1 });
+  expect(encryption!.pairs).toHaveLength(1);
+  expect(encryptionText(encryption!)).toBe(
+    '2 of 2 packets between pods of different nodes were in ESP, 0 in the clear; 1 ESP packet was opened unauthenticated, and may be forged',
+  );
+  // It says where a pod is as long as nothing better does.
+  const leak = ipv4Packet(80, { ...pods, id: 9, ttl: 63 });
+  const elsewhere = sender({ ...other, src: address('10.244.3.1'), dst: address('10.244.4.1') });
+  const known = {
+    listed: [config, { ...unchecked, src: address('10.244.3.1'), dst: address('10.244.4.1') }],
+  };
+  for (const order of [
+    [sender(config)(ipv4Packet(80, pods)), elsewhere(ipv4Packet(80, pods)), leak],
+    [elsewhere(ipv4Packet(80, pods)), sender(config)(ipv4Packet(80, pods)), leak],
+  ]) {
+    const { findings } = diagnosePackets(order, known);
+    expect(findings.find(({ code }) => code === 'clear-traffic')).toMatchObject({ node: '10.244.1.1' });
+  }
 });
 
 needs([CASES_NEED], 'people', () => {
