@@ -45,7 +45,8 @@ export function putU32(b: Uint8Array, at: number, v: number): void {
   b[at + 3] = v;
 }
 
-const IS_LITTLE_ENDIAN = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;
+/** Is the lowest byte of a word in memory its first? */
+export const IS_LITTLE_ENDIAN = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;
 
 /**
  * The number that an `Int32Array` stores as the bytes of `v` in network order: for tables of words, where that is

@@ -45,6 +45,19 @@ const ICV_LEN_AT = AAD_LEN_AT + 1;
 const VERDICT_AT = ICV_LEN_AT + 1;
 const ROW_BYTES = VERDICT_AT + 1;
 
+/** What all rows of one SA have in common. Words are in network order (`netWord` in `base/bytes.ts`). */
+export interface JobTemplate {
+  /** Key handle, from {@link Engine.addKey}. */
+  readonly key: number;
+  readonly netSpi: number;
+  /** Does the number in the AAD have 64 bits? */
+  readonly esn: boolean;
+  /** Bytes of ICV right after the text: the suite's. */
+  readonly icvLen: number;
+  /** First word of the nonce, where there is one. */
+  readonly netSalt: number;
+}
+
 export class JobTable {
   readonly capacity: number;
   /**
@@ -91,33 +104,23 @@ export class JobTable {
 
   /**
    * Adds a row for a text of ESP: where it lies, and its AAD: SPI ‖ number, under ESN SPI ‖ high ‖ low (RFC 4106 §5).
-   * SPI and halves of the number are words in network order (`netWord` in `base/bytes.ts`).
+   * @param hi halves of the number as words in network order
    * @returns the row
    */
-  addRow(
-    key: number,
-    tag: number,
-    textAt: number,
-    textLen: number,
-    icvLen: number,
-    spi: number,
-    esn: boolean,
-    hi: number,
-    lo: number,
-  ): number {
+  addRow(of: JobTemplate, tag: number, textAt: number, textLen: number, hi: number, lo: number): number {
     const { capacity, tables } = this;
     const cells = this.#cells;
     const row = this.count++;
     cells[row] = textAt;
     cells[capacity + row] = textLen;
-    cells[2 * capacity + row] = key;
+    cells[2 * capacity + row] = of.key;
     cells[3 * capacity + row] = tag;
     const at = (capacity * AAD_AT) / 4 + row * 3;
-    cells[at] = spi;
-    cells[at + 1] = esn ? hi : lo;
+    cells[at] = of.netSpi;
+    cells[at + 1] = of.esn ? hi : lo;
     cells[at + 2] = lo;
-    tables[capacity * AAD_LEN_AT + row] = esn ? 12 : 8;
-    tables[capacity * ICV_LEN_AT + row] = icvLen;
+    tables[capacity * AAD_LEN_AT + row] = of.esn ? 12 : 8;
+    tables[capacity * ICV_LEN_AT + row] = of.icvLen;
     return row;
   }
 

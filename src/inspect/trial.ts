@@ -50,12 +50,12 @@ export class Trial {
     this.#textLen = textLen;
     job.count = 0;
     // SPI and number as they are in the packet, whatever the SA is known by.
-    const [spi, lo] = [netWord(u32(copy, 0)), netWord(u32(copy, 4))];
-    const { key, esn } = sa;
-    const row = job.addRow(key, 0, this.#textAt, textLen, suite.icvLen, spi, esn, netWord(hi), lo);
+    const [netSpi, lo] = [netWord(u32(copy, 0)), netWord(u32(copy, 4))];
+    const { key, esn, icvLen, netSalt } = sa;
+    const row = job.addRow({ key, netSpi, esn, icvLen, netSalt }, 0, this.#textAt, textLen, netWord(hi), lo);
     if (sa.hasNonce) {
       const ivAt = HEADER_LEN;
-      job.setNonce(row, sa.netSalt, netWord(u32(copy, ivAt)), netWord(u32(copy, ivAt + 4)));
+      job.setNonce(row, netSalt, netWord(u32(copy, ivAt)), netWord(u32(copy, ivAt + 4)));
     }
     this.#engine.open(copy, job);
     if (job.verdict[0] !== JOB_OK) return false;

@@ -19,6 +19,8 @@
  * packet of the batch could change what a later one gets (under ESN, the guess of the high half), what is
  * pending is finished first.
  *
+ * Runs of usual packets with one SA take the same steps in `decapsulate-run.ts`, where what they share is read once.
+ *
  * In a capture a source may leave mode or UDP open (`SaConfig.unstated`): each packet then tells its own, and no step
  * refuses it for them. An SA whose ICV is not checked has instead that its text must look like one
  * (`plausible.ts`), before the window moves.
@@ -31,6 +33,7 @@ import * as esp from '../wire/esp.ts';
 import * as ipv4 from '../wire/ipv4.ts';
 import * as ipv6 from '../wire/ipv6.ts';
 import { type Batch, PASS } from '../wire/packet.ts';
+import { acceptUsual, admitRun, type EspNotes } from './decapsulate-run.ts';
 import { dropCode } from './drop.ts';
 import { EspPlace } from './esp-place.ts';
 import { ecnDecapsulate } from './outer-header.ts';
@@ -83,6 +86,8 @@ export class Decapsulator {
   readonly #outerAt: Uint32Array;
   readonly #headerLen: Uint32Array;
   readonly #protocolAt: Uint32Array;
+  readonly #notes: EspNotes;
+  readonly #isPort = (port: number): boolean => this.#place.isEncapPort(port);
 
   /**
    * @param capacity packets in the largest batch
@@ -101,6 +106,8 @@ export class Decapsulator {
     this.#outerAt = new Uint32Array(capacity);
     this.#headerLen = new Uint32Array(capacity);
     this.#protocolAt = new Uint32Array(capacity);
+    const { spi, seqHi, seqLo, isEsp } = this;
+    this.#notes = { spi, seqHi, seqLo, isEsp, inferred: this.#inferred, outerAt: this.#outerAt };
   }
 
   /**
@@ -113,8 +120,12 @@ export class Decapsulator {
   run(batch: Batch, from = 0, to = batch.count): void {
     this.#jobs.count = 0;
     for (let i = from; i < to; i++) {
-      this.isEsp[i] = 0;
-      if (batch.verdict[i] === PASS) this.#admit(batch, i);
+      const end = admitRun(batch, this.#jobs, this.#notes, i, to, this.#sad, this.#isPort);
+      if (end > i) i = end - 1;
+      else {
+        this.isEsp[i] = 0;
+        if (batch.verdict[i] === PASS) this.#admit(batch, i);
+      }
     }
     this.#finish(batch);
   }
@@ -201,17 +212,7 @@ export class Decapsulator {
       this.#protocolAt[i] = place.protocolAt;
     }
     const jobs = this.#jobs;
-    const row = jobs.addRow(
-      sa.key,
-      i,
-      textAt,
-      textLen,
-      sa.icvLen,
-      sa.netSpi,
-      sa.esn,
-      hi === 0 ? 0 : netWord(hi),
-      netWord(lo),
-    );
+    const row = jobs.addRow(sa, i, textAt, textLen, hi === 0 ? 0 : netWord(hi), netWord(lo));
     // RFC 4303 §3.4.4.2: the IV is the packet's, whatever the number is.
     if (sa.hasNonce) {
       const ivAt = espAt + esp.HEADER_LEN;
@@ -244,7 +245,8 @@ export class Decapsulator {
       const i = jobs.tag[row]!;
       const sa = this.#sad.sas[batch.sa[i]!]!;
       sa.pending = 0;
-      batch.verdict[i] = this.#accept(batch, i, sa, row);
+      if (!acceptUsual(batch, jobs, this.#notes, row, i, sa))
+        batch.verdict[i] = this.#accept(batch, i, sa, row);
     }
     jobs.count = 0;
   }

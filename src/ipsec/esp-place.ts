@@ -124,7 +124,7 @@ export class EspPlace {
     this.espEnd = packetEnd;
     if (protocol === esp.PROTOCOL) return 'esp';
     if (protocol !== udp.PROTOCOL || packetEnd - payloadAt < udp.HEADER_LEN) return 'other';
-    if (!this.#isEncapPort(u16(b, payloadAt)) && !this.#isEncapPort(u16(b, payloadAt + 2))) return 'other';
+    if (!this.isEncapPort(u16(b, payloadAt)) && !this.isEncapPort(u16(b, payloadAt + 2))) return 'other';
     const dataAt = payloadAt + udp.HEADER_LEN;
     const dataEnd = Math.min(packetEnd, payloadAt + udp.length(b, payloadAt));
     if (dataEnd < dataAt) return 'broken';
@@ -138,7 +138,8 @@ export class EspPlace {
     return kind === 'esp' && dataEnd - dataAt < least ? 'short' : kind;
   }
 
-  #isEncapPort(port: number): boolean {
+  /** Does a UDP port carry ESP? */
+  isEncapPort(port: number): boolean {
     const ports = this.#ports;
     for (let k = 0; k < ports.length; k++) if (port === ports[k]) return true;
     return false;

@@ -61,8 +61,13 @@ export class LifetimeCounter {
 
   /** Counts a packet that the SA carried. */
   count(bytes: number): void {
+    this.countAll(1, bytes);
+  }
+
+  /** Counts packets, and their bytes together. */
+  countAll(packets: number, bytes: number): void {
     const carried = this.#carried;
-    carried[0] = carried[0]! + 1;
+    carried[0] = carried[0]! + packets;
     carried[1] = carried[1]! + bytes;
   }
 }

@@ -23,7 +23,7 @@
  * Nothing here checks lengths: the inner packet is one that `wire/ipv4.ts` or `wire/ipv6.ts` found whole.
  * @module
  */
-import { i32, putU16, u16, u32 } from '../base/bytes.ts';
+import { IS_LITTLE_ENDIAN, i32, netWord, putU16, u16, u32 } from '../base/bytes.ts';
 import type { Address } from '../wire/address.ts';
 import { sum, update } from '../wire/checksum.ts';
 import * as esp from '../wire/esp.ts';
@@ -67,8 +67,28 @@ export const LINUX_RULES: HeaderRules = {
   decapDscp: false,
 };
 
+/** What an IPv4 header is made of, as words of this machine that are written as they are. */
+export interface QuickHeader {
+  readonly src: number;
+  readonly dst: number;
+  /** Both ports of UDP; 0 without. */
+  readonly ports: number;
+  /** The low half of the word that has the checksum. */
+  readonly ttlAndProtocol: number;
+  /** Of all that does not change, in 16-bit words of this machine. */
+  readonly sum: number;
+  /** Which bits of the inner TOS are taken over, what is put beside them, and ECN outside by ECN inside. */
+  readonly tosMask: number;
+  readonly tos: number;
+  readonly ecn: number;
+  /** Is DF set whatever the inner packet has? Otherwise it is copied. */
+  readonly setsDf: boolean;
+}
+
 /** Writes the outer headers of one SA. */
 export class OuterHeader {
+  /** For runs of packets; none for IPv6, for a TTL that is copied, a DF that is cleared, and on a big-endian machine. */
+  readonly quick: QuickHeader | undefined;
   /** Bytes it prepends: 20 or 40, and 8 more with UDP. */
   readonly length: number;
   readonly #version: 4 | 6;
@@ -128,6 +148,25 @@ export class OuterHeader {
     this.#dst = i32(dst, 0);
     this.#sum = VERSION_4 * 0x100 + this.#protocol + sum(src, 0, src.length) + sum(dst, 0, dst.length);
     this.#ports = encap ? (encap.sport << 16) | encap.dport : NO_PORTS;
+    this.quick =
+      IS_LITTLE_ENDIAN && this.#version === 4 && this.#ttl > 0 ? this.#quickHeader(rules) : undefined;
+  }
+
+  #quickHeader({ df }: HeaderRules): QuickHeader | undefined {
+    if (df === 'clear') return undefined;
+    const [src, dst] = [netWord(this.#src), netWord(this.#dst)];
+    const ttlAndProtocol = this.#ttl | (this.#protocol << 8);
+    return {
+      src,
+      dst,
+      ports: netWord(this.#ports),
+      ttlAndProtocol,
+      sum: VERSION_4 + ttlAndProtocol + (src & 0xffff) + (src >>> 16) + (dst & 0xffff) + (dst >>> 16),
+      tosMask: this.#tosMask,
+      tos: this.#tos,
+      ecn: this.#ecn,
+      setsDf: df === 'set',
+    };
   }
 
   /**

@@ -137,6 +137,11 @@ export class ReplayWindow {
     return this.#isNext(hi, lo) ? PASS : this.#checkAny(hi, lo | 0);
   }
 
+  /** Does the window hold nothing but numbers that were expected, none of them below zero? */
+  get isGrown(): boolean {
+    return this.#before === 0 && this.#top[TOP.LO]! >= this.size - 1;
+  }
+
   /** Is it the one after the top, in a window that is no longer young? So is nearly every number. */
   #isNext(hi: number, lo: number): boolean {
     const top = this.#top;
@@ -172,11 +177,16 @@ export class ReplayWindow {
    * the top, by any distance, becomes the top.
    */
   commit(hi: number, lo: number): void {
-    if (this.#isNext(hi, lo)) {
-      this.#step(lo | 0);
-      this.#top[TOP.LO] = lo;
-      this.#top[TOP.CHECK] = ~lo;
-    } else this.#commitAny(hi, lo | 0);
+    if (!this.commitNext(hi, lo)) this.#commitAny(hi, lo | 0);
+  }
+
+  /** {@link check} and {@link commit} of the number after the top. @returns false, with nothing changed, for another */
+  commitNext(hi: number, lo: number): boolean {
+    if (!this.#isNext(hi, lo)) return false;
+    this.#step(lo | 0);
+    this.#top[TOP.LO] = lo;
+    this.#top[TOP.CHECK] = ~lo;
+    return true;
   }
 
   #commitAny(hi: number, lo: number): void {

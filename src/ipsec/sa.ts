@@ -108,6 +108,8 @@ export class SecurityAssociation {
   readonly sendsAllV6: boolean;
   /** May a packet that it brings have any addresses? Here a selector of length 0 covers either version, as in Linux. */
   readonly takesAll: boolean;
+  /** Tunnel mode, a nonce that is salt ‖ IV, no limits, and nothing left open: may its packets be done in runs? */
+  readonly isUsual: boolean;
 
   /** Packets of the batch at hand that wait for the cipher: the decapsulator's own note. */
   pending = 0;
@@ -167,6 +169,15 @@ export class SecurityAssociation {
     this.sendsAllV4 = coversAll(config.selector, ipv4.ADDRESS_LEN);
     this.sendsAllV6 = coversAll(config.selector, ipv6.ADDRESS_LEN);
     this.takesAll = !config.selector || coversBoth(config.selector);
+    this.isUsual =
+      this.isTunnel &&
+      !this.isModeOpen &&
+      !this.isEncapOpen &&
+      !this.isUnchecked &&
+      this.hasNonce &&
+      suite.ivLen === 8 &&
+      this.padMask === 3 &&
+      !this.life.watched;
     this.key = old?.key ?? engine.addKey(config.keys);
   }
 

@@ -59,6 +59,18 @@ export class OutboundSequence {
     return true;
   }
 
+  /** The low half, signed, at which {@link advance} has more to do than to count. */
+  get end(): number {
+    return this.#words[OUT.END]!;
+  }
+
+  /** As many times {@link advance} as it takes to this low half, signed, which does not lie beyond {@link end}. */
+  moveTo(lo: number): void {
+    const words = this.#words;
+    words[OUT.LO] = lo;
+    words[OUT.CHECK] = ~lo;
+  }
+
   /** At the end: is there a number after the current one? Sets the next end. */
   #mayPass(lo: number): boolean {
     const words = this.#words;

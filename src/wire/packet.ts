@@ -44,6 +44,8 @@ export class Batch {
   readonly slab: Uint8Array;
   /** The slab again, for two or four bytes in network order at once: a third of the cost of single bytes. */
   readonly words: DataView;
+  /** The slab once more, as words of this machine; none where packets need not lie on words. */
+  readonly words32: Int32Array | undefined;
   /**
    * The five tables that follow in one buffer, in this order, `capacity` entries each: the native addon
    * gets them as one (`native/src/view.h`).
@@ -81,6 +83,7 @@ export class Batch {
     const bytes = this.slotSize * capacity;
     this.slab = new Uint8Array(shared ? new SharedArrayBuffer(bytes) : new ArrayBuffer(bytes));
     this.words = new DataView(this.slab.buffer);
+    this.words32 = new Int32Array(this.slab.buffer);
     const tables = new ArrayBuffer(capacity * (4 * 4 + 1));
     this.tables = new Uint8Array(tables);
     this.cells = new Int32Array(tables, 0, capacity * 4);
@@ -175,10 +178,12 @@ export class LentBatch extends Batch {
   /** What was lent last. */
   declare slab: Uint8Array;
   declare words: DataView;
+  declare words32: undefined;
 
   /** @param capacity packets that it holds */
   constructor(capacity: number) {
     super({ capacity, maxPacket: 0, headroom: 0, tailroom: 0 });
+    this.words32 = undefined;
   }
 
   /**
