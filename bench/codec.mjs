@@ -77,13 +77,17 @@ function measure(size, batch, sas, quick) {
   });
 }
 
-/** `count` SAs with one key each, in a database of their own. */
+/**
+ * `count` SAs with one key each, in a database of their own. They are no longer young: where the numbers of an SA begin,
+ * its window holds some that were never expected.
+ */
 function setUp(engine, capacity, count) {
   const random = seededBytes(1);
   const sad = new Sad();
   const config = captureSa();
+  const startAfter = { hi: 0, lo: 2 * config.replayWindow };
   const indices = Array.from({ length: count }, (_, k) =>
-    sad.add(new SecurityAssociation({ ...config, spi: config.spi + k }, engine, { random })),
+    sad.add(new SecurityAssociation({ ...config, spi: config.spi + k }, engine, { random, startAfter })),
   );
   return { sad, indices, random, batch: new Batch({ capacity, maxPacket: MAX_PACKET }) };
 }
@@ -128,17 +132,19 @@ function casesOf(make, size, capacity, sas) {
 }
 
 function sealing(engine, size, capacity, sas) {
-  const inner = innerPacket(size);
   const { sad, indices, random, batch } = setUp(engine, capacity, sas);
   const encapsulator = new Encapsulator(sad, engine, capacity, random);
-  let turn = 0;
+  const refill = filler(batch, indices, size);
   return {
-    refill() {
-      batch.clear();
-      for (let i = 0; i < capacity; i++) batch.sa[batch.push(inner)] = indices[turn++ % sas];
-    },
+    refill,
     run: () => encapsulator.run(batch),
-    cipherAlone: cipherLoop('seal', engine, sad.sas[indices[0]].key, batch, size),
+    cipherAlone: cipherLoop(
+      'seal',
+      engine,
+      indices.map((index) => sad.sas[index].key),
+      batch,
+      size,
+    ),
   };
 }
 
@@ -146,43 +152,51 @@ function opening(engine, size, capacity, sas) {
   const { sad, indices, random, batch } = setUp(engine, capacity, sas);
   const encapsulator = new Encapsulator(sad, engine, capacity, random);
   const decapsulator = new Decapsulator(sad, engine, capacity);
-  const sent = [];
-  // As many batches as bring every SA once.
-  for (let k = 0; k < Math.max(1, sas / capacity); k++) {
-    batch.clear();
-    for (let i = 0; i < capacity; i++)
-      batch.sa[batch.push(innerPacket(size))] = indices[(k * capacity + i) % sas];
+  const fill = filler(batch, indices, size);
+  const refill = () => {
+    fill();
     encapsulator.run(batch);
-    sent.push(Array.from({ length: capacity }, (_, i) => batch.copy(i)));
+  };
+  // The first packet of each SA.
+  for (let k = 0; k < sas / capacity; k++) {
+    refill();
+    decapsulator.run(batch);
   }
-  const used = indices.map((index) => sad.sas[index].window);
-  let turn = 0;
   return {
-    refill() {
-      const packets = sent[turn++ % sent.length];
-      batch.clear();
-      for (let i = 0; i < capacity; i++) batch.push(packets[i]);
-      // The same packets again and again: windows are set back before them.
-      if (sas === 1) used[0].startBefore(0, 1);
-      else for (const window of used) window.startBefore(0, 1);
-    },
+    refill,
     run: () => decapsulator.run(batch),
-    cipherAlone: cipherLoop('open', engine, sad.sas[indices[0]].key, batch, size),
+    cipherAlone: cipherLoop(
+      'open',
+      engine,
+      indices.map((index) => sad.sas[index].key),
+      batch,
+      size,
+    ),
   };
 }
 
-/** Nanoseconds a packet of the cipher alone, over texts where a batch has them. */
-function cipherLoop(op, engine, key, { capacity, slotSize, headroom }, size) {
+/** Fills the batch with packets of one SA after the other. */
+function filler(batch, indices, size) {
+  const inner = innerPacket(size);
+  let turn = 0;
+  return () => {
+    batch.clear();
+    for (let i = 0; i < batch.capacity; i++) batch.sa[batch.push(inner)] = indices[turn++ % indices.length];
+  };
+}
+
+/** Nanoseconds a packet of the cipher alone, over texts where a batch has them, with one key after the other. */
+function cipherLoop(op, engine, keys, { capacity, slotSize, headroom }, size) {
   const own = new Batch({ capacity, maxPacket: MAX_PACKET });
   const len = size + 2 + (-(size + 2) & 3);
   if (engine instanceof NativeEngine) {
     return (rounds) =>
-      engine.loop(op, key, own.slab, headroom, len, slotSize, capacity, rounds) / rounds / capacity;
+      engine.loop(op, keys, own.slab, headroom, len, slotSize, capacity, rounds) / rounds / capacity;
   }
   const jobs = new JobTable(capacity);
   jobs.count = capacity;
   for (let i = 0; i < capacity; i++) {
-    jobs.key[i] = key;
+    jobs.key[i] = keys[0];
     jobs.textAt[i] = i * slotSize + headroom;
     jobs.textLen[i] = len;
     jobs.icvLen[i] = ICV;

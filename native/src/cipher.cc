@@ -3,6 +3,7 @@
 #include <time.h>
 
 #include <cerrno>
+#include <cstring>
 #include <new>
 #include <vector>
 
@@ -189,24 +190,36 @@ napi_value cipher_run(napi_env env, napi_callback_info info) {
   return number(env, 0);
 }
 
-// cipherLoop(engine, key, slab, at, len, step, count, rounds, sealing): nanoseconds for `rounds` times sealing or
-// opening `count` texts of `len` bytes, `step` bytes apart, with nothing around the cipher.
+// cipherLoop(engine, keys, slab, at, len, step, count, rounds, sealing): nanoseconds for `rounds` times sealing or
+// opening `count` texts of `len` bytes, `step` bytes apart, with one key after the other and nothing around the cipher.
 napi_value cipher_loop(napi_env env, napi_callback_info info) {
   size_t argc = 9;
   napi_value argv[9];
   napi_get_cb_info(env, info, &argc, argv, nullptr, nullptr);
-  Key* key = engine_of(env, argv[0])->key(i32_of(env, argv[1]));
+  const Engine* engine = engine_of(env, argv[0]);
+  const Bytes handles = bytes_of(env, argv[1]);
   const Bytes slab = bytes_of(env, argv[2]);
   const uint64_t at = u32_of(env, argv[3]), len = u32_of(env, argv[4]), step = u32_of(env, argv[5]);
   const uint64_t count = u32_of(env, argv[6]), rounds = u32_of(env, argv[7]);
-  if (key == nullptr || count == 0 || at < kEspHeader + key->iv_len || at + step * (count - 1) + len + key->icv_len > slab.len)
-    return number(env, -EINVAL);
+  std::vector<Key*> keys;
+  for (size_t k = 0; k + sizeof(int32_t) <= handles.len; k += sizeof(int32_t)) {
+    int32_t handle;
+    memcpy(&handle, handles.at + k, sizeof handle);
+    Key* key = engine->key(handle);
+    if (key == nullptr || at < kEspHeader + key->iv_len || at + step * (count - 1) + len + key->icv_len > slab.len)
+      return number(env, -EINVAL);
+    keys.push_back(key);
+  }
+  if (keys.empty() || count == 0) return number(env, -EINVAL);
   const bool sealing = i32_of(env, argv[8]) != 0;
   uint8_t nonce[kNonceLen] = {0}, aad[kAadLen] = {0};
   timespec from, to;
+  size_t turn = 0;
   clock_gettime(CLOCK_MONOTONIC, &from);
   for (uint64_t r = 0; r < rounds; r++) {
     for (uint64_t i = 0; i < count; i++) {
+      Key* key = keys[turn];
+      if (++turn == keys.size()) turn = 0;
       nonce[11] = static_cast<uint8_t>(i);
       const Row row = {slab.at + at + i * step, static_cast<uint32_t>(len), nonce, aad, 8};
       if (sealing)

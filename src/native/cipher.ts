@@ -29,7 +29,7 @@ export interface CipherFunctions {
   /** The bare cipher, for the benchmark. @returns nanoseconds, or `-EINVAL` */
   cipherLoop(
     engine: CipherHandle,
-    key: number,
+    keys: Uint8Array,
     slab: Uint8Array,
     at: number,
     len: number,
