@@ -10,7 +10,7 @@ export interface TextState {
   readonly spi: number;
   /** Does the state send? Else it receives. */
   readonly sends: boolean;
-  /** What the key is made of; equal ones give equal keys. */
+  /** What the key is made of; equal ones give equal keys. Or the key itself, `0x…`. */
   readonly key: string;
   readonly nodeId?: number;
   /** The last number sent or received. */
@@ -22,8 +22,9 @@ export interface TextState {
   readonly added?: string;
 }
 
-/** 20 bytes of key, as text. */
-export const keyText = (seed: string) => `0x${createHash('sha256').update(seed).digest('hex').slice(0, 40)}`;
+/** 20 bytes of key, as text: such a text, or made of any other. */
+export const keyText = (seed: string) =>
+  seed.startsWith('0x') ? seed : `0x${createHash('sha256').update(seed).digest('hex').slice(0, 40)}`;
 
 /** The state, with its key hashed as cilium-bugtool does. */
 export function stateText(state: TextState): string {

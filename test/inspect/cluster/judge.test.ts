@@ -1,5 +1,8 @@
 /** What the texts of nodes tell of a cluster: each trouble by its code, and nothing of a healthy one. */
 import { describe, expect, it } from 'vitest';
+import { deriveKey } from '../../../src/cilium/derive.ts';
+import { parseKeys } from '../../../src/cilium/keys.ts';
+import { DEFAULT_VERSION } from '../../../src/cilium/version.ts';
 import {
   bootId,
   ciliumNodes,
@@ -10,6 +13,7 @@ import {
   statesOf,
   type TestCluster,
 } from '../../support/judge.ts';
+import { address } from '../../support/sa.ts';
 import type { TextState } from '../../support/state-texts.ts';
 
 const codes = (cluster: TestCluster) => judge(cluster).findings.map(({ code }) => code);
@@ -129,6 +133,59 @@ describe('keys that differ', () => {
     expect(judge({ ...cluster, nodes }).findings).toMatchObject([
       { code: 'stale-boot-id', node: 'node-2', basis: 'told' },
     ]);
+  });
+});
+
+describe('keys that differ, with the Secret', () => {
+  const KEY = new Uint8Array(20).fill(0x5a);
+  const keys = parseKeys(`3+ rfc4106(gcm(aes)) ${'5a'.repeat(20)} 128`, 'keys', DEFAULT_VERSION);
+  const text = (b: Uint8Array) => `0x${Buffer.from(b).toString('hex')}`;
+  const derived = (from: number, to: number, boot: (i: number) => string = bootId) =>
+    text(deriveKey(KEY, address(router(from)), address(router(to)), boot(from), boot(to)));
+  /** Node `i` holds for each way what `key` says, undefined for the current one. */
+  const clusterOf = (
+    n: number,
+    key: (i: number, from: number, to: number) => string | undefined,
+  ): TestCluster => ({
+    keys,
+    ciliumNodes: ciliumNodes(n),
+    oldNodes: ciliumNodes(n, (i) => ({ bootid: bootId(i + 100) })),
+    nodes: Array.from({ length: n }, (_, at) => ({
+      'xfrm-state': statesOf(at + 1, n, [3], (state, peer) => {
+        const [from, to] = state.sends ? [at + 1, peer] : [peer, at + 1];
+        return { ...state, key: key(at + 1, from, to) ?? derived(from, to) };
+      }),
+    })),
+  });
+  /** As a node was called before it was booted. */
+  const unheard = (i: number) => (node: number) => bootId(node === i ? node + 100 : node);
+
+  it('are none where they agree', () => {
+    expect(judge(clusterOf(4, () => undefined)).findings).toEqual([]);
+  });
+
+  it('each node has its own cause, not that of one which it also differs from', () => {
+    const { findings } = judge(
+      clusterOf(6, (i, from, to) =>
+        i === 1 ? `${from} ${to}` : i === 2 ? derived(from, to, unheard(2)) : undefined,
+      ),
+    );
+    const of = (node: string) => findings.find((finding) => finding.node === node);
+    expect(findings).toHaveLength(2);
+    expect(of('node-2')).toMatchObject({ code: 'stale-boot-id' });
+    expect(of('node-2')!.summary).toMatch(/The key of node-2 is that of key id 3 of keys .*, by its hash/);
+    expect(of('node-1')).toMatchObject({ code: 'wrong-key' });
+    expect(of('node-1')!.summary).toContain('The key of node-1 is none that follows from the Secret');
+  });
+
+  it('where all others have not heard of a boot, the node is named that was booted', () => {
+    const { findings } = judge(
+      clusterOf(6, (i, from, to) =>
+        i !== 4 && [from, to].includes(4) ? derived(from, to, unheard(4)) : undefined,
+      ),
+    );
+    expect(findings).toMatchObject([{ code: 'stale-boot-id', node: 'node-4', count: 10 }]);
+    expect(findings[0]!.summary).toMatch(/So it is with node-1, for one: The key of node-1 is that of /);
   });
 });
 

@@ -16,7 +16,7 @@ import {
   keyIds,
   namesOf,
 } from '../case.ts';
-import { groupPairs } from '../groups.ts';
+import { type Group, groupPairs } from '../groups.ts';
 import { type Ends, PAIR } from '../pairs.ts';
 import { RECEIVER, SENDER, type Side } from '../sa-table.ts';
 
@@ -61,7 +61,7 @@ export function* keys(c: ClusterCase): Generator<Finding> {
           : `${names.length > 1 ? 'hold' : 'holds'} other keys than ${count(peers.length, 'node')} (${namesOf(peers)}) for ${keyIds(ids)}, in ${grouped(group.count)} directions`;
       const proof =
         'The hashes in the place of the keys differ, so what one encrypts the other drops (XfrmInStateProtoError).';
-      const cause = causeOf(c, group.nodes, shown);
+      const cause = causeOf(c, group, shown);
       return clusterFinding(cause.code, [`${who} ${differ}.`, proof, cause.what].filter(Boolean).join(' '), {
         node: cause.node ?? (names.length === 1 ? names[0]! : null),
         ...(isOne && first && endsOf(c, first)),
@@ -102,31 +102,23 @@ interface Cause {
   readonly basis?: About['basis'];
 }
 
-/** Why the keys differ. */
-function causeOf(c: ClusterCase, nodes: readonly number[], shown: readonly Ends[]): Cause {
+/** Why the keys differ: what is wrong at one of the nodes of a group, or else at most of the others. */
+function causeOf(c: ClusterCase, { nodes, peers }: Group, shown: readonly Ends[]): Cause {
   const { cluster } = c;
-  for (const ends of shown.slice(0, MOST_TRIED)) {
-    for (const side of [SENDER, RECEIVER] as const) {
-      const named = keyAt(c, ends, side);
-      if (!named || named.kind === 'current') continue;
-      const other = keyAt(c, ends, side === SENDER ? RECEIVER : SENDER);
-      const facts = cluster.reader.table.nodeOf(side === SENDER ? ends.sent : ends.received, side);
-      const node = cluster.nameOf(cluster.nodeOfFacts(facts));
-      const code =
-        named.kind === 'stale-boot-id' || named.kind === 'key-changed' ? named.kind : ('wrong-key' as const);
-      const right = other?.kind === 'current' ? ` The other end's is ${other.what}.` : '';
-      return { code, node, what: `The key of ${node} is that of ${named.what}, by its hash.${right}` };
-    }
-    const [sent, received] = [keyAt(c, ends, SENDER), keyAt(c, ends, RECEIVER)];
-    if ((sent?.kind === 'current') === (received?.kind === 'current')) continue;
-    const stale = sent?.kind === 'current' ? RECEIVER : SENDER;
-    const facts = cluster.reader.table.nodeOf(stale === SENDER ? ends.sent : ends.received, stale);
-    const node = cluster.nameOf(cluster.nodeOfFacts(facts));
-    return {
-      code: 'wrong-key',
-      node,
-      what: `The key of ${node} is none that follows from the Secret and the nodes at hand; the other end's is the current one. Earlier keys and nodes may name it.`,
-    };
+  const inside = new Set(nodes.map((node) => cluster.nameOf(node)));
+  const tried = shown.slice(0, MOST_TRIED);
+  const others: Cause[] = [];
+  for (const ends of tried) {
+    const causes = causesAt(c, ends);
+    const own = causes.find(({ node }) => inside.has(node!));
+    if (own) return own;
+    // A peer may have a trouble of its own, which is that of another group.
+    others.push(...causes.slice(0, 1));
+  }
+  const [other] = others;
+  if (other && 2 * others.length >= tried.length) {
+    if (peers.length === 1) return other;
+    return { code: other.code, what: `So it is with ${other.node}, for one: ${other.what}` };
   }
   for (const node of nodes) {
     const { cilium, facts, name } = cluster.nodes[node]!;
@@ -138,6 +130,32 @@ function causeOf(c: ClusterCase, nodes: readonly number[], shown: readonly Ends[
     };
   }
   return { code: 'wrong-key', what: '' };
+}
+
+/** What is wrong with the keys of one SA, at each of its ends where something is. */
+function causesAt(c: ClusterCase, ends: Ends): Cause[] {
+  const sides = [SENDER, RECEIVER] as const;
+  const [sent, received] = sides.map((side) => keyAt(c, ends, side));
+  return sides.flatMap((side): Cause[] => {
+    const [named, other] = side === SENDER ? [sent, received] : [received, sent];
+    const facts = c.cluster.reader.table.nodeOf(side === SENDER ? ends.sent : ends.received, side);
+    const node = c.cluster.nameOf(c.cluster.nodeOfFacts(facts));
+    const isRight = other?.kind === 'current';
+    if (!named)
+      return isRight
+        ? [
+            {
+              code: 'wrong-key',
+              node,
+              what: `The key of ${node} is none that follows from the Secret and the nodes at hand; the other end's is the current one. Earlier keys and nodes may name it.`,
+            },
+          ]
+        : [];
+    if (named.kind === 'current') return [];
+    const code = named.kind === 'stale-boot-id' || named.kind === 'key-changed' ? named.kind : 'wrong-key';
+    const right = isRight ? ` The other end's is ${other.what}.` : '';
+    return [{ code, node, what: `The key of ${node} is that of ${named.what}, by its hash.${right}` }];
+  });
 }
 
 /** Which of the keys that follow from the Secret does this side hold? */
