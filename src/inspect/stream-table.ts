@@ -5,7 +5,7 @@
 import { i32 } from '../base/bytes.ts';
 import { HashChains } from '../base/hash-chains.ts';
 import type { SecurityAssociation } from '../ipsec/sa.ts';
-import { hashAddress, type SaLookup, sameBytes } from '../ipsec/sad.ts';
+import { hashAddress, type SaLookup } from '../ipsec/sad.ts';
 import { isAny } from '../wire/address.ts';
 
 interface Place {
@@ -109,4 +109,11 @@ function hashOf(
   len: number,
 ): number {
   return hashAddress(hashAddress(spi, d, dstAt, len), s, srcAt, len);
+}
+
+/** Are the bytes of `want` those of `b[at..at+len)`? */
+function sameBytes(want: Uint8Array, b: Uint8Array, at: number, len: number): boolean {
+  if (want.length !== len) return false;
+  for (let i = 0; i < len; i++) if (want[i] !== b[at + i]) return false;
+  return true;
 }

@@ -23,12 +23,21 @@ export interface SaLookup {
   lookup(slab: Uint8Array, dstAt: number, addressLen: number, spi: number, mark: number): number;
 }
 
+/** Words of an SA's row: SPI, destination (four, IPv4 in the first), its bytes, what counts of the mark, its mask. */
+const ROW = 8;
+const DST = 1;
+const DST_LEN = 5;
+const MARK = 6;
+const MASK = 7;
+
 export class Sad implements SaLookup {
   /** By index, as `Batch.sa` names them; a removed SA leaves a hole that is filled again. */
   readonly sas: (SecurityAssociation | undefined)[] = [];
   /** Grows with every change: what was worked out from the SAs holds for one version. */
   version = 0;
   readonly #free: number[] = [];
+  /** What a look-up compares, {@link ROW} words for each index: to ask the SAs themselves costs several cache lines each. */
+  #rows = new Int32Array(16 * ROW);
   /** When each was added, by a count of all that ever were. */
   readonly #ages: number[] = [];
   #added = 0;
@@ -68,7 +77,8 @@ export class Sad implements SaLookup {
     this.sas[index] = sa;
     this.#ages[index] = age ?? this.reserve(1);
     this.version++;
-    this.#chains.add(index, this.#hashOf(config));
+    this.#setRow(index, config);
+    this.#chains.add(index, hashOf(config));
     this.#countUpper(sa, 1);
     this.#countMask(maskOf(config), 1);
     this.#places.add(index, placeHash(config, maskOf(config)));
@@ -140,10 +150,11 @@ export class Sad implements SaLookup {
     const mask = maskOf(config);
     const value = markOf(config);
     const chains = this.#chains;
-    for (let i = chains.first(this.#hashOf(config)); i >= 0; i = chains.next(i)) {
-      const other = this.sas[i]!.config;
-      if (other.spi !== spi || !sameBytes(other.dst, dst, 0, dst.length)) continue;
-      if (maskOf(other) === mask && markOf(other) === value) return i;
+    const rows = this.#rows;
+    for (let i = chains.first(hashOf(config)); i >= 0; i = chains.next(i)) {
+      const row = i * ROW;
+      if (!this.#isFor(row, spi, dst, 0, dst.length)) continue;
+      if (rows[row + MASK] === mask && rows[row + MARK] === value) return i;
     }
     return -1;
   }
@@ -164,10 +175,9 @@ export class Sad implements SaLookup {
     for (const mask of this.#masks) {
       if (mask === own) continue;
       for (let i = places.first(placeHash(config, mask)); i >= 0; i = places.next(i)) {
-        const other = this.sas[i]!.config;
-        if (other.spi !== spi || maskOf(other) !== mask || !sameBytes(other.dst, dst, 0, dst.length))
-          continue;
-        if (((markOf(other) ^ markOf(config)) & own & mask) === 0) found.push(i);
+        const row = i * ROW;
+        if (this.#rows[row + MASK] !== mask || !this.#isFor(row, spi, dst, 0, dst.length)) continue;
+        if (((this.#rows[row + MARK]! ^ markOf(config)) & own & mask) === 0) found.push(i);
       }
     }
     return found;
@@ -191,14 +201,14 @@ export class Sad implements SaLookup {
 
   #search(slab: Uint8Array, dstAt: number, addressLen: number, spi: number, mark: number): number {
     const chains = this.#chains;
+    const rows = this.#rows;
     const key = hashAddress(spi, slab, dstAt, addressLen);
     // No two fit one mark, so the order of the masks does not matter.
     for (let k = 0; k < this.#masks.length; k++) {
       for (let i = chains.first(addWord(key, mark & this.#masks[k]!)); i >= 0; i = chains.next(i)) {
-        const config = this.sas[i]!.config;
-        if (config.spi !== spi || !sameBytes(config.dst, slab, dstAt, addressLen)) continue;
-        const want = config.mark;
-        if (!want || ((mark ^ want.value) & want.mask) === 0) return i;
+        const row = i * ROW;
+        if (((mark ^ rows[row + MARK]!) & rows[row + MASK]!) !== 0) continue;
+        if (this.#isFor(row, spi, slab, dstAt, addressLen)) return i;
       }
     }
     return -1;
@@ -217,10 +227,36 @@ export class Sad implements SaLookup {
     }
   }
 
-  #hashOf(config: SaConfig): number {
-    const { spi, dst } = config;
-    return addWord(hashAddress(spi, dst, 0, dst.length), markOf(config));
+  /** Has the SA of a row this SPI, and is its destination the `len` bytes `b[at..)`? */
+  #isFor(row: number, spi: number, b: Uint8Array, at: number, len: number): boolean {
+    const rows = this.#rows;
+    if (rows[row] !== (spi | 0) || rows[row + DST] !== i32(b, at) || rows[row + DST_LEN] !== len)
+      return false;
+    for (let k = 4; k < len; k += 4) if (rows[row + DST + k / 4] !== i32(b, at + k)) return false;
+    return true;
   }
+
+  #setRow(index: number, config: SaConfig): void {
+    const { spi, dst } = config;
+    const row = index * ROW;
+    if (row === this.#rows.length) {
+      const rows = new Int32Array(2 * row);
+      rows.set(this.#rows);
+      this.#rows = rows;
+    }
+    const rows = this.#rows;
+    rows[row] = spi;
+    for (let k = 0; k < dst.length; k += 4) rows[row + DST + k / 4] = i32(dst, k);
+    rows[row + DST_LEN] = dst.length;
+    rows[row + MARK] = markOf(config);
+    rows[row + MASK] = maskOf(config);
+  }
+}
+
+/** Of those SAs with one destination, SPI and mark. */
+function hashOf(config: SaConfig): number {
+  const { spi, dst } = config;
+  return addWord(hashAddress(spi, dst, 0, dst.length), markOf(config));
 }
 
 /** The error for an SA whose packets could belong to another as well. */
@@ -257,11 +293,4 @@ export function hashAddress(spi: number, b: Uint8Array, at: number, len: number)
   let h = (0x811c_9dc5 ^ spi) | 0;
   for (let i = 0; i < len; i += 4) h = Math.imul(h ^ i32(b, at + i), 0x0100_0193);
   return h ^ (h >>> 15);
-}
-
-/** Are the bytes of `want` those of `b[at..at+len)`? */
-export function sameBytes(want: Uint8Array, b: Uint8Array, at: number, len: number): boolean {
-  if (want.length !== len) return false;
-  for (let i = 0; i < len; i++) if (want[i] !== b[at + i]) return false;
-  return true;
 }
