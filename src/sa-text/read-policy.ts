@@ -127,9 +127,11 @@ export function readPolicy(words: Words, origin: string, unread: NotRead): XfrmP
         else unread(line, word, words);
         break;
       case 'enc-mask': {
-        const enc = words.take() ?? '';
-        const auth = words.accept('auth-mask') ? (words.take() ?? '') : '';
-        const comp = words.accept('comp-mask') ? (words.take() ?? '') : '';
+        // Of its own line only: what follows a value that is cut off is another field.
+        const mask = () => words.takeIf(/^[0-9a-f]{1,8}$/) ?? '';
+        const enc = mask();
+        const auth = words.accept('auth-mask') ? mask() : '';
+        const comp = words.accept('comp-mask') ? mask() : '';
         if (template) template.masks = { enc, auth, comp };
         else unread(line, word, words);
         break;

@@ -200,6 +200,11 @@ describe('texts as people have them', () => {
   });
 });
 
+it('takes no word of the next line for a mask that is cut off', () => {
+  const cut = `${POLICY}\t\tlevel required share any \n\t\tenc-mask ffffffff auth-mask ffffffff comp-mask\n\tif_id 0x2a\n`;
+  expect(parseXfrm(cut, 'x').policies[0]).toMatchObject({ ifId: 0x2a, templates: [{ masks: { comp: '' } }] });
+});
+
 it('counts nothing of a line of counts that is not understood', () => {
   const whole = '\t SPD buckets: count 7 Max 1048576\n';
   const { counts, unread } = parseXfrm(`\t SPD count 7 Max 1048576\n${whole}`, 'x');
