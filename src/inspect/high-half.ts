@@ -15,6 +15,7 @@
  * @module
  */
 import type { ReplayWindow } from '../ipsec/replay.ts';
+import { isPowerFrom, TrialBudget } from './trial-budget.ts';
 
 /** High halves that are searched: 2^42 packets, about 50 days at a million a second. */
 export const HIGH_HALVES = 1024;
@@ -24,8 +25,11 @@ export const NEAREST = 2;
 /** Trials that frames of one stream can cause in vain: of the {@link NEAR} ones, and in full searches. */
 export const NEAR_TRIALS = 1 << 17;
 export const STREAM_TRIALS = 1 << 14;
-/** Trials that all full searches of a capture can cause in vain. */
-export const CAPTURE_TRIALS = 1 << 19;
+/** Full searches of a stream that come first, and the trials that those of all streams can cause in vain. */
+export const FIRST_SEARCHES = 2;
+export const FIRST_TRIALS = 1 << 18;
+/** Trials that all other full searches of a capture can cause in vain. */
+export const CAPTURE_TRIALS = 1 << 18;
 /** Where the budget is spent, a full search comes after so many failures in a row, then after twice as many, and so on. */
 export const FAILURES = 64;
 
@@ -36,8 +40,10 @@ export interface Number64 {
 }
 
 /** The trials that the streams of one capture still have together. */
-export class SearchBudget {
-  left = CAPTURE_TRIALS;
+export class SearchBudget extends TrialBudget {
+  constructor(first = FIRST_TRIALS, later = CAPTURE_TRIALS) {
+    super(first, later);
+  }
 }
 
 /** Does the packet at hand authenticate with this high half? */
@@ -163,13 +169,14 @@ export class HighHalf {
       if (hi < 0) this.#nearTrials += count;
       return hi;
     }
-    const isPaidFor = this.#farTrials < STREAM_TRIALS && this.#budget.left > 0;
+    const isFirst = this.#farTrials < FIRST_SEARCHES * (HIGH_HALVES - NEAR);
+    const isPaidFor = this.#farTrials < STREAM_TRIALS && this.#budget.has(isFirst);
     if (!isPaidFor && !isDue) return -1;
     const hi = inRange(from + NEAR, HIGH_HALVES, opens);
     const trials = Math.max(0, HIGH_HALVES - from - NEAR);
     if (hi < 0) {
       this.#farTrials += trials;
-      this.#budget.left -= trials;
+      this.#budget.spend(isFirst, trials);
     }
     return hi;
   }
@@ -179,9 +186,4 @@ function inRange(from: number, to: number, opens: Opens): number {
   const end = Math.min(to, 0x1_0000_0000);
   for (let hi = from; hi < end; hi++) if (opens(hi)) return hi;
   return -1;
-}
-
-/** Is it `least` times a power of two? */
-function isPowerFrom(least: number, n: number): boolean {
-  return n >= least && (n & (n - 1)) === 0;
 }

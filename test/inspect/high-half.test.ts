@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest';
 import {
-  CAPTURE_TRIALS,
   FAILURES,
   HIGH_HALVES,
   HighHalf,
@@ -143,18 +142,26 @@ describe('what forgeries cost', () => {
   });
 
   it('is bounded for a capture, and leaves each stream the nearest', () => {
-    const budget = new SearchBudget();
+    const budget = new SearchBudget(1 << 18, 1 << 17);
     let trials = 0;
-    for (let i = 0; i < 200; i++) trials += trialsOf(highHalf([], budget), 10);
-    expect(trials).toBeLessThan(CAPTURE_TRIALS + 200 * 10 * NEAR + HIGH_HALVES);
+    for (let i = 0; i < 400; i++) trials += trialsOf(highHalf([], budget), 10);
+    expect(trials).toBeLessThan((1 << 18) + (1 << 17) + 400 * 10 * NEAR + 2 * HIGH_HALVES);
     const late = highHalf([], budget);
     expect(searchAll(late, 1, packet(NEAR - 1).opens)).toBe(true);
+    expect(searchAll(late, 1, packet(500).opens)).toBe(false);
+  });
+
+  it('takes nothing from other streams, each of which has its first searches', () => {
+    const budget = new SearchBudget();
+    for (let i = 0; i < 100; i++) trialsOf(highHalf([], budget), 20);
+    expect(budget.has(false)).toBe(false);
+    const late = highHalf([], budget);
+    expect(searchAll(late, 1, forged().opens)).toBe(false);
+    expect(searchAll(late, 1, packet(500).opens)).toBe(true);
   });
 
   it('comes again after a run of failures', () => {
-    const budget = new SearchBudget();
-    budget.left = 0;
-    const high = highHalf([], budget);
+    const high = highHalf([], new SearchBudget(0, 0));
     for (let i = 1; i < FAILURES; i++) expect(searchAll(high, i, packet(500).opens)).toBe(false);
     expect(searchAll(high, FAILURES, packet(500).opens)).toBe(true);
   });

@@ -15,16 +15,20 @@ import * as esp from '../../wire/esp.ts';
 import type { Trials } from '../contenders.ts';
 import type { EspEvent } from '../esp-event.ts';
 import type { Evidence } from '../evidence.ts';
+import { isPowerFrom, TrialBudget } from '../trial-budget.ts';
 import { guessesFor } from './guesses.ts';
 import { isInTheClear } from './plain.ts';
 import { fingerprint, type SeenNumbers } from './seen.ts';
 import type { Cause, Fit, Stream } from './stream.ts';
 import { Tally } from './tally.ts';
 
-/** Packets of one stream that all guesses are tried on; if none of them opens, the key is not at hand. */
+/** Packets of one stream that all guesses are tried on; then the 64th, the 128th, the 256th and so on, if none opens. */
 const TRIED = 8;
-/** Guesses that are tried on packets of all streams together. */
-const MOST_GUESSES = 1 << 15;
+const TRIED_AGAIN = 64;
+/** Guesses that are tried in vain: on the first two packets of each stream, and on all others together. */
+const FIRST_TRIED = 2;
+const FIRST_GUESSES = 1 << 14;
+const MOST_GUESSES = 1 << 14;
 /** High halves below the expected one that are tried on a packet under ESN. */
 const EPOCHS = 4;
 
@@ -49,7 +53,7 @@ export class CauseFinder {
   readonly #evidence: Evidence;
   readonly #trials: Trials;
   readonly #seen: SeenNumbers;
-  #guessesLeft = MOST_GUESSES;
+  readonly #budget = new TrialBudget(FIRST_GUESSES, MOST_GUESSES);
 
   constructor(evidence: Evidence, trials: Trials, seen: SeenNumbers) {
     this.#evidence = evidence;
@@ -232,16 +236,17 @@ export class CauseFinder {
         ? esn === openedBy.esn && keys.equals(openedBy.keys)
         : highs.some((hi) => this.#opens([sa()], event, hi));
     for (const fit of stream.fits) if (fits(fit.guess.keys, fit.guess.esn, () => fit.sa)) return fit;
-    if (stream.triedInVain >= TRIED || this.#guessesLeft <= 0) return undefined;
+    const failed = ++stream.unfitting;
+    const isFirst = failed <= FIRST_TRIED;
+    if (failed > TRIED && !isPowerFrom(TRIED_AGAIN, failed)) return undefined;
+    if (!openedBy && !this.#budget.has(isFirst)) return undefined;
     const { src, dst, spi, resolution } = stream;
-    if (!stream.guesses) {
-      // A key that opens nothing is none to vary.
-      const stated = resolution.atReceiver === 'other-key' ? { ...resolution, candidates: [] } : resolution;
-      stream.guesses = guessesFor(this.#evidence, src, dst, spi, stated);
-      stream.guessed = stream.guesses.length;
-    }
-    this.#guessesLeft -= stream.guesses.length;
-    for (const guess of stream.guesses) {
+    // A key that opens nothing is none to vary.
+    const stated = resolution.atReceiver === 'other-key' ? { ...resolution, candidates: [] } : resolution;
+    const guesses = stream.guesses ?? guessesFor(this.#evidence, src, dst, spi, stated);
+    stream.guesses = failed < TRIED ? guesses : undefined;
+    stream.guessed = guesses.length;
+    for (const guess of guesses) {
       const sa = this.#newSa(this.#configOf(stream, guess.keys, guess.esn));
       if (fits(guess.keys, guess.esn, () => sa)) {
         const fit: Fit = { guess, sa, tally: new Tally(stream.times) };
@@ -250,7 +255,7 @@ export class CauseFinder {
       }
       this.#trials.engine.removeKey(sa.key);
     }
-    if (++stream.triedInVain === TRIED) stream.guesses = undefined;
+    if (!openedBy) this.#budget.spend(isFirst, guesses.length);
     return undefined;
   }
 

@@ -107,11 +107,11 @@ export class Stream {
   readonly causes = new Map<Cause, Tally>();
   readonly fits: Fit[] = [];
   readonly all: Tally;
-  /** Guesses that still may be tried, made when the first packet fails, and how many there were. */
+  /** Guesses that still may be tried, made when the first packet fails, and how many there were, if any were tried. */
   guesses: Guess[] | undefined;
-  guessed = 0;
-  /** Packets that all guesses were tried on, in vain. */
-  triedInVain = 0;
+  guessed: number | undefined;
+  /** Packets that none of {@link fits} opened. */
+  unfitting = 0;
   readonly senders = new SenderMarks();
 
   /** Accepted packets. */

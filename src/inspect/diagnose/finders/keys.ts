@@ -86,6 +86,8 @@ function dropped(stream: Stream, packets: number): string {
 }
 
 function tried({ guessed: n }: Stream): string {
+  if (n === undefined)
+    return '; other keys were not tried, as too many packets of other streams open with none';
   return n === 0
     ? '; there is no other key at hand'
     : ` and ${count(n, 'other key')} made from what is at hand`;
