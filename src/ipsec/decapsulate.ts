@@ -65,6 +65,9 @@ const IMPLAUSIBLE = dropCode('implausible');
 /** Congestion experienced: with it, or with another DSCP to take over, the inner header may change (RFC 3168 §9.1.1). */
 const ECN_CE = 3;
 
+/** Packets without a second of their SA behind them, after which a batch counts as mixed. */
+const MOST_ALONE = 4;
+
 export class Decapsulator {
   /** SPI of each ESP packet of the last batch, by its index in the batch. */
   readonly spi: Uint32Array;
@@ -119,10 +122,15 @@ export class Decapsulator {
    */
   run(batch: Batch, from = 0, to = batch.count): void {
     this.#jobs.count = 0;
+    // Runs of one packet, one after the other: to look for longer ones costs more than it brings.
+    let alone = 0;
     for (let i = from; i < to; i++) {
-      const end = admitRun(batch, this.#jobs, this.#notes, i, to, this.#sad, this.#isPort);
-      if (end > i) i = end - 1;
-      else {
+      const end =
+        alone < MOST_ALONE ? admitRun(batch, this.#jobs, this.#notes, i, to, this.#sad, this.#isPort) : i;
+      if (end > i) {
+        alone = end === i + 1 ? alone + 1 : 0;
+        i = end - 1;
+      } else {
         this.isEsp[i] = 0;
         if (batch.verdict[i] === PASS) this.#admit(batch, i);
       }

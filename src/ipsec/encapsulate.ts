@@ -83,7 +83,9 @@ export class Encapsulator {
     for (let i = 0; i < batch.count; i++) {
       const sa = batch.verdict[i] === PASS ? this.#sad.sas[batch.sa[i]!] : undefined;
       if (!sa) continue;
-      const end = frameRun(batch, jobs, i, sa);
+      // To read what a run shares pays from the second packet on.
+      const isRun = batch.sa[i + 1] === batch.sa[i];
+      const end = isRun ? frameRun(batch, jobs, i, sa) : i;
       if (end > i) i = end - 1;
       else batch.verdict[i] = this.#frame(batch, i, sa);
     }
