@@ -3,15 +3,13 @@
  * @module
  */
 import type { Command } from 'commander';
-import { secureBytes } from '../base/rng.ts';
 import { FrameNames } from '../capture/frame-id.ts';
 import { putCheckJson } from '../inspect/check/check-json.ts';
 import { Checker } from '../inspect/check/checker.ts';
 import { type Moment, PacketTimes } from '../inspect/packet-time.ts';
-import { CaptureSession } from '../inspect/session.ts';
 import { CaptureSas } from '../sa-text/capture-sas.ts';
 import { checkText } from './check-text.ts';
-import { addEngineOption, type EngineName, makeEngine } from './engine.ts';
+import { addEngineOption, type EngineName } from './engine.ts';
 import { loadEvidence } from './evidence-options.ts';
 import { FILES_ARGUMENT, isVersionGiven, noCapture, takeFiles } from './given-files.ts';
 import { Output, say } from './output.ts';
@@ -24,9 +22,9 @@ import {
   type TimeOptions,
 } from './packet-options.ts';
 import { paintFor } from './paint.ts';
-import { capturesName, readCaptures } from './read-capture.ts';
+import { capturesName } from './read-capture.ts';
 import { addSaOptions, type SaOptions } from './sa-options.ts';
-import { type AtOptions, addAtOption, surveyCaptures } from './several.ts';
+import { type AtOptions, addAtOption, readInto, sessionOf } from './several.ts';
 import { EXIT_INTERRUPTED, Interrupt } from './signals.ts';
 
 /** Columns of a page that goes to no terminal, and the most that are easy to read. */
@@ -103,30 +101,13 @@ async function check(files: readonly string[], named: CheckOptions, command: Com
     frameNames: names,
     filter: pairSpec(options),
   });
-  const session = new CaptureSession({
-    source: name,
-    own,
-    evidence,
-    engine: await makeEngine(options.crypto),
-    random: secureBytes,
-    udpPorts,
-    sinks: checker.sinks,
-  });
-  const several = await surveyCaptures({
-    ...{ command: 'check', captures, at: options.at, evidence, udpPorts, interrupt },
+  const { crypto, at } = options;
+  const session = await sessionOf({ captures, own, evidence, udpPorts, crypto, sinks: checker.sinks });
+  const { failure, isInterrupted } = await readInto(session, {
+    ...{ command: 'check', captures, at, evidence, udpPorts, interrupt },
+    isEnough: () => checker.frames.isOver,
   });
   const { totals } = session.receiver;
-  const { failure, isInterrupted } = await readCaptures({
-    command: 'check',
-    captures,
-    sink: several.sink(session),
-    shifts: several.shifts,
-    interrupt,
-    frames: () => totals.frames,
-    isEnough: () => checker.frames.isOver,
-    atEnd: () => {},
-  });
-  several.finish();
   // What could be read is worth having, even when the rest could not.
   if (failure === undefined || totals.frames > 0) {
     const report = checker.finish();

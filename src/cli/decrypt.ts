@@ -5,17 +5,16 @@
 import { existsSync, realpathSync, statSync } from 'node:fs';
 import type { Command } from 'commander';
 import { InputError } from '../base/errors.ts';
-import { secureBytes } from '../base/rng.ts';
 import { FrameNames } from '../capture/frame-id.ts';
 import { PacketJson } from '../inspect/decrypt-json.ts';
 import type { EspEvent } from '../inspect/esp-event.ts';
 import { KeyUses } from '../inspect/key-use.ts';
 import { PacketFilter } from '../inspect/packet-filter.ts';
 import { PacketTimes } from '../inspect/packet-time.ts';
-import { CaptureSession, type CaptureSink } from '../inspect/session.ts';
+import type { CaptureSink } from '../inspect/session.ts';
 import { CaptureSas } from '../sa-text/capture-sas.ts';
 import { decryptSummary, filterSummary, summaryJson } from './decrypt-summary.ts';
-import { addEngineOption, type EngineName, makeEngine } from './engine.ts';
+import { addEngineOption, type EngineName } from './engine.ts';
 import { putEspLine } from './esp-line.ts';
 import { loadOpening } from './evidence-options.ts';
 import { FILES_ARGUMENT, isVersionGiven, noCapture, takeFiles } from './given-files.ts';
@@ -30,9 +29,9 @@ import {
   loadNames,
   type TimeOptions,
 } from './packet-options.ts';
-import { capturesName, readCaptures } from './read-capture.ts';
+import { capturesName } from './read-capture.ts';
 import { addSaOptions, noSas, type SaOptions } from './sa-options.ts';
-import { type AtOptions, addAtOption, surveyCaptures } from './several.ts';
+import { type AtOptions, addAtOption, readInto, sessionOf } from './several.ts';
 import { EXIT_INTERRUPTED, Interrupt } from './signals.ts';
 
 interface DecryptCommandOptions extends SaOptions, WriteOptions, TimeOptions, FilterOptions, AtOptions {
@@ -131,46 +130,31 @@ async function decrypt(
   const writeKept = (event: EspEvent) => {
     if (isKept) file?.sink.packet?.(event);
   };
-  const session = new CaptureSession({
-    source: name,
-    own,
-    evidence: sas.evidence,
-    engine: await makeEngine(options.crypto),
-    random: secureBytes,
-    udpPorts: sas.udpPorts,
+  const { evidence, udpPorts } = sas;
+  const session = await sessionOf({
+    ...{ captures, own, evidence, udpPorts, crypto: options.crypto },
     sinks: [
       lines,
       ...(options.keys.length > 0 ? [keyUses] : []),
       ...(file ? [isFiltered ? { packet: writeKept } : file.sink] : []),
     ],
   });
-  const several = await surveyCaptures({
-    ...{ command: 'decrypt', captures, at: options.at, interrupt },
-    ...{ evidence: sas.evidence, udpPorts: sas.udpPorts },
-  });
   const { receiver } = session;
   const { totals } = receiver;
   // Without SAs packets are listed; there is nothing to write.
-  const isLost = () => file !== undefined && totals.esp > 0 && !sas.evidence.hasSas;
-  const { failure, isInterrupted } = await readCaptures({
-    command: 'decrypt',
-    captures,
-    sink: several.sink(session),
-    shifts: several.shifts,
-    interrupt,
-    frames: () => totals.frames,
+  const isLost = () => file !== undefined && totals.esp > 0 && !evidence.hasSas;
+  // What could be read is worth having, even when the rest could not.
+  const { failure, isInterrupted } = await readInto(session, {
+    ...{ command: 'decrypt', captures, at: options.at, evidence, udpPorts, interrupt },
     afterChunk: () => {
       if (isLost()) throw noSas();
       return out.flush();
     },
     isEnough: () => filter.isFull,
     atEnd: () => {
-      if (file && !sas.evidence.hasSas) throw noSas();
+      if (file && !evidence.hasSas) throw noSas();
     },
   });
-  // What could be read is worth having, even when the rest could not.
-  receiver.flush();
-  several.finish();
   if (options.json && (options.summary || options.quiet))
     out.write(`${JSON.stringify(summaryJson(captures, receiver, isFiltered ? filter : undefined))}\n`);
   await out.flush();

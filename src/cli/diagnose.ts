@@ -4,7 +4,6 @@
  */
 import { type Command, Option } from 'commander';
 import { InputError } from '../base/errors.ts';
-import { secureBytes } from '../base/rng.ts';
 import { FrameNames } from '../capture/frame-id.ts';
 import { ClusterReader } from '../inspect/cluster/reader.ts';
 import { Diagnoser } from '../inspect/diagnose/diagnoser.ts';
@@ -14,12 +13,11 @@ import { Names, NO_NAMES } from '../inspect/names.ts';
 import { PacketFilter } from '../inspect/packet-filter.ts';
 import { type Moment, PacketTimes } from '../inspect/packet-time.ts';
 import { SCHEMA } from '../inspect/schema.ts';
-import { CaptureSession } from '../inspect/session.ts';
 import { CaptureSas } from '../sa-text/capture-sas.ts';
 import { clusterText } from './cluster-text.ts';
 import { diagnoseTexts } from './diagnose-cluster.ts';
 import { diagnosisText, type PageStyle } from './diagnose-text.ts';
-import { addEngineOption, type EngineName, makeEngine } from './engine.ts';
+import { addEngineOption, type EngineName } from './engine.ts';
 import { type EvidenceOptions, loadEvidence } from './evidence-options.ts';
 import { FILES_ARGUMENT, type GivenFiles, isVersionGiven, takeFiles } from './given-files.ts';
 import { Output, say } from './output.ts';
@@ -33,9 +31,9 @@ import {
   type TimeOptions,
 } from './packet-options.ts';
 import { paintFor } from './paint.ts';
-import { capturesName, readCaptures } from './read-capture.ts';
+import { capturesName } from './read-capture.ts';
 import { addSaOptions } from './sa-options.ts';
-import { type AtOptions, addAtOption, surveyCaptures } from './several.ts';
+import { type AtOptions, addAtOption, readInto, sessionOf } from './several.ts';
 import { EXIT_INTERRUPTED, Interrupt } from './signals.ts';
 
 /** Columns of a page that goes to no terminal, and the most that are easy to read. */
@@ -131,31 +129,16 @@ async function diagnose(files: readonly string[], named: DiagnoseOptions, comman
     names,
     isFiltered ? (event) => packets.matches(event) : undefined,
   );
-  const session = new CaptureSession({
-    source: capture,
-    own,
-    evidence,
-    engine: await makeEngine(options.crypto),
-    random: secureBytes,
-    udpPorts,
-    sinks: [diagnoser],
-  });
-  const several = await surveyCaptures({
-    ...{ command: 'diagnose', captures, at: options.at, evidence, udpPorts, interrupt },
+  const { crypto, at } = options;
+  const session = await sessionOf({ captures, own, evidence, udpPorts, crypto, sinks: [diagnoser] });
+  const { failure, isInterrupted } = await readInto(session, {
+    ...{ command: 'diagnose', captures, at, evidence, udpPorts, interrupt },
     compared: diagnoser.times,
+    onCompared: (comparison) => {
+      diagnoser.comparison = comparison;
+    },
   });
-  diagnoser.comparison = several.comparison;
   const { totals } = session.receiver;
-  const { failure, isInterrupted } = await readCaptures({
-    command: 'diagnose',
-    captures,
-    sink: several.sink(session),
-    shifts: several.shifts,
-    interrupt,
-    frames: () => totals.frames,
-    atEnd: () => {},
-  });
-  several.finish();
   // What could be read is worth having, even when the rest could not.
   if (failure === undefined || totals.frames > 0) {
     const whole = diagnoser.finish();

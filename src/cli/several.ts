@@ -6,6 +6,7 @@
 import { basename } from 'node:path';
 import type { Command } from 'commander';
 import { EsplaneError, InputError } from '../base/errors.ts';
+import { secureBytes } from '../base/rng.ts';
 import type { FrameSink } from '../capture/frame.ts';
 import { SECRETS_TYPE_ESP } from '../capture/pcapng.ts';
 import { captureReader } from '../capture/reader.ts';
@@ -15,11 +16,51 @@ import { Comparison } from '../inspect/places/compare.ts';
 import { Once } from '../inspect/places/once.ts';
 import { Places } from '../inspect/places/places.ts';
 import { Survey } from '../inspect/places/survey.ts';
+import { CaptureSession, type SessionOptions } from '../inspect/session.ts';
 import { CaptureSas } from '../sa-text/capture-sas.ts';
 import { parseAddress } from '../wire/address.ts';
+import { type EngineName, makeEngine } from './engine.ts';
 import { readChunks, unpackedCapture } from './files.ts';
 import { grouped, Progress, say } from './output.ts';
+import { capturesName, type ReadEnd, type ReadOptions, readCaptures } from './read-capture.ts';
 import type { Interrupt } from './signals.ts';
+
+export interface SessionSetup extends Pick<SessionOptions, 'own' | 'evidence' | 'udpPorts' | 'sinks'> {
+  readonly captures: readonly string[];
+  readonly crypto: EngineName;
+}
+
+/** Makes the session of a command that reads captures to their end. */
+export async function sessionOf({ captures, crypto, ...options }: SessionSetup): Promise<CaptureSession> {
+  const engine = await makeEngine(crypto);
+  return new CaptureSession({ ...options, source: capturesName(captures), engine, random: secureBytes });
+}
+
+export interface ReadingOptions
+  extends SeveralOptions,
+    Partial<Pick<ReadOptions, 'afterChunk' | 'isEnough' | 'atEnd'>> {
+  /** Given what compares the captures, before they are read. */
+  readonly onCompared?: (comparison: Comparison | undefined) => void;
+}
+
+/** Reads captures into a session, each packet once, and says how that ended. */
+export async function readInto(session: CaptureSession, options: ReadingOptions): Promise<ReadEnd> {
+  const { command, captures, interrupt, afterChunk, isEnough, onCompared, atEnd = () => {} } = options;
+  const several = await surveyCaptures(options);
+  onCompared?.(several.comparison);
+  const { receiver } = session;
+  const end = await readCaptures({
+    ...{ command, captures, interrupt, atEnd },
+    ...(afterChunk && { afterChunk }),
+    ...(isEnough && { isEnough }),
+    sink: several.sink(session),
+    shifts: several.shifts,
+    frames: () => receiver.totals.frames,
+  });
+  receiver.flush();
+  several.finish();
+  return end;
+}
 
 /** `--at`. */
 export interface AtOptions {
@@ -36,7 +77,7 @@ export function addAtOption(command: Command): Command {
   );
 }
 
-export interface SeveralOptions {
+interface SeveralOptions {
   readonly command: string;
   readonly captures: readonly string[];
   readonly at: readonly string[];
@@ -48,7 +89,7 @@ export interface SeveralOptions {
   readonly compared?: FrameTimes;
 }
 
-export interface Several {
+interface Several {
   /** Seconds to add to the times of each file before frames are sorted. */
   readonly shifts: readonly number[];
   readonly comparison: Comparison | undefined;
@@ -62,7 +103,7 @@ export interface Several {
  * Reads several captures beforehand. Of one there is nothing to read.
  * @throws {InputError} `--at` names a file that is not there, or none
  */
-export async function surveyCaptures(options: SeveralOptions): Promise<Several> {
+async function surveyCaptures(options: SeveralOptions): Promise<Several> {
   const { captures, udpPorts, compared } = options;
   const told = toldNodes(options);
   let once: Once | undefined;

@@ -5,7 +5,7 @@ import { AddressIds, NO_ADDRESS, PrefixIds } from '../../src/sa-text/address-ids
 import { type PolicyRow, policyRow, readPolicyRows, rowOfPolicy } from '../../src/sa-text/policy-rows.ts';
 import { policiesOf } from '../../src/sa-text/to-policy.ts';
 import { parseXfrm } from '../../src/sa-text/xfrm-parse.ts';
-import { arbitraryPolicy } from '../support/arbitrary-xfrm.ts';
+import { arbitraryChange, arbitraryPolicy } from '../support/arbitrary-xfrm.ts';
 import { printPolicy } from '../support/iproute2.ts';
 
 const RUNS = Number(process.env['ESPLANE_FUZZ_RUNS'] ?? 100);
@@ -89,26 +89,8 @@ describe('rows of policies', () => {
   });
 
   it('are those of the tree, whatever was changed in a text of the usual form', () => {
-    const puts = [
-      '',
-      ' ',
-      '\n',
-      '\t',
-      '0',
-      'f',
-      '(',
-      'x',
-      'src ',
-      'src 1.2.3.4 dst 5.6.7.8\n',
-      '\\',
-      '/',
-      'use ',
-    ];
-    const change = fc.tuple(fc.nat(USUAL.length), fc.nat(12), fc.constantFrom(...puts));
     fc.assert(
-      fc.property(fc.array(change, { minLength: 1, maxLength: 3 }), (changes) => {
-        let text = USUAL;
-        for (const [at, cut, put] of changes) text = text.slice(0, at) + put + text.slice(at + cut);
+      fc.property(arbitraryChange(USUAL), (text) => {
         expect(rows(text).found).toEqual(byTree(text));
       }),
       { numRuns: 2 * RUNS },

@@ -5,7 +5,7 @@ import { AddressIds } from '../../src/sa-text/address-ids.ts';
 import { readStateRows, rowOfState, stateRow } from '../../src/sa-text/state-rows.ts';
 import { parseXfrm } from '../../src/sa-text/xfrm-parse.ts';
 import type { XfrmState } from '../../src/sa-text/xfrm-tree.ts';
-import { arbitraryState } from '../support/arbitrary-xfrm.ts';
+import { arbitraryChange, arbitraryState } from '../support/arbitrary-xfrm.ts';
 import { printState } from '../support/iproute2.ts';
 import { HERE_TEXTS } from '../support/state-texts.ts';
 
@@ -109,34 +109,9 @@ describe('rows of states', () => {
     const whole = HERE_TEXTS.usual;
     expect(rows(whole).found).toHaveLength(4);
     fc.assert(
-      fc.property(
-        fc.array(
-          fc.tuple(
-            fc.nat(whole.length),
-            fc.nat(12),
-            fc.constantFrom(
-              '',
-              ' ',
-              '\n',
-              '\t',
-              '0',
-              'f',
-              '(',
-              'x',
-              'src ',
-              'src 1.2.3.4 dst 5.6.7.8\n',
-              '\\',
-              '9',
-            ),
-          ),
-          { minLength: 1, maxLength: 3 },
-        ),
-        (changes) => {
-          let text = whole;
-          for (const [at, cut, put] of changes) text = text.slice(0, at) + put + text.slice(at + cut);
-          expect(rows(text).found).toEqual(byTree(text));
-        },
-      ),
+      fc.property(arbitraryChange(whole), (text) => {
+        expect(rows(text).found).toEqual(byTree(text));
+      }),
       { numRuns: RUNS },
     );
   });

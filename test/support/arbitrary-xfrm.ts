@@ -283,3 +283,29 @@ export function arbitraryEvent(origin: string): fc.Arbitrary<XfrmEvent> {
     )
     .map((one) => ({ text: '', ...one, origin }));
 }
+
+/** A text in which one to three places were cut, or have something put in, or both. */
+export function arbitraryChange(text: string): fc.Arbitrary<string> {
+  const puts = [
+    '',
+    ' ',
+    '\n',
+    '\t',
+    '0',
+    '9',
+    'f',
+    '(',
+    'x',
+    'src ',
+    'src 1.2.3.4 dst 5.6.7.8\n',
+    '\\',
+    '/',
+    'use ',
+  ];
+  const change = fc.tuple(fc.nat(text.length), fc.nat(12), fc.constantFrom(...puts));
+  return fc
+    .array(change, { minLength: 1, maxLength: 3 })
+    .map((changes) =>
+      changes.reduce((now, [at, cut, put]) => now.slice(0, at) + put + now.slice(at + cut), text),
+    );
+}

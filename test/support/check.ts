@@ -12,16 +12,13 @@ import { Names } from '../../src/inspect/names.ts';
 import { type FilterSpec, NO_FILTER } from '../../src/inspect/packet-filter.ts';
 import { CaptureSession } from '../../src/inspect/session.ts';
 import { CaptureSas } from '../../src/sa-text/capture-sas.ts';
-import { LINK_RAW } from '../../src/wire/link-type.ts';
+import { feedPacket } from './pcap.ts';
 
 /** Seconds between packets, names of pods, and what is asked for. */
 export interface CheckWith extends Partial<FilterSpec> {
   readonly seconds?: number;
   readonly names?: readonly PodAddresses[];
 }
-
-/** When the first packet comes, in seconds since 1970. */
-export const START = 1_700_000_000;
 
 /** Checks raw IP packets, `seconds` apart. */
 export function checkPackets(
@@ -42,18 +39,6 @@ export function checkPackets(
     sinks: checker.sinks,
   });
   let number = 0;
-  for (const packet of packets) {
-    const time = START + number * seconds;
-    session.frame(packet, 0, packet.length, {
-      number: ++number,
-      seconds: Math.floor(time),
-      nanoseconds: Math.round((time % 1) * 1e9),
-      hasTime: true,
-      interfaceId: 0,
-      linkType: LINK_RAW,
-      originalLength: packet.length,
-      byte: 0,
-    });
-  }
+  for (const packet of packets) feedPacket(session, number + 1, number++ * seconds, packet);
   return checker.finish();
 }

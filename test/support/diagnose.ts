@@ -16,8 +16,8 @@ import { CaptureSession } from '../../src/inspect/session.ts';
 import type { SaConfig } from '../../src/ipsec/sa-config.ts';
 import { TunnelEnd } from '../../src/ipsec/tunnel-end.ts';
 import { CaptureSas } from '../../src/sa-text/capture-sas.ts';
-import { LINK_RAW } from '../../src/wire/link-type.ts';
 import { saOptions } from './decrypt.ts';
+import { feedPacket } from './pcap.ts';
 import { ipv4Packet, RANDOM } from './sa.ts';
 
 /** Diagnoses a capture's bytes. */
@@ -74,17 +74,7 @@ export function diagnosePackets(
       session.secrets(SECRETS_TYPE_ESP, new TextEncoder().encode(step.secrets));
       continue;
     }
-    const time = 1_700_000_000 + number * seconds;
-    session.frame(step, 0, step.length, {
-      number: ++number,
-      seconds: Math.floor(time),
-      nanoseconds: Math.round((time % 1) * 1e9),
-      hasTime: true,
-      interfaceId: 0,
-      linkType: LINK_RAW,
-      originalLength: step.length,
-      byte: 0,
-    });
+    feedPacket(session, number + 1, number++ * seconds, step);
   }
   return diagnoser.finish();
 }

@@ -8,7 +8,7 @@ import { Comparison } from '../../src/inspect/places/compare.ts';
 import { Once } from '../../src/inspect/places/once.ts';
 import { Places } from '../../src/inspect/places/places.ts';
 import { Survey } from '../../src/inspect/places/survey.ts';
-import { LINK_RAW } from '../../src/wire/link-type.ts';
+import { frameInfo } from './pcap.ts';
 
 /** A frame and when it came, in seconds. */
 export interface Timed {
@@ -22,9 +22,6 @@ export interface Given {
   readonly told?: readonly (string | undefined)[];
   readonly nodeAt?: (address: string) => string | undefined;
 }
-
-/** Times lie here, as those of real captures do. */
-export const START = 1_700_000_000;
 
 /** Reads captures as commands do. */
 export function compareCaptures(captures: readonly (readonly Timed[])[], given: Given = {}, most?: number) {
@@ -57,16 +54,6 @@ export function compareCaptures(captures: readonly (readonly Timed[])[], given: 
   return { survey, places, comparison, streams: comparison.streams, passed, once };
 }
 
-function infoOf({ t, linkType = LINK_RAW, b }: Timed, number: number): FrameInfo {
-  const micros = Math.round(t * 1e6);
-  return {
-    number,
-    seconds: START + Math.floor(micros / 1e6),
-    nanoseconds: (((micros % 1e6) + 1e6) % 1e6) * 1000,
-    hasTime: true,
-    interfaceId: 0,
-    linkType,
-    originalLength: b.length,
-    byte: 0,
-  };
+function infoOf({ t, linkType, b }: Timed, number: number): FrameInfo {
+  return frameInfo(number, t, b, linkType);
 }

@@ -5,8 +5,9 @@ import { authenc, uncheckedCipher } from '../../../src/crypto/suite.ts';
 import { AskedFrames } from '../../../src/inspect/check/span.ts';
 import { parsePrefix } from '../../../src/wire/address.ts';
 import { ethernet, ip, udp } from '../../support/carried.ts';
-import { type CheckWith, checkPackets, START } from '../../support/check.ts';
+import { type CheckWith, checkPackets } from '../../support/check.ts';
 import { sender } from '../../support/diagnose.ts';
+import { START } from '../../support/pcap.ts';
 import { address, counting, ipv4Packet, saConfig } from '../../support/sa.ts';
 
 const NODES: CiliumNode[] = [1, 2, 3].map((n) => ({
