@@ -50,3 +50,36 @@ export function* linesOf(text: string, source: string): Generator<Line> {
     at = newline + 1;
   }
 }
+
+/** Lines of what comes in pieces and may have no end. One that is longer than {@link MAX_LINE} is passed over. */
+export class LongLines {
+  readonly #line: (text: string) => void;
+  readonly #decoder = new TextDecoder();
+  #begun = '';
+  #isTooLong = false;
+
+  constructor(line: (text: string) => void) {
+    this.#line = line;
+  }
+
+  /** Takes the next bytes, of which it keeps none. */
+  feed(chunk: Uint8Array): void {
+    const lines = (this.#begun + this.#decoder.decode(chunk, { stream: true })).split('\n');
+    this.#begun = lines.pop()!;
+    for (const text of lines) this.#take(text);
+    if (this.#begun.length <= MAX_LINE) return;
+    this.#begun = '';
+    this.#isTooLong = true;
+  }
+
+  /** What follows the last line end is a line, too, where there is something. */
+  end(): void {
+    if (this.#begun !== '') this.#take(this.#begun);
+    this.#begun = '';
+  }
+
+  #take(text: string): void {
+    if (!this.#isTooLong && text.length <= MAX_LINE) this.#line(text);
+    this.#isTooLong = false;
+  }
+}

@@ -4,6 +4,7 @@
  */
 import type { CiliumNode } from '../cilium/nodes.ts';
 import type { ClusterConfig } from '../inspect/cluster/config.ts';
+import type { FlowDrops } from '../inspect/cluster/drops.ts';
 import { type ClusterDiagnosis, judgeCluster } from '../inspect/cluster/judge.ts';
 import type { ClusterReader } from '../inspect/cluster/reader.ts';
 import { parseEncryptStatus } from '../inspect/cluster/texts.ts';
@@ -23,9 +24,14 @@ type Given = Pick<GivenFiles<EvidenceOptions>, 'options' | 'texts' | 'nameOf' | 
 /**
  * Judges what is given.
  * @param reader what the nodes of a collection say, already read
+ * @param drops what Hubble's flows say, likewise
  * @throws {InputError} when an input cannot be used
  */
-export async function diagnoseTexts(reader: ClusterReader, given: Given): Promise<ClusterDiagnosis> {
+export async function diagnoseTexts(
+  reader: ClusterReader,
+  given: Given,
+  drops: FlowDrops,
+): Promise<ClusterDiagnosis> {
   const { options, texts, nameOf, bootIds } = given;
   const keys = await loadKeys(options);
   const history = historyOfTexts({ keys, nodes: await readNodes(options.nodes) });
@@ -48,6 +54,7 @@ export async function diagnoseTexts(reader: ClusterReader, given: Given): Promis
     nameOf,
     versions: await versionsOf(texts),
     config: await configOf(texts),
+    drops: drops.all,
   });
 }
 

@@ -5,6 +5,7 @@
 import { type Command, Option } from 'commander';
 import { InputError } from '../base/errors.ts';
 import { FrameNames } from '../capture/frame-id.ts';
+import { FlowDrops } from '../inspect/cluster/drops.ts';
 import { ClusterReader } from '../inspect/cluster/reader.ts';
 import { Diagnoser } from '../inspect/diagnose/diagnoser.ts';
 import { type Diagnosis, withFiles } from '../inspect/diagnose/finding.ts';
@@ -101,9 +102,11 @@ Exit status: 0 the capture was read to its end, whatever was found; with --exit-
 async function diagnose(files: readonly string[], named: DiagnoseOptions, command: Command): Promise<void> {
   const interrupt = new Interrupt();
   const reader = new ClusterReader();
+  const drops = new FlowDrops();
   const given = await interrupt.orEnd(
     takeFiles(files, named, {
       onNode: (node) => reader.node(node),
+      onFlow: (line, source) => drops.line(line, source),
       subject: 'captures',
       diagnoses: true,
       opens: true,
@@ -113,7 +116,7 @@ async function diagnose(files: readonly string[], named: DiagnoseOptions, comman
   );
   const { captures: found, unknown, options } = given;
   const captures = unknown === undefined ? found : [unknown];
-  if (captures.length === 0) return ofTexts(reader, given);
+  if (captures.length === 0) return ofTexts(reader, given, drops);
   const capture = capturesName(captures);
   const names = new FrameNames(captures);
   const own = new CaptureSas((line) => say(`warning: ${line}`));
@@ -205,17 +208,27 @@ function exitCodeOf({ findings }: Diagnosis): number {
 }
 
 /** There is no capture: what the texts tell. */
-async function ofTexts(reader: ClusterReader, given: GivenFiles<DiagnoseOptions>): Promise<void> {
+async function ofTexts(
+  reader: ClusterReader,
+  given: GivenFiles<DiagnoseOptions>,
+  drops: FlowDrops,
+): Promise<void> {
   const { options, texts } = given;
   const { xfrmState, xfrmStat, xfrmPolicy, keys, nodes } = options;
   const isAny = [xfrmState, xfrmStat, xfrmPolicy, keys, nodes].some((files) => files.length > 0);
-  if (!isAny && reader.nodes.length === 0 && !texts.has('cilium-config') && !texts.has('encrypt-status'))
+  if (
+    !isAny &&
+    reader.nodes.length === 0 &&
+    !texts.has('cilium-config') &&
+    !texts.has('encrypt-status') &&
+    drops.all.length === 0
+  )
     throw new InputError(
       { source: 'diagnose' },
       'there is no capture, and no text of a node',
       'Give a capture, texts of ip xfrm, counters, or a sysdump.',
     );
-  const whole = await diagnoseTexts(reader, given);
+  const whole = await diagnoseTexts(reader, given, drops);
   const who = options.pod.length > 0 ? await loadNames(options, NO_NODES) : NO_NAMES;
   const { filter, codes } = findingSpec(options);
   const diagnosis = new PacketFilter(filterSpec(options), who).isOn

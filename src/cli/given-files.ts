@@ -58,6 +58,8 @@ export interface Use {
    * memory then, and are in no option.
    */
   readonly onNode?: (node: NodeTexts) => void;
+  /** Takes Hubble's flows, line by line, likewise. */
+  readonly onFlow?: (line: string, source: string) => void;
 }
 
 export interface GivenFiles<O> {
@@ -124,6 +126,7 @@ export async function takeFiles<O extends GivenOptions>(
       if (isWithout && kept > MOST_KEPT) nodes.push(withoutTexts(node));
       else nodes.push(node);
     },
+    ...(isWithout && use.onFlow && { onFlow: use.onFlow }),
     onDamage: (error) => {
       isDamaged = true;
       say(`warning: ${error.message}`);
@@ -253,6 +256,9 @@ class Taker<O extends GivenOptions> {
     const subject = await this.#subject(sources);
     const { texts } = this.#gathered;
     for (const [kind, list] of texts) for (const text of list) this.#text(kind, text);
+    const areFlowsUsed = this.#isTaken && this.#use.onFlow;
+    for (const { name, kinds } of this.#gathered.taken)
+      if (kinds.includes('flows') && !areFlowsUsed) this.#unused.set(name, 'of no use to this command');
     const nameOf = await this.#names();
     this.#takeNodes(nameOf);
     const statuses = (texts.get('encrypt-status') ?? []).filter(({ text }) => hasCounters(text));

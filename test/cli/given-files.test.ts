@@ -249,6 +249,27 @@ describe('takeFiles', () => {
     );
   });
 
+  it('hands on flows where there is no capture', async () => {
+    const flow = '{"flow":{"verdict":"DROPPED"},"node_name":"node-1"}';
+    const file = put('hubble-flows.json', `${flow}\n${flow}\n`);
+    const taken: [string, string][] = [];
+    const use: Use = {
+      ...DIAGNOSE,
+      onNode: () => {},
+      onFlow: (line, source) => void taken.push([line, source]),
+    };
+    await take([file, `${NATIVE}/n1.xfrm_state.txt`], use);
+    expect(taken).toEqual([
+      [flow, file],
+      [flow, file],
+    ]);
+    expect(lines).toContain(`${file}: Hubble's flows`);
+    lines = [];
+    await take([file, `${NATIVE}/wire.pcap`], use);
+    expect(taken).toHaveLength(2);
+    expect(lines).toContain(`${file}: Hubble's flows (not used: of no use to this command)`);
+  });
+
   it('takes a text through a pipe, and a capture without its end', async () => {
     for (const [name, file] of [
       ['p1', 'n1.xfrm_state.txt'],

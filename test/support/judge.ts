@@ -5,6 +5,7 @@
 import type { CiliumKey } from '../../src/cilium/keys.ts';
 import { type CiliumNode, parseNodes } from '../../src/cilium/nodes.ts';
 import type { ClusterConfig } from '../../src/inspect/cluster/config.ts';
+import type { Dropped } from '../../src/inspect/cluster/drops.ts';
 import { type ClusterDiagnosis, judgeCluster } from '../../src/inspect/cluster/judge.ts';
 import { ClusterReader } from '../../src/inspect/cluster/reader.ts';
 import { Evidence } from '../../src/inspect/evidence.ts';
@@ -73,11 +74,20 @@ export interface TestCluster {
   readonly keys?: readonly CiliumKey[];
   readonly config?: ClusterConfig;
   readonly versions?: ReadonlyMap<string, string>;
+  readonly drops?: readonly Dropped[];
 }
 
 /** Reads and judges it. */
 export function judge(cluster: TestCluster): ClusterDiagnosis {
-  const { nodes, ciliumNodes: listed = [], oldNodes = [], keys = [], config, versions = new Map() } = cluster;
+  const {
+    nodes,
+    ciliumNodes: listed = [],
+    oldNodes = [],
+    keys = [],
+    config,
+    versions = new Map(),
+    drops = [],
+  } = cluster;
   const reader = new ClusterReader();
   for (const [at, texts] of nodes.entries()) {
     if (!texts) continue;
@@ -95,6 +105,7 @@ export function judge(cluster: TestCluster): ClusterDiagnosis {
     nameOf: ({ host }) => host || undefined,
     versions,
     config,
+    drops,
   });
 }
 

@@ -8,12 +8,15 @@ import type { Finding, Severity } from '../diagnose/finding.ts';
 import { type FindingCode, findingRow } from '../diagnose/table.ts';
 import type { Cluster } from './cluster.ts';
 import type { ClusterConfig } from './config.ts';
+import type { Dropped } from './drops.ts';
 import type { Pairs } from './pairs.ts';
 
 export interface ClusterCase {
   readonly cluster: Cluster;
   readonly pairs: Pairs;
   readonly config: ClusterConfig | undefined;
+  /** What Hubble's flows say was dropped. */
+  readonly drops: readonly Dropped[];
 }
 
 /** Looks for one thing. */

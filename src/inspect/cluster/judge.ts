@@ -7,8 +7,10 @@ import { rankOf } from '../diagnose/table.ts';
 import { type ClusterCase, count, grouped, namesOf } from './case.ts';
 import { Cluster, type ClusterContext } from './cluster.ts';
 import type { ClusterConfig } from './config.ts';
+import type { Dropped } from './drops.ts';
 import { config } from './finders/config.ts';
 import { counters } from './finders/counters.ts';
+import { flowDrops } from './finders/drops.ts';
 import { keys } from './finders/keys.ts';
 import { missing } from './finders/missing.ts';
 import { bootIds, ipcache, marks, policies, unheard } from './finders/nodes.ts';
@@ -23,6 +25,7 @@ const FINDERS = [
   bootIds,
   numbers,
   counters,
+  flowDrops,
   policies,
   marks,
   unheard,
@@ -38,13 +41,14 @@ export interface ClusterDiagnosis extends Diagnosis {
 
 export interface JudgeOptions extends ClusterContext {
   readonly config?: ClusterConfig | undefined;
+  readonly drops?: readonly Dropped[];
 }
 
 /** Judges what was read. */
 export function judgeCluster(options: JudgeOptions): ClusterDiagnosis {
   const cluster = new Cluster(options);
   const pairs = new Pairs(cluster);
-  const c: ClusterCase = { cluster, pairs, config: options.config };
+  const c: ClusterCase = { cluster, pairs, config: options.config, drops: options.drops ?? [] };
   const all = FINDERS.flatMap((find) => [...find(c)]).sort(byImportance);
   const findings = all.filter(({ severity }) => severity !== 'info');
   return {

@@ -164,6 +164,28 @@ export const FINDINGS = [
       'Let the node that is behind load the new Secret (about a minute); a key is to be kept 5 minutes after its successor came (ipsec-key-rotation-duration).',
   },
   {
+    code: 'no-node-id',
+    severity: 'error',
+    basis: 'told',
+    means:
+      'A node drops packets to another one before they are encrypted, because its map of node ids lacks that node.',
+    proof:
+      "Hubble's flows with the verdict DROPPED and the reason NO_NODE_ID (197). They are the last flows of each node, so it may have dropped more.",
+    remedy:
+      'Look whether the agent of that node knows the other one (`cilium-dbg node list`, `cilium-dbg bpf nodeid list`), and restart it where it does not.',
+  },
+  {
+    code: 'unencrypted-dropped',
+    severity: 'error',
+    basis: 'told',
+    means:
+      'Strict mode drops packets that are not encrypted, though they should be: no leak, and nothing comes through.',
+    proof:
+      "Hubble's flows with the verdict DROPPED and the reason UNENCRYPTED_TRAFFIC (195). They are the last flows of each node, so it may have dropped more.",
+    remedy:
+      'Find why they are not encrypted: the other findings, the key id of the other node (spec.encryption.key of its CiliumNode), and `encryptkey` of its pods in `cilium-dbg bpf ipcache list`.',
+  },
+  {
     code: 'policy-missing',
     severity: 'error',
     basis: 'told',

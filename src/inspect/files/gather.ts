@@ -6,6 +6,7 @@
 import { joined } from '../../base/byte-stream.ts';
 import { decodeText } from '../../base/decode-text.ts';
 import { InputError } from '../../base/errors.ts';
+import { LongLines } from '../../base/lines.ts';
 import { isCapture } from '../../capture/format.ts';
 import type { NamedText } from '../../sa-text/sa-texts.ts';
 import { parseHexDump } from '../hex-dump.ts';
@@ -60,6 +61,8 @@ export interface GatherOptions {
    * comes more than once.
    */
   readonly onNode: (node: NodeTexts) => void | Promise<void>;
+  /** Takes Hubble's flows line by line: they may be gigabytes. Where it is left out, they are not read. */
+  readonly onFlow?: (line: string, source: string) => void;
   /** Is told of archives that are damaged or beyond a limit, and of texts that cannot be read. The rest is used. */
   readonly onDamage: (error: InputError) => void;
   /** As in {@link WalkOptions}. */
@@ -203,7 +206,12 @@ class Gatherer {
     const parts: Uint8Array[] = [];
     let length = 0;
     let isKnown = false;
+    let flows: LongLines | undefined;
     for await (const chunk of entry.chunks()) {
+      if (flows) {
+        flows.feed(chunk);
+        continue;
+      }
       parts.push(chunk.slice());
       length += chunk.length;
       if (isKnown && length <= held) continue;
@@ -211,19 +219,37 @@ class Gatherer {
       if (length < BEGINNING) continue;
       const beginning = decodeText(joined(parts));
       const [kind] = kindsOf(beginning.slice(0, beginning.lastIndexOf('\n') + 1));
-      if (kind === 'flows') return this.#take(name, [kind]);
+      if (kind === 'flows') {
+        flows = this.#flows(name);
+        if (!flows) return;
+        for (const part of parts.splice(0)) flows.feed(part);
+        continue;
+      }
       if (kind === undefined && !mayBeList(beginning)) return this.#take(name, []);
       isKnown = true;
     }
+    if (flows) return flows.end();
     const text = decodeText(joined(parts));
     const kinds = kindsOf(text);
+    if (kinds.includes('flows')) {
+      const all = this.#flows(name);
+      for (const part of parts) all?.feed(part);
+      return all?.end();
+    }
     this.#take(name, kinds);
     for (const kind of kinds) {
       if (kind === 'packet') this.#packet(name, text);
-      else if (kind !== 'capture' && kind !== 'flows') {
+      else if (kind !== 'capture') {
         this.#texts.set(kind, [...(this.#texts.get(kind) ?? []), { source: name, text }]);
       }
     }
+  }
+
+  /** What takes the lines of flows, where they are wanted. */
+  #flows(name: string): LongLines | undefined {
+    const { onFlow } = this.#options;
+    this.#take(name, ['flows']);
+    return onFlow && new LongLines((line) => onFlow(line, name));
   }
 
   #packet(name: string, text: string): void {

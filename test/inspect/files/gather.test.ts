@@ -46,7 +46,11 @@ interface All extends Gathered {
   readonly damage: readonly string[];
 }
 
-async function gathered(files: Files, budget?: Budget): Promise<All> {
+async function gathered(
+  files: Files,
+  budget?: Budget,
+  onFlow?: (line: string, source: string) => void,
+): Promise<All> {
   const nodes: NodeTexts[] = [];
   const damage: string[] = [];
   const given = files.map(([name, content]) =>
@@ -54,6 +58,7 @@ async function gathered(files: Files, budget?: Budget): Promise<All> {
   );
   const all = await gather(given, {
     ...(budget && { budget }),
+    ...(onFlow && { onFlow }),
     onNode: (node) => void nodes.push(node),
     onDamage: ({ message }) => damage.push(message),
     crc32,
@@ -324,6 +329,28 @@ describe('gather', () => {
       const { taken, texts } = await gathered([['hubble-flows-x.json', text]]);
       expect(taken).toEqual([{ name: 'hubble-flows-x.json', kinds: ['flows'] }]);
       expect(texts.size).toBe(0);
+    }
+  });
+
+  it('hands on flows line by line, where they are wanted, however long they are', async () => {
+    const flow = '{"flow":{"verdict":"FORWARDED"},"node_name":"n\u00e9"}';
+    const long = `{"flow":{"x":"${'y'.repeat(70_000)}"}}`;
+    for (const [times, tail] of [
+      [1, ''],
+      [3000, ''],
+      [3000, '\n{"flow"'],
+    ] as const) {
+      const lines: [string, string][] = [];
+      const { taken } = await gathered(
+        [['hubble-flows-x.json', `${`${flow}\n`.repeat(times)}${long}\n${flow}${tail}`]],
+        new Budget(),
+        (line, source) => void lines.push([line, source]),
+      );
+      expect(taken).toEqual([{ name: 'hubble-flows-x.json', kinds: ['flows'] }]);
+      expect(lines).toEqual([
+        ...Array.from({ length: times + 1 }, () => [flow, 'hubble-flows-x.json']),
+        ...(tail === '' ? [] : [['{"flow"', 'hubble-flows-x.json']]),
+      ]);
     }
   });
 
