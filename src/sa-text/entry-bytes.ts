@@ -12,13 +12,13 @@ import { checkEntries } from './sa-limit.ts';
 const encoder = new TextEncoder();
 
 /** Bytes, and as many whole words of them as there are, big-endian. */
-export interface LongBytes {
+export interface Phrase {
   readonly bytes: Uint8Array;
   readonly words: Uint32Array;
 }
 
-/** Bytes that are compared four at a time. */
-export function long(text: string): LongBytes {
+/** A text to look for. */
+export function phrase(text: string): Phrase {
   const bytes = encoder.encode(text);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   const words = Uint32Array.from({ length: bytes.length >>> 2 }, (_, i) => view.getUint32(4 * i));
@@ -33,28 +33,28 @@ const ZEROS = 0x30303030;
 const FULL = 0x66666666;
 export const NEWLINE = 10;
 export const BLANK = 32;
-export const HEAD = encoder.encode('src ');
-export const DST = encoder.encode(' dst ');
-export const REQID = encoder.encode(' reqid ');
-export const MODE_TUNNEL = encoder.encode(' mode tunnel');
-export const MARK = encoder.encode('\tmark 0x');
-export const SLASH_HEX = encoder.encode('/0x');
-export const UID = encoder.encode(' uid ');
-export const DIR = encoder.encode('\tdir ');
-export const IN = encoder.encode('in');
-export const OUT = encoder.encode('out');
+export const HEAD = phrase('src ');
+export const DST = phrase(' dst ');
+export const REQID = phrase(' reqid ');
+export const MODE_TUNNEL = phrase(' mode tunnel');
+export const MARK = phrase('\tmark 0x');
+export const SLASH_HEX = phrase('/0x');
+export const UID = phrase(' uid ');
+export const DIR = phrase('\tdir ');
+export const IN = phrase('in');
+export const OUT = phrase('out');
 /** No limits, … */
-export const LIMITS = long(
+export const LIMITS = phrase(
   '\tlifetime config:\n\t  limit: soft (INF)(bytes), hard (INF)(bytes)\n\t  limit: soft (INF)(packets), hard (INF)(packets)\n' +
     '\t  expire add: soft 0(sec), hard 0(sec)\n\t  expire use: soft 0(sec), hard 0(sec)\n',
 );
 export const LIMITS_LINES = 5;
 /** … and what was used. */
-export const CURRENT = encoder.encode('\tlifetime current:\n\t  ');
-export const OF_BYTES = encoder.encode('(bytes), ');
-export const OF_PACKETS = encoder.encode('(packets)');
-export const ADD = encoder.encode('\t  add ');
-export const USE = encoder.encode(' use ');
+export const CURRENT = phrase('\tlifetime current:\n\t  ');
+export const OF_BYTES = phrase('(bytes), ');
+export const OF_PACKETS = phrase('(packets)');
+export const ADD = phrase('\t  add ');
+export const USE = phrase(' use ');
 const MAX_DIGITS = 10;
 
 /**
@@ -144,17 +144,8 @@ export abstract class EntryBytes {
     }
   }
 
-  /** Behind these bytes, or -1 where others are there. */
-  protected match(at: number, bytes: Uint8Array): number {
-    const b = this.bytes;
-    const { length } = bytes;
-    if (at < 0) return -1;
-    for (let i = 0; i < length; i++) if (b[at + i] !== bytes[i]) return -1;
-    return at + length;
-  }
-
-  /** The same for what is long: four bytes at a time. */
-  protected matchLong(at: number, { bytes, words }: LongBytes): number {
+  /** Behind these bytes, or -1 where others are there: four at a time, and the rest one by one. */
+  protected match(at: number, { bytes, words }: Phrase): number {
     const { length } = bytes;
     if (at < 0 || at + length > this.bytes.length) return -1;
     const { view } = this;

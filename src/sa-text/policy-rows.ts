@@ -16,12 +16,13 @@ import {
   IN,
   LIMITS,
   LIMITS_LINES,
-  long,
   MARK,
   MODE_TUNNEL,
   OF_BYTES,
   OF_PACKETS,
   OUT,
+  type Phrase,
+  phrase,
   REQID,
   SLASH_HEX,
   UID,
@@ -99,24 +100,23 @@ export function rowOfPolicy(policy: TextPolicy, { addresses, prefixes }: PolicyI
   row.from = tunnel ? addresses.of(tunnel.src) : NO_ADDRESS;
 }
 
-const encoder = new TextEncoder();
 const SLASH = 47;
-const FWD = encoder.encode('fwd');
-const ACTION = encoder.encode(' action ');
-const ALLOW = encoder.encode('allow');
-const BLOCK = encoder.encode('block');
-const INDEX = encoder.encode(' index ');
-const PRIORITY = encoder.encode(' priority ');
-const PTYPE = encoder.encode(' ptype main');
-const SHARE = encoder.encode(' share any');
-const FLAG = encoder.encode(' flag  (0x00000000)');
-const TMPL = encoder.encode('\ttmpl src ');
-const PROTO = encoder.encode('\t\tproto esp');
-const SPI = encoder.encode(' spi 0x');
-const LEVEL = encoder.encode('\t\tlevel ');
-const REQUIRED = encoder.encode('required');
-const OPTIONAL = encoder.encode('use');
-const MASKS = long('\t\tenc-mask ffffffff auth-mask ffffffff comp-mask ffffffff');
+const FWD = phrase('fwd');
+const ACTION = phrase(' action ');
+const ALLOW = phrase('allow');
+const BLOCK = phrase('block');
+const INDEX = phrase(' index ');
+const PRIORITY = phrase(' priority ');
+const PTYPE = phrase(' ptype main');
+const SHARE = phrase(' share any');
+const FLAG = phrase(' flag  (0x00000000)');
+const TMPL = phrase('\ttmpl src ');
+const PROTO = phrase('\t\tproto esp');
+const SPI = phrase(' spi 0x');
+const LEVEL = phrase('\t\tlevel ');
+const REQUIRED = phrase('required');
+const OPTIONAL = phrase('use');
+const MASKS = phrase('\t\tenc-mask ffffffff auth-mask ffffffff comp-mask ffffffff');
 
 class Reader extends EntryBytes {
   readonly #ids: PolicyIds;
@@ -187,8 +187,8 @@ class Reader extends EntryBytes {
   }
 
   /** Passes what may be there, and a number behind it. */
-  #maybe(at: number, bytes: Uint8Array, hasNumber = false): number {
-    const end = this.match(at, bytes);
+  #maybe(at: number, what: Phrase, hasNumber = false): number {
+    const end = this.match(at, what);
     if (end < 0) return at;
     return hasNumber ? this.decimal(end) : end;
   }
@@ -240,7 +240,7 @@ class Reader extends EntryBytes {
   }
 
   #life(from: number): number {
-    let at = this.matchLong(from, LIMITS);
+    let at = this.match(from, LIMITS);
     if (at < 0) return from;
     this.line += LIMITS_LINES;
     const current = this.match(at, CURRENT);
@@ -266,7 +266,7 @@ class Reader extends EntryBytes {
       at = Math.max(this.match(level, REQUIRED), this.match(level, OPTIONAL));
       at = this.newline(this.#maybe(at, SHARE));
     }
-    const masks = this.matchLong(at, MASKS);
+    const masks = this.match(at, MASKS);
     if (masks > 0) at = this.newline(masks);
     if (at < 0) return -1;
     row.hasEsp = true;

@@ -25,6 +25,7 @@ import {
   OF_BYTES,
   OF_PACKETS,
   OUT,
+  phrase,
   REQID,
   SLASH_HEX,
   secondsOfDate,
@@ -211,8 +212,6 @@ function addHexHash(hash: Uint32Array, digits: string, place: number): void {
   for (let i = 0; i < 4; i++) hash[(i + place) & 3]! ^= Number.parseInt(digits.slice(8 * i, 8 * i + 8), 16);
 }
 
-const encoder = new TextEncoder();
-
 function secondsOf(time: string | null): number {
   const [, year, month, day, hour, minute, second] =
     /^(\d{4})-(\d\d)-(\d\d) (\d\d):(\d\d):(\d\d)$/.exec(time ?? '') ?? [];
@@ -228,35 +227,38 @@ function spentOf({ lifetime, use }: XfrmState): number {
   return Math.max(share(lifetime?.hardBytes, use?.bytes), share(lifetime?.hardPackets, use?.packets));
 }
 
-const PROTO = encoder.encode('\tproto esp spi 0x');
-const MODE_TRANSPORT = encoder.encode(' mode transport');
-const WINDOW = encoder.encode('\treplay-window ');
-const SEQ = encoder.encode(' seq 0x');
-const FLAG = encoder.encode(' flag');
-const ESN = encoder.encode('esn');
-const AF_UNSPEC = encoder.encode('af-unspec');
-const OUTPUT_MARK = encoder.encode(' output-mark 0x');
-const AEAD = encoder.encode('\taead rfc4106(gcm(aes)) ');
-const HASH = encoder.encode('[hash:');
-const HASH_END = encoder.encode('] ');
-const KEY = encoder.encode('0x');
-const BITS = encoder.encode('(160 bits) ');
-const BITS_256 = encoder.encode('(288 bits) ');
-const CONTEXT = encoder.encode('\tanti-replay context: seq 0x');
-const OSEQ = encoder.encode(', oseq 0x');
-const BITMAP = encoder.encode(', bitmap 0x');
-const ESN_CONTEXT = encoder.encode('\tanti-replay esn context:');
-const SEQ_HI = encoder.encode('\t seq-hi 0x');
-const SEQ_LO = encoder.encode(', seq 0x');
-const OSEQ_HI = encoder.encode(', oseq-hi 0x');
-const REPLAY_WINDOW = encoder.encode('\t replay_window ');
-const BITMAP_LENGTH = encoder.encode(', bitmap-length ');
-const SEL_V4 = encoder.encode('\tsel src 0.0.0.0/0 dst 0.0.0.0/0');
-const SEL_V6 = encoder.encode('\tsel src ::/0 dst ::/0');
-const STATS = encoder.encode('\tstats:');
-const STATS_LINE = encoder.encode('\t  replay-window ');
-const REPLAY = encoder.encode(' replay ');
-const FAILED = encoder.encode(' failed ');
+const PROTO = phrase('\tproto esp spi 0x');
+const MODE_TRANSPORT = phrase(' mode transport');
+const WINDOW = phrase('\treplay-window ');
+const SEQ = phrase(' seq 0x');
+const FLAG = phrase(' flag');
+const ESN = phrase('esn');
+const AF_UNSPEC = phrase('af-unspec');
+const OUTPUT_MARK = phrase(' output-mark 0x');
+const AEAD = phrase('\taead rfc4106(gcm(aes)) ');
+const HASH = phrase('[hash:');
+const HASH_END = phrase('] ');
+const KEY = phrase('0x');
+const BITS = phrase('(160 bits) ');
+const BITS_256 = phrase('(288 bits) ');
+const CONTEXT = phrase('\tanti-replay context: seq 0x');
+const OSEQ = phrase(', oseq 0x');
+const BITMAP = phrase(', bitmap 0x');
+const ESN_CONTEXT = phrase('\tanti-replay esn context:');
+const SEQ_HI = phrase('\t seq-hi 0x');
+const SEQ_LO = phrase(', seq 0x');
+const OSEQ_HI = phrase(', oseq-hi 0x');
+const REPLAY_WINDOW = phrase('\t replay_window ');
+const BITMAP_LENGTH = phrase(', bitmap-length ');
+const SEL_V4 = phrase('\tsel src 0.0.0.0/0 dst 0.0.0.0/0');
+const SEL_V6 = phrase('\tsel src ::/0 dst ::/0');
+const STATS = phrase('\tstats:');
+const STATS_LINE = phrase('\t  replay-window ');
+const REPLAY = phrase(' replay ');
+const FAILED = phrase(' failed ');
+const WORDS_A_LINE = 8;
+/** A line of a window in which nothing has come. */
+const EMPTY_LINE = phrase(`\t ${'00000000 '.repeat(WORDS_A_LINE)}\n`);
 /** As `to-sa.ts` has it. */
 const MAX_WINDOW = 4096;
 
@@ -503,6 +505,13 @@ class Reader extends EntryBytes {
     const words = this.value;
     if (at < 0 || words > MAX_WINDOW / 32) return -1;
     for (let left = words; left > 0; ) {
+      const empty = left >= WORDS_A_LINE ? this.match(at, EMPTY_LINE) : -1;
+      if (empty > 0) {
+        at = empty;
+        left -= WORDS_A_LINE;
+        this.line++;
+        continue;
+      }
       if (b[at] !== 9 || b[at + 1] !== BLANK) return -1;
       at += 2;
       while (left > 0) {
@@ -520,7 +529,7 @@ class Reader extends EntryBytes {
 
   #life(from: number): number {
     const row = this.#row;
-    let at = this.match(this.matchLong(from, LIMITS), CURRENT);
+    let at = this.match(this.match(from, LIMITS), CURRENT);
     if (at < 0) return from;
     this.line += LIMITS_LINES + 1;
     at = this.digits(at);
