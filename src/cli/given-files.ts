@@ -4,8 +4,7 @@
  * option names comes after it, and so wins where one counts.
  * @module
  */
-import { promisify } from 'node:util';
-import { crc32, inflateRaw, type ZlibOptions } from 'node:zlib';
+import { crc32 } from 'node:zlib';
 import type { Command } from 'commander';
 import { InputError } from '../base/errors.ts';
 import { BOOT_ID_LEN } from '../cilium/derive.ts';
@@ -20,6 +19,7 @@ import { DiskFile, filesOf, holdPipes, openSource, type Source } from './disk-fi
 import type { BootIds } from './evidence-options.ts';
 import { hold, stdinTwice } from './files.ts';
 import { grouped, say } from './output.ts';
+import { Unpacker } from './unpacker.ts';
 
 /** Help for the argument. */
 export const FILES_ARGUMENT =
@@ -116,22 +116,25 @@ export async function takeFiles<O extends GivenOptions>(
   let isDamaged = false;
   const isWithout = use.onNode !== undefined && [...sources.values()].every(({ kind }) => kind !== 'capture');
   let kept = 0;
+  const unpacker = new Unpacker();
   const gathered = await gather(filesOf([...sources.values()], budget), {
     budget,
     crc32,
-    inflate,
+    inflate: unpacker.inflate,
+    release: unpacker.release,
     onNode: (node) => {
       if (isWithout) use.onNode!(node);
       kept += bytesOf(node);
-      if (isWithout && kept > MOST_KEPT) nodes.push(withoutTexts(node));
-      else nodes.push(node);
+      const isDone = isWithout && kept > MOST_KEPT;
+      nodes.push(isDone ? withoutTexts(node) : node);
+      return isDone;
     },
     ...(isWithout && use.onFlow && { onFlow: use.onFlow }),
     onDamage: (error) => {
       isDamaged = true;
       say(`warning: ${error.message}`);
     },
-  });
+  }).finally(() => unpacker.close());
   const [first, second] = gathered.taken;
   const isUnknown = first?.kinds.length === 0 && second === undefined && !isDamaged && sources.size === 1;
   if (isUnknown && use.subject !== 'none') return { ...NOTHING, unknown: only.name, options };
@@ -157,18 +160,6 @@ const NOTHING = {
   nameOf: () => undefined,
   bootIds: () => undefined,
 };
-
-const inflateAll = promisify<Uint8Array, ZlibOptions, Uint8Array>(inflateRaw);
-
-/** Bytes that zlib writes at once: larger buffers take longer to get than to fill. */
-const INFLATED = 1 << 20;
-
-/** Unpacks on another thread, in as few steps as can be. */
-function inflate(bytes: Uint8Array, size: number): Promise<Uint8Array> {
-  // With room to spare, so that zlib need not be asked whether there is more.
-  const chunkSize = Math.min(size + 64, INFLATED);
-  return inflateAll(bytes, { chunkSize, maxOutputLength: Math.max(1, size) });
-}
 
 function bytesOf({ texts }: NodeTexts): number {
   return Object.values(texts).reduce((sum, text) => sum + (text?.bytes?.length ?? text?.text.length ?? 0), 0);

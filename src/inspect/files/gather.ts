@@ -58,9 +58,9 @@ export interface GatherOptions {
   readonly budget?: Budget;
   /**
    * Is told what a node says when the next node's begins. Where an archive has the files of several nodes in turns, a node
-   * comes more than once.
+   * comes more than once. The answer `true` says that its texts are of no more use.
    */
-  readonly onNode: (node: NodeTexts) => void | Promise<void>;
+  readonly onNode: (node: NodeTexts) => unknown;
   /** Takes Hubble's flows line by line: they may be gigabytes. Where it is left out, they are not read. */
   readonly onFlow?: (line: string, source: string) => void;
   /** Is told of archives that are damaged or beyond a limit, and of texts that cannot be read. The rest is used. */
@@ -69,6 +69,7 @@ export interface GatherOptions {
   readonly crc32?: Crc32;
   /** See {@link WalkOptions}. */
   readonly inflate?: Inflate;
+  readonly release?: (bytes: Uint8Array) => void;
 }
 
 /** Bytes by which a text is recognised; the rest is read when it is of a kind. */
@@ -102,7 +103,12 @@ class Gatherer {
   readonly #told = new Set<string>();
   /** The node whose texts come. */
   #node:
-    | { readonly key: string; pod: string | undefined; texts: Partial<Record<NodeTextKind, NamedText>> }
+    | {
+        readonly key: string;
+        readonly pod: string | undefined;
+        readonly texts: Partial<Record<NodeTextKind, NamedText>>;
+        readonly bytes: Uint8Array[];
+      }
     | undefined;
 
   constructor(options: GatherOptions) {
@@ -118,13 +124,14 @@ class Gatherer {
     };
     const wants = (path: readonly string[]) => isUsed(path) && this.#isOfOne(path);
     if (!wants([file.name])) return;
-    const { onDamage, crc32, inflate } = this.#options;
+    const { onDamage, crc32, inflate, release } = this.#options;
     const options = {
       budget: this.#budget,
       wants,
       onDamage,
       ...(crc32 && { crc32 }),
       ...(inflate && { inflate }),
+      ...(release && { release }),
     };
     for await (const entry of walk(file, options)) {
       try {
@@ -165,7 +172,7 @@ class Gatherer {
   }
 
   async end(): Promise<Gathered> {
-    await this.#endNode();
+    this.#endNode();
     return { subjects: this.#subjects, texts: this.#texts, taken: this.#taken, beside: this.#beside };
   }
 
@@ -175,10 +182,12 @@ class Gatherer {
     if (place === 'beside') return;
     if (place) {
       if (this.#node?.key !== place.node) {
-        await this.#endNode();
-        this.#node = { key: place.node, pod: place.pod, texts: {} };
+        this.#endNode();
+        this.#node = { key: place.node, pod: place.pod, texts: {}, bytes: [] };
       }
-      const output = outputText(name, place.kind, await entry.bytes());
+      const bytes = await entry.bytes();
+      this.#node.bytes.push(bytes);
+      const output = outputText(name, place.kind, bytes);
       if (output) this.#node.texts[place.kind] ??= output;
       return;
     }
@@ -267,11 +276,13 @@ class Gatherer {
     this.#taken.push({ name, kinds, ...(why !== undefined && { why }) });
   }
 
-  async #endNode(): Promise<void> {
+  #endNode(): void {
     if (!this.#node) return;
-    const { key, pod, texts } = this.#node;
+    const { key, pod, texts, bytes } = this.#node;
     this.#node = undefined;
-    await this.#options.onNode({ source: key, ...(pod !== undefined && { pod }), texts });
+    const { onNode, release } = this.#options;
+    const isDone = onNode({ source: key, ...(pod !== undefined && { pod }), texts }) === true;
+    if (isDone && release) for (const one of bytes) release(one);
   }
 }
 

@@ -44,7 +44,7 @@ export interface Entry {
    * @throws {InputError} the archive is damaged, or beyond a limit
    */
   chunks(): AsyncGenerator<Uint8Array>;
-  /** All of them. @throws {InputError} as {@link chunks}, or when there are more than of any text */
+  /** All of them, to be kept. @throws {InputError} as {@link chunks}, or when there are more than of any text */
   bytes(): Promise<Uint8Array>;
   /** The text that they are. @throws {InputError} as {@link bytes} */
   text(): Promise<string>;
@@ -77,8 +77,10 @@ export interface WalkOptions {
   readonly onDamage: (error: InputError) => void;
   /** Absent, checksums of zips are not compared. */
   readonly crc32?: Crc32;
-  /** Unpacks an entry of a zip at once, and the next one meanwhile. Absent, entries are unpacked as streams, which takes longer. */
+  /** Unpacks an entry of a zip at once, and the next ones meanwhile. Absent, entries are unpacked as streams, which takes longer. */
   readonly inflate?: Inflate;
+  /** Takes back what `inflate` gave, when it is of no more use, so that its memory can be used again. */
+  readonly release?: (bytes: Uint8Array) => void;
 }
 
 /**
@@ -86,7 +88,14 @@ export interface WalkOptions {
  * @param size bytes that it is to yield
  * @throws when it is damaged, or yields more
  */
-export type Inflate = (bytes: Uint8Array, size: number) => Promise<Uint8Array>;
+export type Inflate = (bytes: Uint8Array, size: number) => Promise<Inflated>;
+
+/** An entry, unpacked. */
+export interface Inflated {
+  readonly bytes: Uint8Array;
+  /** Of these bytes. */
+  readonly crc32: number;
+}
 
 /**
  * CRC-32 as zip has it (`zlib.crc32` of Node).
@@ -146,13 +155,16 @@ class Walk {
   readonly #onDamage: (error: InputError) => void;
   readonly #crc32: Crc32 | undefined;
   readonly #inflate: Inflate | undefined;
+  readonly #release: WalkOptions['release'];
+  /** What was unpacked, and is kept by the reader of its entry. */
+  readonly #kept = new WeakSet<Uint8Array>();
   /** Errors that were thrown to the reader of an entry, who knows of them. */
   readonly #told = new WeakSet<object>();
   #unpacked = 0;
 
   constructor(
     file: FileBytes,
-    { budget = new Budget(), wants = () => true, onDamage, crc32, inflate }: WalkOptions,
+    { budget = new Budget(), wants = () => true, onDamage, crc32, inflate, release }: WalkOptions,
   ) {
     this.#file = file;
     this.#budget = budget;
@@ -160,6 +172,7 @@ class Walk {
     this.#onDamage = onDamage;
     this.#crc32 = crc32;
     this.#inflate = inflate;
+    this.#release = release;
   }
 
   async *entries(): AsyncGenerator<Entry> {
@@ -256,21 +269,26 @@ class Walk {
       const { entries } = await unzipRaw(zip as never).catch((error) => {
         throw damaged(error);
       });
-      /** Entries that are wanted, the one after each being unpacked when that is read. */
-      let next:
-        | { readonly entry: ZipEntry; readonly inner: readonly string[]; readonly whole: Whole }
-        | undefined;
+      /** Entries that are wanted, and are being unpacked while those before them are read. */
+      const ahead: { readonly entry: ZipEntry; readonly inner: readonly string[]; readonly whole: Whole }[] =
+        [];
+      let bytesAhead = 0;
       for (const entry of entries) {
         this.#budget.entry(source);
         const inner = [...path, ...partsOf(entry.name)];
         if (entry.isDirectory || !this.#wants(inner)) continue;
         const whole = this.#whole(entry, file);
-        if (next) yield* this.#zipEntry(next.entry, next.inner, depth, damaged, next.whole);
-        next = whole && { entry, inner, whole };
-        if (!whole) yield* this.#zipEntry(entry, inner, depth, damaged, whole);
-        failure = undefined;
+        ahead.push({ entry, inner, whole });
+        bytesAhead += entry.size;
+        // One that is read as a stream is read at once: nothing else may read the file meanwhile.
+        for (const most = whole ? 1 : 0; ahead.length > most && (!whole || bytesAhead > AHEAD); ) {
+          const next = ahead.shift()!;
+          bytesAhead -= next.entry.size;
+          yield* this.#zipEntry(next.entry, next.inner, depth, damaged, next.whole);
+          failure = undefined;
+        }
       }
-      if (next) yield* this.#zipEntry(next.entry, next.inner, depth, damaged, next.whole);
+      for (const next of ahead) yield* this.#zipEntry(next.entry, next.inner, depth, damaged, next.whole);
     } catch (error) {
       this.#damage(error);
     }
@@ -283,9 +301,10 @@ class Walk {
     const isUsual = entry.compressionMethod === DEFLATED && !entry.encrypted;
     if (!inflate || !isUsual || entry.size > held || entry.compressedSize > held) return undefined;
     const unpacked = packedOf(entry, file).then(async (packed) => {
-      const bytes = await inflate(packed, entry.size);
-      if (bytes.length !== entry.size) throw new Error('an entry has another size than the directory says');
-      return bytes;
+      const inflated = await inflate(packed, entry.size);
+      if (inflated.bytes.length !== entry.size)
+        throw new Error('an entry has another size than the directory says');
+      return inflated;
     });
     // Who asks for it is told; where nothing asks any more, nothing is.
     unpacked.catch(() => {});
@@ -304,16 +323,24 @@ class Walk {
     async function* unpacked(): AsyncGenerator<Uint8Array> {
       if (entry.encrypted)
         throw new InputError({ source: name }, 'is encrypted', 'Unpack it yourself, with its password.');
-      let sum = 0;
-      for await (const chunk of whole ? [await whole] : chunksOf(await entry.stream())) {
-        if (crc32) sum = crc32(chunk, sum);
-        yield chunk;
+      let sum: number | undefined;
+      if (whole) {
+        const inflated = await whole;
+        sum = inflated.crc32;
+        yield inflated.bytes;
+      } else {
+        for await (const chunk of chunksOf(await entry.stream())) {
+          if (crc32) sum = crc32(chunk, sum ?? 0);
+          yield chunk;
+        }
       }
-      if (crc32 && sum !== crcOf(entry))
+      if (sum !== undefined && sum !== crcOf(entry))
         throw new InputError({ source: name }, 'is damaged: its checksum is another', COPY);
     }
     const chunks = this.#counted(mapped(unpacked(), damaged), name);
     yield* this.#open(new ByteStream(chunks), path, depth, whole);
+    const inflated = this.#release && (await whole?.catch(() => undefined));
+    if (inflated && !this.#kept.has(inflated.bytes)) this.#release(inflated.bytes);
   }
 
   /** Counts what is unpacked. */
@@ -379,7 +406,9 @@ class Walk {
       if (!whole) return this.#all(chunks(), name, 'a text');
       // They are counted, and their checksum compared, as they pass.
       for await (const _ of chunks());
-      return whole;
+      const inflated = await whole;
+      this.#kept.add(inflated.bytes);
+      return inflated.bytes;
     };
     return {
       name,
@@ -394,7 +423,10 @@ class Walk {
 }
 
 /** What an entry unpacks to, where it is unpacked at once. */
-type Whole = Promise<Uint8Array> | undefined;
+type Whole = Promise<Inflated> | undefined;
+
+/** Bytes that are unpacked before they are asked for: those of a node or two. */
+const AHEAD = 8 << 20;
 
 type ZipEntry = Awaited<ReturnType<typeof unzipRaw>>['entries'][number];
 
