@@ -3,6 +3,7 @@
  * @module
  */
 
+import { inColumns } from '../base/columns.ts';
 import { safeText } from '../base/safe-text.ts';
 import { type FrameNames, ONE_CAPTURE } from '../capture/frame-id.ts';
 import type { Beside, CheckReport, NodePair, PodPair } from '../inspect/check/report.ts';
@@ -118,13 +119,9 @@ function besideText({ sameNode, host, outside }: Beside): string {
     .join(', ');
 }
 
-function table(head: readonly string[], rows: readonly string[][], paint: Paint): string[] {
-  const safe = rows.map((row) => row.map(safeText));
-  const widths = head.map((text, i) => Math.max(text.length, ...safe.map((row) => row[i]!.length)));
-  const isNumber = (i: number) => i >= 1 && i <= 3;
-  const line = (cells: readonly string[]) =>
-    `  ${cells.map((cell, i) => (isNumber(i) ? cell.padStart(widths[i]!) : cell.padEnd(widths[i]!))).join('  ')}`.trimEnd();
-  return [paint.bold(line(head)), ...safe.map(line)];
+function table(titles: readonly string[], rows: readonly string[][], paint: Paint): string[] {
+  const lines = inColumns([titles, ...rows.map((row) => row.map(safeText))], (i) => i >= 1 && i <= 3);
+  return lines.map((line, i) => (i === 0 ? paint.bold(`  ${line}`) : `  ${line}`));
 }
 
 function left(all: number, what: string, paint: Paint): string[] {

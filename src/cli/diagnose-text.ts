@@ -2,6 +2,7 @@
  * A diagnosis as one page of text, most important first.
  * @module
  */
+import { inColumns } from '../base/columns.ts';
 import { safeText } from '../base/safe-text.ts';
 import { type FrameNames, ONE_CAPTURE } from '../capture/frame-id.ts';
 import { keyIdOf } from '../inspect/diagnose/case.ts';
@@ -93,14 +94,10 @@ function encryptionLines(encryption: EncryptionReport, paint: Paint, width: numb
       safeText,
     ),
   );
-  const widths = [0, 1, 2, 3, 4].map((i) => Math.max(...rows.map((row) => row[i]!.length)));
   const left = pairs.length - shown.length;
   return [
     ...wrap(encryptionText(encryption), width, '').map(paint.bold),
-    ...rows.map(
-      (row) =>
-        `  ${row.map((cell, i) => (i < 4 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!))).join('  ')}`,
-    ),
+    ...inColumns(rows, (i) => i === 4).map((line) => `  ${line}`),
     ...(left > 0 ? [paint.dim(`  and ${grouped(left)} more pairs: --json has them`)] : []),
   ];
 }
@@ -163,21 +160,10 @@ export function timesText(firstTime: string | null, lastTime: string | null, tim
   return moments.map((moment) => times.text(moment)).join(' to ');
 }
 
+const STREAM_TITLES = 'FROM TO SPI PACKETS OK FIRST LAST MISSING TWICE LATE REORDERED'.split(' ');
+
 function streamTable(streams: readonly StreamReport[], paint: Paint): string[] {
   const shown = [...streams].sort((a, b) => b.packets - b.ok - (a.packets - a.ok)).slice(0, MOST_STREAMS);
-  const head = [
-    'FROM',
-    'TO',
-    'SPI',
-    'PACKETS',
-    'OK',
-    'FIRST',
-    'LAST',
-    'MISSING',
-    'TWICE',
-    'LATE',
-    'REORDERED',
-  ];
   const rows = shown.map((s) => [
     s.src,
     s.dst,
@@ -187,13 +173,11 @@ function streamTable(streams: readonly StreamReport[], paint: Paint): string[] {
     s.seqLast ?? '-',
     ...[s.missing, s.duplicates, s.late, s.reordered].map((n) => (n === null ? '-' : grouped(n))),
   ]);
-  const widths = head.map((text, i) => Math.max(text.length, ...rows.map((row) => row[i]!.length)));
-  const line = (cells: readonly string[]) =>
-    `  ${cells.map((cell, i) => (i < 3 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!))).join('  ')}`.trimEnd();
+  const [head = '', ...lines] = inColumns([STREAM_TITLES, ...rows], (i) => i >= 3);
   const left = streams.length - shown.length;
   return [
-    paint.bold(line(head).slice(2)).replace(/^/, '  '),
-    ...rows.map(line),
+    `  ${paint.bold(head)}`,
+    ...lines.map((line) => `  ${line}`),
     ...(left > 0 ? [paint.dim(`  and ${grouped(left)} more, with fewer drops: --json has them all`)] : []),
   ];
 }

@@ -2,6 +2,7 @@
  * The report of a scenario, for people.
  * @module
  */
+import { inColumns } from '../base/columns.ts';
 import { safeText } from '../base/safe-text.ts';
 import type { FlowReport } from '../sim/flows.ts';
 import type { PeerDrop } from '../sim/peer-drops.ts';
@@ -143,22 +144,14 @@ function table(
   last: readonly (readonly string[])[],
 ): string[] {
   const shown = rows.slice(0, MOST_ROWS);
+  const isNumber = (i: number) => shown.length > 0 && shown.every((row) => /^[\d,]+$/.test(row[i] ?? ''));
   const all = [head, ...shown, ...last].map((row) => row.map(safeText));
-  const widths = head.map((_, i) => Math.max(...all.map((row) => (row[i] ?? '').length)));
-  const isNumber = head.map(
-    (_, i) => shown.length > 0 && shown.every((row) => /^[\d,]+$/.test(row[i] ?? '')),
-  );
-  const line = (row: readonly string[]) =>
-    row
-      .map(safeText)
-      .map((cell, i) => (isNumber[i] ? cell.padStart(widths[i]!) : cell.padEnd(widths[i]!)))
-      .join('  ')
-      .trimEnd();
+  const [first = '', ...lines] = inColumns(all, isNumber);
   return [
-    bold(line(head)),
-    ...shown.map(line),
+    bold(first),
+    ...lines.slice(0, shown.length),
     ...more(rows.length - shown.length, dim),
-    ...last.map((row) => bold(line(row))),
+    ...lines.slice(shown.length).map(bold),
   ];
 }
 

@@ -2,6 +2,7 @@
  * SAs for people, as an aligned table, and for programs, as JSON rows.
  * @module
  */
+import { inColumns } from '../base/columns.ts';
 import { safeText } from '../base/safe-text.ts';
 import type { SaConfig } from '../ipsec/sa-config.ts';
 import { formatAddress, formatPrefix } from '../wire/address.ts';
@@ -84,30 +85,14 @@ export function saRows(sas: readonly SaConfig[], { showKeys }: ShowKeys): SaRow[
 /** Where the source says neither one nor the other. */
 const NOT_SAID = '?';
 
-/** Columns: title, and whether figures are set to the right. */
-const TABLE = [
-  { title: 'SRC' },
-  { title: 'DST' },
-  { title: 'SPI' },
-  { title: 'KEY ID', right: true },
-  { title: 'MODE' },
-  { title: 'SUITE' },
-  { title: 'KEY', right: true },
-  { title: 'ICV', right: true },
-  { title: 'ESN' },
-  { title: 'WINDOW', right: true },
-  { title: 'FROM' },
-] as const satisfies readonly { title: string; right?: boolean }[];
+const TITLES = ['SRC', 'DST', 'SPI', 'KEY ID', 'MODE', 'SUITE', 'KEY', 'ICV', 'ESN', 'WINDOW', 'FROM'];
+const FIGURES = new Set([3, 6, 7, 9]);
 
 /**
  * Sets SAs as a table with a headline; columns are as wide as what is in them. Lengths are in bits, the window in
  * packets. With keys asked for, a last column holds them: cipher key and salt, then the key of the MAC.
  */
 export function saTable(sas: readonly SaConfig[], options: ShowKeys): string {
-  const { showKeys } = options;
-  const columns: readonly { title: string; right?: boolean }[] = showKeys
-    ? [...TABLE, { title: 'KEYS' }]
-    : TABLE;
   const rows = saRows(sas, options).map((row) => [
     safeText(row.src),
     safeText(row.dst),
@@ -122,15 +107,8 @@ export function saTable(sas: readonly SaConfig[], options: ShowKeys): string {
     safeText(row.origin),
     ...(row.keys ? [`${row.keys.key}${row.keys.salt}${row.keys.mac === '' ? '' : ` ${row.keys.mac}`}`] : []),
   ]);
-  const lines = [columns.map(({ title }) => title), ...rows];
-  const widths = columns.map((_, i) => lines.reduce((most, line) => Math.max(most, line[i]?.length ?? 0), 0));
-  return lines
-    .map((line) => {
-      const cells = line.map((cell, i) => {
-        const width = widths[i] ?? 0;
-        return columns[i]?.right ? cell.padStart(width) : cell.padEnd(width);
-      });
-      return `${cells.join('  ').trimEnd()}\n`;
-    })
+  const lines = [options.showKeys ? [...TITLES, 'KEYS'] : TITLES, ...rows];
+  return inColumns(lines, (i) => FIGURES.has(i))
+    .map((line) => `${line}\n`)
     .join('');
 }
