@@ -1,7 +1,7 @@
 /**
  * `npm run bench -- observe`: what it costs to be looked at.
  *
- * Flows: two nodes in memory send each other batches, with nobody looking on (the yardstick), with every flow recorded as
+ * Flows: two nodes in memory send each other batches, with no observer (the yardstick), with every flow recorded as
  * `--flows` has it, and with a filter that wants drops alone. Then how many flows a second the other thread makes lines of.
  * Metrics: a scrape of a node in a cluster of 1000, both families, tunnel mode.
  * @module

@@ -112,7 +112,7 @@ void merged_header(const Batch& batch, const Group& group, uint8_t* header, Vnet
     store16(header + 2, total);
     fill_ipv4_checksum(header, ip_len);
   }
-  // The pseudo-header's sum, not complemented: whoever splits or reads the packet goes on from there.
+  // The pseudo-header's sum, not complemented: the code that splits or reads the packet goes on from there.
   store16(header + ip_len + 16, fold(pseudo_sum(header, group.v6, kTcp, total - ip_len)));
   vnet->flags = kNeedsCsum;
   vnet->gso_type = group.v6 ? kGsoTcp6 : kGsoTcp4;

@@ -15,7 +15,7 @@ namespace {
 constexpr uint32_t kMostMessages = 256;
 // With fewer packets than this in one call, more are about to come when traffic is dense.
 constexpr uint32_t kFewPackets = 16;
-// Fewer than these in the call before: traffic is sparse, and nobody waits.
+// Fewer than these in the call before: traffic is sparse, and nothing waits.
 constexpr uint32_t kDensePackets = 4;
 
 // rawSend(fd, slab, tables, count, mtu, headerIncluded, result): sends every packet whose verdict is 0, to where its

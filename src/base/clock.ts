@@ -14,7 +14,7 @@ export interface Clock {
 /** Asked once: a getter that makes an object of its number, for a clock that is read for every batch of packets. */
 const ORIGIN = performance.timeOrigin;
 
-/** The machine's clock, as it stood at the start: nobody who sets it makes time jump here, or go back. */
+/** The machine's clock, as it stood at the start: setting it later makes no time jump here, or go back. */
 export const systemClock: Clock = {
   now: () => ORIGIN + performance.now(),
   after: (ms, task) => {

@@ -147,7 +147,7 @@ export function asciiBytes(text: string): Uint8Array {
   return encoder.encode(text);
 }
 
-/** What `put` writes, as a string: for whoever wants one piece of what is mostly wanted in bulk. */
+/** What `put` writes, as a string: for single pieces of what is mostly wanted in bulk. */
 export function textOf(put: (out: TextBuffer) => void): string {
   const out = new TextBuffer(64);
   put(out);

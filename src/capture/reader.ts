@@ -20,7 +20,7 @@ export interface CaptureReader {
   /** What the sink has not been told, so far; `undefined` when it has been told everything. */
   readonly leftOut: LeftOut | undefined;
   /**
-   * Takes the next bytes of the file, and hands what they complete to the sink. Nobody holds on to the chunk
+   * Takes the next bytes of the file, and hands what they complete to the sink. The sink does not keep the chunk
    * afterwards.
    * @throws {InputError} not a capture, or a damaged one; every later call throws it again
    */

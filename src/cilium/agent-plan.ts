@@ -27,10 +27,10 @@ export interface AgentPlan {
   readonly sas: readonly SaConfig[];
   /** Absent in native routing. */
   readonly overlay?: OverlayMode;
-  /** What Cilium takes off the MTU for the pods, in bytes; absent where nobody says. */
+  /** What Cilium takes off the MTU for the pods, in bytes; absent where it is not said. */
   readonly mtuReserve?: number;
   /**
-   * There is no agent: packets are encrypted, and ESP is looked up, whoever sent them. Cilium asks for the source's
+   * There is no agent: packets are encrypted, and ESP is looked up, whatever the source is. Cilium asks for the source's
    * identity, and drops ESP from a source that is no known node (197).
    */
   readonly anySource?: boolean;

@@ -1,7 +1,7 @@
 /**
  * A Cilium agent for one node: it hears of keys, nodes and pods, and says what its data plane is to hold and what the
  * node tells the others. Without I/O: events and time come in by calls, and every change goes out as an
- * {@link AgentEvent}, in the order in which it happens. Whoever runs the data plane applies {@link Agent.plan} at each.
+ * {@link AgentEvent}, in the order in which it happens. The data plane applies {@link Agent.plan} at each.
  *
  * ```text
  *  keys file ──► loadKeys ─┐                      ┌─► install, reclaim, node …   plan: SAs, policies, routes
@@ -45,7 +45,7 @@ export interface AgentOptions extends NodePlanOptions, Omit<RotationOptions, 've
   /** For node ids. */
   readonly random: Random32;
   /**
-   * Whether the pod ranges of peers are in the ipcache, so that pods which nobody has announced are known too (as
+   * Whether the pod ranges of peers are in the ipcache, so that pods without an announcement are known too (as
    * from 1.19). Otherwise only {@link Agent.setIp} makes them known.
    */
   readonly podCidrEntries?: boolean;

@@ -8,7 +8,7 @@ import { MAX_KEY_ID } from './keys.ts';
  * The key id that a node takes for a peer (Cilium `get_min_encrypt_key`): the older of the two that they use, because
  * both ends have that one.
  *
- * It holds for ids that are one step apart: nobody rotates twice before the first rotation has come everywhere.
+ * It holds for ids that are one step apart: an operator rotates again only when the first rotation has come everywhere.
  * @param local what this node sends with, 0 to 15
  * @param peer what the peer says it has, 0 to 15
  * @returns 0 when one of them has none

@@ -1,5 +1,5 @@
 /**
- * What a node calls its peers: 16 bits, 1 to 65535, at random, and known to nobody else. 0 means "none", and the node
+ * What a node calls its peers: 16 bits, 1 to 65535, at random, and known to no other node. 0 means "none", and the node
  * itself. The id stands in the marks by which SAs and policies are found; all addresses of one peer have one.
  * @module
  */
@@ -38,7 +38,7 @@ export class NodeIdTable {
     return this.#owners.get(name)?.id ?? 0;
   }
 
-  /** The id that an address leads to; 0 when it is nobody's. */
+  /** The id that an address leads to; 0 when it is no peer's. */
   lookup(address: Address): number {
     return this.#byAddress.get(formatAddress(address)) ?? 0;
   }
@@ -68,7 +68,7 @@ export class NodeIdTable {
     return id;
   }
 
-  /** Gives a new peer the id that it had before. Nobody else may have it. */
+  /** Gives a new peer the id that it had before. No other peer may have it. */
   restore(name: string, addresses: readonly Address[], id: number): void {
     this.#used.add(id);
     this.#own(

@@ -17,7 +17,7 @@ export interface CiliumVersion {
   readonly patch?: number;
 }
 
-/** What counts when nobody says otherwise. */
+/** The default. */
 export const DEFAULT_VERSION: CiliumVersion = { minor: 18 };
 
 /** The oldest minor release whose behaviour is known here. */

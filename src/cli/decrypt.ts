@@ -173,7 +173,7 @@ async function decrypt(
   if (left !== undefined) say(`What was read before that is in ${left}.`);
   if (failure !== undefined) throw failure;
   say('esplane: interrupted');
-  // At once: a capture that nobody writes any more is still waited for.
+  // At once: a capture whose writer is gone is still waited for.
   process.exit(EXIT_INTERRUPTED);
 }
 

@@ -17,7 +17,7 @@ const MOST_PIPE = 256 << 20;
 /** Folders within one another. */
 const MOST_FOLDERS = 64;
 
-/** A name of the command line, and what is known of it before it is read. */
+/** A name of the command line, and what its kind of file tells before it is read. */
 export type Source = { readonly name: string } /** What comes through a pipe can be read once. */ & (
   | { readonly kind: 'capture'; readonly isPipe?: true }
   | { readonly kind: 'folder' }

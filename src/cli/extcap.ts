@@ -173,7 +173,7 @@ async function extcap(options: ExtcapOptions): Promise<void> {
     );
 }
 
-/** Writes the decrypted packets of a source until it ends, nobody reads any more, or Wireshark ends it. */
+/** Writes the decrypted packets of a source until it ends, its reader is gone, or Wireshark ends it. */
 async function captureInto(fifo: string, name: string, options: ExtcapOptions): Promise<void> {
   const own = new CaptureSas((line) => say(`warning: ${line}`));
   const sas = await loadOpening(options, own);
@@ -248,7 +248,7 @@ function openFifo(fifo: string): number {
   }
 }
 
-/** @returns false when nobody reads any more @throws {EsplaneError} `ERR_OUTPUT` when it takes no more */
+/** @returns false when the reader is gone @throws {EsplaneError} `ERR_OUTPUT` when it takes no more */
 function writeAll(fd: number, bytes: Uint8Array, fifo: string): boolean {
   try {
     for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at);

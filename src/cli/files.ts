@@ -14,9 +14,9 @@ import { unpacked } from '../capture/compression.ts';
  * 256 KiB take five times as long a byte.
  */
 const CHUNK = 128 << 10;
-/** After so many chunks whoever else has something to do gets a turn: Ctrl-C, and what is to be written. */
+/** After so many chunks other work gets a turn: Ctrl-C, and what is to be written. */
 const CHUNKS_A_TURN = 16;
-/** A text with keys, nodes or states is never this long: somebody named the wrong file. */
+/** A text with keys, nodes or states is never this long: the wrong file was named. */
 const MAX_TEXT = 256 << 20;
 /** ms until standard input is asked again. */
 const WAIT = 10;
@@ -57,7 +57,7 @@ export function readText(file: string): string {
   }
 }
 
-/** Of devices and pipes nobody knows how much will come, so that is looked at on the way. */
+/** How much will come of devices and pipes is not known, so that is looked at on the way. */
 function readAll(fd: number, source: string): Uint8Array {
   const { size } = fstatSync(fd);
   let bytes = new Uint8Array(Math.min(size, MAX_TEXT) + CHUNK);

@@ -87,7 +87,7 @@ export function addFlowOptions(command: Command): Command {
 
 /**
  * Puts both together; what the command line says counts more.
- * @returns undefined where nobody wants flows
+ * @returns undefined where no flows are wanted
  * @throws {InputError} for options that do not go together
  */
 export function flowsOf(options: FlowOptions, configured?: FlowsConfig): FlowsConfig | undefined {

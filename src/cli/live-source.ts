@@ -15,7 +15,7 @@ export interface LiveSource {
   /** The bytes of a capture file as they come; an empty chunk is a pause. They end, after {@link stop} at the latest. */
   chunks(): AsyncGenerator<Uint8Array>;
   stop(): void;
-  /** Frames that the kernel dropped because nobody read in time, since the last call. */
+  /** Frames that the kernel dropped because they were not read in time, since the last call. */
   dropped(): number;
   /** Gives everything back. */
   close(): void;

@@ -29,7 +29,7 @@ const PROBLEMS: Readonly<Record<string, string>> = {
 /**
  * Starts it.
  * @param observe what there is to see now; `undefined` while there is nothing yet
- * @throws {InputError} when nobody can listen there
+ * @throws {InputError} when it cannot listen there
  */
 export async function serveMetrics(
   address: MetricsAddress,

@@ -61,7 +61,7 @@ const SCHEMA = z.strictObject({
       offload: z.boolean().default(true),
       queues: z.number().int().min(1).max(16).default(1),
       routes: z.boolean().default(true),
-      // Nobody else's packets may say that they are of a host: peers drop them.
+      // Other packets may not say that they are of a host: peers drop them.
       identity: z
         .number()
         .int()

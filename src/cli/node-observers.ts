@@ -35,7 +35,7 @@ export class NodeObservers {
   /**
    * Opens them before the node starts, so that a port that is taken stops it before it has made anything.
    * @param version of this program
-   * @param warn gets a line when the status socket, which nobody asked for, cannot be had
+   * @param warn gets a line when the status socket, which was not asked for, cannot be had
    * @throws {InputError} when what was asked for cannot be had
    */
   static async open(

@@ -133,7 +133,7 @@ async function run(options: Options, command: Command): Promise<void> {
 async function runWith(config: NodeConfig, options: Options, observers: NodeObservers): Promise<void> {
   const { flows } = config;
   const output = flows && new FlowOutput(flows, { append: true, warn });
-  // From now on, not only once it runs: whoever ends it while it starts must not leave its socket behind.
+  // From now on, not only once it runs: a node that is ended while it starts must not leave its socket behind.
   let node: RunningNode | undefined;
   const stopping = new AbortController();
   const forget = onSignals({

@@ -14,7 +14,7 @@ const FLUSH_AT = 1 << 16;
 const CAPACITY = 2 * FLUSH_AT;
 
 export class Output {
-  /** What is to be written. Whoever writes into it calls {@link settle} then. */
+  /** What is to be written. Call {@link settle} after writing into it. */
   readonly text = new TextBuffer(CAPACITY);
   /** Arrays that the stream is done with. */
   readonly #free: Uint8Array[] = [];
@@ -40,7 +40,7 @@ export class Output {
   async flush(): Promise<void> {
     this.#send();
     if (!this.#full) return;
-    // Of a stream that nobody reads any more nothing is to be waited for.
+    // A stream whose reader is gone is not waited for.
     if (!this.#stream.destroyed)
       await new Promise<void>((resolve) => {
         this.#stream.once('drain', resolve).once('close', resolve);

@@ -185,7 +185,7 @@ export async function runNode(data: ThreadData, talk: PlaneTalk): Promise<PlaneS
       offloads: inside.offloads,
       sas: loaded.plan.sas.length,
     });
-    // Who asks right away gets an answer.
+    // A question right after the start gets an answer.
     talk.stats(stats());
     const reporter = new Reporter(node, talk, () => withLinks(() => node.statsInBrief()));
     let isThere = true;

@@ -70,7 +70,7 @@ export function nodeOf(path: string): string {
   }
 }
 
-/** Removes a socket that a killed node left. @throws {InputError} when somebody listens on it, or it is none */
+/** Removes a socket that a killed node left. @throws {InputError} when a process listens on it, or it is no socket */
 async function removeStale(path: string): Promise<void> {
   const found = lstatSync(path, { throwIfNoEntry: false });
   if (!found) return;
@@ -108,7 +108,7 @@ export async function openStatusSocket(path: string, pages: Pages): Promise<Http
   try {
     mkdirSync(dirname(path), { recursive: true });
     await removeStale(path);
-    // Nobody else may connect, not even between listen and chmod.
+    // No other user may connect, not even between listen and chmod.
     const before = process.umask(0o177);
     try {
       server = await serve({ path: made }, pages);
@@ -192,7 +192,7 @@ async function isAlive(path: string): Promise<boolean> {
     return true;
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    // No right, or no answer in time: somebody is there.
+    // No right, or no answer in time: a process is there.
     return code !== 'ECONNREFUSED' && code !== 'ENOENT' && code !== 'ENOTSOCK';
   }
 }

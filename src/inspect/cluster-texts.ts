@@ -97,7 +97,7 @@ export function lacksOf(plan: ClusterPlan | undefined): Omission[] {
   return few(lacks, lacks[0]?.origin ?? '');
 }
 
-/** Nodes that say they use a key which nobody gave us. */
+/** Nodes that say they use a key which was not given. */
 export function missingKeys(keys: readonly CiliumKey[], nodes: readonly CiliumNode[]): string[] {
   if (keys.length === 0) return [];
   const ids = new Set(keys.map((key) => key.id));

@@ -49,7 +49,7 @@ export interface EvidenceOptions {
   /** Were texts of SAs given of which none can be used? */
   readonly isUnusable?: boolean;
   readonly policies?: readonly TextPolicy[];
-  /** SAs of which nobody says which node holds them: Wireshark's esp_sa. */
+  /** SAs whose node is not told: Wireshark's esp_sa. */
   readonly listed?: readonly SaConfig[];
   /** SAs that the capture brings along; may grow while it is read. */
   readonly own?: CaptureSas;

@@ -1,5 +1,5 @@
 /**
- * Reads a packet that somebody pasted: bare hexadecimal digits, or a dump as tools print it.
+ * Reads a pasted packet: bare hexadecimal digits, or a dump as tools print it.
  *
  * ```text
  * 45000054 0000 40:00 0x40, 0x01                                    digits, however they are set
@@ -17,7 +17,7 @@
  */
 import { InputError } from '../base/errors.ts';
 
-/** A frame is never this long: somebody gave another file. */
+/** A frame is never this long: another file was given. */
 const MAX_BYTES = 0x4_0000;
 /** Characters that a byte takes, at most: `0x0000:`, the text beside the digits and headlines are counted in. */
 const MAX_WIDTH = 16;

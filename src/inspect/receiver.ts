@@ -167,9 +167,9 @@ export class Receiver implements FrameSink {
   };
   /** Counts batches, from 1. */
   #batches = 0;
-  /** What is known of the receiver of the last packet without a stream. */
+  /** The known receiver of the last packet without a stream. */
   #stranger = { dst: '', isTold: false, hasSas: false };
-  /** What is known of the SAs of the packet at hand, where that is none. */
+  /** The known SAs of the packet at hand, where it has no stream. */
   #unknown: Resolution | undefined;
   constructor({ evidence, engine, random, udpPorts, inPlace, sinks }: ReceiverOptions) {
     this.#evidence = evidence;

@@ -44,7 +44,7 @@ const PROTO_ERROR = dropCode('out-proto-error');
 
 /** What 16 bits of total length can say. */
 const MAX_LEN = 0xffff;
-/** CBC wants an IV that nobody can foretell (RFC 3602 §3): random bytes, drawn many packets at a time. */
+/** CBC wants an unpredictable IV (RFC 3602 §3): random bytes, drawn many packets at a time. */
 const IV_POOL = 4096;
 
 export class Encapsulator {
@@ -138,7 +138,7 @@ export class Encapsulator {
     const behind = padLen + sa.behind;
     const total = len + before + behind;
     if (total > MAX_LEN) return TOO_BIG;
-    // What may be cut is cut after ESP, by whoever sends it (Linux xfrm4_tunnel_check_size, xfrm6_tunnel_check_size).
+    // What may be fragmented is fragmented after ESP, by the sending link (Linux xfrm4_tunnel_check_size, xfrm6_tunnel_check_size).
     if (total > sa.pathMtu && !mayBeCut(slab, at, len, isV4, sa.config.dst.length === 4)) return TOO_BIG;
     // 2.
     if (sa.life.watched && sa.life.expired()) {

@@ -10,7 +10,7 @@ import type { Lifetime } from './sa-config.ts';
 export class LifetimeCounter {
   /** Packets, bytes. A typed array: a number field would be a new object for every packet beyond 2^31 bytes. */
   readonly #carried = new Float64Array(2);
-  /** Becomes true once, at the first soft limit that is reached: time for a new key. Whoever acts on it clears it. */
+  /** Becomes true once, at the first soft limit that is reached: time for a new key. The caller clears it when it has acted. */
   softEvent = false;
   /** Is there a hard limit: can the answer of {@link expired} ever become true? */
   readonly limited: boolean;

@@ -9,7 +9,7 @@
  *   and tailroom around every packet.
  * - A link never calls a receiver from within {@link Link.send}: what arrives, arrives later.
  * - Frames of one direction arrive in the order in which they were sent, unless the link is there to disturb it.
- * - What nobody receives is gone: a link keeps nothing for a receiver that comes later.
+ * - What has no receiver is gone: a link keeps nothing for a receiver that comes later.
  * @module
  */
 import type { Batch } from '../wire/packet.ts';
@@ -53,7 +53,7 @@ export interface DeviceStats {
   failed: number;
   /** Frames received that are not for this link, are cut, or make no sense. */
   ignored: number;
-  /** Packets for this link that the kernel dropped because nobody read fast enough, as of the last {@link DeviceLink.look}. */
+  /** Packets for this link that the kernel dropped because they were not read fast enough, as of the last {@link DeviceLink.look}. */
   missed: number;
 }
 
@@ -72,7 +72,7 @@ export function deviceStats(): DeviceStats {
   };
 }
 
-/** A link over a device or socket of the host: somebody waits for its descriptors and pumps it. */
+/** A link over a device or socket of the host: its owner waits for its descriptors and pumps it. */
 export interface DeviceLink extends Link {
   /** Descriptors that become readable when packets wait. */
   readonly fds: readonly number[];
@@ -86,7 +86,7 @@ export interface DeviceLink extends Link {
   /** Asks the kernel for what it alone has counted. To be called before {@link stats} are reported. */
   look?(): void;
   /**
-   * Takes over the MTU that its interface has now, where nobody chose another. To be called now and then.
+   * Takes over the MTU that its interface has now, where no other was chosen. To be called now and then.
    * @returns false while the interface is not there
    */
   follow?(): boolean;

@@ -31,7 +31,7 @@ export interface MemoryStats {
   tooBig: number;
   /** Frames that met a full queue. */
   full: number;
-  /** Frames that arrived where nobody receives. */
+  /** Frames that arrived without a receiver. */
   unheard: number;
 }
 

@@ -1,6 +1,6 @@
 /**
  * Frames of an interface as they pass, in both directions, as tcpdump sees them: a stream of a pcap file's bytes, so that
- * whoever reads captures reads a live one too. Nothing is sent.
+ * a reader of captures reads a live one too. Nothing is sent.
  * @module
  */
 
@@ -54,7 +54,7 @@ export class Monitor {
     }
   }
 
-  /** Frames that the kernel had to drop since the last call, because nobody read in time. */
+  /** Frames that the kernel had to drop since the last call, because they were not read in time. */
   dropped(): number {
     return Math.max(0, this.#native.monitorDropped(this.#fd));
   }

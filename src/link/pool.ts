@@ -15,7 +15,7 @@ export class BatchPool {
     this.#options = { capacity: CAPACITY, ...options };
   }
 
-  /** An empty batch. Give it back when nobody needs its frames any more. */
+  /** An empty batch. Give it back when its frames are no longer needed. */
   take(): Batch {
     return this.#free.pop() ?? new Batch(this.#options);
   }

@@ -86,7 +86,7 @@ export abstract class SocketLink implements DeviceLink {
    * @returns packets, or -errno
    */
   protected abstract receiveBatch(): number;
-  /** Packets that the kernel dropped because nobody read. */
+  /** Packets that the kernel dropped because they were not read. */
   protected missed(): number {
     return this.#drops?.look() ?? this.stats.missed;
   }

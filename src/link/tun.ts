@@ -40,7 +40,7 @@ export interface TunOptions {
 
 export interface TunLink extends DeviceLink {
   readonly netns: string | undefined;
-  /** To be set by who has changed the interface's MTU with {@link TunLink.setMtu} or otherwise. */
+  /** To be set by the code that has changed the interface's MTU with {@link TunLink.setMtu} or otherwise. */
   mtu: number;
   /** What the kernel leaves to us: `csum`, `tso4`, `tso6`, `uso`. */
   readonly offloads: readonly string[];
@@ -201,7 +201,7 @@ class Tun implements TunLink {
     const said = this.#said[queue]!;
     let n = this.#read(queue);
     if (n === -EMSGSIZE) {
-      // Somebody has raised the MTU. Pages that nothing is written to cost no memory.
+      // The MTU was raised from outside. Pages that nothing is written to cost no memory.
       this.#batch = new Batch({ capacity: this.#batch.capacity, maxPacket: MAX_PACKET });
       n = this.#read(queue);
     }

@@ -4,7 +4,7 @@
  *
  * Its frames are whole outer packets all the same, as on every outside link: destination, port and traffic class of
  * what is sent are read from their headers, and what is received gets headers made from what the kernel tells.
- * Keepalives and IKE are ignored beside ESP. On VXLAN's port everything is handed on: what is none is for the node to drop.
+ * Keepalives and IKE are ignored beside ESP. On VXLAN's port everything is handed on: the node drops what is no VXLAN.
  * @module
  */
 

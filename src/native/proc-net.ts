@@ -1,5 +1,5 @@
 /**
- * Counters of the kernel that only stand in files of `/proc/net`: packets that it dropped because nobody read fast enough.
+ * Counters of the kernel that only stand in files of `/proc/net`: packets that it dropped because they were not read fast enough.
  *
  * A file that is open stays with the network namespace in which it was opened, wherever the thread is later.
  * @module

@@ -66,7 +66,7 @@ export class Poller {
     this.#ready = new Uint8Array(fds.length + 1);
   }
 
-  /** Sleeps until a descriptor can be read, somebody wakes it, or `timeoutMs` are over. */
+  /** Sleeps until a descriptor can be read, it is woken, or `timeoutMs` are over. */
   wait(timeoutMs: number): void {
     this.#native.wait(this.#fds, this.#ready, Math.ceil(timeoutMs));
     if (this.#ready[this.#ready.length - 1] === 1) this.#native.drain(this.wakeFd);

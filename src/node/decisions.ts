@@ -32,7 +32,7 @@ export const DECISIONS = [
 
 export type Decision = (typeof DECISIONS)[number]['name'];
 
-/** Of a packet that nobody decided about: it had been dropped before. */
+/** Of a packet without a decision: it had been dropped before. */
 export const UNDECIDED = 0xff;
 
 /** The code of a decision. */

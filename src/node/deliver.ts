@@ -29,7 +29,7 @@ export class Deliverer {
   }
 
   /**
-   * Sends every packet `i` to `outlets[to[i]]`, in order; -1 stays. Whoever calls has decided which packets go:
+   * Sends every packet `i` to `outlets[to[i]]`, in order; -1 stays. The caller has decided which packets go:
    * their verdicts do not count here, and are as before when it returns.
    * @returns how many packets the links took
    */

@@ -9,7 +9,7 @@ import { i32 } from '../base/bytes.ts';
 import * as ipv4 from '../wire/ipv4.ts';
 import * as ipv6 from '../wire/ipv6.ts';
 
-/** Slots of the table; whoever keeps something about a flow has an array of this length. */
+/** Slots of the table; a stage that keeps something about a flow has an array of this length. */
 export const FLOW_SLOTS = 64;
 /** Source and destination of IPv6, in words. */
 const WORDS = 8;

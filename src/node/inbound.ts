@@ -58,7 +58,7 @@ export class Inbound {
   readonly arrived: Uint8Array;
   /** The pod here that it goes to; -1 for none. */
   readonly pod: Int32Array;
-  /** The identity of its sender: from the VNI, or else from the ipcache; 0 where nobody knows. */
+  /** The identity of its sender: from the VNI, or else from the ipcache; 0 where it is not known. */
   readonly identity: Uint32Array;
   readonly reassembler = new Reassembler();
 

@@ -94,7 +94,7 @@ export class Interceptor {
   readonly #overlay: Overlay;
   /** How the overlay is built; undefined in native routing. */
   overlayMode: OverlayMode | undefined;
-  /** Whether packets are encrypted whoever sent them. */
+  /** Whether packets are encrypted whatever their source is. */
   anySource = false;
   /** Longest packet of a pod that fits into the overlay and ESP, as Cilium reckons. */
   overlayMtu = 0;
@@ -164,7 +164,7 @@ export class Interceptor {
     const family = addressLen(slab, at);
     // 2.
     const route = this.#routes.lookup(slab, dstAt(slab, at), family);
-    // Programs of the node itself are not simulated: nobody listens.
+    // Programs of the node itself are not simulated: none listens.
     if (route?.kind === 'self') return drop(batch, i, NO_ROUTE);
     // 3.
     if (!decrementHopLimit(slab, at)) return drop(batch, i, HOP_LIMIT);

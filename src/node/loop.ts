@@ -9,7 +9,7 @@ import type { DeviceLink } from '../link/link.ts';
 
 /** Batches read from one link before the others have their turn. */
 const BATCHES_A_TURN = 4;
-/** Longest sleep, ms: a chore that somebody else set off does not wait longer. */
+/** Longest sleep, ms: a chore that another thread set off does not wait longer. */
 const LONGEST_SLEEP = 1000;
 /**
  * Something long takes one part in so many of the time: few packets then meet it, and it ends later. Between its pieces the
@@ -27,7 +27,7 @@ export interface Chore {
 
 export interface LoopOptions {
   readonly links: readonly DeviceLink[];
-  /** Sleeps until a link can be read, somebody wakes the thread, or the time is over. */
+  /** Sleeps until a link can be read, another thread wakes this one, or the time is over. */
   readonly wait: (timeoutMs: number) => void;
   readonly clock: Pick<Clock, 'now'>;
   readonly chores?: readonly Chore[];

@@ -271,7 +271,7 @@ export class Node {
     this.#attach(name, prefixes, link, true, identity);
   }
 
-  /** Leads what is for other prefixes to a link that is there; what was for the old ones and is nobody's has nowhere to go. */
+  /** Leads what is for other prefixes to a link that is there; what was for the old ones and is for no other has nowhere to go. */
   movePods(name: string, before: readonly Prefix[], after: readonly Prefix[]): void {
     const pod = this.#pods.findIndex((one) => one?.name === name);
     if (pod < 0) return;
@@ -300,7 +300,7 @@ export class Node {
     this.routes.set(prefix, route);
   }
 
-  /** Removes a pod. What still comes for its addresses has nobody to go to. */
+  /** Removes a pod. What still comes for its addresses has nowhere to go. */
   removePod(name: string, addresses: readonly Address[]): void {
     const at = this.#pods.findIndex((pod) => pod?.name === name);
     this.#pods[at]?.link.receive(undefined);
@@ -433,7 +433,7 @@ export class Node {
   }
 
   /**
-   * Tells whoever sent packet `i` from outside that its hops are used up. What came encrypted is quoted in the answer, so
+   * Tells the sender of packet `i` outside that its TTL is exceeded. What came encrypted is quoted in the answer, so
    * that goes the way of a pod's packets, and only where those are encrypted (Linux sends it in the clear).
    */
   #answerOutside(batch: Batch, i: number): void {

@@ -54,7 +54,7 @@ export function overlayLength(addressLen: number): number {
 }
 
 export class Overlay {
-  /** By index: one of {@link WRAP}, and the VNI. Whoever decides about packets sets them. */
+  /** By index: one of {@link WRAP}, and the VNI. The stage that decides about packets sets them. */
   readonly when: Uint8Array;
   readonly vni: Uint32Array;
   /** Of IPv4 headers: what is cut on the way is put together by it. */

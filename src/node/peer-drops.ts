@@ -7,14 +7,14 @@ import { dropRow } from '../ipsec/drop.ts';
 
 /** Verdicts are bytes. */
 const VERDICTS = 256;
-/** Whose drops they are when nobody can tell, and those of peers that are gone. */
+/** Drops whose peer is not known, and those of peers that are gone. */
 const UNKNOWN = '';
 
 export type DropDirection = 'in' | 'out';
 
 /** Drops of one kind at one node. */
 export interface PeerDropReport {
-  /** The node at the other end; null where nobody can tell, and for those that are gone. */
+  /** The node at the other end; null where it is not known, and for those that are gone. */
   readonly peer: string | null;
   readonly direction: DropDirection;
   readonly reason: string;
@@ -28,12 +28,12 @@ type Counts = Readonly<Record<DropDirection, Float64Array>>;
 export class PeerDropCounters {
   readonly #byPeer = new Map<string, Counts>();
 
-  /** Counts a packet with this verdict. @param peer `undefined` where nobody can tell */
+  /** Counts a packet with this verdict. @param peer `undefined` where it is not known */
   count(peer: string | undefined, direction: DropDirection, verdict: number): void {
     this.#of(peer ?? UNKNOWN)[direction][verdict]!++;
   }
 
-  /** Forgets the names of all other peers. What they had goes on counting as nobody's, so that sums never fall. */
+  /** Forgets the names of all other peers. Their drops go on counting without a name, so that sums never fall. */
   keep(peers: ReadonlySet<string>): void {
     for (const [peer, counts] of this.#byPeer) {
       if (peer === UNKNOWN || peers.has(peer)) continue;

@@ -67,7 +67,7 @@ export class RouteTable {
     this.#lengths6 = other.#lengths6;
   }
 
-  /** The route for the address of `len` bytes at `at`, or `undefined`: nobody in the cluster has it. */
+  /** The route for the address of `len` bytes at `at`, or `undefined`: no node in the cluster has it. */
   lookup(b: Uint8Array, at: number, len: number): Route | undefined {
     const lengths = this.#lengthsOf(len).inUse;
     const chains = this.#chains;

@@ -2,7 +2,7 @@
  * A node from what its kernel would hold: states and policies, as `ip xfrm` prints and takes them, and no agent.
  *
  * Where an outbound policy leads to a tunnel, its destination is routed there; the marks that states and policies ask
- * for are put on packets by destination and source, as whoever installed them would have done.
+ * for are put on packets by destination and source, as the program that installed them would have done.
  * @module
  */
 import type { AgentPlan } from '../cilium/agent-plan.ts';
@@ -18,7 +18,7 @@ export interface StaticState {
   readonly local: readonly Address[];
 }
 
-/** Node id of peers that nobody numbered; any but 0, which means that a peer has none. */
+/** Node id of peers without a number; any but 0, which means that a peer has none. */
 const NO_ID = 1;
 
 /** Plans a node. States for other nodes (in a text of several) are harmless. */

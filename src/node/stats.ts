@@ -21,7 +21,7 @@ const VERDICTS = 256;
 export interface SaReport {
   readonly origin: string;
   readonly direction: 'in' | 'out' | undefined;
-  /** The node at the other end; null where an SA is for all of them, or nobody has its address. */
+  /** The node at the other end; null where an SA is for all of them, or no node has its address. */
   readonly peer: string | null;
   readonly src: string;
   readonly dst: string;

@@ -1,7 +1,7 @@
 /**
  * Runs the data plane before it has traffic. A JavaScript engine interprets code until it has seen what comes through it:
  * the first thousands of packets cost 50 to 130 µs each instead of one or two, and while it is at that a node of ten
- * thousand packets a second falls behind, its queues fill, and packets are lost. So two nodes that nobody sees send each
+ * thousand packets a second falls behind, its queues fill, and packets are lost. So two hidden nodes send each
  * other packets of their own first.
  * @module
  */

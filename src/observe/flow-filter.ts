@@ -1,5 +1,5 @@
 /**
- * Which flows are wanted: the cheap filters of `hubble observe`. Flows that nobody wants are never written down.
+ * Which flows are wanted: the cheap filters of `hubble observe`. Flows that no filter wants are never written down.
  * @module
  */
 import { inPrefix, type Prefix } from '../wire/address.ts';

@@ -45,7 +45,7 @@ export interface PodName {
 export interface FlowReaderOptions {
   /** For the part of uuids that tells runs apart. */
   readonly random: RandomBytes;
-  /** Who has an address, where that is known. */
+  /** The owner of an address, where it is known. */
   readonly podOf?: ((address: string) => PodName | undefined) | undefined;
   readonly clusterName?: string;
 }

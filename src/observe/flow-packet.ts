@@ -93,7 +93,7 @@ function readUpper(
   mark(view, rowAt, HAS.L4);
 }
 
-/** Adds bits to what is known of a row. */
+/** Adds bits to the known facts about a row. */
 export function mark(view: DataView, rowAt: number, bits: number): void {
   view.setUint16(rowAt + AT.HAS, view.getUint16(rowAt + AT.HAS) | bits);
 }

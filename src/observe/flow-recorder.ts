@@ -1,5 +1,5 @@
 /**
- * Collects the flows of one node or several until somebody takes them, and counts those for which there is no room.
+ * Collects the flows of one node or several until they are taken, and counts those for which there is no room.
  * @module
  */
 import type { Clock } from '../base/clock.ts';
@@ -38,7 +38,7 @@ export interface FlowBatch {
 export class FlowRecorder {
   readonly clock: Pick<Clock, 'now'>;
   readonly all: boolean;
-  /** Nobody wants what goes its way: it need not be looked at. */
+  /** No filter wants what goes its way: it need not be looked at. */
   readonly dropsOnly: boolean;
   readonly connections: Connections;
   readonly #rows: FlowRows;

@@ -1,5 +1,5 @@
 /**
- * Flows on their way from a node to whoever prints them: rows of numbers in one buffer, so that to write one down
+ * Flows on their way from a node to their reader: rows of numbers in one buffer, so that to write one down
  * allocates nothing, and to hand many on is one copy.
  *
  * ```text
@@ -48,7 +48,7 @@ export const AT = {
   OUTER_DST: 104,
 } as const;
 
-/** What is known of a packet, as bits. */
+/** The known facts about a packet, as bits. */
 export const HAS = {
   /** Addresses. */
   IP: 1,

@@ -85,7 +85,7 @@ export interface Observed {
   /** Absent where SAs come from `ip xfrm` text. */
   readonly agent?: AgentReport;
   readonly threads?: ThreadsReport;
-  /** Absent where nobody wants flows. */
+  /** Absent where no flows are wanted. */
   readonly flows?: FlowsReport;
   readonly program?: ProgramReport;
 }

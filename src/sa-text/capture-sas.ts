@@ -52,7 +52,7 @@ export class CaptureSas implements SaSource {
   /**
    * Takes the secrets of a block.
    * @param source file name, for {@link SaConfig.origin} and errors
-   * @returns places whose SAs are gone, for whoever has asked {@link find} about them
+   * @returns places whose SAs are gone, for callers that have asked {@link find} about them
    * @throws {InputError} when there are too many SAs or nodes; nothing of the block counts then
    */
   read(secrets: Uint8Array, source: string): readonly SaPlace[] {

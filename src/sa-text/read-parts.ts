@@ -89,7 +89,7 @@ export class LifeReader {
 
   /**
    * Reads what begins with `word`.
-   * @returns false where that is nothing of its
+   * @returns false where the word begins no limit and no use
    */
   read(word: string, words: Words): boolean {
     switch (word) {

@@ -353,7 +353,7 @@ function keysOf(
   const auth = AUTH_BY_NAME.get(authName);
   if (!auth) throw unknown('integrity', authName, [...AUTHS.map(({ name }) => name), NULL].join(', '));
   const macKey = readKey(authenticationKey);
-  // Who has no key to check with still has one to decrypt with.
+  // Without a key to check with there is still one to decrypt with.
   if (macKey.length === 0) return uncheckedCipher(cipher, key, auth.bits);
   return authenc(auth.kernel, macKey, cipher, key, auth.bits);
 }

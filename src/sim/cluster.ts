@@ -79,7 +79,7 @@ export interface ClusterOptions {
   readonly engine: Engine;
   /** Makes the recorder of a node. */
   readonly record?: (node: string) => NodeRecorder | undefined;
-  /** Makes somebody who looks on at a node. */
+  /** Makes an observer of a node. */
   readonly observe?: (clock: Clock, capacity: number) => NodeObserver;
   readonly watcher?: Watcher;
 }
@@ -221,7 +221,7 @@ export class Cluster {
     return sum;
   }
 
-  /** Frames that ended in a queue or where nobody receives. */
+  /** Frames that ended in a queue or without a receiver. */
   get stuck(): number {
     let count = this.underlay.refused + this.underlay.nowhere;
     for (const host of this.#hosts.values()) count += host.refused;

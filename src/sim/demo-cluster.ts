@@ -18,7 +18,7 @@ import { type CiliumNode, parseNodes } from '../cilium/nodes.ts';
 import { DEFAULT_VERSION } from '../cilium/version.ts';
 import { type Address, parseAddress } from '../wire/address.ts';
 
-/** Where somebody is: on a node, or outside the cluster. */
+/** Where a host is: on a node, or outside the cluster. */
 export interface Place {
   readonly node: 'node-1' | 'node-2' | undefined;
   /** IPv4 and IPv6. */

@@ -160,7 +160,7 @@ export class DemoNetwork {
     return sum;
   }
 
-  /** Frames that ended in a queue, or where nobody receives. */
+  /** Frames that ended in a queue, or without a receiver. */
   get stuck(): number {
     let count = this.underlay.refused;
     for (const host of Object.values(this.hosts)) count += host.refused;

@@ -67,7 +67,7 @@ export interface DemoResult {
     readonly sent: number;
     readonly delivered: number;
     readonly identical: number;
-    /** Not what was sent, and found by the packet's own checksum, or by nobody: in the clear only. */
+    /** Not what was sent, and found by the packet's own checksum, or not at all: in the clear only. */
     readonly damaged: number;
     readonly altered: number;
     readonly encrypted: number;
@@ -78,7 +78,7 @@ export interface DemoResult {
     readonly corrupted: number;
     readonly replayed: number;
     readonly tampered: number;
-    /** For an address that nobody has, or in a full queue. */
+    /** For an address that no host has, or in a full queue. */
     readonly nowhere: number;
     readonly resent: number;
   };

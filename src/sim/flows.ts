@@ -15,7 +15,7 @@ import { TcpEnd, upperAt } from './tcp-end.ts';
 import { type Flow, reverse, text, udpPacket } from './traffic.ts';
 import type { Watcher } from './watcher.ts';
 
-/** RFC 863: nobody answers. */
+/** RFC 863: nothing answers. */
 const PORT_DISCARD = 9;
 const PORT_HTTP = 80;
 /** A flow is known by its port, or by the id of its pings. */

@@ -28,7 +28,7 @@ export interface HostOptions {
   readonly link: Link;
   readonly clock: Clock;
   readonly ledger: Ledger;
-  /** Where a destination is: who has it, how many routers away, and whether the way is encrypted. */
+  /** Where a destination is: its host, how many routers away, and whether the way is encrypted. */
   readonly way: (
     from: string,
     dst: string,

@@ -58,7 +58,7 @@ export class Member {
   /** Part of the cluster: not before it has joined, nor after it has left. Its machine is off then. */
   isThere: boolean;
   isUp: boolean;
-  /** Its CiliumNode is deleted: nobody hears of it any more. */
+  /** Its CiliumNode is deleted: no other node hears of it any more. */
   isDeleted = false;
   /** Frames that met a machine that was off. */
   down = 0;

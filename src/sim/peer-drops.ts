@@ -14,7 +14,7 @@ const UNENCRYPTED = dropCode('unencrypted');
 /** Drops of one kind at one node. */
 export interface PeerDrop {
   readonly node: string;
-  /** The node at the other end; null where nobody can tell. */
+  /** The node at the other end; null where it is not known. */
   readonly peer: string | null;
   readonly direction: 'in' | 'out';
   readonly reason: string;

@@ -63,7 +63,7 @@ export interface ScenarioReport {
     readonly tooLong: number;
     readonly down: number;
     readonly injected: number;
-    /** Ended in a queue, or where nobody receives. */
+    /** Ended in a queue, or without a receiver. */
     readonly stuck: number;
   };
   /** Is every packet accounted for? */

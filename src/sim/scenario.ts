@@ -39,7 +39,7 @@ export interface LineSpec extends Impairments {
   readonly reorder: { readonly chance: number; readonly delay: number };
   /** Bits a second; absent, without limit. */
   readonly bandwidth?: number;
-  /** What a router on the way carries, which tells nobody when a frame is longer; absent, as much as `mtu`. */
+  /** What a router on the way carries, which sends no error when a frame is longer; absent, as much as `mtu`. */
   readonly pathMtu?: number;
 }
 

@@ -1,7 +1,7 @@
 /**
  * The network between nodes: a switch that knows which addresses are behind which port. Those who can do harm on
  * the way are here, too: {@link Underlay.onFrame} sees every frame and may change it, {@link Underlay.inject} sends
- * one that nobody sent.
+ * one that no node sent.
  * @module
  */
 import type { Link } from '../link/link.ts';
@@ -15,13 +15,13 @@ import { Batch, PASS } from '../wire/packet.ts';
 const CAPACITY = 256;
 
 export class Underlay {
-  /** Frames for an address that nobody has: damaged on the way. */
+  /** Frames for an address that no node has: damaged on the way. */
   nowhere = 0;
   /** Frames that {@link inject} sent. */
   injected = 0;
   /** Called with every frame, before it goes on: `b[at..end)`, which may be changed. */
   onFrame: ((b: Uint8Array, at: number, end: number, to: string) => void) | undefined;
-  /** Asked about every frame that has a port to go to: may it pass? Whoever says no counts it. */
+  /** Asked about every frame that has a port to go to: may it pass? The caller counts those that may not. */
   passes: ((from: string | undefined, to: string, length: number) => boolean) | undefined;
   readonly #ports: Outlet[] = [];
   /** Which port has an address: as a pod of that number. */

@@ -8,7 +8,7 @@ import type { DropRow } from '../ipsec/drop.ts';
 /** A packet that a node dropped. */
 export interface DropEvent {
   readonly node: string;
-  /** The node at the other end; undefined where nobody can tell. */
+  /** The node at the other end; undefined where it is not known. */
   readonly peer: string | undefined;
   readonly direction: 'in' | 'out';
   /** The key id that it was to leave with, or the SPI that it came with; 0 for none. */

@@ -64,6 +64,6 @@ function decode(text: string): string {
   try {
     return decodeURIComponent(text);
   } catch {
-    return text; // a `%` that somebody typed
+    return text; // a `%` typed by hand
   }
 }

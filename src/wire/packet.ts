@@ -15,7 +15,7 @@
  * @module
  */
 
-/** Verdict of a packet that nobody dropped. Other values are rows of the drop table (`ipsec/drop.ts`). */
+/** Verdict of a packet that was not dropped. Other values are rows of the drop table (`ipsec/drop.ts`). */
 export const PASS = 0;
 
 export interface BatchOptions {
@@ -171,7 +171,7 @@ export class Batch {
 }
 
 /**
- * A batch of packets that stay where they lie: all in one array, which somebody else lends. Stages change them there.
+ * A batch of packets that stay where they lie: all in one array, which the caller lends. Stages change them there.
  * There are no slots, so none of them can grow.
  */
 export class LentBatch extends Batch {

@@ -107,7 +107,7 @@ describe.each(FILES)('a stream of %s', (name, file) => {
       const { events, error } = read(file.subarray(0, len), [len >> 1]);
       expect(events, `${len} bytes`).toEqual(whole.slice(0, events.length));
       if (error === undefined) {
-        clean++; // between two records nobody can tell
+        clean++; // between two records it cannot be told
         continue;
       }
       expect(error).toBeInstanceOf(InputError);

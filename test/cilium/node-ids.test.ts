@@ -11,7 +11,7 @@ describe('NodeIdTable', () => {
     const table = new NodeIdTable(() => 0xcb8);
     expect(table.assign('node-2', [ip('10.244.2.1'), ip('fd07::2')])).toBe(0xcb9);
     expect([table.lookup(ip('10.244.2.1')), table.lookup(ip('fd07::2'))]).toEqual([0xcb9, 0xcb9]);
-    // Its address changes: the old one is nobody's.
+    // Its address changes: the old one is no peer's.
     expect(table.assign('node-2', [ip('10.244.2.9')])).toBe(0xcb9);
     expect([table.lookup(ip('10.244.2.1')), table.lookup(ip('10.244.2.9'))]).toEqual([0, 0xcb9]);
     table.release('node-2');

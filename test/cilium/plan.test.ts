@@ -112,7 +112,7 @@ describe('ClusterPlan', () => {
       ['10.244.1.1', '10.244.1.1'], // the node itself
       ['10.244.1.1', '192.168.7.2'], // two kinds
       ['10.244.1.1', 'fd00:10:244:2::1'], // two families
-      ['10.244.1.1', '10.244.9.1'], // nobody's
+      ['10.244.1.1', '10.244.9.1'], // no node's
       ['192.168.7.1', '10.244.1.1'], // one node, two kinds
     ] as const;
     for (const [src, dst] of nothing) expect(plan.between(ip(src), ip(dst)), `${src} ${dst}`).toEqual([]);

@@ -28,7 +28,7 @@ const FOUND: Readonly<Record<string, Readonly<Record<string, readonly FindingCod
   'agent-restart': { 'node-1': [], 'node-2': ['counter-reset'] },
   'bad-line': { 'node-1': ['altered'], 'node-2': ['altered', 'missing-numbers', 'replayed'] },
   'clear-before-ipcache': { 'node-1': ['clear-traffic'], 'node-2': ['clear-traffic'] },
-  // Who began with the new key has seen the old one; who has not cannot know it.
+  // A node that began with the new key has seen the old one; others cannot know it.
   'key-changed': { 'node-1': ['unknown-key'], 'node-2': ['wrong-key'] },
   'mtu-hole': { 'node-1': ['mtu-hole'], 'node-2': ['missing-numbers', 'mtu-hole'] },
   'node-joins': {

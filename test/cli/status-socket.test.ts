@@ -39,7 +39,7 @@ const start = async (path: string, body = JSON.stringify(answer)) => {
   open.push(server);
 };
 
-/** A socket that nobody listens on any more, as a killed node leaves it. */
+/** A socket without a listener, as a killed node leaves it. */
 function leave(path: string): void {
   const code = `require('net').createServer().listen(${JSON.stringify(path)}, () => process.kill(process.pid, 'SIGKILL'))`;
   spawnSync(process.execPath, ['-e', code]);

@@ -29,7 +29,7 @@ it.each([
     },
   ],
   ['its removal', () => rmSync(join(folder, 'plain'))],
-  // Nobody tells of this one: the folder was not there to be watched.
+  // No event tells of this one: the folder was not there to be watched.
   [
     'a file in a folder that comes later',
     () => {

@@ -190,7 +190,7 @@ needs([PYTHON_NEED, program('gcc', 'gcc'), ...LIVE], 'bad days', () => {
         longest(inside.at(-1)!);
         await transfer();
       }
-      // TCP found its way at once, because the device's MTU followed; whoever keeps the old one gets an answer.
+      // TCP found its way at once, because the device's MTU followed; a host that keeps the old one gets an answer.
       expect(inside[0]).toBeLessThan(1300);
       expect(inside[1]! - inside[0]!).toBe(300);
       const stats = await first.stop();

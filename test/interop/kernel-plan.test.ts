@@ -78,7 +78,7 @@ const IDS = new Map([
   ['node-2', 0xcb9],
   ['node-3', 0xffff],
 ]);
-/** Key 3 for a peer with an id that nobody has. */
+/** Key 3 for a peer with an id that no node has. */
 const STRANGER = 0x0001_3e00;
 
 /** An SA as the kernel keeps it. */

@@ -264,7 +264,7 @@ for text in sys.argv[1:]: s.sendto(bytes.fromhex(text), ("10.99.0.2", 8472))`;
       const { in: into, peerDrops, outside } = await two.stop();
       expect(into.drops).toEqual({ 'bad-vxlan': bad.length, 'invalid-identity': 1, 'no-node-id': 1 });
       expect(outside.ignored).toBe(0);
-      // Node-1 by the address of the datagram, or of what is in it; the other by nobody's.
+      // Node-1 by the address of the datagram, or of what is in it; the other by no node's.
       expect(peerDrops.map(({ peer, reason, count }) => [peer, reason, count])).toEqual([
         ['node-1', 'invalid-identity', 1],
         ['node-1', 'bad-vxlan', bad.length],

@@ -279,7 +279,7 @@ describe('ReplayWindow in both modes', () => {
             }
           }
           if (!esn) expect(reason(w.check(...at(top - size))), 'left of it').toBe('replay-stale');
-          // Before `start - size + 1` nobody was seen; of what left since, only what lay in between is missing.
+          // Before `start - size + 1` no number was seen; of what left since, only what lay in between is missing.
           expect(w.lost).toBe(start - size + Math.max(0, jump - size));
         }
       }

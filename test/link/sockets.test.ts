@@ -153,7 +153,7 @@ needs([PYTHON_NEED, ...LIVE], 'outside links', () => {
     });
   });
 
-  /** Makes somebody known in namespace a who is not there. */
+  /** Makes a neighbour known in namespace a that is not there. */
   const neighbour = (address: string, device: string) => {
     const known = [address, 'lladdr', '02:00:00:00:00:01', 'dev', device, 'nud', 'permanent'];
     must('ip', '-n', net.a, 'neigh', 'replace', ...known);
@@ -235,7 +235,7 @@ needs([PYTHON_NEED, ...LIVE], 'outside links', () => {
   });
 
   it('packet counts what meets a full queue (ENOBUFS), and keeps it for the sender', () => {
-    // Nobody reads this device: the kernel refuses every frame.
+    // This device has no reader: the kernel refuses every frame.
     must('ip', '-n', net.a, 'tuntap', 'add', 'dev', 'full', 'mode', 'tap');
     must('ip', '-n', net.a, 'addr', 'add', '10.97.0.1/24', 'dev', 'full');
     must('ip', '-n', net.a, 'link', 'set', 'full', 'up');

@@ -31,7 +31,7 @@ function count(pid: number, needle: Buffer): number {
       try {
         got = readSync(memory, bytes, 0, bytes.length, from);
       } catch {
-        continue; // gone meanwhile, or a page that nobody may read
+        continue; // gone meanwhile, or a page that may not be read
       }
       for (let at = bytes.indexOf(needle); at >= 0 && at < got; at = bytes.indexOf(needle, at + 1)) found++;
     }

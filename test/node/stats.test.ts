@@ -60,7 +60,7 @@ describe("a node's figures", () => {
     const [frame, next] = sender.wire;
     const two = twoNodes();
     const changed = (at: number, value: number) => Uint8Array.from(frame!, (v, i) => (i === at ? value : v));
-    // A replay, a wrong ICV, an unknown SPI, a damaged header, and nobody's: a source that is no node.
+    // A replay, a wrong ICV, an unknown SPI, a damaged header, and one of no peer: a source that is no node.
     const altered = Uint8Array.from(next!, (v, i) => (i === 40 ? v ^ 1 : v));
     two.inject(2, frame!, frame!, altered, changed(23, 9), changed(10, frame![10]! ^ 1));
     const foreign = changed(12, 99);

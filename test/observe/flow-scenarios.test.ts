@@ -92,7 +92,7 @@ describe.each(sample(EXAMPLES, 3))('flows of examples/%s.yaml', (name) => {
     expect(drops).toEqual(
       Object.fromEntries(
         report.drops.map(({ node, peer, direction, reason, counter, count }) => {
-          // The simulator knows who sends and gets what a node knows nobody for.
+          // The simulator knows sender and receiver also where a node does not.
           const isUnknown = reason === 'no-node-id' || reason === 'unencrypted';
           const known = isUnknown ? undefined : (peer ?? undefined);
           return [[node, known, direction === 'in' ? 'INGRESS' : 'EGRESS', reason, counter].join(' '), count];

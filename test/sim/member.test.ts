@@ -48,7 +48,7 @@ describe('a node that joins later', () => {
       '1200 node-1 node-added',
       '1200 node-2 node-added',
     ]);
-    // 100 meet nobody, 20 meet it in the clear, the rest is encrypted.
+    // 100 meet no node, 20 meet it in the clear, the rest is encrypted.
     expect(flow(report, 'node-1', 'node-3')).toEqual([300, 200]);
     expect(flow(report, 'node-3', 'node-1')).toEqual([200, 180]);
     expect(flow(report, 'node-2', 'node-1')).toEqual([300, 300]);
@@ -138,7 +138,7 @@ describe('a node that leaves', () => {
       '1200 node-1 node-deleted: node node-3 is deleted: 2 SAs removed',
       '2200 node-1 node-added: node node-3 is new: 2 SAs added, 0 removed',
     ]);
-    // 100 met nobody: 20 as ESP, 80 in the clear; 20 more met it in the clear.
+    // 100 met no node: 20 as ESP, 80 in the clear; 20 more met it in the clear.
     expect(flow(report, 'node-1', 'node-3')).toEqual([300, 200]);
     expect(flow(report, 'node-3', 'node-1')).toEqual([200, 180]);
     expect(dropsOf(report)).toEqual(['node-1 in node-3: 20 no-node-id']);

@@ -85,7 +85,7 @@ export async function decryptBytes(
     engine,
     random: seededBytes(1),
     udpPorts: sas.udpPorts,
-    // Whoever reads wire bytes keeps packets from being opened in place.
+    // A sink that reads wire bytes keeps packets from being opened in place.
     sinks: [{ packet: (event) => lines.push(lineOf(event, json)), needsWire: chunk === undefined }],
   });
   const reader = captureReader('test', session);

@@ -1,5 +1,5 @@
 /**
- * The captures of a Linux kernel as somebody would give them to the lab: which files, and what is to come out.
+ * The captures of a Linux kernel as a user would give them to the lab: which files, and what is to come out.
  * @module
  */
 import { readdirSync, readFileSync } from 'node:fs';

@@ -1,5 +1,5 @@
 /**
- * The built page as a file: how much script it is, and that it asks nobody for anything.
+ * The built page as a file: how much script it is, and that it asks no server for anything.
  */
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';

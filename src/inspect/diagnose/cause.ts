@@ -129,7 +129,7 @@ export class CauseFinder {
     const sa = this.#opens(sasOf(event), event, hi);
     if (!sa) {
       if (event.seqHi === hi) {
-        // Nobody looked at its ICV: altered, or made up.
+        // Its ICV was not checked: altered, or made up.
         stream.tally(original ? 'altered' : 'no-key').add(frame);
         return true;
       }
@@ -281,7 +281,7 @@ export class CauseFinder {
       stream.senders.add(u32(wire, espAt + 8), u32(wire, espAt + 12), hi, lo, frame);
   }
 
-  /** Was the number of a packet that nobody opens not there before? */
+  /** Is the number of a packet that no key opens new? */
   #isNew(stream: Stream, event: EspEvent): boolean {
     const { seqLo, frame } = event;
     if (this.#seen.get(stream.id, 0, seqLo)) return false;

@@ -51,7 +51,7 @@ const ICV_LENGTHS: Readonly<Record<string, readonly number[]>> = {
   'hmac-sha512': [32, 12, 64],
 };
 
-/** What #34223 pushed for a while: a boot id that is none. */
+/** What #34223 pushed for a while: a boot id of zeros. */
 const NO_BOOT_ID = '00000000-0000-0000-0000-000000000000';
 /** Of more nodes than this the boot ids of third nodes are not tried: they are no likely mistake. */
 const FEW_NODES = 32;

@@ -43,7 +43,7 @@ export interface Unreachable {
   readonly tally: Tally;
 }
 
-/** What is known of long packets in one stream. Lengths are of the IP packet around ESP, in bytes. */
+/** Long packets of one stream. Lengths are of the IP packet around ESP, in bytes. */
 export class Lengths {
   /** The longest that was answered. */
   answered = 0;
@@ -112,7 +112,7 @@ export class PathWatch {
     return this.#tooBig.values();
   }
 
-  /** What is known of a stream's long packets. */
+  /** The long packets of a stream. */
   of(stream: Stream): Lengths {
     let lengths = this.lengths.get(stream);
     if (!lengths) {

@@ -259,7 +259,7 @@ export class Stream {
     return this.#highest.n - n;
   }
 
-  /** Takes the number of a packet that nobody can open. */
+  /** Takes the number of a packet that cannot be opened. */
   read(lo: number, isNew: boolean): void {
     const unread = this.#unread;
     if (!unread) this.#unread = { lowest: lo, highest: lo, distinct: 1, twice: 0 };

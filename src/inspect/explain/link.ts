@@ -208,7 +208,7 @@ export function cutOff(w: Walker, at: number, end: number, id: string, need: num
   return problem;
 }
 
-/** What stands behind the packet in its frame: padding, FCS, or something that nobody announced. */
+/** What stands behind the packet in its frame: padding, FCS, or something unannounced. */
 export function readTrailer(w: Walker, at: number, end: number, frameAt: number): void {
   if (at >= end) return;
   if (frameAt < 0) {

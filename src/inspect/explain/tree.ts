@@ -15,7 +15,7 @@
  * ```
  *
  * Ranges count in the bytes of the packet that the field stands in. Nothing overlaps and nothing is left out: bytes
- * that nobody can read are fields too. {@link untiled} checks it.
+ * that cannot be read are fields too. {@link untiled} checks it.
  * @module
  */
 import type { EspSecurity } from './security.ts';

@@ -48,7 +48,7 @@ export interface OpenedEsp {
 export interface WalkOptions {
   /** UDP ports that carry ESP beside 4500. */
   readonly udpPorts: readonly number[];
-  /** What is known of the ESP packet at `b[espAt..espEnd)`. */
+  /** Known facts about the ESP packet at `b[espAt..espEnd)`. */
   readonly opened?: (b: Uint8Array, espAt: number, espEnd: number) => OpenedEsp | undefined;
   /** The packet that the fragment in this frame has completed. */
   readonly reassembled?: Uint8Array | undefined;
@@ -130,7 +130,7 @@ export class Walker {
     if (given.end > given.at) this.#layers.push(this.field(given));
   }
 
-  /** Adds bytes that mean something to somebody else. */
+  /** Adds bytes of a protocol that is not read here. */
   data(at: number, end: number, given: Partial<Given> = {}): void {
     this.layer({
       id: 'data',

@@ -306,7 +306,7 @@ class Walk {
         throw new Error('an entry has another size than the directory says');
       return inflated;
     });
-    // Who asks for it is told; where nothing asks any more, nothing is.
+    // A caller that still waits for it is told.
     unpacked.catch(() => {});
     return unpacked;
   }

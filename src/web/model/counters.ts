@@ -52,7 +52,7 @@ function earlier({ reason }: DropRow, ids: readonly string[], v6: boolean): Coun
       // __udp4_lib_rcv, udp_queue_rcv_one_skb: before the device sees it
       if (has('udp.length')) return { name: 'UdpInErrors', where: SNMP };
       if (has('udp.checksum')) return { name: 'UdpInCsumErrors', where: SNMP };
-      // __netif_receive_skb_core: the device has taken the frame, and nobody takes its type
+      // __netif_receive_skb_core: the device has taken the frame, and no protocol takes its type
       if (has('eth.type')) return { name: 'rx_dropped', where: 'of the vxlan device, `ip -s link`' };
       // vxlan_rcv
       if (has('ip.dsfield.ecn', 'ipv6.tclass.ecn'))

@@ -87,7 +87,7 @@ function packetBytes(text: string, source: string): Uint8Array {
   try {
     return parseHexDump(text, source);
   } catch (error) {
-    // Mostly digits: somebody means a packet, and wants to know where it is wrong.
+    // Mostly digits: a packet is meant, and the error says where it is wrong.
     const head = text.slice(0, HEAD).replace(/\s/g, '');
     const digits = head.match(/[0-9a-f]/gi)?.length ?? 0;
     if (!(error instanceof InputError) || (head !== '' && 5 * digits > 4 * head.length)) throw error;

@@ -23,7 +23,7 @@ export interface Part {
   /** The value, for people. */
   readonly text: string;
   readonly meaning: string;
-  /** `RFC 4303 §2.2`; empty for bytes that are nobody's business, such as a payload. */
+  /** `RFC 4303 §2.2`; empty for bytes that no standard explains, such as a payload. */
   readonly reference: string;
   /** What ESP does for these bytes. */
   readonly protection: Protection;

@@ -43,7 +43,7 @@ export interface RoomSuite {
   readonly key: Pick<CiliumKey, 'keyLen'>;
 }
 
-/** Every suite that Cilium's keys file can name and whose lengths differ. The keys are nobody's. */
+/** Every suite that Cilium's keys file can name and whose lengths differ. The keys are made up. */
 export const ROOM_SUITES: readonly RoomSuite[] = [
   roomSuite('gcm-128', 'AES-GCM, ICV 16', `rfc4106(gcm(aes)) ${'11'.repeat(20)} 128`),
   roomSuite('gcm-96', 'AES-GCM, ICV 12', `rfc4106(gcm(aes)) ${'11'.repeat(20)} 96`),

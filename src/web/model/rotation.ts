@@ -84,7 +84,7 @@ export function runRotation(plan: RotationPlan, options: RotationOptions): Rotat
   return new RotationJob(plan, options).runUntil(() => false)!;
 }
 
-/** A run in parts, so that a page can draw in between and drop a run that nobody waits for any more. */
+/** A run in parts, so that a page can draw in between and drop a run that is no longer waited for. */
 export class RotationJob {
   readonly #plan: RotationPlan;
   readonly #text: string;

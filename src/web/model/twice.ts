@@ -1,5 +1,5 @@
 /**
- * Two packets of two senders, and what somebody who sees both on the wire can learn when their nonces are equal.
+ * Two packets of two senders, and what an observer of both on the wire can learn when their nonces are equal.
  *
  * ```text
  *  counter mode:  C1 = P1 ⊕ stream(key, nonce)      C2 = P2 ⊕ stream(key, nonce)
@@ -30,7 +30,7 @@ export type Sharing = (typeof SHARING)[number]['value'];
 /** Longest text of a packet, in characters. */
 export const MAX_TEXT = 64;
 
-/** A packet and what is known of it. */
+/** A packet and its known parts. */
 export interface Sent {
   readonly from: string;
   /** The whole inner packet. */

@@ -1,5 +1,5 @@
 /**
- * Why nobody notices when these fields change on the way. All lie outside what ESP protects.
+ * Why no receiver notices when these fields change on the way. All lie outside what ESP protects.
  * @module
  */
 const HOPS =

@@ -337,7 +337,7 @@ function sasOf(node: Node): SecurityAssociation[] {
   return node.sad.sas.filter((sa) => sa !== undefined);
 }
 
-/** What was not seen has not got through: the network is at fault, not whoever looks. */
+/** What was not seen has not got through: the network is at fault, not the observer. */
 function seen<T>(value: T | undefined, where: string): T {
   if (value === undefined) throw new TypeError(`the packet was not seen ${where}`);
   return value;

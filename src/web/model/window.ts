@@ -307,7 +307,7 @@ class WindowLab implements WindowRun {
     return drops;
   }
 
-  /** Somebody without the key sends what looks like the sender's packet of that number. */
+  /** An attacker without the key sends what looks like the sender's packet of that number. */
   #forge(ahead: number, action: number): void {
     const number = this.sent + ahead;
     const [hi, lo] = halves(number - 1);

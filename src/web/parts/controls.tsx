@@ -1,7 +1,7 @@
 /**
  * What the reader sets, each bound to a parameter of the address: one of several, on or off, a number.
  *
- * A parameter that is left out, or says what nobody knows, counts as the first choice, off, or the least number. That
+ * A parameter that is left out, or has an unknown value, counts as the first choice, off, or the least number. That
  * value is not written, so that one place has one address.
  * @module
  */

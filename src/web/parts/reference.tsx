@@ -1,6 +1,6 @@
 /**
  * Where to read on: the section of an RFC, a file of Cilium or of Linux, as a link; anything else as it is. A link asks
- * nobody before it is followed.
+ * no server before it is followed.
  * @module
  */
 import type { ComponentChildren } from 'preact';

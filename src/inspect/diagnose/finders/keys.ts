@@ -58,7 +58,7 @@ export function* keys(c: Case): Generator<Finding> {
       );
     }
     const none = stream.causes.get('no-key');
-    // What no key at hand opens may open with the receiver's, where that is none of them.
+    // What no key at hand opens may open with the receiver's, where that one is not at hand.
     if (!none || none.count === 0 || stream.resolution.atReceiver === 'other-key') continue;
     yield finding(
       c,

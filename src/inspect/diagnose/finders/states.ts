@@ -12,7 +12,7 @@ import { framesOf } from '../tally.ts';
 
 const NO_STATE = 'XfrmInNoStates';
 
-/** An SA that came too late needs nobody to bring it back. */
+/** An SA that came too late need not be brought back. */
 const LATE =
   'Nothing, where the receiver had yet to hear of a node that joined. Where this lasts for minutes, look at why its agent hears late (API server, kvstore).';
 
