@@ -5,6 +5,7 @@
 import { flagNames, STATE_FLAGS } from './flags.ts';
 import { LifeReader, readFlags, readOffload, readSelector, readTime } from './read-parts.ts';
 import { KEYWORDS, type NotRead, readMark, readU32, type Words, type Writable } from './words.ts';
+import { hasNoKey } from './xfrm-state-write.ts';
 import type { XfrmAlgorithm, XfrmAlgorithmType, XfrmAntiReplay, XfrmState } from './xfrm-tree.ts';
 
 /**
@@ -226,7 +227,7 @@ function readAlgorithm(type: XfrmAlgorithmType, words: Words): XfrmAlgorithm {
   }
   if (icvBits !== null && (type === 'enc' || type === 'comp')) words.damage(type);
   // Compression has no key, the null algorithms have an empty one; neither is printed.
-  const isEmpty = !isHidden && (isNull(name) || type === 'comp');
+  const isEmpty = !isHidden && (hasNoKey(name) || type === 'comp');
   // A key that is not as long as the text says is cut off.
   if (key !== undefined && bits !== null && key.length * 4 !== bits) key = undefined;
   const isWhole = key !== undefined && !isHidden && (key !== '' || bits !== null || isEmpty);
@@ -240,11 +241,6 @@ function readAlgorithm(type: XfrmAlgorithmType, words: Words): XfrmAlgorithm {
     ...(!isWhole && isEmpty && { key: '' }),
     ...(keyHash !== undefined && { keyHash }),
   };
-}
-
-/** `ecb(cipher_null)` and `digest_null` have an empty key. */
-function isNull(name: string): boolean {
-  return /(?:cipher|digest)_null/.test(name);
 }
 
 function readEncap(words: Words): NonNullable<XfrmState['encap']> {
