@@ -2,7 +2,9 @@
  * `esplane capture`: ESP packets decrypted as they pass.
  * @module
  */
+
 import type { Command } from 'commander';
+import { grouped } from '../base/count-text.ts';
 import { EsplaneError, InputError } from '../base/errors.ts';
 import { secureBytes } from '../base/rng.ts';
 import type { FrameInfo } from '../capture/frame.ts';
@@ -26,7 +28,7 @@ import { loadEvidence, loadOpening } from './evidence-options.ts';
 import { explainText } from './explain-text.ts';
 import { FILES_ARGUMENT, isVersionGiven, takeFiles } from './given-files.ts';
 import { interfaceSource, type LiveSource, stdinSource } from './live-source.ts';
-import { grouped, LiveLine, Output, say } from './output.ts';
+import { LiveLine, Output, say } from './output.ts';
 import {
   addWriteOptions,
   checkStdout,

@@ -4,13 +4,13 @@
  */
 
 import { inColumns } from '../base/columns.ts';
+import { grouped } from '../base/count-text.ts';
 import { safeText } from '../base/safe-text.ts';
 import { type FrameNames, ONE_CAPTURE } from '../capture/frame-id.ts';
 import type { Beside, CheckReport, NodePair, PodPair } from '../inspect/check/report.ts';
 import { keyIdOf } from '../inspect/diagnose/case.ts';
 import type { PacketTimes } from '../inspect/packet-time.ts';
 import { type PageStyle, timesText } from './diagnose-text.ts';
-import { grouped } from './output.ts';
 import type { Paint } from './paint.ts';
 import { wrap } from './wrap.ts';
 

@@ -2,11 +2,11 @@
  * What the texts of a cluster tell as one page: the worst first, then the matrix of its nodes.
  * @module
  */
+import { grouped } from '../base/count-text.ts';
 import { safeText } from '../base/safe-text.ts';
 import type { ClusterDiagnosis } from '../inspect/cluster/judge.ts';
 import type { Matrix, MatrixRow, MatrixTrouble } from '../inspect/cluster/matrix.ts';
 import { findingText, leftOutLines, type PageStyle } from './diagnose-text.ts';
-import { grouped } from './output.ts';
 import type { Paint } from './paint.ts';
 import { wrap } from './wrap.ts';
 

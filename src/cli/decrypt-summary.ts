@@ -2,12 +2,12 @@
  * What was read of a capture and what became of it, in a few lines.
  * @module
  */
+import { grouped } from '../base/count-text.ts';
 import { besideCounts, dropCounts } from '../inspect/decrypt-counts.ts';
 import type { KeyUses } from '../inspect/key-use.ts';
 import type { PacketFilter } from '../inspect/packet-filter.ts';
 import type { Receiver } from '../inspect/receiver.ts';
 import { SCHEMA } from '../inspect/schema.ts';
-import { grouped } from './output.ts';
 
 /**
  * @param capture name of the file or interface

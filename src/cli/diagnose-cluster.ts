@@ -2,6 +2,7 @@
  * `esplane diagnose` without a capture: what the texts of a cluster's nodes tell.
  * @module
  */
+import { grouped } from '../base/count-text.ts';
 import type { CiliumNode } from '../cilium/nodes.ts';
 import type { ClusterConfig } from '../inspect/cluster/config.ts';
 import type { FlowDrops } from '../inspect/cluster/drops.ts';
@@ -16,7 +17,7 @@ import { parseXfrmStat } from '../sa-text/xfrm-stat.ts';
 import { type EvidenceOptions, statFiles } from './evidence-options.ts';
 import { readText } from './files.ts';
 import type { GivenFiles } from './given-files.ts';
-import { grouped, say } from './output.ts';
+import { say } from './output.ts';
 import { loadKeys, readNodes, readTexts } from './sa-options.ts';
 
 type Given = Pick<GivenFiles<EvidenceOptions>, 'options' | 'texts' | 'nameOf' | 'bootIds'>;

@@ -3,6 +3,7 @@
  * @module
  */
 import { inColumns } from '../base/columns.ts';
+import { grouped } from '../base/count-text.ts';
 import { safeText } from '../base/safe-text.ts';
 import { type FrameNames, ONE_CAPTURE } from '../capture/frame-id.ts';
 import { keyIdOf } from '../inspect/diagnose/case.ts';
@@ -17,7 +18,6 @@ import type {
   StreamReport,
 } from '../inspect/diagnose/finding.ts';
 import { type PacketTimes, readTime } from '../inspect/packet-time.ts';
-import { grouped } from './output.ts';
 import type { Paint } from './paint.ts';
 import { wrap } from './wrap.ts';
 

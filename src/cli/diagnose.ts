@@ -33,7 +33,7 @@ import {
 } from './packet-options.ts';
 import { paintFor } from './paint.ts';
 import { capturesName } from './read-capture.ts';
-import { addSaOptions } from './sa-options.ts';
+import { addSaOptions, collect } from './sa-options.ts';
 import { type AtOptions, addAtOption, readInto, sessionOf } from './several.ts';
 import { EXIT_INTERRUPTED, Interrupt } from './signals.ts';
 
@@ -49,8 +49,6 @@ interface DiagnoseOptions extends EvidenceOptions, TimeOptions, AtOptions, Filte
   readonly exitCode?: boolean;
   readonly crypto: EngineName;
 }
-
-const collect = (value: string, before: readonly string[]): string[] => [...before, value];
 
 /** Adds the command. */
 export function diagnoseCommand(program: Command): void {

@@ -2,8 +2,10 @@
  * `esplane explain`: one packet, byte by byte.
  * @module
  */
+
 import { existsSync } from 'node:fs';
 import { type Command, InvalidArgumentError } from 'commander';
+import { grouped } from '../base/count-text.ts';
 import { InputError } from '../base/errors.ts';
 import { secureBytes } from '../base/rng.ts';
 import { captureReader } from '../capture/reader.ts';
@@ -20,7 +22,7 @@ import { loadOpening } from './evidence-options.ts';
 import { explainText } from './explain-text.ts';
 import { counted, readChunks, readText, sizeOf, unpackedCapture } from './files.ts';
 import { FILES_ARGUMENT, type GivenFiles, isVersionGiven, noCapture, takeFiles } from './given-files.ts';
-import { grouped, Output, Progress, say } from './output.ts';
+import { Output, Progress, say } from './output.ts';
 import { addTimeOption, type TimeOptions } from './packet-options.ts';
 import { paintFor } from './paint.ts';
 import { addSaOptions, type SaOptions } from './sa-options.ts';

@@ -3,6 +3,7 @@
  * as they can be.
  * @module
  */
+import { grouped } from '../base/count-text.ts';
 import { EsplaneError } from '../base/errors.ts';
 import { safeLines } from '../base/safe-text.ts';
 import { compactLine } from '../observe/flow-compact.ts';
@@ -12,7 +13,7 @@ import type { FlowLine, LostLine } from '../observe/hubble.ts';
 import type { FlowsReport } from '../observe/observed.ts';
 import { BACKUPS, type FlowsConfig } from './flow-options.ts';
 import { LineFile, type LineFileOptions } from './line-file.ts';
-import { grouped, Output } from './output.ts';
+import { Output } from './output.ts';
 
 /** Characters that are worth a write. */
 const CHUNK = 1 << 16;

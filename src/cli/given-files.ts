@@ -6,6 +6,7 @@
  */
 import { crc32 } from 'node:zlib';
 import type { Command } from 'commander';
+import { grouped } from '../base/count-text.ts';
 import { InputError } from '../base/errors.ts';
 import { BOOT_ID_LEN } from '../cilium/derive.ts';
 import { imageVersion } from '../cilium/image.ts';
@@ -18,7 +19,7 @@ import type { NamedText } from '../sa-text/sa-texts.ts';
 import { DiskFile, filesOf, holdPipes, openSource, type Source } from './disk-files.ts';
 import type { BootIds } from './evidence-options.ts';
 import { hold, stdinTwice } from './files.ts';
-import { grouped, say } from './output.ts';
+import { say } from './output.ts';
 import { Unpacker } from './unpacker.ts';
 
 /** Help for the argument. */

@@ -2,10 +2,12 @@
  * `esplane node --config FILE`: one real node on this host.
  * @module
  */
+
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { InvalidArgumentError } from 'commander';
 import { systemClock } from '../base/clock.ts';
+import { grouped } from '../base/count-text.ts';
 import { EsplaneError, InputError } from '../base/errors.ts';
 import { secureBytes } from '../base/rng.ts';
 import { parseDuration } from '../cilium/config.ts';
@@ -19,7 +21,7 @@ import { NodeAgent } from './node-agent.ts';
 import { type NodeConfig, readNodeConfig } from './node-config.ts';
 import { NodeObservers } from './node-observers.ts';
 import { completePlan, type LoadedPlan, loadStaticPlan } from './node-plan.ts';
-import { grouped, printLine, say } from './output.ts';
+import { printLine, say } from './output.ts';
 import { onSignals } from './signals.ts';
 import { type RunningNode, startNode } from './start-node.ts';
 import { StatsPrinter } from './stats-line.ts';

@@ -154,9 +154,3 @@ export class LiveLine {
     this.#isOn = false;
   }
 }
-
-/** A whole number with thousands separators: 1,234,567. */
-export function grouped(n: number): string {
-  // `toLocaleString` says the same, after 25 ms of loading tables for the first number.
-  return String(n).replace(/\B(?=(\d{3})+$)/g, ',');
-}

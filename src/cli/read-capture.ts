@@ -4,12 +4,13 @@
  * damaged one ends where it is damaged, and the others are read on.
  * @module
  */
+import { grouped } from '../base/count-text.ts';
 import { EsplaneError } from '../base/errors.ts';
 import type { FrameSink } from '../capture/frame.ts';
 import { mergeCaptures } from '../capture/merge.ts';
 import { type CaptureReader, captureReader } from '../capture/reader.ts';
 import { counted, readChunks, sizeOf, unpackedCapture } from './files.ts';
-import { grouped, Progress, say } from './output.ts';
+import { Progress, say } from './output.ts';
 import type { Interrupt } from './signals.ts';
 
 export interface ReadOptions {

@@ -3,11 +3,11 @@
  * @module
  */
 import { inColumns } from '../base/columns.ts';
+import { grouped } from '../base/count-text.ts';
 import { safeText } from '../base/safe-text.ts';
 import type { FlowReport } from '../sim/flows.ts';
 import type { PeerDrop } from '../sim/peer-drops.ts';
 import type { NodeReport, ScenarioReport } from '../sim/report.ts';
-import { grouped } from './output.ts';
 import type { Paint } from './paint.ts';
 
 /** Rows of a table that are shown; the rest are in the JSON. */

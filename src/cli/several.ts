@@ -3,8 +3,10 @@
  * each packet then counts once, and what two places saw is compared.
  * @module
  */
+
 import { basename } from 'node:path';
 import type { Command } from 'commander';
+import { grouped } from '../base/count-text.ts';
 import { EsplaneError, InputError } from '../base/errors.ts';
 import { secureBytes } from '../base/rng.ts';
 import type { FrameSink } from '../capture/frame.ts';
@@ -21,8 +23,9 @@ import { CaptureSas } from '../sa-text/capture-sas.ts';
 import { parseAddress } from '../wire/address.ts';
 import { type EngineName, makeEngine } from './engine.ts';
 import { readChunks, unpackedCapture } from './files.ts';
-import { grouped, Progress, say } from './output.ts';
+import { Progress, say } from './output.ts';
 import { capturesName, type ReadEnd, type ReadOptions, readCaptures } from './read-capture.ts';
+import { collect } from './sa-options.ts';
 import type { Interrupt } from './signals.ts';
 
 export interface SessionSetup extends Pick<SessionOptions, 'own' | 'evidence' | 'udpPorts' | 'sinks'> {
@@ -72,7 +75,7 @@ export function addAtOption(command: Command): Command {
   return command.option(
     '--at <node=file>',
     'of several captures: the node that this one was taken at, by name or address; else its name says it, or it is found out (repeatable)',
-    (value: string, before: readonly string[]) => [...before, value],
+    collect,
     [],
   );
 }

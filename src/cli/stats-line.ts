@@ -2,7 +2,8 @@
  * Prints what running nodes report: JSON lines, or a live line on a terminal and a table at the end.
  * @module
  */
-import { grouped, LiveLine, printLine, say } from './output.ts';
+import { grouped } from '../base/count-text.ts';
+import { LiveLine, printLine, say } from './output.ts';
 import type { ReadyFacts, RunningStats } from './running-node.ts';
 
 export class StatsPrinter {

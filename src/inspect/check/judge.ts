@@ -5,7 +5,8 @@
  * and their number, whether they are in ESP or in the clear. How much it left out is counted beside it.
  * @module
  */
-import { type Case, count, grouped } from '../diagnose/case.ts';
+import { count, grouped } from '../../base/count-text.ts';
+import type { Case } from '../diagnose/case.ts';
 import type { ClearFlow } from '../diagnose/clear.ts';
 import { encryptionText } from '../diagnose/encryption.ts';
 import { type ClearPods, clearPods, nodeBehind } from '../diagnose/finders/clear-traffic.ts';

@@ -3,6 +3,7 @@
  * @module
  */
 
+import { grouped } from '../../base/count-text.ts';
 import type { Basis } from '../basis.ts';
 import type { Finding, Severity } from '../diagnose/finding.ts';
 import { type FindingCode, findingRow } from '../diagnose/table.ts';
@@ -73,16 +74,6 @@ export function namesOf(names: readonly string[]): string {
   const left = names.length - shown.length;
   if (left > 0) return `${shown.join(', ')} and ${grouped(left)} more`;
   return shown.length > 1 ? `${shown.slice(0, -1).join(', ')} and ${shown.at(-1)}` : (shown[0] ?? '');
-}
-
-/** 1234567 as 1,234,567. */
-export function grouped(n: number): string {
-  return String(n).replace(/\B(?=(\d{3})+(?!\d))/g, ',');
-}
-
-/** `1 node`, `7 nodes` */
-export function count(n: number, what: string): string {
-  return `${grouped(n)} ${what}${n === 1 ? '' : 's'}`;
 }
 
 /** `key id 3`, `key ids 3 and 4` */

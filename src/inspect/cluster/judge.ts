@@ -2,9 +2,10 @@
  * What the texts of a cluster's nodes tell without a packet: every pair of nodes each way, and what each node says of itself.
  * @module
  */
+import { count, grouped } from '../../base/count-text.ts';
 import type { Conclusion, Diagnosis, Finding } from '../diagnose/finding.ts';
 import { rankOf } from '../diagnose/table.ts';
-import { type ClusterCase, count, grouped, namesOf } from './case.ts';
+import { type ClusterCase, namesOf } from './case.ts';
 import { Cluster, type ClusterContext } from './cluster.ts';
 import type { ClusterConfig } from './config.ts';
 import type { Dropped } from './drops.ts';

@@ -166,16 +166,6 @@ export function streamName(
   return from === src && to === dst ? `${src} > ${dst}, ${id}` : `${from} > ${to} (${src} > ${dst}, ${id})`;
 }
 
-/** `1 packet`, `7 packets`, `1,234 packets` */
-export function count(n: number, what: string): string {
-  return `${grouped(n)} ${what}${n === 1 ? '' : 's'}`;
-}
-
-/** 1234567 as 1,234,567. */
-export function grouped(n: number): string {
-  return String(n).replace(/\B(?=(\d{3})+(?!\d))/g, ',');
-}
-
 /** `key id 3`, where the SPI can be one of Cilium's. */
 export function keyIdOf(spi: number): string {
   return spi >= 1 && spi <= 15 ? `key id ${spi}` : `SPI 0x${spi.toString(16)}`;

@@ -3,8 +3,9 @@
  * receivers' own kernels hold; and else as far as what is it known by, or that nothing could be checked, and what to give.
  * @module
  */
+import { count, grouped } from '../../base/count-text.ts';
 import { dropCode } from '../../ipsec/drop.ts';
-import { type Case, count, grouped } from './case.ts';
+import type { Case } from './case.ts';
 import type { Conclusion, Finding, ReceiverReport } from './finding.ts';
 import type { Stream } from './stream.ts';
 import { countOf } from './tally.ts';

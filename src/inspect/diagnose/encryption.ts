@@ -2,7 +2,8 @@
  * How much of what pods of different nodes said to each other was in ESP: the sentence that nothing needs to be wrong for.
  * @module
  */
-import { type Case, count, grouped } from './case.ts';
+import { count, grouped } from '../../base/count-text.ts';
+import type { Case } from './case.ts';
 import type { ClearPods } from './finders/clear-traffic.ts';
 import type { EncryptionReport } from './finding.ts';
 import { countOf } from './tally.ts';

@@ -8,9 +8,11 @@
  * Limits keep a small file from becoming much work: {@link LIMITS}.
  * @module
  */
+
 import { unzipRaw } from 'unzipit';
 import { ByteStream } from '../../base/byte-stream.ts';
 import { toHex } from '../../base/bytes.ts';
+import { grouped } from '../../base/count-text.ts';
 import { decodeText } from '../../base/decode-text.ts';
 import { InputError } from '../../base/errors.ts';
 import { decompress } from '../../capture/decompress.ts';
@@ -512,8 +514,4 @@ function sizeText(bytes: number): string {
     : bytes >= 2 ** 20
       ? `${bytes / 2 ** 20} MiB`
       : `${bytes} bytes`;
-}
-
-function grouped(value: number): string {
-  return value.toLocaleString('en-US');
 }

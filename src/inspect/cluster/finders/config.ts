@@ -2,8 +2,9 @@
  * Settings: is encryption on, everywhere, and does nothing exclude it; and which releases run.
  * @module
  */
+import { count } from '../../../base/count-text.ts';
 import type { Finding } from '../../diagnose/finding.ts';
-import { type ClusterCase, clusterFinding, count, namesOf } from '../case.ts';
+import { type ClusterCase, clusterFinding, namesOf } from '../case.ts';
 
 export function* config({ cluster, config: map }: ClusterCase): Generator<Finding> {
   if (map) {

@@ -2,10 +2,11 @@
  * What the kernels count, `/proc/net/xfrm_stat`: rows that rose, and what they mean.
  * @module
  */
+import { grouped } from '../../../base/count-text.ts';
 import { DROPS } from '../../../ipsec/drop.ts';
 import { risen } from '../../../sa-text/xfrm-stat.ts';
 import type { Finding } from '../../diagnose/finding.ts';
-import { type ClusterCase, clusterFinding, firstOf, grouped, namesOf } from '../case.ts';
+import { type ClusterCase, clusterFinding, firstOf, namesOf } from '../case.ts';
 import { PAIR } from '../pairs.ts';
 import type { NodeStat } from '../reader.ts';
 import { RECEIVER } from '../sa-table.ts';

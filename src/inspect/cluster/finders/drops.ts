@@ -2,9 +2,10 @@
  * What Hubble says was dropped for the sake of encryption.
  * @module
  */
+import { count } from '../../../base/count-text.ts';
 import type { Finding } from '../../diagnose/finding.ts';
 import type { FindingCode } from '../../diagnose/table.ts';
-import { type ClusterCase, clusterFinding, count, firstOf } from '../case.ts';
+import { type ClusterCase, clusterFinding, firstOf } from '../case.ts';
 import type { DropName } from '../drops.ts';
 
 const SAID: Readonly<Record<DropName, { readonly code: FindingCode; readonly what: string }>> = {

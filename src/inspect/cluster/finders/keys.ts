@@ -2,20 +2,12 @@
  * Ends that hold different keys, and which input of the key was out of date, as far as boot ids or the Secret tell.
  * @module
  */
+import { count, grouped } from '../../../base/count-text.ts';
 import { hashOfMaterial } from '../../../sa-text/state-rows.ts';
 import type { Finding } from '../../diagnose/finding.ts';
 import { nameHeldKey } from '../../diagnose/guesses.ts';
 import type { FindingCode } from '../../diagnose/table.ts';
-import {
-  type About,
-  type ClusterCase,
-  clusterFinding,
-  count,
-  firstOf,
-  grouped,
-  keyIds,
-  namesOf,
-} from '../case.ts';
+import { type About, type ClusterCase, clusterFinding, firstOf, keyIds, namesOf } from '../case.ts';
 import { type Group, groupPairs } from '../groups.ts';
 import { type Ends, PAIR } from '../pairs.ts';
 import { RECEIVER, SENDER, type Side } from '../sa-table.ts';

@@ -2,9 +2,10 @@
  * States that one end has and the other lacks, and rotations: under way, or out of step.
  * @module
  */
+import { count, grouped } from '../../../base/count-text.ts';
 import { BOOT_ID_LEN } from '../../../cilium/derive.ts';
 import type { Finding } from '../../diagnose/finding.ts';
-import { type ClusterCase, clusterFinding, count, firstOf, grouped, keyIds, namesOf } from '../case.ts';
+import { type ClusterCase, clusterFinding, firstOf, keyIds, namesOf } from '../case.ts';
 import { type Group, groupPairs } from '../groups.ts';
 import { idsOf, PAIR, type PairVerdict } from '../pairs.ts';
 import { RECEIVER, SENDER } from '../sa-table.ts';

@@ -2,10 +2,11 @@
  * Nodes: boot ids, numbers of nodes in marks, what agents know of each other, policies, ipcache entries.
  * @module
  */
+import { count, grouped } from '../../../base/count-text.ts';
 import { BOOT_ID_LEN } from '../../../cilium/derive.ts';
 import { formatPrefix } from '../../../wire/address.ts';
 import type { Finding } from '../../diagnose/finding.ts';
-import { type ClusterCase, clusterFinding, count, firstOf, grouped, namesOf } from '../case.ts';
+import { type ClusterCase, clusterFinding, firstOf, namesOf } from '../case.ts';
 import { PAIR } from '../pairs.ts';
 import { RECEIVER, SENDER } from '../sa-table.ts';
 

@@ -3,8 +3,9 @@
  * @module
  */
 
+import { count, grouped } from '../../../base/count-text.ts';
 import type { Finding } from '../../diagnose/finding.ts';
-import { type ClusterCase, clusterFinding, count, firstOf, grouped, namesOf } from '../case.ts';
+import { type ClusterCase, clusterFinding, firstOf, namesOf } from '../case.ts';
 import type { Ends } from '../pairs.ts';
 import { RECEIVER, SENDER } from '../sa-table.ts';
 import { endsOf, originsOf, placeOf } from './keys.ts';

@@ -2,10 +2,11 @@
  * What is in the clear and should not be, and what only looks so.
  * @module
  */
+import { count } from '../../../base/count-text.ts';
 import { isByAddress } from '../../../ipsec/selector.ts';
 import type { TextPolicy } from '../../../sa-text/to-policy.ts';
 import { formatAddress, parseAddress } from '../../../wire/address.ts';
-import { type Case, count, finding } from '../case.ts';
+import { type Case, finding } from '../case.ts';
 import type { ClearFlow } from '../clear.ts';
 import type { Finding } from '../finding.ts';
 import { type Answer, asksForEsp, limitsOf, nameOfProtocol, sourceOf } from '../policies.ts';

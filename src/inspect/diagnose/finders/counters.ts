@@ -2,9 +2,10 @@
  * The kernels' own counters beside what the capture explains.
  * @module
  */
+import { count, grouped } from '../../../base/count-text.ts';
 import { DROPS } from '../../../ipsec/drop.ts';
 import { risen } from '../../../sa-text/xfrm-stat.ts';
-import { type About, type Case, count, finding, grouped } from '../case.ts';
+import { type About, type Case, finding } from '../case.ts';
 import type { Finding } from '../finding.ts';
 
 /** What inbound policies refuse, of decrypted packets and of those in the clear. */

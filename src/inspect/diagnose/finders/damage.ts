@@ -2,7 +2,8 @@
  * Packets that the way damaged: altered, cut off, without a header, or only in this capture.
  * @module
  */
-import { type Case, count, countedAs, finding, streamName } from '../case.ts';
+import { count } from '../../../base/count-text.ts';
+import { type Case, countedAs, finding, streamName } from '../case.ts';
 import type { Finding } from '../finding.ts';
 
 const BAD_ICV = 'XfrmInStateProtoError';

@@ -2,7 +2,8 @@
  * What cannot be told, and why.
  * @module
  */
-import { type Case, count, finding, keyIdOf, streamName } from '../case.ts';
+import { count } from '../../../base/count-text.ts';
+import { type Case, finding, keyIdOf, streamName } from '../case.ts';
 import type { Finding } from '../finding.ts';
 
 export function* hidden(c: Case): Generator<Finding> {

@@ -2,10 +2,11 @@
  * ICV failures because the keys of both ends differ: which key the sender used, and why the receiver has another.
  * @module
  */
+import { count } from '../../../base/count-text.ts';
 import { dropCode } from '../../../ipsec/drop.ts';
 import { formatAddress } from '../../../wire/address.ts';
 import type { Evidence } from '../../evidence.ts';
-import { type Case, count, countedAs, finding, keyIdOf, streamName } from '../case.ts';
+import { type Case, countedAs, finding, keyIdOf, streamName } from '../case.ts';
 import type { Finding } from '../finding.ts';
 import { type GuessKind, nameKey } from '../guesses.ts';
 import type { Fit, Stream } from '../stream.ts';

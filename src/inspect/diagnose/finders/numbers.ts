@@ -2,8 +2,9 @@
  * Sequence numbers: late beyond the window, far ahead, zero, missing, nearly used up.
  * @module
  */
+import { count, grouped } from '../../../base/count-text.ts';
 import { formatAddress } from '../../../wire/address.ts';
-import { type Case, count, countedAs, finding, grouped, ofState, stateName, streamName } from '../case.ts';
+import { type Case, countedAs, finding, ofState, stateName, streamName } from '../case.ts';
 import type { Finding } from '../finding.ts';
 import type { Stream } from '../stream.ts';
 import { isReset, lateCounter, sideBySide } from './senders.ts';

@@ -2,8 +2,9 @@
  * Authentic packets that the receiver drops for what is in them, and packets that do not fit their SA.
  * @module
  */
+import { count } from '../../../base/count-text.ts';
 import { dropRowOf } from '../../../ipsec/drop.ts';
-import { type Case, count, countedAs, finding, streamName } from '../case.ts';
+import { type Case, countedAs, finding, streamName } from '../case.ts';
 import type { Finding } from '../finding.ts';
 import type { FindingCode } from '../table.ts';
 

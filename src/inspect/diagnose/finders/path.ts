@@ -3,8 +3,9 @@
  * @module
  */
 
+import { count } from '../../../base/count-text.ts';
 import type { Quote } from '../../find-esp.ts';
-import { type Case, count, finding, streamName } from '../case.ts';
+import { type Case, finding, streamName } from '../case.ts';
 import type { Finding } from '../finding.ts';
 import { countOf, framesOf } from '../tally.ts';
 

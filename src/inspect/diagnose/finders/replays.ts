@@ -2,7 +2,8 @@
  * Packets that came twice.
  * @module
  */
-import { type Case, count, finding, streamName } from '../case.ts';
+import { count } from '../../../base/count-text.ts';
+import { type Case, finding, streamName } from '../case.ts';
 import type { Finding } from '../finding.ts';
 
 export function* replays(c: Case): Generator<Finding> {

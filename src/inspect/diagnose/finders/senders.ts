@@ -2,7 +2,8 @@
  * Who counts on an SA: a sender that began again, two senders at once, nonces that came twice.
  * @module
  */
-import { type Case, count, finding, grouped, streamName } from '../case.ts';
+import { count, grouped } from '../../../base/count-text.ts';
+import { type Case, finding, streamName } from '../case.ts';
 import type { Finding } from '../finding.ts';
 import type { SenderMark } from '../salts.ts';
 import type { Stream } from '../stream.ts';

@@ -2,10 +2,11 @@
  * Packets for which the receiver has no SA: unknown SPIs, SAs that are gone, rotations out of step.
  * @module
  */
+import { count, grouped } from '../../../base/count-text.ts';
 import { MAX_KEY_ID } from '../../../cilium/keys.ts';
 import { formatAddress } from '../../../wire/address.ts';
 import type { Evidence } from '../../evidence.ts';
-import { type Case, count, countedAs, finding, grouped, keyIdOf, streamName } from '../case.ts';
+import { type Case, countedAs, finding, keyIdOf, streamName } from '../case.ts';
 import type { Finding } from '../finding.ts';
 import type { Stream } from '../stream.ts';
 import { framesOf } from '../tally.ts';

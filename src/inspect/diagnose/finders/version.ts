@@ -2,8 +2,9 @@
  * What the packets say of Cilium's version: whether a key is used as it is, or derived for each tunnel.
  * @module
  */
+import { count } from '../../../base/count-text.ts';
 import { keyUse } from '../../key-use.ts';
-import { type Case, count, finding, keyIdOf } from '../case.ts';
+import { type Case, finding, keyIdOf } from '../case.ts';
 import type { Finding } from '../finding.ts';
 import type { Stream } from '../stream.ts';
 import { framesOf } from '../tally.ts';

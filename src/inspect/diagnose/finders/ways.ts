@@ -2,9 +2,10 @@
  * What happened between two places that were both captured: packets that never came, that came twice, or in another order.
  * @module
  */
+import { count, grouped } from '../../../base/count-text.ts';
 import type { ComparedStream, Comparison } from '../../places/compare.ts';
 import { labelOf } from '../../places/report.ts';
-import { type Case, count, finding, grouped, keyIdOf } from '../case.ts';
+import { type Case, finding, keyIdOf } from '../case.ts';
 import type { Finding } from '../finding.ts';
 import { nameOfProtocol } from '../policies.ts';
 import type { FindingCode } from '../table.ts';

@@ -2,7 +2,7 @@
  * What is wrong, why, and what the receiving kernels count.
  * @module
  */
-import { grouped } from '../../../inspect/diagnose/case.ts';
+import { grouped } from '../../../base/count-text.ts';
 import { countersHead } from '../../../inspect/diagnose/conclusion.ts';
 import { encryptionText } from '../../../inspect/diagnose/encryption.ts';
 import type { Diagnosis, Finding } from '../../../inspect/diagnose/finding.ts';

@@ -2,8 +2,9 @@
  * The packets as a table, a page at a time. Each leads to its explanation.
  * @module
  */
+
 import { useState } from 'preact/hooks';
-import { grouped } from '../../../inspect/diagnose/case.ts';
+import { grouped } from '../../../base/count-text.ts';
 import type { OwnRow } from '../../model/own-messages.ts';
 
 /** Rows of a page. */

@@ -2,7 +2,7 @@
  * What became of a capture, in a few figures.
  * @module
  */
-import { grouped } from '../../../inspect/diagnose/case.ts';
+import { grouped } from '../../../base/count-text.ts';
 import type { OwnResult, OwnRow } from '../../model/own-messages.ts';
 
 interface SummaryProps {
