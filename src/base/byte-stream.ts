@@ -62,12 +62,15 @@ export class ByteStream {
   /** Takes everything. The stream is closed at its end, or when the reader stops early. */
   async *all(): AsyncGenerator<Uint8Array> {
     try {
-      // Not by way of upTo: each generator costs every chunk of a capture a turn.
-      while (this.#rest.length > 0 || (await this.#next())) {
-        const chunk = this.#rest;
-        this.#rest = chunk.subarray(chunk.length);
-        yield chunk;
-      }
+      const rest = this.#rest;
+      this.#rest = new Uint8Array(0);
+      if (rest.length > 0) yield rest;
+      if (this.#failure) throw this.#failure.error;
+      if (this.#isDone) return;
+      // The loop closes it. Each step more, such as by way of upTo, costs every chunk of a capture several turns.
+      this.#isDone = true;
+      for await (const chunk of { [Symbol.asyncIterator]: () => this.#chunks })
+        if (chunk.length > 0) yield chunk;
     } finally {
       await this.close();
     }

@@ -29,13 +29,7 @@ import { explainText } from './explain-text.ts';
 import { FILES_ARGUMENT, isVersionGiven, takeFiles } from './given-files.ts';
 import { interfaceSource, type LiveSource, stdinSource } from './live-source.ts';
 import { LiveLine, Output, say } from './output.ts';
-import {
-  addWriteOptions,
-  checkStdout,
-  openPacketFile,
-  type PacketFile,
-  type WriteOptions,
-} from './packet-file.ts';
+import type { PacketFile } from './packet-file.ts';
 import {
   addFilterOptions,
   addTimeOption,
@@ -49,6 +43,7 @@ import { paintFor } from './paint.ts';
 import { sayLeftOut } from './read-capture.ts';
 import { addSaOptions, noSas, type SaOptions } from './sa-options.ts';
 import { onSignals } from './signals.ts';
+import { addWriteOptions, checkStdout, openPacketFile, type WriteOptions } from './write-options.ts';
 
 /** Columns where nothing says how wide the terminal is. */
 const USUAL_WIDTH = 100;
@@ -140,7 +135,7 @@ async function capture(args: readonly string[], named: CaptureOptions, command: 
   for (const warning of warnings) say(`warning: ${warning}`);
 
   const from = openSource(options, udpPorts);
-  const file = openFile(options, from);
+  const file = await openFile(options, from);
   const out = new Output();
   const live = new LiveLine();
   /** Standard output may be for the file. */
@@ -328,9 +323,9 @@ function checkSource(namesStdin: boolean, options: CaptureOptions): void {
     );
 }
 
-function openFile(options: CaptureOptions, from: LiveSource): PacketFile | undefined {
+async function openFile(options: CaptureOptions, from: LiveSource): Promise<PacketFile | undefined> {
   try {
-    return openPacketFile(options);
+    return await openPacketFile(options);
   } catch (error) {
     from.close();
     throw error;

@@ -19,7 +19,6 @@ import { putEspLine } from './esp-line.ts';
 import { loadOpening } from './evidence-options.ts';
 import { FILES_ARGUMENT, isVersionGiven, noCapture, takeFiles } from './given-files.ts';
 import { Output, say } from './output.ts';
-import { addWriteOptions, checkStdout, openPacketFile, type WriteOptions } from './packet-file.ts';
 import {
   addFilterOptions,
   addTimeOption,
@@ -33,6 +32,7 @@ import { capturesName } from './read-capture.ts';
 import { addSaOptions, noSas, type SaOptions } from './sa-options.ts';
 import { type AtOptions, addAtOption, readInto, sessionOf } from './several.ts';
 import { EXIT_INTERRUPTED, Interrupt } from './signals.ts';
+import { addWriteOptions, checkStdout, openPacketFile, type WriteOptions } from './write-options.ts';
 
 interface DecryptCommandOptions extends SaOptions, WriteOptions, TimeOptions, FilterOptions, AtOptions {
   readonly json?: boolean;
@@ -107,7 +107,7 @@ async function decrypt(
   const sas = await loadOpening(options, own, bootIds);
   for (const warning of sas.warnings) say(`warning: ${warning}`);
   const out = new Output();
-  const file = openPacketFile(options, names);
+  const file = await openPacketFile(options, names);
   const who = await loadNames(options, sas.evidence);
   const filter = new PacketFilter(filterSpec(options), who);
   const isFiltered = filter.isOn;

@@ -10,6 +10,7 @@ import { ClusterReader } from '../inspect/cluster/reader.ts';
 import { Diagnoser } from '../inspect/diagnose/diagnoser.ts';
 import { type Diagnosis, withFiles } from '../inspect/diagnose/finding.ts';
 import { narrow } from '../inspect/diagnose/narrow.ts';
+import { FINDINGS } from '../inspect/diagnose/table.ts';
 import { Names, NO_NAMES } from '../inspect/names.ts';
 import { PacketFilter } from '../inspect/packet-filter.ts';
 import { type Moment, PacketTimes } from '../inspect/packet-time.ts';
@@ -50,6 +51,8 @@ interface DiagnoseOptions extends EvidenceOptions, TimeOptions, AtOptions, Filte
   readonly crypto: EngineName;
 }
 
+const CODES: ReadonlySet<string> = new Set(FINDINGS.map(({ code }) => code));
+
 /** Adds the command. */
 export function diagnoseCommand(program: Command): void {
   const command = program
@@ -63,7 +66,7 @@ export function diagnoseCommand(program: Command): void {
     )
     .option('--json', 'one JSON object: receivers, streams, findings, notes')
     .option('--exit-code', 'end with 1 where there are warnings, with 3 where there are errors');
-  addFilterOptions(addTimeOption(command), 'findings');
+  addFilterOptions(addTimeOption(command), 'findings', CODES);
   addEngineOption(addSaOptions(addAtOption(command)))
     .addOption(
       new Option(
@@ -122,7 +125,7 @@ async function diagnose(files: readonly string[], named: DiagnoseOptions, comman
   for (const warning of warnings) say(`warning: ${warning}`);
   const who = options.pod.length > 0 ? await loadNames(options, evidence) : new Names(evidence);
   const isFiltered = new PacketFilter(filterSpec(options), who).isOn;
-  const { filter, codes } = findingSpec(options);
+  const { filter, codes } = findingSpec(options, CODES);
   const packets = new PacketFilter(filter, who);
   const diagnoser = new Diagnoser(
     evidence,
@@ -228,7 +231,7 @@ async function ofTexts(
     );
   const whole = await diagnoseTexts(reader, given, drops);
   const who = options.pod.length > 0 ? await loadNames(options, NO_NODES) : NO_NAMES;
-  const { filter, codes } = findingSpec(options);
+  const { filter, codes } = findingSpec(options, CODES);
   const diagnosis = new PacketFilter(filterSpec(options), who).isOn
     ? narrow(whole, {
         filter: { ...filter, count: options.count },

@@ -7,7 +7,7 @@
  */
 import { InputError } from '../base/errors.ts';
 import type { CiliumNode } from '../cilium/nodes.ts';
-import type { OwnBootId } from '../inspect/cluster-texts.ts';
+import type { ClusterEvidence, ClusterOptions, ClusterTexts, OwnBootId } from '../inspect/cluster-texts.ts';
 import type { StatText } from '../inspect/diagnose/case.ts';
 import type { Evidence } from '../inspect/evidence.ts';
 import { type ReadEvidence, readEvidence } from '../inspect/evidence-texts.ts';
@@ -74,19 +74,18 @@ async function readOptions(
   },
 ): Promise<ReadEvidence> {
   const { nodes, xfrmPolicy = [], needsKeys = false, bootIds } = given;
-  return readEvidence(
-    {
-      xfrmState: readTexts(options.xfrmState),
-      espSa: readTexts(options.espSa),
-      xfrmPolicy,
-      needsKeys,
-      bootIds,
-      cluster: { keys: await loadKeys(options), nodes },
-      version: options.cilium,
-      udpPort: options.udpPort,
-    },
-    own,
-  );
+  const xfrmState = readTexts(options.xfrmState);
+  const espSa = readTexts(options.espSa);
+  const { cilium: version, udpPort } = options;
+  const keys = await loadKeys(options);
+  const cluster = await clusterOf({ keys, nodes }, { version, udpPort, needsKeys, bootIds });
+  return readEvidence({ xfrmState, espSa, xfrmPolicy, needsKeys, cluster, udpPort }, own);
+}
+
+async function clusterOf(texts: ClusterTexts, options: ClusterOptions): Promise<ClusterEvidence | undefined> {
+  if (texts.keys.length + texts.nodes.length === 0) return undefined;
+  const { clusterEvidence } = await import('../inspect/cluster-texts.ts');
+  return clusterEvidence(texts, options);
 }
 
 /** Counters of one node: one file, or two, from before and from after. */

@@ -253,8 +253,10 @@ async function explainFrame(
   const file = counted(readChunks(capture));
   for await (const chunk of unpackedCapture(file.chunks, capture)) {
     reader.feed(chunk);
-    const share = size ? `${Math.floor((100 * file.bytes()) / size)} %, ` : '';
-    progress.update(`${share}${grouped(frames)} frames`);
+    progress.update(() => {
+      const share = size ? `${Math.floor((100 * file.bytes()) / size)} %, ` : '';
+      return `${share}${grouped(frames)} frames`;
+    });
     if (found) break;
   }
   progress.done();

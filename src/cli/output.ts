@@ -122,12 +122,13 @@ export class Progress {
   }
 
   /** Shows the state, at most five times a second, and not before the task has taken a second. */
-  update(state: string): void {
+  update(state: () => string): void {
+    if (!this.#shown) return;
     const now = performance.now();
-    if (!this.#shown || now - this.#startedAt < 1000 || now - this.#lastAt < 200) return;
+    if (now - this.#startedAt < 1000 || now - this.#lastAt < 200) return;
     this.#lastAt = now;
     this.#isOn = true;
-    show(`\r\x1b[K${this.#what}: ${safeText(state)}`);
+    show(`\r\x1b[K${this.#what}: ${safeText(state())}`);
   }
 
   /** Removes the line. */

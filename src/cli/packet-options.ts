@@ -5,7 +5,6 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { InputError } from '../base/errors.ts';
 import type { PodAddresses } from '../cilium/pod-addresses.ts';
-import { FINDINGS } from '../inspect/diagnose/table.ts';
 import { Names, NO_NAMES, type NodeNames } from '../inspect/names.ts';
 import { type FilterSpec, NO_FILTER, PacketFilter, type VerdictName } from '../inspect/packet-filter.ts';
 import { type Moment, readTime, TIME_FORMS, type TimeForm } from '../inspect/packet-time.ts';
@@ -13,8 +12,8 @@ import { DROPS } from '../ipsec/drop.ts';
 import { type Prefix, parsePrefix } from '../wire/address.ts';
 import { readText } from './files.ts';
 import { say } from './output.ts';
-import type { WriteOptions } from './packet-file.ts';
 import { collect } from './sa-options.ts';
+import type { WriteOptions } from './write-options.ts';
 
 export interface TimeOptions {
   readonly time: TimeForm;
@@ -53,8 +52,13 @@ export interface FilterOptions extends PairOptions {
  * Adds the filters to a command, and `--pods`.
  * @param what they choose: packets, findings of a diagnosis, or pairs of a check, which is not asked about ESP alone: that would
  * hide what is in the clear
+ * @param codes of findings, that `--reason` may name too
  */
-export function addFilterOptions(command: Command, what: 'packets' | 'findings' | 'pairs'): Command {
+export function addFilterOptions(
+  command: Command,
+  what: 'packets' | 'findings' | 'pairs',
+  codes?: ReadonlySet<string>,
+): Command {
   const only = ONLY[what];
   const several = (flags: string, description: string, parse: (text: string) => unknown) =>
     command.addOption(
@@ -73,7 +77,7 @@ export function addFilterOptions(command: Command, what: 'packets' | 'findings' 
       what === 'packets'
         ? 'only packets dropped, or not opened, for this reason: bad-icv, no-state, …'
         : 'only findings with this code, or about packets dropped for this reason',
-      what === 'packets' ? reasonOf : reasonOrCodeOf,
+      (text) => (codes?.has(text) ? text : reasonOf(text)),
     );
     several('--spi <spi>', `${only} with this SPI: 3, 0x3`, spiOf);
   }
@@ -139,15 +143,18 @@ export function pairSpec(options: PairOptions): FilterSpec {
   };
 }
 
-/** The same for a diagnosis, where `--reason` may name codes of findings, too. */
-export function findingSpec(options: FilterOptions): {
+/** The same for a diagnosis, where `--reason` may name `codes` of findings, too. */
+export function findingSpec(
+  options: FilterOptions,
+  codes: ReadonlySet<string>,
+): {
   readonly filter: FilterSpec;
   readonly codes: readonly string[];
 } {
   const spec = filterSpec(options);
   return {
     filter: { ...spec, reasons: spec.reasons.filter((reason) => REASONS.has(reason)), count: undefined },
-    codes: spec.reasons.filter((reason) => CODES.has(reason)),
+    codes: spec.reasons.filter((reason) => codes.has(reason)),
   };
 }
 
@@ -204,7 +211,6 @@ export async function loadNames(
 }
 
 const VERDICTS: readonly string[] = ['ok', 'drop', 'unopened'] satisfies VerdictName[];
-const CODES: ReadonlySet<string> = new Set(FINDINGS.map(({ code }) => code));
 const REASONS: ReadonlySet<string> = new Set(DROPS.map(({ reason }) => reason));
 
 function verdictOf(text: string): string {
@@ -216,10 +222,6 @@ function reasonOf(text: string): string {
   if (!REASONS.has(text))
     throw new InvalidArgumentError('Give a reason such as bad-icv: docs/diagnose.md lists them.');
   return text;
-}
-
-function reasonOrCodeOf(text: string): string {
-  return CODES.has(text) ? text : reasonOf(text);
 }
 
 function rangeOf(text: string): Prefix {

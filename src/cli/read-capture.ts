@@ -7,7 +7,6 @@
 import { grouped } from '../base/count-text.ts';
 import { EsplaneError } from '../base/errors.ts';
 import type { FrameSink } from '../capture/frame.ts';
-import { mergeCaptures } from '../capture/merge.ts';
 import { type CaptureReader, captureReader } from '../capture/reader.ts';
 import { counted, readChunks, sizeOf, unpackedCapture } from './files.ts';
 import { Progress, say } from './output.ts';
@@ -62,7 +61,7 @@ export async function readCaptures(options: ReadOptions): Promise<ReadEnd> {
   try {
     for await (const _ of interrupt.until(pieces)) {
       await afterChunk?.();
-      progress.update(`${read.share()}${grouped(frames())} frames`);
+      progress.update(() => `${read.share()}${grouped(frames())} frames`);
       if (isEnough()) break;
     }
     if (!interrupt.isAsked && !isEnough()) atEnd();
@@ -91,13 +90,14 @@ async function* one({ captures, sink }: ReadOptions, read: BytesRead): AsyncGene
   }
 }
 
-function several(
+async function* several(
   { captures, sink, shifts = [] }: ReadOptions,
   read: BytesRead,
   failures: EsplaneError[],
 ): AsyncGenerator<void> {
+  const { mergeCaptures } = await import('../capture/merge.ts');
   const files = captures.map((name) => ({ name, chunks: () => read.chunks(name) }));
-  return mergeCaptures(files, {
+  yield* mergeCaptures(files, {
     sink,
     shifts,
     onFailure: (error) => failures.push(error),

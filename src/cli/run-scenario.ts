@@ -56,7 +56,7 @@ export async function runScenario(file: string, options: ScenarioOptions): Promi
   const progress = new Progress(file);
   const output = options.flows && new FlowOutput(options.flows, { append: false });
   try {
-    progress.update('the cluster comes up');
+    progress.update(() => 'the cluster comes up');
     await setImmediate();
     const flows = options.flows && output && new RunFlows(options.flows, output, scenario, options.seed);
     const cluster = new Cluster({
@@ -75,7 +75,7 @@ export async function runScenario(file: string, options: ScenarioOptions): Promi
       await output?.flush();
       const { sent } = cluster.ledger;
       progress.update(
-        `${((cluster.now / 1000) | 0).toString()} s of ${cluster.end / 1000} s, ${sent} packets`,
+        () => `${((cluster.now / 1000) | 0).toString()} s of ${cluster.end / 1000} s, ${sent} packets`,
       );
       await setImmediate();
     }

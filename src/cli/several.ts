@@ -14,10 +14,8 @@ import { SECRETS_TYPE_ESP } from '../capture/pcapng.ts';
 import { captureReader } from '../capture/reader.ts';
 import type { FrameTimes } from '../inspect/diagnose/frame-times.ts';
 import { Evidence } from '../inspect/evidence.ts';
-import { Comparison } from '../inspect/places/compare.ts';
+import type { Comparison } from '../inspect/places/compare.ts';
 import { Once } from '../inspect/places/once.ts';
-import { Places } from '../inspect/places/places.ts';
-import { Survey } from '../inspect/places/survey.ts';
 import { CaptureSession, type SessionOptions } from '../inspect/session.ts';
 import { CaptureSas } from '../sa-text/capture-sas.ts';
 import { parseAddress } from '../wire/address.ts';
@@ -132,6 +130,8 @@ async function surveyCaptures(options: SeveralOptions): Promise<Several> {
     };
   }
   const { survey, nodeAt, nodeNamed } = await readAll(options);
+  const { Comparison } = await import('../inspect/places/compare.ts');
+  const { Places } = await import('../inspect/places/places.ts');
   const places = new Places(survey, {
     names: captures,
     told: captures.map((name, i) => told[i] ?? nodeNamed(name)),
@@ -176,6 +176,7 @@ function toldNodes({ at, captures }: SeveralOptions): (string | undefined)[] {
 
 /** The first reading. What is wrong in a file is said by the second one. */
 async function readAll({ command, captures, evidence, udpPorts, interrupt }: SeveralOptions) {
+  const { Survey } = await import('../inspect/places/survey.ts');
   const survey = new Survey(udpPorts);
   // Secrets may name nodes. They open nothing yet: of when they are is a matter of the second reading.
   const own = new CaptureSas(() => {});
@@ -190,7 +191,7 @@ async function readAll({ command, captures, evidence, udpPorts, interrupt }: Sev
     try {
       for await (const chunk of interrupt.until(unpackedCapture(readChunks(name), name))) {
         reader.feed(chunk);
-        progress.update(`looking at capture ${i + 1} of ${grouped(captures.length)}`);
+        progress.update(() => `looking at capture ${i + 1} of ${grouped(captures.length)}`);
       }
     } catch (error) {
       if (!(error instanceof EsplaneError)) throw error;

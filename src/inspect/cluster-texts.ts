@@ -46,6 +46,32 @@ export function historyOfTexts(texts: ClusterTexts): { now: ClusterText; old: Cl
   return { now: { keys: [...keys.values()], nodes: [...nodes.values()] }, old };
 }
 
+/** What texts say of a cluster as it is, and was, and what is odd about them. */
+export interface ClusterEvidence {
+  readonly now: ClusterText;
+  readonly old: ClusterText;
+  /** Absent without keys. */
+  readonly plan: ClusterPlan | undefined;
+  readonly omitted: readonly Omission[];
+  readonly warnings: readonly string[];
+}
+
+export interface ClusterOptions extends PlanOptions {
+  /** Boot ids that nodes say of themselves, by name. */
+  readonly bootIds?: ((name: string) => OwnBootId | undefined) | undefined;
+  /** Packets are to be opened: each text that does not count is named. A diagnosis tries them all, and says what it finds. */
+  readonly needsKeys?: boolean | undefined;
+}
+
+/** The cluster that texts describe, which may contradict each other. */
+export function clusterEvidence(texts: ClusterTexts, options: ClusterOptions): ClusterEvidence {
+  const { bootIds = () => undefined, needsKeys } = options;
+  const { now, old } = byOwnBootIds(historyOfTexts(texts), bootIds);
+  const plan = now.keys.length > 0 ? new ClusterPlan(now.keys, now.nodes, options) : undefined;
+  const warnings = [...missingKeys(now.keys, now.nodes), ...(needsKeys ? supersededBy(now, old) : [])];
+  return { now, old, plan, omitted: lacksOf(plan), warnings };
+}
+
 /** What a node itself says of its boot id. */
 export interface OwnBootId {
   readonly bootId: string;

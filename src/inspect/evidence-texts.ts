@@ -3,31 +3,23 @@
  * given twice the last one counts, and the others are tried on what does not open.
  * @module
  */
-import { ClusterPlan, type PlanOptions } from '../cilium/plan.ts';
 import type { CaptureSas } from '../sa-text/capture-sas.ts';
 import { readEspSa } from '../sa-text/esp-sa.ts';
 import { type Omission, omissionLine } from '../sa-text/omission.ts';
 import { type NamedText, type SaTexts, udpPortsOf } from '../sa-text/sa-texts.ts';
 import { readPolicies } from '../sa-text/to-policy.ts';
 import { checkUsable, readStates, withoutKey } from '../sa-text/xfrm-sas.ts';
-import {
-  byOwnBootIds,
-  type ClusterTexts,
-  historyOfTexts,
-  lacksOf,
-  missingKeys,
-  type OwnBootId,
-  supersededBy,
-} from './cluster-texts.ts';
+import type { ClusterEvidence } from './cluster-texts.ts';
 import { Evidence } from './evidence.ts';
 import { waysOf } from './infer.ts';
 
-export interface EvidenceTexts extends SaTexts, PlanOptions {
+export interface EvidenceTexts extends SaTexts {
   /** `ip xfrm policy` of one or several nodes. */
   readonly xfrmPolicy: readonly NamedText[];
-  readonly cluster: ClusterTexts;
-  /** Boot ids that nodes say of themselves, by name. */
-  readonly bootIds?: ((name: string) => OwnBootId | undefined) | undefined;
+  /** What keys and nodes say, where there are any. */
+  readonly cluster?: ClusterEvidence | undefined;
+  /** One more UDP port that carries ESP. */
+  readonly udpPort?: number | undefined;
   /** Packets are to be opened: a text that shows no key is of no use, and each state without one is named. */
   readonly needsKeys?: boolean;
 }
@@ -61,9 +53,9 @@ export function readEvidence(texts: EvidenceTexts, own: CaptureSas): ReadEvidenc
     omitted.push(...read.omitted);
     return read.policies;
   });
-  const { now, old } = byOwnBootIds(historyOfTexts(texts.cluster), texts.bootIds ?? (() => undefined));
-  const plan = now.keys.length > 0 ? new ClusterPlan(now.keys, now.nodes, texts) : undefined;
-  omitted.push(...lacksOf(plan));
+  const { cluster } = texts;
+  const plan = cluster?.plan;
+  omitted.push(...(cluster?.omitted ?? []));
   if (texts.needsKeys) {
     const isWithout = (plan?.isEmpty ?? true) && listed.length === 0;
     const areShown = !isWithout || states.some(({ sas }) => sas.length > 0);
@@ -80,16 +72,13 @@ export function readEvidence(texts: EvidenceTexts, own: CaptureSas): ReadEvidenc
     policies,
     listed,
     own,
-    cluster: now,
-    old,
+    ...(cluster && { cluster: cluster.now, old: cluster.old }),
     ...(plan && { plan }),
   });
   own.addUdpPorts(udpPortsOf([...states.flatMap(({ sas }) => sas), ...listed], texts.udpPort));
-  // A diagnosis tries them all the same, and says what it finds.
-  const superseded = texts.needsKeys ? supersededBy(now, old) : [];
   return {
     evidence,
     udpPorts: own.udpPorts,
-    warnings: [...omitted.map(omissionLine), ...missingKeys(now.keys, now.nodes), ...superseded],
+    warnings: [...omitted.map(omissionLine), ...(cluster?.warnings ?? [])],
   };
 }

@@ -26,7 +26,7 @@ import type { RandomBytes } from '../base/rng.ts';
 import type { FrameInfo, FrameSink } from '../capture/frame.ts';
 import type { Engine } from '../crypto/engine.ts';
 import { dropCode } from '../ipsec/drop.ts';
-import { type EspPlace, espPorts } from '../ipsec/esp-place.ts';
+import { type EspPlace, espPorts, isPortOf } from '../ipsec/esp-place.ts';
 import type { SecurityAssociation } from '../ipsec/sa.ts';
 import type { SaConfig, SaPlace } from '../ipsec/sa-config.ts';
 import { isAtOneOf, isSameSa } from '../sa-text/sa-source.ts';
@@ -118,7 +118,7 @@ export interface ReceiverOptions {
 }
 
 /** VXLAN, Geneve, GTP-U and Teredo. */
-const CARRIER_PORTS: ReadonlySet<number> = new Set([8472, 4789, 6081, 2152, 3544]);
+const CARRIER_PORTS: readonly number[] = [8472, 4789, 6081, 2152, 3544];
 
 export class Receiver implements FrameSink {
   readonly totals: ReceiverTotals = {
@@ -495,9 +495,10 @@ export class Receiver implements FrameSink {
     if (protocol !== udp.PROTOCOL) return true;
     const udpAt = at + (isV4 ? ipv4.headerLen(bytes, at) : ipv6.HEADER_LEN);
     if (end - udpAt < udp.HEADER_LEN) return false;
-    const src = u16(bytes, udpAt);
     const dst = u16(bytes, udpAt + 2);
-    return CARRIER_PORTS.has(dst) || this.#ports.includes(dst) || this.#ports.includes(src);
+    return (
+      isPortOf(CARRIER_PORTS, dst) || isPortOf(this.#ports, dst) || isPortOf(this.#ports, u16(bytes, udpAt))
+    );
   }
 
   /** ESP in ESP: what came out is looked at like a frame, at once. */

@@ -30,11 +30,8 @@ export class Once implements FrameSink {
   readonly #places: Places | undefined;
   readonly #look: FrameLook;
   #interfaces = 0;
-  readonly #a = new Uint32Array(RECENT);
-  readonly #c = new Uint32Array(RECENT);
-  readonly #point = new Float64Array(RECENT);
-  readonly #seconds = new Float64Array(RECENT);
-  readonly #file = new Int32Array(RECENT).fill(-1);
+  /** Made where there are several interfaces. */
+  #recent: Recent | undefined;
 
   /**
    * @param udpPorts that carry ESP
@@ -73,22 +70,15 @@ export class Once implements FrameSink {
     look.look(b, at, end, info);
     // Of fragments all but the last one are through by now.
     if (look.kind !== 'esp' || look.packet !== b) return false;
-    const { a, c } = look;
-    const slot = a % RECENT;
-    const file = fileOf(info.number);
-    const point = pointOf(b, at, end, info);
-    const seconds = info.seconds + info.nanoseconds / 1e9;
-    const isSame = this.#a[slot] === a && this.#c[slot] === c && this.#file[slot] === file;
-    if (isSame && this.#point[slot] !== point && Math.abs(seconds - this.#seconds[slot]!) <= SOON) {
-      this.left.copies++;
-      return true;
-    }
-    this.#a[slot] = a;
-    this.#c[slot] = c;
-    this.#file[slot] = file;
-    this.#point[slot] = point;
-    this.#seconds[slot] = seconds;
-    return false;
+    this.#recent ??= new Recent();
+    const isCopy = this.#recent.isCopy(
+      look,
+      fileOf(info.number),
+      pointOf(b, at, end, info),
+      info.seconds + info.nanoseconds / 1e9,
+    );
+    if (isCopy) this.left.copies++;
+    return isCopy;
   }
 
   release(): void {
@@ -110,5 +100,28 @@ export class Once implements FrameSink {
 
   secrets(type: number, data: Uint8Array): void {
     this.#sink.secrets?.(type, data);
+  }
+}
+
+/** The packets that were seen last. */
+class Recent {
+  readonly #a = new Uint32Array(RECENT);
+  readonly #c = new Uint32Array(RECENT);
+  readonly #point = new Float64Array(RECENT);
+  readonly #seconds = new Float64Array(RECENT);
+  readonly #file = new Int32Array(RECENT).fill(-1);
+
+  /** Was the packet seen at another point shortly before? Where not, it is remembered. */
+  isCopy({ a, c }: FrameLook, file: number, point: number, seconds: number): boolean {
+    const slot = a % RECENT;
+    const isSame = this.#a[slot] === a && this.#c[slot] === c && this.#file[slot] === file;
+    if (isSame && this.#point[slot] !== point && Math.abs(seconds - this.#seconds[slot]!) <= SOON)
+      return true;
+    this.#a[slot] = a;
+    this.#c[slot] = c;
+    this.#file[slot] = file;
+    this.#point[slot] = point;
+    this.#seconds[slot] = seconds;
+    return false;
   }
 }

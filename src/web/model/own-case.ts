@@ -16,7 +16,7 @@ import { readKeys } from '../../cilium/secret.ts';
 import { type CiliumVersion, parseVersion } from '../../cilium/version.ts';
 import { NobleEngine } from '../../crypto/noble.ts';
 import { clearInterface, putClear } from '../../inspect/clear-packets.ts';
-import type { ClusterTexts } from '../../inspect/cluster-texts.ts';
+import { type ClusterTexts, clusterEvidence } from '../../inspect/cluster-texts.ts';
 import { besideCounts, dropCounts } from '../../inspect/decrypt-counts.ts';
 import { PacketJson, seqText } from '../../inspect/decrypt-json.ts';
 import { Diagnoser } from '../../inspect/diagnose/diagnoser.ts';
@@ -208,14 +208,14 @@ export class OwnCase {
   }
 
   #evidence(own: CaptureSas): ReadEvidence {
+    const { udpPort } = this.#input;
     return readEvidence(
       {
         xfrmState: this.#texts('xfrm-state'),
         espSa: this.#texts('esp-sa'),
         xfrmPolicy: this.#texts('xfrm-policy'),
-        cluster: this.#cluster,
-        version: this.#version,
-        udpPort: this.#input.udpPort,
+        cluster: clusterEvidence(this.#cluster, { version: this.#version, udpPort }),
+        udpPort,
       },
       own,
     );
