@@ -3,7 +3,6 @@
  * the same safe way. `-` is standard output, and what goes wrong is one clear line.
  * @module
  */
-import { randomBytes } from 'node:crypto';
 import {
   closeSync,
   fchmodSync,
@@ -16,7 +15,9 @@ import {
   statSync,
   writeSync,
 } from 'node:fs';
+import { toHex } from '../base/bytes.ts';
 import { EsplaneError } from '../base/errors.ts';
+import { secureBytes } from '../base/rng.ts';
 
 /** Opened anew it waits for its reader, which the descriptor that Node has made non-blocking does not. */
 const STDOUT = '/dev/stdout';
@@ -73,7 +74,7 @@ export class OutputFile {
       const { path, isStream } = targetOf(name, follows);
       this.#path = path;
       this.#isStream = isStream;
-      this.partialName = isStream ? name : `${path}.${randomBytes(6).toString('hex')}.partial`;
+      this.partialName = isStream ? name : `${path}.${randomName()}.partial`;
       this.#fd = isStream ? openSync(path, 'a') : openSync(this.partialName, 'wx', mode);
       // The umask has taken bits away that were asked for.
       if (!isStream && mode !== PRIVATE) fchmodSync(this.#fd, mode);
@@ -194,4 +195,10 @@ export function outputError(file: string, error: unknown): EsplaneError {
       cause: error,
     },
   );
+}
+
+function randomName(): string {
+  const bytes = new Uint8Array(6);
+  secureBytes(bytes);
+  return toHex(bytes);
 }

@@ -21,6 +21,14 @@ interface Piece {
   readonly tail: Uint8Array;
 }
 
+/** What stands of the ends around ESP. */
+interface Ends extends Piece {
+  readonly src: string;
+  readonly dst: string;
+  /** By basis: the second piece with all that stands before it where nearly every packet has nothing to tell. */
+  readonly usual: Readonly<Record<EspEvent['basis'], Uint8Array>>;
+}
+
 const NOTHING = new Uint8Array(0);
 
 /**
@@ -32,9 +40,9 @@ export class PacketJson {
   readonly #inner = new InnerPacket();
   readonly #flows = new FlowTable<Piece>();
   /** The ends around ESP of the last packet. */
-  #ends: Piece & { readonly src: string; readonly dst: string } = {
+  #ends: Ends = {
     ...{ src: '', dst: '' },
-    ...{ head: NOTHING, tail: NOTHING },
+    ...{ head: NOTHING, tail: NOTHING, usual: { told: NOTHING, assumed: NOTHING } },
   };
 
   /** @param frames of several captures: `file` names that of the frame */
@@ -81,14 +89,17 @@ export class PacketJson {
     const inner = this.#inner;
     const isRead = inner.read(bytes, at, end);
     const { vxlan } = inner;
-    if (vxlan) {
-      out.text('","overlay":{"vni":');
-      out.decimal(vxlan.vni);
-      out.text(',"frame":"');
-      out.hex(bytes, vxlan.frameAt, vxlan.frameEnd);
-      out.text('"}');
-    } else out.text('","overlay":null');
-    this.#putSource(out, r);
+    if (!vxlan && r.carrier.depth === 0 && !r.openedBy) out.bytes(this.#ends.usual[r.basis]);
+    else {
+      if (vxlan) {
+        out.text('","overlay":{"vni":');
+        out.decimal(vxlan.vni);
+        out.text(',"frame":"');
+        out.hex(bytes, vxlan.frameAt, vxlan.frameEnd);
+        out.text('"}');
+      } else out.text(NO_OVERLAY);
+      this.#putSource(out, r);
+    }
     if (isRead) this.#putInner(out);
     else out.bytes(CLOSED);
   }
@@ -96,7 +107,7 @@ export class PacketJson {
   /** What carried it, how its verdict is known, and whose nodes it is of. */
   #putSource(out: TextBuffer, r: EspEvent): void {
     const { carrier } = r;
-    if (carrier.depth === 0 && !r.openedBy) out.bytes(r.basis === 'told' ? TOLD : ASSUMED);
+    if (carrier.depth === 0 && !r.openedBy) out.text(OF_FRAME[r.basis]);
     else {
       if (carrier.vni < 0) out.text(',"carrier":null');
       else {
@@ -135,12 +146,16 @@ export class PacketJson {
   }
 
   #setEnds(src: string, dst: string): void {
-    const node = namesOf(this.#names.node(src), this.#names.node(dst));
+    const tail = `,"node":${namesOf(this.#names.node(src), this.#names.node(dst))}`;
     this.#ends = {
       src,
       dst,
       head: asciiBytes(`,"src":"${src}","dst":"${dst}","spi":`),
-      tail: asciiBytes(`,"node":${node}`),
+      tail: asciiBytes(tail),
+      usual: {
+        told: asciiBytes(`${NO_OVERLAY}${OF_FRAME.told}${tail}`),
+        assumed: asciiBytes(`${NO_OVERLAY}${OF_FRAME.assumed}${tail}`),
+      },
     };
   }
 }
@@ -149,9 +164,13 @@ const OPENED = asciiBytes(',"verdict":"ok","reason":null,"counter":null,"inner":
 const UNAUTHENTICATED = asciiBytes(
   ',"verdict":"ok","reason":null,"counter":null,"authenticated":false,"inner":"',
 );
-const [TOLD, ASSUMED] = (['told', 'assumed'] as const).map((basis) =>
-  asciiBytes(`,"carrier":null,"basis":"${basis}","openedBy":null`),
-) as [Uint8Array, Uint8Array];
+/** Behind the bytes of an opened packet. */
+const NO_OVERLAY = '","overlay":null';
+/** Of a packet that lay in the frame itself, and that the receiver's own SA is for. */
+const OF_FRAME = {
+  told: ',"carrier":null,"basis":"told","openedBy":null',
+  assumed: ',"carrier":null,"basis":"assumed","openedBy":null',
+} as const;
 const CLOSED = asciiBytes(`,"packet":null,"pod":null,"schema":${SCHEMA}}\n`);
 
 /** `{"src":"node-1","dst":null}`; null where neither end has a name. */

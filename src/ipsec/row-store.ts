@@ -10,6 +10,7 @@
  * @module
  */
 import { fromHex, toHex } from '../base/bytes.ts';
+import { rowIdentity } from './row-identity.ts';
 import type { SaConfig } from './sa-config.ts';
 import {
   allow,
@@ -22,7 +23,6 @@ import {
   makeRow,
   ROW_UNIT,
   recoverRow,
-  rowIdentity,
   rowLength,
   rowWords,
   sentHigh,

@@ -11,7 +11,7 @@
  *   0     magic; 0 is free space
  *   1     words of the row, a multiple of 32
  *   2     size of the window, W
- *   3-7   which SA: 20 bytes of a hash (see {@link rowIdentity})
+ *   3-7   which SA: 20 bytes of a hash (see `row-identity.ts`)
  *   8     checksum of words 0-7
  *   9-14  the reserve, twice: high, low half, checksum. All numbers up to the greater valid one may have been sent
  *  15     when it was last in use, in seconds since 1970
@@ -21,15 +21,14 @@
  * ```
  * @module
  */
-import { sha256 } from '@noble/hashes/sha2.js';
-import { putU32, toHex } from '../base/bytes.ts';
-import type { SaConfig } from './sa-config.ts';
+import { toHex } from '../base/bytes.ts';
 
 const MAGIC = 0x5052_4f57;
 const SIZE = 1;
 const WINDOW = 2;
 const IDENTITY = 3;
-const IDENTITY_WORDS = 5;
+/** Words of what says which SA it is. */
+export const IDENTITY_WORDS = 5;
 const SUM = 8;
 const RESERVES = [9, 12] as const;
 const USED_AT = 15;
@@ -109,27 +108,6 @@ export function ringWords(window: number): number {
 /** How many words the row of an SA with such a window has. */
 export function rowWords(window: number): number {
   return Math.ceil((RING_AT + ringWords(window)) / ROW_UNIT) * ROW_UNIT;
-}
-
-/**
- * What tells the number spaces of SAs apart: 20 bytes of SHA-256 over addresses, SPI, suite, keys and ESN. Marks and
- * reqids are not part of it: they are the node's own, and node ids are drawn anew at every start.
- * @param twin how many SAs of the same plan before this one have the same of all that
- */
-export function rowIdentity({ src, dst, spi, esn, keys }: SaConfig, twin = 0): Uint8Array {
-  const numbers = new Uint8Array(12);
-  putU32(numbers, 0, spi);
-  putU32(numbers, 4, twin);
-  numbers[8] = esn ? 1 : 0;
-  numbers[9] = src.length;
-  numbers[10] = keys.suite.icvLen;
-  const hash = sha256.create();
-  for (const part of [
-    new TextEncoder().encode(`esplane sa-row 1\n${keys.suite.name}\n`),
-    ...[numbers, src, dst, keys.key(), keys.salt(), keys.macKey()],
-  ])
-    hash.update(part);
-  return hash.digest().subarray(0, 4 * IDENTITY_WORDS);
 }
 
 /** Makes free words the row of an SA that has sent and accepted nothing. @param words zeros, {@link rowWords} of them */

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { rowIdentity } from '../../src/ipsec/row-identity.ts';
 import { MAX_IDLE, RESERVE, type RowMemory, RowStore, recoverRows } from '../../src/ipsec/row-store.ts';
 import type { SaConfig } from '../../src/ipsec/sa-config.ts';
 import {
@@ -7,7 +8,6 @@ import {
   OUT,
   ROW_UNIT,
   reserveOf,
-  rowIdentity,
   rowLength,
   rowWords,
   SaRow,

@@ -3,10 +3,9 @@
  */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { hex } from '../../src/base/bytes.ts';
 import { xorshift32 } from '../../src/base/rng.ts';
-import { aead } from '../../src/crypto/suite.ts';
 import { ReplayWindow } from '../../src/ipsec/replay.ts';
+import { rowIdentity } from '../../src/ipsec/row-identity.ts';
 import {
   allow,
   allowedOf,
@@ -19,7 +18,6 @@ import {
   recoverRow,
   reserveOf,
   ringWords,
-  rowIdentity,
   rowLength,
   rowWords,
   SaRow,
@@ -36,7 +34,7 @@ import {
 } from '../../src/ipsec/sa-row.ts';
 import { OutboundSequence } from '../../src/ipsec/sequence.ts';
 import { PASS } from '../../src/wire/packet.ts';
-import { address, saConfig } from '../support/sa.ts';
+import { saConfig } from '../support/sa.ts';
 
 function newRow(window: number): Int32Array {
   const words = new Int32Array(rowWords(window));
@@ -415,34 +413,6 @@ describe('a damaged row', () => {
       expect(rowLength(words)).toBe(0);
     }
     expect(rowLength(whole.subarray(0, whole.length - 1))).toBe(0);
-  });
-});
-
-describe('the identity of a row', () => {
-  const text = (given: Parameters<typeof saConfig>[0], twin?: number) =>
-    Buffer.from(rowIdentity(saConfig(given), twin)).toString('hex');
-
-  it('is that of number space and key, not of marks, windows and modes', () => {
-    const same = text({});
-    expect(
-      text({ mark: { value: 1, mask: 1 }, reqid: 7, mode: 'transport', replayWindow: 32, origin: 'other' }),
-    ).toBe(same);
-    const others = [
-      text({ spi: 4 }),
-      text({ esn: false }),
-      text({ src: address('192.0.2.3') }),
-      text({ dst: address('192.0.2.3') }),
-      text({ keys: aead('rfc4106(gcm(aes))', hex('4142434445464748494a4b4c4d4e4f5001020305'), 128) }),
-      text({ keys: aead('rfc4106(gcm(aes))', hex('4142434445464748494a4b4c4d4e4f5101020304'), 128) }),
-      text({ keys: aead('rfc4106(gcm(aes))', hex('4142434445464748494a4b4c4d4e4f5001020304'), 96) }),
-      text({}, 1),
-    ];
-    expect(new Set([same, ...others]).size).toBe(others.length + 1);
-  });
-
-  it('does not hold the key', () => {
-    expect(text({})).not.toContain('4142434445');
-    expect(text({})).toHaveLength(40);
   });
 });
 

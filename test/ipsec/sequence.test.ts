@@ -1,14 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import {
-  allow,
-  type Halves,
-  makeRow,
-  rowIdentity,
-  rowWords,
-  SaRow,
-  sentOf,
-  setOut,
-} from '../../src/ipsec/sa-row.ts';
+import { rowIdentity } from '../../src/ipsec/row-identity.ts';
+import { allow, type Halves, makeRow, rowWords, SaRow, sentOf, setOut } from '../../src/ipsec/sa-row.ts';
 import { OutboundSequence } from '../../src/ipsec/sequence.ts';
 import { saConfig } from '../support/sa.ts';
 
