@@ -6,6 +6,7 @@ const COMMANDS = [
   ['capture'],
   ['decrypt'],
   ['diagnose'],
+  ['check'],
   ['explain'],
   ['sas'],
   ['xfrm'],
