@@ -130,9 +130,15 @@ export function bugtool(node: SysdumpNode, time = TIME): Uint8Array {
 /** Letters of the names that Kubernetes makes up. */
 const LETTERS = 'bcdfghjklmnpqrstvwxz2456789';
 
+const POD_NAMES = LETTERS.length ** 5;
+/** Without a factor of {@link POD_NAMES}, so that nodes with the same name but for their numbers have different pods. */
+const BETWEEN_NODES = 7_654_321;
+
 /** The Cilium pod of a node. */
 export function podOf({ name }: Pick<SysdumpNode, 'name'>): string {
-  let number = Number.parseInt(hash('md5', name, 'hex').slice(0, 8), 16);
+  const [, base = name, index = '0'] = /^(.*?)(\d{1,6})$/.exec(name) ?? [];
+  const first = Number.parseInt(hash('md5', base, 'hex').slice(0, 8), 16);
+  let number = (first + Number(index) * BETWEEN_NODES) % POD_NAMES;
   let letters = '';
   for (; letters.length < 5; number = Math.floor(number / LETTERS.length))
     letters += LETTERS[number % LETTERS.length];

@@ -3,7 +3,14 @@ import { describe, expect, it } from 'vitest';
 import { sysdumpOfTrouble, TROUBLES } from '../../scripts/sysdump/from-kernel.ts';
 import { type CollectOptions, sysdumpOfScenario } from '../../scripts/sysdump/from-scenario.ts';
 import { policyText, stateText, statText } from '../../scripts/sysdump/iproute2.ts';
-import { bugtoolFiles, hashKeys, hashOf, sysdump, sysdumpFiles } from '../../scripts/sysdump/layout.ts';
+import {
+  bugtoolFiles,
+  hashKeys,
+  hashOf,
+  podOf,
+  sysdump,
+  sysdumpFiles,
+} from '../../scripts/sysdump/layout.ts';
 import { NodeEngine } from '../../src/crypto/node.ts';
 import { gather, type NodeTexts } from '../../src/inspect/files/gather.ts';
 import { memoryFile } from '../../src/inspect/files/walk.ts';
@@ -143,6 +150,12 @@ describe('a sysdump of a kernel', () => {
       expect(all).not.toContain(key);
       expect(all).toContain(`[hash:${hashOf(`0x${key}`)}]`);
     }
+  });
+
+  it('has a pod of its own for each of many nodes', () => {
+    const pods = Array.from({ length: 5000 }, (_, i) => podOf({ name: `node-${i + 1}` }));
+    expect(new Set(pods).size).toBe(pods.length);
+    for (const pod of pods) expect(pod).toMatch(/^cilium-[bcdfghjklmnpqrstvwxz2456789]{5}$/);
   });
 
   it('is the one in pcaps/diagnose', async () => {

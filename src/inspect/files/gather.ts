@@ -196,7 +196,7 @@ class Gatherer {
         kind: 'capture',
         name,
         ...(entry.file && { file }),
-        chunks: () => again(file, entry.path),
+        chunks: () => again(file, entry.path, this.#options.crc32),
       });
       this.#take(name, ['capture']);
       return;
@@ -340,7 +340,11 @@ function mayBeList(beginning: string): boolean {
 }
 
 /** Goes to an entry again. */
-async function* again(file: FileBytes, path: readonly string[]): AsyncGenerator<Uint8Array> {
+async function* again(
+  file: FileBytes,
+  path: readonly string[],
+  crc32: Crc32 | undefined,
+): AsyncGenerator<Uint8Array> {
   const wanted = path.join('/');
   const options = {
     wants: (other: readonly string[]) =>
@@ -348,6 +352,7 @@ async function* again(file: FileBytes, path: readonly string[]): AsyncGenerator<
     onDamage: (error: InputError) => {
       throw error;
     },
+    ...(crc32 && { crc32 }),
   };
   for await (const entry of walk(file, options)) {
     if (entry.name !== wanted) continue;

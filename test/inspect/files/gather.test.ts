@@ -258,6 +258,32 @@ describe('gather', () => {
     expect(nodes[0]!.texts['xfrm-policy']).toBeDefined();
   });
 
+  it('reads a capture whose checksum does not fit to its end, and says so there', async () => {
+    const wire = readFileSync(`${NATIVE}/wire.pcap`);
+    for (const stored of [true, false]) {
+      const whole = zip([['x/wire.pcap', wire]], { stored });
+      const at = Buffer.from(whole).indexOf('PK\x01\x02', 0, 'latin1') + 16;
+      const damaged = whole.slice();
+      damaged[at] = damaged[at]! ^ 1;
+      const read = async (bytes: Uint8Array) => {
+        const { subjects } = await gathered([['a.zip', bytes]]);
+        let length = 0;
+        let problem = '';
+        try {
+          for await (const chunk of subjects[0]!.chunks()) length += chunk.length;
+        } catch (error) {
+          problem = (error as Error).message;
+        }
+        return { length, problem };
+      };
+      expect(await read(whole)).toEqual({ length: wire.length, problem: '' });
+      expect(await read(damaged)).toEqual({
+        length: wire.length,
+        problem: 'a.zip/x/wire.pcap: is damaged: its checksum is another. Copy the file again.',
+      });
+    }
+  });
+
   it.each([
     ['with line ends of Windows', (text: string) => text.replaceAll('\n', '\r\n')],
     ['with a byte order mark', (text: string) => `\ufeff${text}`],
