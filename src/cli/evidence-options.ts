@@ -60,7 +60,9 @@ export async function loadOpening(
 ): Promise<ReadEvidence> {
   if (options.udpPort !== undefined && options.keys.length === 0)
     throw new InputError({ source: '--udp-port' }, 'is for the SAs of --keys', 'Give --keys and --nodes.');
-  return readOptions(options, own, { bootIds, nodes: await loadNodes(options), needsKeys: true });
+  // Without keys nodes open nothing, and have names.
+  const nodes = options.keys.length > 0 ? await loadNodes(options) : await readNodes(options.nodes);
+  return readOptions(options, own, { bootIds, nodes, needsKeys: true });
 }
 
 async function readOptions(

@@ -39,7 +39,7 @@ export interface GivenOptions {
 export interface Use {
   /** Does the command take captures, a capture, or a packet? */
   readonly subject: 'captures' | 'capture' | 'packet or capture' | 'none';
-  /** Does it take what opens no packet, too: policies, states without keys, nodes alone? */
+  /** Does it take what opens no packet, too: policies, states without keys? */
   readonly diagnoses: boolean;
   /** Does it open packets with the keys at hand? A hash in the place of a key says then which of them a kernel has. */
   readonly opens: boolean;

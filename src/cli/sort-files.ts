@@ -377,7 +377,9 @@ class Taker<O extends GivenOptions> {
         this.#unused.set(name, 'keys make no SAs without CiliumNodes: kubectl get ciliumnodes -o json');
       }
     }
-    if (!this.#use.diagnoses && nodes.length > 0 && keys.length + this.#options.keys.length === 0) {
+    const { diagnoses, opens } = this.#use;
+    // What opens packets calls nodes by their names, too.
+    if (!diagnoses && !opens && nodes.length > 0 && keys.length + this.#options.keys.length === 0) {
       for (const name of nodes.splice(0)) {
         this.#unused.set(
           name,

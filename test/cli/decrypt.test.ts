@@ -275,6 +275,17 @@ needs([shared('captures')], 'esplane decrypt', () => {
     ]);
   });
 
+  it('with nodes alone lists ESP with their names', () => {
+    for (const nodes of [['--nodes', `${NATIVE}/ciliumnodes.json`], [`${NATIVE}/ciliumnodes.json`]]) {
+      const { code, stdout, stderr } = esplane(['decrypt', `${NATIVE}/wire.pcap`, ...nodes]);
+      expect(code).toBe(0);
+      expect(stdout).toMatch(
+        /^1 \S+ 10\.244\.1\.1 \(node-1\) > 10\.244\.2\.1 \(node-2\): ESP\(spi=0x00000003,seq=1\)/,
+      );
+      expect(stderr).toContain('no security associations');
+    }
+  });
+
   it('without SAs: one line, and no file', () => {
     const out = `${folder}/lost.pcapng`;
     const { code, stdout, stderr } = esplane(['decrypt', `${NATIVE}/wire.pcap`, '-w', out, '--wire']);

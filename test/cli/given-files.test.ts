@@ -181,8 +181,13 @@ describe('takeFiles', () => {
 
   it('opens nothing with keys that are hidden, and says so', async () => {
     const { options, lines } = await take([put('s.zip', sysdump(CLUSTER)), `${NATIVE}/wire.pcap`], DECRYPT);
-    expect(options).toMatchObject({ xfrmState: [], nodes: [] });
-    expect(lines).toContainEqual(
+    expect(options).toMatchObject({ xfrmState: [], keys: [] });
+    // Nodes have names, and without keys no SAs.
+    expect(options.nodes).toHaveLength(1);
+    expect(lines).toContainEqual(expect.stringMatching(/: CiliumNodes$/));
+    const table = await take([`${NATIVE}/ciliumnodes.json`], { ...DECRYPT, subject: 'none', opens: false });
+    expect(table.options.nodes).toEqual([]);
+    expect(table.lines).toContainEqual(
       expect.stringMatching(/: CiliumNodes \(not used: nodes make no SAs without keys: /),
     );
     const states = put('states', read('n1.xfrm_state.txt').replace(/0x[0-9a-f]{40}/g, '<<Keys hidden>>'));
