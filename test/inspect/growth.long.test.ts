@@ -165,7 +165,7 @@ const CASES = Object.entries(KINDS).flatMap(([command, make]) =>
 
 describe('a hostile capture twice as long', () => {
   // Other tests run beside it, on the same caches: what is not linear fails three times.
-  it.each(CASES)('$command: $name', { timeout: 120_000, retry: 2 }, ({ make, sas, shape, frames = N }) => {
+  it.each(CASES)('$command: $name', { timeout: 300_000, retry: 2 }, ({ make, sas, shape, frames = N }) => {
     run(make(sas), shape, frames);
     // The quickest of several: the compiler and the collector run beside them and count.
     const quickest = (count: number) =>
