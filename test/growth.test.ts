@@ -89,7 +89,8 @@ function block(type: number, body: Uint8Array): Uint8Array {
 function words(...values: readonly number[]): Uint8Array {
   return new Uint8Array(Uint32Array.from(values, (v) => v >>> 0).buffer);
 }
-function joined(...parts: readonly Uint8Array[]): Uint8Array {
+/** One array of many: thousands of parts are too many for the arguments of a call. */
+function joined(parts: readonly Uint8Array[]): Uint8Array {
   const b = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
   let at = 0;
   for (const part of parts) {
@@ -100,13 +101,14 @@ function joined(...parts: readonly Uint8Array[]): Uint8Array {
 }
 const SECTION = block(0x0a0d0d0a, words(0x1a2b3c4d, 1, -1, -1));
 const INTERFACE = block(1, words(101, 0));
-const FRAME = joined(words(0, 0, 0, 64, 64), new Uint8Array(64));
+const FRAME = joined([words(0, 0, 0, 64, 64), new Uint8Array(64)]);
 const secrets = (text: string) => {
   const data = encoder.encode(text);
-  return block(10, joined(words(0x45535053, data.length), data));
+  return block(10, joined([words(0x45535053, data.length), data]));
 };
-const file = (n: number, part: Uint8Array) => joined(SECTION, INTERFACE, ...Array<Uint8Array>(n).fill(part));
-const PCAP = joined(words(0xa1b2c3d4, 0x00040002, 0, 0, 65535, 101));
+const file = (n: number, part: Uint8Array) =>
+  joined([SECTION, INTERFACE, ...Array<Uint8Array>(n).fill(part)]);
+const PCAP = joined([words(0xa1b2c3d4, 0x00040002, 0, 0, 65535, 101)]);
 
 const readCapture = tried((bytes: Uint8Array) => {
   const own = new CaptureSas(() => {});
@@ -357,28 +359,28 @@ describe('the time of a parser grows as its input does', () => {
       (n) =>
         file(
           1,
-          block(6, joined(FRAME, new Uint8Array(Uint32Array.from({ length: 16 * n }, () => 1).buffer))),
+          block(6, joined([FRAME, new Uint8Array(Uint32Array.from({ length: 16 * n }, () => 1).buffer)])),
         ),
     ],
     ['pcapng: unknown blocks', (n) => file(n, block(77, new Uint8Array(8)))],
     ['pcapng: one long block', (n) => file(1, block(77, new Uint8Array(512 * n)))],
     [
       'pcapng: secrets blocks',
-      (n) => joined(SECTION, ...Array.from({ length: n }, (_, i) => secrets(row(i)))),
+      (n) => joined([SECTION, ...Array.from({ length: n }, (_, i) => secrets(row(i)))]),
     ],
     [
       'pcapng: secrets blocks that take SAs away',
       (n) =>
-        joined(
+        joined([
           SECTION,
           ...Array.from({ length: n }, (_, i) =>
             secrets(`${row(i)}# gone: "IPv4","${ip(i)}","10.255.0.1","0x3"\n`),
           ),
-        ),
+        ]),
     ],
     [
       'pcap',
-      (n) => joined(PCAP, ...Array<Uint8Array>(n).fill(joined(words(0, 0, 64, 64), new Uint8Array(64)))),
+      (n) => joined([PCAP, ...Array<Uint8Array>(n).fill(joined([words(0, 0, 64, 64), new Uint8Array(64)]))]),
     ],
   ])('%s', (_, make) => {
     expect(growth(make, readCapture, MOST, LIMIT)).toBeLessThanOrEqual(LIMIT);
@@ -405,7 +407,7 @@ describe('the time of a parser grows as its input does', () => {
     ['words of radiotap', 127, '0000ffff', 'ffffffff'],
     ['nothing but 0xff', 105, '', 'ff'],
   ])('headers of one frame: %s', (_, linkType, head, piece) => {
-    const make = (n: number) => joined(hex(head), ...Array<Uint8Array>(n).fill(hex(piece)));
+    const make = (n: number) => joined([hex(head), ...Array<Uint8Array>(n).fill(hex(piece))]);
     const finder = new EspFinder({ udpPorts: [4500], sink: { esp: () => {} } }, noFrames());
     const info = { number: 1, seconds: 0, nanoseconds: 0, hasTime: true, interfaceId: 0 };
     const run = (frame: Uint8Array) => {
