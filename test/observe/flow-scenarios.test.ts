@@ -55,7 +55,7 @@ it.each(['replay', 'sequence-exhausted'])(
   },
 );
 
-describe.each(sample(EXAMPLES, 3))('flows of examples/%s.yaml', (name) => {
+describe.each(sample(EXAMPLES, 6))('flows of examples/%s.yaml', (name) => {
   let { lines, report } = {} as ReturnType<typeof run>;
   let flows: (typeof lines)[number]['flow'][];
   beforeAll(() => {

@@ -71,7 +71,7 @@ async function linesOf(own: OwnCase): Promise<Line[]> {
 
 const pasted = (text: string) => piecesOf('pasted', new Blob([text]));
 
-describe.each(sample(ownCaptures(), 3).map((one) => [one.title, one] as const))('%s', (_, capture) => {
+describe.each(sample(ownCaptures(), 6).map((one) => [one.title, one] as const))('%s', (_, capture) => {
   it('comes out as the kernel had it', async () => {
     const { own, result, rows } = await read(await inputOf(capture.files, capture.cilium));
     const expected = readLines(capture.expected);
