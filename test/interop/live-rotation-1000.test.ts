@@ -25,6 +25,8 @@ const STATS_EVERY = 5;
 const CALM = 6;
 /** So many times as long as without a rotation one ping of a hundred may take in one. */
 const LONGEST_P99 = 2;
+/** ms. A collection of V8 takes as long, and a rotation cannot do without: below it calm pings are no measure of that. */
+const LEAST_CALM = 1;
 const PING_EVERY = 0.005;
 /** Room in iperf3's socket for what comes while it has no processor. */
 const SOCKET_ROOM = 4 << 20;
@@ -214,7 +216,7 @@ needs(
       // The middle one of three: what else runs on the host may disturb one.
       const p99 = (windows: readonly (readonly number[])[]) =>
         windows.map((times) => quantile(times, 0.99)).sort((a, b) => a - b)[1]!;
-      expect(p99(rotating)).toBeLessThan(LONGEST_P99 * p99(calm));
+      expect(p99(rotating)).toBeLessThan(LONGEST_P99 * Math.max(p99(calm), LEAST_CALM));
       const nothing = { tun: 0, wire: 0, sockets: 0 };
       expect({ iperf3: sums.map(({ lost_packets }) => lost_packets), lost }).toEqual({
         iperf3: [0, 0],
