@@ -40,6 +40,8 @@ const inflateAll = promisify<Uint8Array, ZlibOptions, Uint8Array>(inflateRaw);
 export class Unpacker {
   #unpacked = 0;
   #thread: Worker | undefined;
+  /** Why the thread ended. What was unpacked stays readable; nothing more is. */
+  #failed: Error | undefined;
   #count = 0;
   readonly #waiting = new Map<number, Waiting>();
   /** Memory of the thread, and which part of it an array is in. */
@@ -73,21 +75,22 @@ export class Unpacker {
   }
 
   #onThread(packed: Uint8Array, size: number): Promise<Inflated> {
+    if (this.#failed) return Promise.reject(this.#failed);
     this.#thread ??= this.#start();
     const id = this.#count++;
+    this.#thread.ref();
     this.#thread.postMessage({ id, packed, size });
     return new Promise((resolve, reject) => this.#waiting.set(id, { resolve, reject }));
   }
 
   #start(): Worker {
     const thread = new Worker(new URL('./unpack-thread.js', import.meta.url));
-    // It ends with everything else.
-    thread.unref();
     thread.on('message', (answer: FromUnpacking) => {
       if (answer.id === undefined) this.#slots.push(answer.bytes);
       else this.#take(answer);
     });
     thread.on('error', (error) => {
+      this.#failed = error;
       for (const { reject } of this.#waiting.values()) reject(error);
       this.#waiting.clear();
     });
@@ -97,6 +100,8 @@ export class Unpacker {
   #take(answer: Exclude<FromUnpacking, { readonly id?: undefined }>): void {
     const { resolve, reject } = this.#waiting.get(answer.id)!;
     this.#waiting.delete(answer.id);
+    // While nothing is waited for, it ends with everything else.
+    if (this.#waiting.size === 0) this.#thread?.unref();
     if ('problem' in answer) {
       reject(new Error(answer.problem));
       return;
