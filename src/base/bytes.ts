@@ -57,6 +57,11 @@ export function netWord(v: number): number {
   return (v << 24) | ((v & 0xff00) << 8) | ((v >>> 8) & 0xff00) | (v >>> 24);
 }
 
+/** {@link netWord} of 16 bits, such as a length or a port, on a little-endian machine: its own inverse. */
+export function netHalf(v: number): number {
+  return ((v & 0xff) << 8) | ((v >>> 8) & 0xff);
+}
+
 /** Flips one bit; bit 0 is the most significant bit of the first byte, as RFC diagrams count. */
 export function flipBit(b: Uint8Array, bit: number): void {
   const at = bit >>> 3;

@@ -8,21 +8,19 @@
  * `test/ipsec/run.test.ts` holds both to the same bytes, verdicts and counters.
  * @module
  */
-import { IS_LITTLE_ENDIAN, netWord } from '../base/bytes.ts';
+import { netHalf, netWord } from '../base/bytes.ts';
 import { JOB_OK, type JobTable } from '../crypto/engine.ts';
 import * as esp from '../wire/esp.ts';
 import * as ipv4 from '../wire/ipv4.ts';
 import { type Batch, PASS } from '../wire/packet.ts';
 import * as udp from '../wire/udp.ts';
+import { CE, VERSION_4 } from './outer-header.ts';
 import { payloadLength } from './padding.ts';
 import type { SecurityAssociation } from './sa.ts';
 import type { SaLookup } from './sad.ts';
 
-/** Version and header length of IPv4 without options, the first byte. */
-const PLAIN_IPV4 = 0x45;
 /** More fragments, and the fragment offset, in 16 bits as a word of this machine has them. */
 const FRAGMENT = 0xff3f;
-const ECN_CE = 3;
 
 /** What is noted of each packet of a batch, by its index. */
 export interface EspNotes {
@@ -49,7 +47,7 @@ export function admitRun(
   isPort: (port: number) => boolean,
 ): number {
   const { words32: w, slab, cells, capacity, verdict } = batch;
-  if (w === undefined || !IS_LITTLE_ENDIAN) return from;
+  if (w === undefined) return from;
   const { spi: spis, seqHi, seqLo, isEsp, inferred, outerAt } = notes;
   // What the packets of a run have in common, from the first.
   let sa: SecurityAssociation | undefined;
@@ -69,8 +67,8 @@ export function admitRun(
     if ((at & 3) !== 0 || have < ipv4.HEADER_LEN + esp.HEADER_LEN) break;
     const a = at >>> 2;
     const first = w[a]!;
-    const total = ((first >>> 8) & 0xff00) | (first >>> 24);
-    if ((first & 0xff) !== PLAIN_IPV4 || total > have || total < ipv4.HEADER_LEN + esp.HEADER_LEN) break;
+    const total = netHalf(first >>> 16);
+    if ((first & 0xff) !== VERSION_4 || total > have || total < ipv4.HEADER_LEN + esp.HEADER_LEN) break;
     if (((w[a + 1]! >>> 16) & FRAGMENT) !== 0) break;
     const protocol = (w[a + 2]! >>> 8) & 0xff;
     let e = a + 5;
@@ -78,10 +76,10 @@ export function admitRun(
       const udpLen = total - ipv4.HEADER_LEN;
       // What is shorter than an IP header is a keepalive, or none that Linux takes; SPI 0 is IKE.
       if (udpLen < udp.HEADER_LEN + ipv4.HEADER_LEN || w[e + 2] === 0) break;
-      if ((w[e + 1]! & 0xffff) !== (((udpLen & 0xff) << 8) | (udpLen >>> 8))) break;
+      if ((w[e + 1]! & 0xffff) !== netHalf(udpLen)) break;
       const both = w[e]!;
       if (both !== ports) {
-        if (!isPort(netPort(both)) && !isPort(netPort(both >>> 16))) break;
+        if (!isPort(netHalf(both)) && !isPort(netHalf(both >>> 16))) break;
         ports = both;
       }
       e += 2;
@@ -147,21 +145,16 @@ export function acceptUsual(
   const textAt = jobs.textAt[row]!;
   const textLen = jobs.textLen[row]!;
   const payloadLen = payloadLength(slab, textAt, textLen);
-  if (!IS_LITTLE_ENDIAN || (textAt & 3) !== 0 || payloadLen < ipv4.HEADER_LEN) return false;
+  if ((textAt & 3) !== 0 || payloadLen < ipv4.HEADER_LEN) return false;
   if (slab[textAt + textLen - 1] !== ipv4.PROTOCOL) return false;
   const first = w[textAt >>> 2]!;
-  const innerLen = ((first >>> 8) & 0xff00) | (first >>> 24);
-  if ((first & 0xff) !== PLAIN_IPV4 || innerLen < ipv4.HEADER_LEN || innerLen > payloadLen) return false;
-  if ((ipv4.tos(slab, notes.outerAt[i]!) & ECN_CE) === ECN_CE) return false;
+  const innerLen = netHalf(first >>> 16);
+  if ((first & 0xff) !== VERSION_4 || innerLen < ipv4.HEADER_LEN || innerLen > payloadLen) return false;
+  if ((ipv4.tos(slab, notes.outerAt[i]!) & CE) === CE) return false;
   if (!sa.window.commitNext(notes.inferred[i]!, notes.seqLo[i]! | 0)) return false;
   sa.life.count(payloadLen);
   cells[i] = textAt;
   // Anything after the inner packet is TFC padding (RFC 4303 §2.7).
   cells[capacity + i] = innerLen;
   return true;
-}
-
-/** The low half of a word of this machine as a port. */
-function netPort(half: number): number {
-  return ((half & 0xff) << 8) | ((half >>> 8) & 0xff);
 }

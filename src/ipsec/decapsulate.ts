@@ -36,7 +36,7 @@ import { type Batch, PASS } from '../wire/packet.ts';
 import { acceptUsual, admitRun, type EspNotes } from './decapsulate-run.ts';
 import { dropCode } from './drop.ts';
 import { EspPlace } from './esp-place.ts';
-import { ecnDecapsulate } from './outer-header.ts';
+import { CE, ecnDecapsulate } from './outer-header.ts';
 import { payloadLength } from './padding.ts';
 import { isPlausible } from './plausible.ts';
 import type { SecurityAssociation } from './sa.ts';
@@ -61,9 +61,6 @@ const INNER_HEADER = dropCode('inner-header');
 const INNER_TRUNCATED = dropCode('inner-truncated');
 const SELECTOR_MISMATCH = dropCode('selector-mismatch');
 const IMPLAUSIBLE = dropCode('implausible');
-
-/** Congestion experienced: with it, or with another DSCP to take over, the inner header may change (RFC 3168 §9.1.1). */
-const ECN_CE = 3;
 
 /** Packets without a second of their SA behind them, after which a batch counts as mixed. */
 const MOST_ALONE = 4;
@@ -323,7 +320,7 @@ export class Decapsulator {
     if (innerLen > payloadLen) return INNER_TRUNCATED;
     if (!sa.takesAll && !inSelector(sa, slab, at, isV4, this.#upper)) return SELECTOR_MISMATCH;
     const outerTos = trafficClass(slab, this.#outerAt[i]!);
-    if ((outerTos & ECN_CE) === ECN_CE || sa.rules.decapDscp)
+    if ((outerTos & CE) === CE || sa.rules.decapDscp)
       ecnDecapsulate(slab, outerTos, at, isV4 ? 4 : 6, sa.rules);
     cells[i] = at;
     // Anything after the inner packet is TFC padding (RFC 4303 §2.7).

@@ -7,16 +7,15 @@
  * `test/ipsec/run.test.ts` holds both to the same bytes.
  * @module
  */
-import { netWord } from '../base/bytes.ts';
+import { netHalf, netWord } from '../base/bytes.ts';
 import type { JobTable } from '../crypto/engine.ts';
 import * as esp from '../wire/esp.ts';
 import * as ipv4 from '../wire/ipv4.ts';
 import { type Batch, PASS } from '../wire/packet.ts';
+import { VERSION_4 } from './outer-header.ts';
 import { writeTrailer } from './padding.ts';
 import type { SecurityAssociation } from './sa.ts';
 
-/** Version and header length of IPv4 without options, the first byte. */
-const PLAIN_IPV4 = 0x45;
 /** DF alone, in the 16 bits that hold the fragment offset, as a word of this machine has them. */
 const DF_ALONE = 0x40;
 const MAX_LEN = 0xffff;
@@ -47,8 +46,8 @@ export function frameRun(batch: Batch, jobs: JobTable, from: number, sa: Securit
     if ((at & 3) !== 0 || have < ipv4.HEADER_LEN) break;
     const a = at >>> 2;
     const first = w[a]!;
-    const len = ((first >>> 8) & 0xff00) | (first >>> 24);
-    if ((first & 0xff) !== PLAIN_IPV4 || len > have || len < ipv4.HEADER_LEN) break;
+    const len = netHalf(first >>> 16);
+    if ((first & 0xff) !== VERSION_4 || len > have || len < ipv4.HEADER_LEN) break;
     const fragment = w[a + 1]! >>> 16;
     if ((fragment & DF_ALONE) === 0 && !quick.setsDf) break;
     const padLen = -(len + esp.TRAILER_LEN) & 3;
@@ -65,12 +64,12 @@ export function frameRun(batch: Batch, jobs: JobTable, from: number, sa: Securit
     writeTrailer(slab, at + len, padLen, ipv4.PROTOCOL);
     const innerTos = (first >>> 8) & 0xff;
     const tos = (innerTos & tosMask) | ownTos | ((ecn >>> (2 * (innerTos & 3))) & 3);
-    const netTotal = ((total & 0xff) << 8) | (total >>> 8);
+    const netTotal = netHalf(total);
     let sum = headerSum + (tos << 8) + netTotal + DF_ALONE;
     sum = (sum & 0xffff) + (sum >>> 16);
     sum = (sum & 0xffff) + (sum >>> 16);
     let o = start >>> 2;
-    w[o] = PLAIN_IPV4 | (tos << 8) | (netTotal << 16);
+    w[o] = VERSION_4 | (tos << 8) | (netTotal << 16);
     w[o + 1] = DF_ALONE << 16;
     w[o + 2] = ttlAndProtocol | (~sum << 16);
     w[o + 3] = src;
@@ -79,7 +78,7 @@ export function frameRun(batch: Batch, jobs: JobTable, from: number, sa: Securit
     if (ports !== 0) {
       const udpLen = total - ipv4.HEADER_LEN;
       w[o] = ports;
-      w[o + 1] = ((udpLen & 0xff) << 8) | (udpLen >>> 8);
+      w[o + 1] = netHalf(udpLen);
       o += 2;
     }
     // 5.

@@ -23,7 +23,7 @@
  * Nothing here checks lengths: the inner packet is one that `wire/ipv4.ts` or `wire/ipv6.ts` found whole.
  * @module
  */
-import { IS_LITTLE_ENDIAN, i32, netWord, putU16, u16, u32 } from '../base/bytes.ts';
+import { i32, netWord, putU16, u16, u32 } from '../base/bytes.ts';
 import type { Address } from '../wire/address.ts';
 import { sum, update } from '../wire/checksum.ts';
 import * as esp from '../wire/esp.ts';
@@ -32,14 +32,15 @@ import * as ipv6 from '../wire/ipv6.ts';
 import * as udp from '../wire/udp.ts';
 
 /** First byte: version, and for IPv4 the header length in words. */
-const VERSION_4 = 0x45;
+export const VERSION_4 = 0x45;
 const VERSION_6 = 0x60;
 
 /** Ports 0 to 0, which no datagram has. */
 const NO_PORTS = 0;
 const ECN_MASK = 3;
 const ECT_0 = 2;
-const CE = 3;
+/** Congestion experienced: with it, or with another DSCP to take over, the inner header may change (RFC 3168 §9.1.1). */
+export const CE = 3;
 
 /** How an outer header follows the inner one. */
 export interface HeaderRules {
@@ -87,7 +88,7 @@ export interface QuickHeader {
 
 /** Writes the outer headers of one SA. */
 export class OuterHeader {
-  /** For runs of packets; none for IPv6, for a TTL that is copied, a DF that is cleared, and on a big-endian machine. */
+  /** For runs of packets; none for IPv6, for a TTL that is copied, and a DF that is cleared. */
   readonly quick: QuickHeader | undefined;
   /** Bytes it prepends: 20 or 40, and 8 more with UDP. */
   readonly length: number;
@@ -148,8 +149,7 @@ export class OuterHeader {
     this.#dst = i32(dst, 0);
     this.#sum = VERSION_4 * 0x100 + this.#protocol + sum(src, 0, src.length) + sum(dst, 0, dst.length);
     this.#ports = encap ? (encap.sport << 16) | encap.dport : NO_PORTS;
-    this.quick =
-      IS_LITTLE_ENDIAN && this.#version === 4 && this.#ttl > 0 ? this.#quickHeader(rules) : undefined;
+    this.quick = this.#version === 4 && this.#ttl > 0 ? this.#quickHeader(rules) : undefined;
   }
 
   #quickHeader({ df }: HeaderRules): QuickHeader | undefined {

@@ -14,6 +14,7 @@
  * allocates per packet.
  * @module
  */
+import { IS_LITTLE_ENDIAN } from '../base/bytes.ts';
 
 /** Verdict of a packet that was not dropped. Other values are rows of the drop table (`ipsec/drop.ts`). */
 export const PASS = 0;
@@ -44,7 +45,7 @@ export class Batch {
   readonly slab: Uint8Array;
   /** The slab again, for two or four bytes in network order at once: a third of the cost of single bytes. */
   readonly words: DataView;
-  /** The slab once more, as words of this machine; none where packets need not lie on words. */
+  /** The slab once more, as words of a little-endian machine; none on another, and where packets need not lie on words. */
   readonly words32: Int32Array | undefined;
   /**
    * The five tables that follow in one buffer, in this order, `capacity` entries each: the native addon
@@ -83,7 +84,7 @@ export class Batch {
     const bytes = this.slotSize * capacity;
     this.slab = new Uint8Array(shared ? new SharedArrayBuffer(bytes) : new ArrayBuffer(bytes));
     this.words = new DataView(this.slab.buffer);
-    this.words32 = new Int32Array(this.slab.buffer);
+    this.words32 = IS_LITTLE_ENDIAN ? new Int32Array(this.slab.buffer) : undefined;
     const tables = new ArrayBuffer(capacity * (4 * 4 + 1));
     this.tables = new Uint8Array(tables);
     this.cells = new Int32Array(tables, 0, capacity * 4);
