@@ -1,5 +1,5 @@
 /**
- * What a check found, put together: pairs of nodes and of pods, the verdict with its sentence, and what is not known.
+ * What a check found, put together: pairs of nodes and of pods, the verdict with its sentence, and what could not be judged.
  *
  * The verdict is of the packets that are asked for, and of all of these: a filter chooses them by their ends, their time
  * and their number, whether they are in ESP or in the clear. How much it left out is counted beside it.
@@ -115,7 +115,7 @@ class Judge {
   readonly #done = new Set<ClearCount>();
   /** Packets of whole streams that no key opened. */
   #unopened = 0;
-  /** And those that were opened, and that no ICV vouches for. */
+  /** And those that were opened unauthenticated: without an ICV. */
   #unauthenticated = 0;
   /** Those that may be of pods that are asked for, and of them the ones that anyone can read. */
   readonly maybe = { packets: 0, readable: 0 };

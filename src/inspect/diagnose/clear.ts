@@ -43,7 +43,7 @@ export interface ClearFlow {
   tunnel: string;
 }
 
-/** Inner addresses of one direction that ESP carried, in one stream; packets that no ICV vouches for are in none. */
+/** Inner addresses of one direction that ESP carried, in one stream; unauthenticated packets are in none. */
 export interface CarriedPair {
   readonly src: string;
   readonly dst: string;
@@ -169,7 +169,7 @@ export class ClearTraffic {
     this.#pairOf[at] = pair;
   }
 
-  /** Anyone may have made it: it says where pods are only as long as no packet that an ICV vouches for does. */
+  /** Unauthenticated, so it may be forged: it says where pods are only as long as no authentic packet does. */
   #noteUnauthenticated({ b, srcAt, dstAt, addressLen }: InnerPacket, { src, dst }: Stream): void {
     for (const [at, node] of [
       [srcAt, src],

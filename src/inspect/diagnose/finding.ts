@@ -131,7 +131,7 @@ export interface CarriedReport {
 
 /** Packets between pods of different nodes. */
 export interface EncryptionReport {
-  /** Those that were opened, and that an ICV vouches for. */
+  /** Those that were opened, with an ICV that is right. */
   readonly esp: number;
   readonly clear: number;
   /** ESP packets that were not opened, of all senders. */
