@@ -10,6 +10,7 @@ import { ClusterReader } from '../inspect/cluster/reader.ts';
 import { Diagnoser } from '../inspect/diagnose/diagnoser.ts';
 import { type Diagnosis, withFiles } from '../inspect/diagnose/finding.ts';
 import { narrow } from '../inspect/diagnose/narrow.ts';
+import { streamKey } from '../inspect/diagnose/stream.ts';
 import { FINDINGS } from '../inspect/diagnose/table.ts';
 import { Names, NO_NAMES } from '../inspect/names.ts';
 import { PacketFilter } from '../inspect/packet-filter.ts';
@@ -147,14 +148,14 @@ async function diagnose(files: readonly string[], named: DiagnoseOptions, comman
   if (failure === undefined || totals.frames > 0) {
     const whole = diagnoser.finish();
     const streams = diagnoser.streams.filter(({ isKept }) => isKept);
-    const kept = new Set(streams.map(streamKey));
+    const kept = new Set(streams.map(({ src, dst, spi }) => streamKey(src, dst, spi)));
     const diagnosis = isFiltered
       ? narrow(whole, {
           filter: { ...filter, count: options.count },
           codes,
           names: who,
           isSameNode: (a, b) => evidence.isSameNode(a, b),
-          isKept: (stream) => kept.has(streamKey(stream)),
+          isKept: ({ src, dst, spi }) => kept.has(streamKey(src, dst, spi)),
           frames: new Set(streams.flatMap(({ all }) => all.frames)),
         })
       : whole;
@@ -178,19 +179,6 @@ async function diagnose(files: readonly string[], named: DiagnoseOptions, comman
 }
 
 const NO_NODES = { nodeNameOf: () => undefined };
-
-/** Names a stream. */
-function streamKey({
-  src,
-  dst,
-  spi,
-}: {
-  readonly src: string;
-  readonly dst: string;
-  readonly spi: number;
-}): string {
-  return `${src} ${dst} ${spi}`;
-}
 
 /** @param start when the capture begins */
 function styleOf({ time }: DiagnoseOptions, names: FrameNames, start: () => Moment | undefined): PageStyle {

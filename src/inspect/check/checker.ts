@@ -13,7 +13,7 @@ import { formatAddress } from '../../wire/address.ts';
 import { Diagnoser } from '../diagnose/diagnoser.ts';
 import { InnerPacket } from '../diagnose/inner.ts';
 import { isReadable } from '../diagnose/plain.ts';
-import { pairName } from '../diagnose/stream.ts';
+import { pairName, streamKey } from '../diagnose/stream.ts';
 import type { EspEvent } from '../esp-event.ts';
 import type { Evidence } from '../evidence.ts';
 import { type Carrier, tunnelName } from '../find-esp.ts';
@@ -89,7 +89,7 @@ export class Checker implements CaptureSink {
     const { src, dst, seconds, nanoseconds, ipAt, ipEnd } = event;
     this.#way(src, dst)?.addEsp(ipEnd - ipAt, seconds + nanoseconds / 1e9);
     if (event.isOpened || !event.hasSpi) return;
-    const stream = this.#readableOf(`${src} ${dst} ${event.spi}`);
+    const stream = this.#readableOf(streamKey(src, dst, event.spi));
     if (!stream) return;
     stream.packets++;
     if (!isReadable(event.wire, event.espAt, event.espEnd)) return;

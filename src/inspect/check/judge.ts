@@ -11,7 +11,7 @@ import type { ClearFlow } from '../diagnose/clear.ts';
 import { encryptionText } from '../diagnose/encryption.ts';
 import { type ClearPods, clearPods, nodeBehind } from '../diagnose/finders/clear-traffic.ts';
 import { isEncrypting } from '../diagnose/plain.ts';
-import { pairName, type Stream } from '../diagnose/stream.ts';
+import { pairName, type Stream, streamKey } from '../diagnose/stream.ts';
 import type { Names } from '../names.ts';
 import { timeText } from '../packet-time.ts';
 import type { PairChoice } from './choice.ts';
@@ -259,7 +259,7 @@ class Judge {
   /** Packets of a stream that anyone can read. */
   #readableOf(stream: Stream): number {
     if (isPlain(stream)) return (this.#asked ? stream.asked : stream).packets;
-    const seen = this.#counted.readable.get(`${stream.src} ${stream.dst} ${stream.spi}`);
+    const seen = this.#counted.readable.get(streamKey(stream.src, stream.dst, stream.spi));
     // One packet that happens to look so, or was made to, does not speak for the others.
     if (!seen || 2 * seen.readable < seen.packets) return 0;
     return this.#asked ? seen.asked : seen.readable;

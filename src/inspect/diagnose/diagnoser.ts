@@ -38,7 +38,7 @@ import { PathWatch } from './path.ts';
 import { OutboundPolicies } from './policies.ts';
 import { type Received, receiverReports, settle } from './receivers.ts';
 import { SeenIvs, SeenNumbers } from './seen.ts';
-import { pairName, Stream } from './stream.ts';
+import { pairName, Stream, streamKey } from './stream.ts';
 import { rankOf } from './table.ts';
 import { countOf, Tally } from './tally.ts';
 
@@ -338,7 +338,7 @@ export class Diagnoser implements CaptureSink {
     const { src, dst, spi, tried: verdict, frame } = event;
     const last = this.#last;
     if (last && last.spi === spi && last.src === src && last.dst === dst) return last;
-    const name = `${src} ${dst} ${spi}`;
+    const name = streamKey(src, dst, spi);
     let stream = this.#byName.get(name);
     if (!stream) {
       const evidence = this.#evidence;

@@ -71,6 +71,11 @@ export function pairName(src: string, dst: string): string {
   return `${src} ${dst}`;
 }
 
+/** A key for maps: no other stream has the same ends and SPI. */
+export function streamKey(src: string, dst: string, spi: number): string {
+  return `${src} ${dst} ${spi}`;
+}
+
 export class Stream {
   /** Its place in the list of streams. */
   readonly id: number;

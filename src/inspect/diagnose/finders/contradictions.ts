@@ -6,6 +6,7 @@ import { formatAddress } from '../../../wire/address.ts';
 import type { HeldSa } from '../../evidence.ts';
 import { type Case, finding, ofState, stateName, streamName } from '../case.ts';
 import type { Finding } from '../finding.ts';
+import { streamKey } from '../stream.ts';
 
 /** SAs of which it is said that both ends hold the same key. */
 const MOST_AGREEING = 20;
@@ -18,7 +19,7 @@ export function* contradictions(c: Case): Generator<Finding> {
     const candidates = stream.resolution.candidates.filter(
       (one) => !stream.resolution.otherWay.includes(one),
     );
-    const name = `${stream.src} ${stream.dst} ${stream.spi}`;
+    const name = streamKey(stream.src, stream.dst, stream.spi);
     if (stream.fits.length > 0) told.add(name);
     const [first] = candidates;
     if (!first || candidates.length < 2 || candidates.every(({ keys }) => keys.equals(first.keys))) continue;
