@@ -4,10 +4,10 @@
  */
 
 import { inColumns } from '../base/columns.ts';
-import { grouped } from '../base/count-text.ts';
+import { count, grouped } from '../base/count-text.ts';
 import { safeText } from '../base/safe-text.ts';
 import { type FrameNames, ONE_CAPTURE } from '../capture/frame-id.ts';
-import type { Beside, CheckReport, NodePair, PodPair } from '../inspect/check/report.ts';
+import type { Beside, CheckReport, HiddenRows, NodePair, PodPair } from '../inspect/check/report.ts';
 import { keyIdOf } from '../inspect/diagnose/case.ts';
 import type { PacketTimes } from '../inspect/packet-time.ts';
 import { type PageStyle, timesText } from './diagnose-text.ts';
@@ -34,14 +34,19 @@ export function checkText(
     ),
     '',
   ];
+  const { hidden } = summary;
+  if (hidden) lines.push(...wrap(hiddenText(hidden), width, ''), '');
+  const fitting = hidden ? ['FIT'] : [];
   if (nodes.length > 0) {
     const rows = nodes.slice(0, MOST_ROWS).map(nodeRow);
-    lines.push(...table(['NODES', 'ESP', 'CLEAR', 'OTHER', '', 'KEY IDS AND SUITES'], rows, paint));
+    lines.push(
+      ...table(['NODES', 'ESP', 'CLEAR', 'OTHER', ...fitting, '', 'KEY IDS AND SUITES'], rows, paint),
+    );
     lines.push(...left(nodes.length, 'pairs of nodes', paint), '');
   }
   if (pods.length > 0) {
     const rows = pods.slice(0, MOST_ROWS).map(podRow);
-    lines.push(...table(['PODS', 'ESP', 'CLEAR', 'OTHER', '', 'NODES'], rows, paint));
+    lines.push(...table(['PODS', 'ESP', 'CLEAR', 'OTHER', ...fitting, '', 'NODES'], rows, paint));
     lines.push(...left(pods.length, 'pairs of pods', paint), '');
     const leaks = pods.slice(0, MOST_ROWS).filter(({ clear }) => clear > 0);
     if (leaks.length > 0) {
@@ -103,9 +108,30 @@ function whenText(
   return when === '' ? what : `${what}, ${when}`;
 }
 
-function figures(pair: Pick<NodePair, 'esp' | 'clear' | 'atPod' | 'copies' | 'open' | 'verdict'>): string[] {
-  const { esp, clear, atPod, copies, open, verdict } = pair;
-  return [grouped(esp), grouped(clear), grouped(atPod + copies + open), NAMES[verdict]];
+function figures(
+  pair: Pick<NodePair, 'esp' | 'clear' | 'atPod' | 'copies' | 'open' | 'fitting' | 'verdict'>,
+): string[] {
+  const { esp, clear, atPod, copies, open, fitting, verdict } = pair;
+  const fit = fitting === null ? [] : [grouped(fitting)];
+  return [grouped(esp), grouped(clear), grouped(atPod + copies + open), ...fit, NAMES[verdict]];
+}
+
+/** What `--spi`, `--verdict` and `--reason` do here, and what they hide. */
+function hiddenText({ nodes, pods, clear, needsKeys }: HiddenRows): string {
+  const rows = [
+    nodes > 0 ? `${count(nodes, 'pair')} of nodes` : '',
+    pods > 0 ? `${count(pods, 'pair')} of pods` : '',
+  ].filter((part) => part !== '');
+  const packets = clear > 0 ? `, with ${count(clear, 'packet')} in the clear` : '';
+  return [
+    'The sentence counts all packets; --spi, --verdict and --reason only choose the rows shown.',
+    rows.length > 0 ? `Not shown: ${rows.join(' and ')}${packets}.` : '',
+    needsKeys
+      ? 'No packet has such a verdict, because no key is at hand for any: give keys, or states with keys.'
+      : '',
+  ]
+    .filter((sentence) => sentence !== '')
+    .join(' ');
 }
 
 function besideText({ sameNode, host, outside }: Beside): string {
@@ -120,7 +146,8 @@ function besideText({ sameNode, host, outside }: Beside): string {
 }
 
 function table(titles: readonly string[], rows: readonly string[][], paint: Paint): string[] {
-  const lines = inColumns([titles, ...rows.map((row) => row.map(safeText))], (i) => i >= 1 && i <= 3);
+  const figures = titles.indexOf('');
+  const lines = inColumns([titles, ...rows.map((row) => row.map(safeText))], (i) => i >= 1 && i < figures);
   return lines.map((line, i) => (i === 0 ? paint.bold(`  ${line}`) : `  ${line}`));
 }
 

@@ -16,9 +16,9 @@ import { Output, say } from './output.ts';
 import {
   addFilterOptions,
   addTimeOption,
+  type FilterOptions,
+  filterSpec,
   loadNames,
-  type PairOptions,
-  pairSpec,
   type TimeOptions,
 } from './packet-options.ts';
 import { paintFor } from './paint.ts';
@@ -31,7 +31,7 @@ import { EXIT_INTERRUPTED, Interrupt } from './signals.ts';
 const USUAL_WIDTH = 100;
 const EXIT = { encrypted: 0, 'not-encrypted': 1, 'not-judged': 3 };
 
-interface CheckOptions extends SaOptions, AtOptions, TimeOptions, PairOptions {
+interface CheckOptions extends SaOptions, AtOptions, TimeOptions, FilterOptions {
   /** Of files alone: no option names policies here. */
   readonly xfrmPolicy?: readonly string[];
   readonly json?: boolean;
@@ -58,13 +58,16 @@ CiliumNodes say whose addresses are pods': without them that is assumed, or cann
 tcpdump line that shows both what is in ESP and what is not, and says how to get everything else.
 
 A filter chooses packets in ESP and in the clear alike. Verdict and exit status are then of the pairs and times that
-it asks for, and the sentence says so, and what was left out: docs/check.md.
+it asks for, and the sentence says so, and what was left out: docs/check.md. --spi, --verdict and --reason are of ESP packets
+alone: they choose the rows that are shown, and the sentence and the exit status count all packets. Without keys all packets are
+unopened.
 
 Examples:
   kubectl get ciliumnodes -o json > nodes.json
   esplane check node-1.pcap node-2.pcap nodes.json
   esplane check ring.pcap* cilium-sysdump-20261129-101112.zip
   esplane check node-2.pcap nodes.json pods.json --pod shop/web --since 2026-11-23T01:40:00Z
+  esplane check node-2.pcap nodes.json keys.yaml --verdict drop
   esplane check node-2.pcap --nodes nodes.json -q || echo "not all is encrypted"
 
 Exit status: 0 all was encrypted, 1 some was not, 2 unusable input, 3 it could not be judged.`,
@@ -99,7 +102,7 @@ async function check(files: readonly string[], named: CheckOptions, command: Com
     evidence,
     names: await loadNames(options, evidence),
     frameNames: names,
-    filter: pairSpec(options),
+    filter: filterSpec(options),
   });
   const { crypto, at } = options;
   const session = await sessionOf({ captures, own, evidence, udpPorts, crypto, sinks: checker.sinks });

@@ -6,7 +6,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import { InputError } from '../base/errors.ts';
 import type { PodAddresses } from '../cilium/pod-addresses.ts';
 import { Names, NO_NAMES, type NodeNames } from '../inspect/names.ts';
-import { type FilterSpec, NO_FILTER, PacketFilter, type VerdictName } from '../inspect/packet-filter.ts';
+import { type FilterSpec, PacketFilter, type VerdictName } from '../inspect/packet-filter.ts';
 import { type Moment, readTime, TIME_FORMS, type TimeForm } from '../inspect/packet-time.ts';
 import { DROPS } from '../ipsec/drop.ts';
 import { type Prefix, parsePrefix } from '../wire/address.ts';
@@ -31,8 +31,10 @@ export function addTimeOption(command: Command): Command {
   );
 }
 
-/** Of every packet, in ESP or in the clear. */
-export interface PairOptions {
+export interface FilterOptions {
+  readonly verdict: readonly VerdictName[];
+  readonly reason: readonly string[];
+  readonly spi: readonly number[];
   readonly ip: readonly Prefix[];
   readonly pod: readonly string[];
   readonly node: readonly string[];
@@ -42,16 +44,10 @@ export interface PairOptions {
   readonly pods: readonly string[];
 }
 
-export interface FilterOptions extends PairOptions {
-  readonly verdict: readonly VerdictName[];
-  readonly reason: readonly string[];
-  readonly spi: readonly number[];
-}
-
 /**
  * Adds the filters to a command, and `--pods`.
- * @param what they choose: packets, findings of a diagnosis, or pairs of a check, which is not asked about ESP alone: that would
- * hide what is in the clear
+ * @param what they choose: packets, findings of a diagnosis, or pairs of a check. What is in the clear has no verdict and no SPI,
+ * so that these choose there which pairs are shown, and not what is judged
  * @param codes of findings, that `--reason` may name too
  */
 export function addFilterOptions(
@@ -69,18 +65,16 @@ export function addFilterOptions(
         ])
         .default([], 'all'),
     );
-  if (what === 'pairs') for (const flags of OF_ESP) command.addOption(refused(flags));
-  else {
-    several('--verdict <verdict>', `${only} that are ok, drop or unopened; several with commas`, verdictOf);
-    several(
-      '--reason <reason>',
-      what === 'packets'
-        ? 'only packets dropped, or not opened, for this reason: bad-icv, no-state, …'
-        : 'only findings with this code, or about packets dropped for this reason',
-      (text) => (codes?.has(text) ? text : reasonOf(text)),
-    );
-    several('--spi <spi>', `${only} with this SPI: 3, 0x3`, spiOf);
-  }
+  const shown = what === 'pairs' ? 'show only pairs with packets' : only;
+  several('--verdict <verdict>', `${shown} that are ok, drop or unopened; several with commas`, verdictOf);
+  several(
+    '--reason <reason>',
+    what === 'findings'
+      ? 'only findings with this code, or about packets dropped for this reason'
+      : `${shown} dropped, or not opened, for this reason: bad-icv, no-state, …`,
+    (text) => (codes?.has(text) ? text : reasonOf(text)),
+  );
+  several('--spi <spi>', `${shown} with this SPI: 3, 0x3`, spiOf);
   several('--ip <address>', `${only} with this address or range, around ESP or inside`, rangeOf);
   several('--pod <pod>', `${only} of this pod: NAME or NAMESPACE/NAME, with --pods`, nameOf);
   several('--node <node>', `${only} from or to this node: a name, or its address`, nameOf);
@@ -108,32 +102,12 @@ const COUNTED = {
   pairs: 'only the first frames, so many',
 };
 
-/** Options that choose ESP packets alone. */
-const OF_ESP = ['--verdict <verdict>', '--reason <reason>', '--spi <spi>'];
-
-/** An option of other commands that says why this one does not take it. */
-function refused(flags: string): Option {
-  return new Option(flags).hideHelp().argParser(() => {
-    throw new InvalidArgumentError(
-      'It chooses ESP packets and would hide those in the clear. Choose by --node, --ip or --pod, or take decrypt or diagnose.',
-    );
-  });
-}
-
 /** What the options ask for. */
 export function filterSpec(options: FilterOptions): FilterSpec {
   return {
-    ...pairSpec(options),
     verdicts: options.verdict,
     reasons: options.reason,
     spis: options.spi,
-  };
-}
-
-/** The same of a command whose options choose pairs. */
-export function pairSpec(options: PairOptions): FilterSpec {
-  return {
-    ...NO_FILTER,
     addresses: options.ip,
     pods: options.pod,
     nodes: options.node,
@@ -182,7 +156,7 @@ export function checkFilter(
  * @throws {InputError} when --pod is given and no pod is known
  */
 export async function loadNames(
-  { pods, pod }: Pick<PairOptions, 'pods' | 'pod'>,
+  { pods, pod }: Pick<FilterOptions, 'pods' | 'pod'>,
   nodes: NodeNames,
 ): Promise<Names> {
   const found: PodAddresses[] = [];

@@ -53,7 +53,7 @@ describe('esplane check', () => {
     expect(none.stderr).toContain('there is no capture among them');
   });
 
-  it('judges what is asked for, and refuses what would hide packets in the clear', () => {
+  it('judges what is asked for, and by SPI, verdict and reason chooses rows alone', () => {
     const asked = esplane(['check', ...ONE_WAY, '-q', '--ip', '10.244.1.0/24', '-c', '3']);
     expect(asked.code).toBe(1);
     expect(asked.stdout).toMatch(/^Not encrypted, of the pairs asked for, in the first 3 frames: 1 packet /);
@@ -66,15 +66,27 @@ describe('esplane check', () => {
     expect(times.stdout).toMatch(
       /In the clear\n {2}10\.244\.2\.20 > 10\.244\.1\.10: frames 3 to 18, 0\.\d+ to 0\.\d+\n/,
     );
-    for (const [option, value] of [
-      ['--spi', '3'],
-      ['--verdict', 'ok'],
-      ['--reason', 'bad-icv'],
-    ] as const) {
-      const { code, stdout, stderr } = esplane(['check', ...ONE_WAY, option, value]);
-      expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
-      expect(stderr).toContain('would hide those in the clear');
+    const [sentence] = esplane(['check', ...ONE_WAY, '-q']).stdout.split('\n');
+    const rest = [
+      ['--spi', '3', 1, 'Not shown: 1 pair of nodes and 2 pairs of pods, with 6 packets in the clear.'],
+      ['--spi', '4', 0, 'Not shown: 2 pairs of nodes and 2 pairs of pods, with 6 packets in the clear.'],
+      ['--verdict', 'unopened', 1, 'only choose the rows shown.'],
+      ['--verdict', 'ok', 0, 'because no key is at hand for any'],
+      ['--reason', 'bad-icv', 0, 'give keys, or states with keys.'],
+    ] as const;
+    for (const [option, value, shown, line] of rest) {
+      const { code, stdout } = esplane(['check', ...ONE_WAY, option, value]);
+      const page = stdout.replaceAll(/\s+/g, ' ');
+      expect(code).toBe(1);
+      expect(page).toContain(sentence);
+      expect(page).toContain('The sentence counts all packets; --spi, --verdict and --reason only choose');
+      expect(page).toContain(line);
+      expect(page.includes('node-1 > node-2')).toBe(shown === 1);
+      expect(page).not.toContain('node-2 > node-1 0 6');
     }
+    const quiet = esplane(['check', ...ONE_WAY, '--spi', '4', '-q']);
+    expect(quiet).toMatchObject({ code: 1, stdout: `${sentence}\n` });
+    expect(esplane(['check', ...ONE_WAY, '--reason', 'nonsense'])).toMatchObject({ code: 2, stdout: '' });
   });
 
   it('names pods', () => {

@@ -63,6 +63,7 @@ const LINES: readonly (readonly [string, readonly string[], readonly string[]])[
   ['decrypt without SAs', ['decrypt', `${FAULTS}wire.pcap`], ['PacketLine']],
   ['decrypt of two captures', ['decrypt', ...FAULTS_FILES, `${VXLAN}wire.pcap`, '-q'], ['SummaryLine']],
   ['check', ['check', ...FAULTS_FILES], ['CheckLine']],
+  ['check of an SPI', ['check', ...FAULTS_FILES, '--spi', '3', '--verdict', 'drop'], ['CheckLine']],
   ['check of a pod', ['check', ...FAULTS_FILES, '--pods', pods, '--pod', 'web', '-c', '50'], ['CheckLine']],
   ['diagnose', ['diagnose', ...FAULTS_FILES], ['DiagnoseJson']],
   ['diagnose with states', ['diagnose', ...CASE_FILES], ['DiagnoseJson']],

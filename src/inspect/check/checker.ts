@@ -3,7 +3,8 @@
  * are keys, what they open says more. What is a leak, and what only looks so, the diagnosis finds; this adds what can be
  * told without keys: copies of encrypted packets, and ESP that is readable without a key.
  *
- * A filter leaves nothing out of this: where the packets that are asked for are fewer than all, both are counted.
+ * A filter leaves nothing out of this: where the packets that are asked for are fewer than all, both are counted. SPIs,
+ * verdicts and reasons choose the rows that are shown, and no more.
  * @module
  */
 
@@ -24,6 +25,7 @@ import { PairChoice } from './choice.ts';
 import { type ClearCount, Groups, noneInTheClear, Way } from './copies.ts';
 import { type Counted, judge, type Readable } from './judge.ts';
 import type { CheckReport } from './report.ts';
+import { ShownRows } from './shown-rows.ts';
 import { AskedFrames } from './span.ts';
 
 /** Pairs of nodes, of pods, and streams that are told apart here. */
@@ -40,7 +42,7 @@ export interface CheckOptions {
   /** Of nodes and pods. */
   readonly names?: Names;
   readonly frameNames?: FrameNames;
-  /** What is asked for: by time, number, node, pod and address. Of verdicts, reasons and SPIs nothing is asked. */
+  /** What is asked for, by time, number, node, pod and address; and by SPI, verdict and reason which rows are shown. */
   readonly filter?: FilterSpec;
 }
 
@@ -52,6 +54,7 @@ export class Checker implements CaptureSink {
   readonly #evidence: Evidence;
   readonly #names: Names;
   readonly #choice: PairChoice;
+  readonly #rows: ShownRows | undefined;
   readonly #ways = new Map<string, Way>();
   readonly #flows = new Map<string, Flow>();
   readonly #groups = new Groups();
@@ -71,6 +74,8 @@ export class Checker implements CaptureSink {
     this.#evidence = evidence;
     this.#names = names;
     this.#choice = new PairChoice(filter, names, evidence);
+    const rows = new ShownRows(filter, this.#choice);
+    this.#rows = rows.isOn ? rows : undefined;
     const isAsked = this.frames.isOn ? () => this.frames.isAsked : undefined;
     this.diagnoser = new Diagnoser(evidence, [], frameNames, undefined, isAsked);
   }
@@ -88,6 +93,8 @@ export class Checker implements CaptureSink {
   packet(event: EspEvent): void {
     const { src, dst, seconds, nanoseconds, ipAt, ipEnd } = event;
     this.#way(src, dst)?.addEsp(ipEnd - ipAt, seconds + nanoseconds / 1e9);
+    if (this.frames.isAsked)
+      this.#rows?.packet(event, this.#evidence.nameOf(src), this.#evidence.nameOf(dst));
     if (event.isOpened || !event.hasSpi) return;
     const stream = this.#readableOf(streamKey(src, dst, event.spi));
     if (!stream) return;
@@ -117,12 +124,13 @@ export class Checker implements CaptureSink {
   /** Call once, after the last frame, and instead of the diagnoser's own end. */
   finish(): CheckReport {
     const counted: Counted = { ways: this.#ways, flows: this.#flows, readable: this.#readable };
-    return judge(this.diagnoser.finishCase(), counted, {
+    const report = judge(this.diagnoser.finishCase(), counted, {
       names: this.#names,
       choice: this.#choice,
       frames: this.frames,
     });
   }
+    return this.#rows?.of(report) ?? report;
 
   #way(src: string, dst: string): Way | undefined {
     const key = pairName(this.#evidence.nameOf(src), this.#evidence.nameOf(dst));

@@ -267,7 +267,13 @@ class Judge {
 
   #podReport(pod: PodSeen): PodPair {
     const name = (address: string) => this.#asked?.names.pod(address) ?? null;
-    return { ...pod, srcPod: name(pod.src), dstPod: name(pod.dst), verdict: verdictOf(pod, 0) };
+    return {
+      ...pod,
+      srcPod: name(pod.src),
+      dstPod: name(pod.dst),
+      verdict: verdictOf(pod, 0),
+      fitting: null,
+    };
   }
 
   #beside(): Beside {
@@ -351,6 +357,7 @@ class Judge {
         ...(esp === 0 && maybe.packets > 0
           ? [
               `${count(maybe.packets, 'ESP packet')} that no key opened and checked may be of these pairs${maybe.readable > 0 ? `, and ${grouped(maybe.readable)} of them can be read without a key` : ''}: give keys, or ask by --node.`,
+      hidden: null,
             ]
           : []),
         ...(beside.unknown > 0
@@ -482,7 +489,7 @@ function nodeReport({ streams, ...seen }: NodeSeen): NodePair {
     });
   }
   const sas = [...bySpi.values()].sort((a, b) => b.packets - a.packets);
-  return { ...seen, verdict: verdictOf(seen, seen.readable), sas };
+  return { ...seen, verdict: verdictOf(seen, seen.readable), fitting: null, sas };
 }
 
 /** Was it opened, with a suite that does not encrypt? */

@@ -38,7 +38,9 @@ export interface NodePair {
   /** In the clear, some beside ESP packets that fit: copies or not, that cannot be told without keys. */
   readonly open: number;
   readonly verdict: PairVerdict;
-  /** Most packets first. */
+  /** ESP packets with an SPI, verdict and reason that is asked for; null where none is. */
+  readonly fitting: number | null;
+  /** Most packets first; those that are asked for. */
   readonly sas: readonly CheckedSa[];
 }
 
@@ -59,6 +61,8 @@ export interface PodPair {
   readonly copies: number;
   readonly open: number;
   readonly verdict: PairVerdict;
+  /** As in {@link NodePair}. */
+  readonly fitting: number | null;
   /** Frames of the first and the last in the clear; null where there is none. */
   readonly first: number | null;
   readonly last: number | null;
@@ -92,6 +96,18 @@ export interface LeftOut {
   readonly open: number;
 }
 
+/** What SPIs, verdicts and reasons that are asked for leave out of the rows. The summary counts all of it. */
+export interface HiddenRows {
+  /** Pairs of nodes. */
+  readonly nodes: number;
+  /** Pairs of pods. */
+  readonly pods: number;
+  /** Packets in the clear of those pairs of nodes. */
+  readonly clear: number;
+  /** A verdict is asked for that only keys give, and no packet has one. */
+  readonly needsKeys: boolean;
+}
+
 /** Of what is asked for: see {@link LeftOut}. */
 export interface CheckSummary {
   readonly verdict: 'encrypted' | 'not-encrypted' | 'not-judged';
@@ -107,6 +123,8 @@ export interface CheckSummary {
   readonly beside: Beside;
   /** Null without a filter. */
   readonly leftOut: LeftOut | null;
+  /** Null where no SPI, verdict or reason is asked for. */
+  readonly hidden: HiddenRows | null;
   /** Sentences: what this capture does not show, and what to give. */
   readonly unknown: readonly string[];
 }
