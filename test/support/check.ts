@@ -18,13 +18,15 @@ import { feedPacket } from './pcap.ts';
 export interface CheckWith extends Partial<FilterSpec> {
   readonly seconds?: number;
   readonly names?: readonly PodAddresses[];
+  /** Does reading end when all have come that are asked for? */
+  readonly ends?: boolean;
 }
 
 /** Checks raw IP packets, `seconds` apart. */
 export function checkPackets(
   packets: Iterable<Uint8Array>,
   known: Known,
-  { seconds = 0.0001, names = [], ...asked }: CheckWith = {},
+  { seconds = 0.0001, names = [], ends = false, ...asked }: CheckWith = {},
 ): CheckReport {
   const filter = { ...NO_FILTER, ...asked };
   const own = new CaptureSas(() => {});
@@ -39,6 +41,9 @@ export function checkPackets(
     sinks: checker.sinks,
   });
   let number = 0;
-  for (const packet of packets) feedPacket(session, number + 1, number++ * seconds, packet);
+  for (const packet of packets) {
+    feedPacket(session, number + 1, number++ * seconds, packet);
+    if (ends && checker.frames.isOver) break;
+  }
   return checker.finish();
 }

@@ -123,14 +123,15 @@ export class Checker implements CaptureSink {
 
   /** Call once, after the last frame, and instead of the diagnoser's own end. */
   finish(): CheckReport {
+    if (this.frames.isOver) for (const way of this.#ways.values()) way.late(this.frames.last);
     const counted: Counted = { ways: this.#ways, flows: this.#flows, readable: this.#readable };
     const report = judge(this.diagnoser.finishCase(), counted, {
       names: this.#names,
       choice: this.#choice,
       frames: this.frames,
     });
-  }
     return this.#rows?.of(report) ?? report;
+  }
 
   #way(src: string, dst: string): Way | undefined {
     const key = pairName(this.#evidence.nameOf(src), this.#evidence.nameOf(dst));

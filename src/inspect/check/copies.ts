@@ -32,12 +32,12 @@ export interface ClearCount {
   packets: number;
   /** Of them those that have an ESP packet beside them. */
   paired: number;
-  /** Of both those that are asked for. */
-  readonly asked: { packets: number; paired: number };
+  /** Of both those that are asked for; `late` ones may yet get an ESP packet beside them: {@link Way.late}. */
+  readonly asked: { packets: number; paired: number; late: number };
 }
 
 export function noneInTheClear(): ClearCount {
-  return { packets: 0, paired: 0, asked: { packets: 0, paired: 0 } };
+  return { packets: 0, paired: 0, asked: { packets: 0, paired: 0, late: 0 } };
 }
 
 /** One packet in the clear, however often it was seen. */
@@ -83,6 +83,16 @@ export class Way {
   addClear(group: Group, length: number, seconds: number): void {
     if (take(this.#esp, seconds, (esp) => isAround(esp.length, length))) this.#pair(group);
     else push(this.#clear, { length, seconds, group });
+  }
+
+  /**
+   * Counts what still waits for an ESP packet that may follow, where reading ended at `seconds`. Of a place that has shown that it sees
+   * no copies none will.
+   */
+  late(seconds: number): void {
+    if (this.verdict === 'none' && this.esp >= LEAST_PAIRS / HARDLY_ANY) return;
+    for (const { group, seconds: at } of this.#clear)
+      if (group.isAsked && seconds - at <= SOON) group.flow.asked.late++;
   }
 
   #pair(group: Group): void {

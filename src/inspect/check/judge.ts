@@ -119,6 +119,8 @@ class Judge {
   #unauthenticated = 0;
   /** Those that may be of pods that are asked for, and of them the ones that anyone can read. */
   readonly maybe = { packets: 0, readable: 0 };
+  /** Packets in the clear at the end of what was read: they are among the open ones. */
+  late = 0;
 
   constructor(c: Case, counted: Counted, asked: Asked | undefined) {
     this.#case = c;
@@ -239,7 +241,11 @@ class Judge {
     const seen = this.#counted.flows.get(pairName(flow.src, flow.dst));
     // What keys open tells copies for certain; and what the lists of nodes do not place, is counted there alone.
     if (this.#opened.has(key) || !seen) {
-      add('clear', tally.count);
+      const late = Math.min(this.#asked && seen && !this.#done.has(seen) ? seen.asked.late : 0, tally.count);
+      if (seen) this.#done.add(seen);
+      this.late += late;
+      add('open', late);
+      add('clear', tally.count - late);
       return;
     }
     // Several kinds of packets of one pair are one flow there.
@@ -249,7 +255,10 @@ class Judge {
     const verdict = this.#counted.ways.get(key)?.verdict ?? 'none';
     const paired = verdict === 'none' ? 0 : Math.min(beside, packets);
     if (verdict !== 'none') add(verdict, paired);
-    add('clear', packets - paired);
+    const late = Math.min(this.#asked ? seen.asked.late : 0, packets - paired);
+    this.late += late;
+    add('open', late);
+    add('clear', packets - paired - late);
   }
 
   #talliesOf(flow: ClearFlow): ClearFlow['asked'] {
@@ -325,7 +334,7 @@ class Judge {
     const copies = sum(nodes, 'copies');
     const readable = nodes.reduce((n, one) => n + one.readable, 0);
     const opened = sum(pods, 'esp');
-    const maybe = this.maybe;
+    const { maybe, late } = this;
     const scope = [choice?.isOn ? 'of the pairs asked for' : '', this.#asked?.frames.text ?? '']
       .filter((part) => part !== '')
       .join(', ');
@@ -348,6 +357,7 @@ class Judge {
       open,
       beside,
       leftOut: null,
+      hidden: null,
       unknown: [...doubts, ...unknownOf()],
     };
 
@@ -357,7 +367,6 @@ class Judge {
         ...(esp === 0 && maybe.packets > 0
           ? [
               `${count(maybe.packets, 'ESP packet')} that no key opened and checked may be of these pairs${maybe.readable > 0 ? `, and ${grouped(maybe.readable)} of them can be read without a key` : ''}: give keys, or ask by --node.`,
-      hidden: null,
             ]
           : []),
         ...(beside.unknown > 0
@@ -365,9 +374,14 @@ class Judge {
               `Whether ${count(beside.unknown, 'packet')} in the clear ${beside.unknown === 1 ? 'is' : 'are'} between pods is not known: give CiliumNodes (kubectl get ciliumnodes -o json).`,
             ]
           : []),
-        ...(open > 0
+        ...(late > 0
           ? [
-              `${count(open, 'packet')} in the clear may be copies of ESP packets beside them, from before encryption or after decryption, or not: give keys, or capture what leaves the node alone (tcpdump -Q out on its network device).`,
+              `${count(late, 'packet')} in the clear came within 10 ms of the last frame that was read: whether ESP packets follow that carry ${late === 1 ? 'it' : 'them'} is not known. Ask for more frames with -c.`,
+            ]
+          : []),
+        ...(open > late
+          ? [
+              `${count(open - late, 'packet')} in the clear may be copies of ESP packets beside them, from before encryption or after decryption, or not: give keys, or capture what leaves the node alone (tcpdump -Q out on its network device).`,
             ]
           : []),
         ...(atPod > 0 && esp === 0

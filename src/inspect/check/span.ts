@@ -1,13 +1,10 @@
 /**
- * Which frames of a capture a check is asked about, by time and number. What comes before and after them is read, too:
- * that a packet in the clear is the copy of one in ESP may be seen there alone.
+ * Which frames of a capture a check is asked about, by time and number. What comes before and after them is judged, too,
+ * as far as it is read: that a packet in the clear is the copy of one in ESP may be seen there alone.
  * @module
  */
 import type { FilterSpec } from '../packet-filter.ts';
 import { isInSpan, type Moment, PacketTimes } from '../packet-time.ts';
-
-/** Seconds after the last frame that is asked for in which copies of it may come. */
-const AFTER = 1;
 
 export class AskedFrames {
   /** Is the frame that is looked at asked for? */
@@ -16,10 +13,11 @@ export class AskedFrames {
   count = 0;
   /** Frames that were read besides. */
   leftOut = 0;
-  /** Has all come that may matter? */
+  /** Have as many come as are asked for? */
   isOver = false;
   readonly #spec: Pick<FilterSpec, 'since' | 'until' | 'count'>;
-  #last = Number.POSITIVE_INFINITY;
+  /** When the last frame came that was read. */
+  last = Number.NEGATIVE_INFINITY;
 
   constructor(spec: Pick<FilterSpec, 'since' | 'until' | 'count'>) {
     this.#spec = spec;
@@ -36,14 +34,10 @@ export class AskedFrames {
     const { count } = this.#spec;
     const isFull = count !== undefined && this.count >= count;
     this.isAsked = !isFull && isInSpan(time, this.#spec);
-    const seconds = time.seconds + time.nanoseconds / 1e9;
-    if (this.isAsked) {
-      this.count++;
-      if (time.hasTime) this.#last = seconds;
-    } else {
-      this.leftOut++;
-      if (isFull && time.hasTime && seconds > this.#last + AFTER) this.isOver = true;
-    }
+    if (time.hasTime) this.last = Math.max(this.last, time.seconds + time.nanoseconds / 1e9);
+    if (this.isAsked) this.count++;
+    else this.leftOut++;
+    this.isOver = count !== undefined && this.count >= count;
   }
 
   /** `between … and …, in the first 100 frames`; empty where all are asked for. */

@@ -449,20 +449,46 @@ describe('what is asked for', () => {
     }
   });
 
-  it('the first frames, with those that their copies may be in', () => {
+  it('the first frames, and none after them', () => {
     const frames = new AskedFrames({ since: undefined, until: undefined, count: 2 });
     const begin = (seconds: number, hasTime = true) => {
       frames.begin({ seconds, nanoseconds: 5, hasTime });
       return [frames.isAsked, frames.isOver];
     };
-    expect([1, 2, 2, 3].map((seconds) => begin(seconds))).toEqual([
+    expect([begin(1), begin(2), begin(2), begin(9, false)]).toEqual([
       [true, false],
-      [true, false],
-      [false, false],
-      [false, false],
+      [true, true],
+      [false, true],
+      [false, true],
     ]);
-    expect(begin(9, false)).toEqual([false, false]);
-    expect(begin(4)).toEqual([false, true]);
-    expect(frames).toMatchObject({ count: 2, leftOut: 4, text: 'in the first 2 frames' });
+    expect(frames).toMatchObject({ count: 2, leftOut: 2, text: 'in the first 2 frames', last: 2 + 5e-9 });
+  });
+
+  it.each([
+    ['without keys', { cluster }],
+    ['with keys', { cluster, listed: [config] }],
+  ])('%s: a packet in the clear before the end of reading is no leak yet', (_, known) => {
+    const send = sender(config);
+    const before = Array.from({ length: 5 }, (_, i) => [clear(i + 1), send(clear(i + 1))]).flat();
+    const packets = [...before, clear(6), send(clear(6))];
+    const cut = checkPackets(packets, known, { count: 11, ends: true }).summary;
+    expect(cut).toMatchObject({ verdict: 'not-judged', frames: 11, clear: 0, open: 1 });
+    expect(cut.summary).toContain(
+      '1 packet in the clear came within 10 ms of the last frame that was read: whether ESP packets follow that carry it is not known. Ask for more frames with -c.',
+    );
+    expect(checkPackets(packets, known, { count: 12, ends: true }).summary).toMatchObject({
+      verdict: 'encrypted',
+      clear: 0,
+    });
+    // A second before it would have come by then.
+    const early = [...before, clear(9), send(clear(7))];
+    expect(checkPackets(early, known, { count: 12, ends: true, seconds: 1 }).summary).toMatchObject({
+      verdict: 'not-encrypted',
+    });
+  });
+
+  it('a place that sees no copies shows a leak at the end of reading, too', () => {
+    const { summary } = checkPackets([...esp(40), clear(6), HOST], { cluster }, { count: 41, ends: true });
+    expect(summary).toMatchObject({ verdict: 'not-encrypted', clear: 1, open: 0 });
   });
 });
