@@ -36,6 +36,8 @@ export async function openSource(name: string, wantsCapture: boolean): Promise<S
   if (stats?.isFile() && stats.size > 0) {
     const file = new DiskFile(name, stats.size);
     const kind = isCapture(await file.read(0, 4)) ? 'capture' : 'file';
+    // Thousands may be given. It is opened again when it is read.
+    file.close();
     return kind === 'capture' ? { name, kind } : { name, kind, file };
   }
   const stream = new ByteStream(readChunks(name));
@@ -90,7 +92,7 @@ function statOf(name: string): Stats {
   }
 }
 
-/** A file on disk, open while it is read. */
+/** A file on disk, open from when it is read until it is closed. */
 export class DiskFile implements FileBytes {
   readonly name: string;
   readonly size: number;
