@@ -16,12 +16,18 @@ export class ByteStream {
     this.#chunks = chunks[Symbol.asyncIterator]();
   }
 
-  /** The next bytes, so many, or all when there are no more. They stay. */
+  /** The next bytes, so many, or all when there are no more, or an error comes behind them. They stay. */
   async head(length: number): Promise<Uint8Array> {
     while (this.#rest.length < length) {
       // The memory of a chunk may be used again for the next one.
       const rest = this.#rest.slice();
-      if (!(await this.#next())) {
+      let isMore = false;
+      try {
+        isMore = await this.#next();
+      } catch (error) {
+        if (rest.length === 0) throw error;
+      }
+      if (!isMore) {
         this.#rest = rest;
         break;
       }

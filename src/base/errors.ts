@@ -61,6 +61,9 @@ export interface Place {
 export class InputError extends EsplaneError {
   override readonly name = 'InputError';
   readonly place: Place;
+  /** As given. */
+  readonly problem: string;
+  readonly remedy: string;
 
   /**
    * Texts of a file may be part of all three: what a terminal would act on is escaped, and what is too long is cut.
@@ -70,6 +73,8 @@ export class InputError extends EsplaneError {
   constructor(place: Place, problem: string, remedy: string, options?: ErrorOptions) {
     super('ERR_INPUT', `${shown(placeText(place))}: ${shown(problem)}. ${shown(remedy)}`, options);
     this.place = place;
+    this.problem = problem;
+    this.remedy = remedy;
   }
 }
 

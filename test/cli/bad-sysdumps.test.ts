@@ -25,16 +25,35 @@ const diagnose = (...files: readonly string[]) => {
 const whole = (options?: SysdumpOptions) => sysdump(GONE, options);
 
 describe('esplane diagnose', () => {
-  it('says of a zip that it is cut off, and uses what else there is', () => {
-    const cut = put('cut.zip', whole().slice(0, 5000));
-    const alone = diagnose(cut);
-    expect(alone.code).toBe(2);
-    expect(alone.stderr).toContain(
-      'cut.zip: the zip is cut off: its directory, which is at its end, is missing. Copy the file again.',
+  it('says of a zip that it is cut off, and uses what is whole in it, and what else there is', () => {
+    // All but the directory.
+    const bytes = whole();
+    const directory = new DataView(bytes.buffer, bytes.byteOffset).getUint32(bytes.length - 6, true);
+    const all = diagnose(put('cut.zip', bytes.slice(0, directory)));
+    expect([all.code, all.codes]).toEqual([0, diagnose(put('whole.zip', bytes)).codes]);
+    expect(all.stderr).toMatch(
+      /cut\.zip: the zip is cut off: its directory, which is at its end, is missing; \d+ files before that are whole and used\. Copy/,
     );
-    const { code, codes, stderr } = diagnose(cut, put('whole.zip', whole()));
+    const some = diagnose(put('some.zip', bytes.slice(0, directory / 2)));
+    expect(some.code).toBe(0);
+    expect(some.stderr).toMatch(/whole and used; cilium-sysdump-\S+ is not whole, and what came after it is/);
+    const none = diagnose(put('none.zip', bytes.slice(0, 100)));
+    expect(none.code).toBe(2);
+    expect(none.stderr).toContain(
+      'none.zip: the zip is cut off: its directory, which is at its end, is missing. Copy the file again.',
+    );
+    const { code, codes, stderr } = diagnose('none.zip', 'whole.zip');
     expect([code, codes[0]]).toEqual([0, 'sa-gone']);
-    expect(stderr).toContain('cut.zip: the zip is cut off');
+    expect(stderr).toContain('none.zip: the zip is cut off');
+  });
+
+  it('calls nothing missing that came after the cut', () => {
+    const bytes = whole();
+    for (let share = 0.1; share < 1; share += 0.1) {
+      const { stderr, codes } = diagnose(put('cut.zip', bytes.slice(0, share * bytes.length)));
+      expect(stderr).toContain('cut.zip: the zip is cut off');
+      for (const code of codes) expect(diagnose('whole.zip').codes).toContain(code);
+    }
   });
 
   it('judges one of two sysdumps, and names the other', () => {

@@ -7,6 +7,7 @@
  * @module
  */
 import type { ByteStream } from '../../base/byte-stream.ts';
+import { count } from '../../base/count-text.ts';
 import { InputError } from '../../base/errors.ts';
 
 const BLOCK = 512;
@@ -30,10 +31,11 @@ export interface TarFile {
 export async function* tarFiles(input: ByteStream, source: string): AsyncGenerator<TarFile> {
   /** The same one each time it is met: the reader of a file may know it already. */
   let damage: InputError | undefined;
+  let whole = 0;
   const damaged = (why: string) => {
     damage ??= new InputError(
       { source },
-      `the tar archive is damaged or cut off: ${why}`,
+      `the tar archive is damaged or cut off: ${why}${wholeText(whole)}`,
       'Copy the file again.',
     );
     return damage;
@@ -75,7 +77,15 @@ export async function* tarFiles(input: ByteStream, source: string): AsyncGenerat
     if (isFile && !name.endsWith('/')) yield { name, size, bytes: bytes() };
     const rest = left + padded(size) - size;
     if ((await input.skip(rest)) < rest) throw damaged(`${name} is not whole`);
+    if (isFile) whole++;
   }
+}
+
+/** What of a damaged archive is used. @param files before the damage */
+export function wholeText(files: number): string {
+  return files === 0
+    ? ''
+    : `; ${count(files, 'file')} before that ${files === 1 ? 'is' : 'are'} whole and used`;
 }
 
 interface Attributes {

@@ -2,7 +2,8 @@
  * The files in archives, one by one: zip, tar, gzip, zstd, and any of them in another, as in a sysdump whose bugtool
  * archives stayed packed. Nothing is written anywhere, so that names of entries are but names.
  *
- * A zip is read by its directory, which is at its end: of its entries only those that are wanted are unpacked. The
+ * A zip is read by its directory, which is at its end: of its entries only those that are wanted are unpacked. Of one that is
+ * cut off, `salvage.ts` makes a directory. The
  * others are read as streams, so that a tar of any length takes no more memory than its longest text.
  *
  * Limits keep a small file from becoming much work: {@link LIMITS}.
@@ -17,7 +18,8 @@ import { decodeText } from '../../base/decode-text.ts';
 import { InputError } from '../../base/errors.ts';
 import { decompress } from '../../capture/decompress.ts';
 import { containerOf, HEAD } from './recognise.ts';
-import { tarFiles } from './tar.ts';
+import { type Salvaged, salvage } from './salvage.ts';
+import { tarFiles, wholeText } from './tar.ts';
 
 /** A file that is given, with bytes that can be read anywhere. */
 export interface FileBytes {
@@ -163,6 +165,8 @@ class Walk {
   /** Errors that were thrown to the reader of an entry, who knows of them. */
   readonly #told = new WeakSet<object>();
   #unpacked = 0;
+  /** Files that have passed. */
+  #read = 0;
 
   constructor(
     file: FileBytes,
@@ -202,6 +206,9 @@ class Walk {
       const container = containerOf(head);
       if (container === undefined) {
         yield this.#entry(path, head, stream, undefined, whole);
+        // Those that are not whole have thrown by now.
+        await stream.close();
+        this.#read++;
         return;
       }
       if (depth >= this.#budget.limits.depth) {
@@ -214,7 +221,9 @@ class Walk {
       if (container === 'tar') yield* this.#tar(stream, path, depth + 1);
       else if (container === 'zip') yield* this.#zip(await this.#held(stream, name), path, depth + 1);
       else {
-        const unpacked = this.#counted(decompress(stream.all(), container, name), name);
+        const before = this.#read;
+        const damaged = (error: unknown) => withFiles(error, this.#read - before);
+        const unpacked = this.#counted(mapped(decompress(stream.all(), container, name), damaged), name);
         yield* this.#open(new ByteStream(unpacked), path, depth + 1);
       }
     } catch (error) {
@@ -240,7 +249,8 @@ class Walk {
     }
   }
 
-  async *#zip(file: FileBytes, path: readonly string[], depth: number): AsyncGenerator<Entry> {
+  async *#zip(given: FileBytes, path: readonly string[], depth: number): AsyncGenerator<Entry> {
+    let file = given;
     const source = path.join('/');
     const { directory: most } = this.#budget.limits;
     let failure: unknown;
@@ -260,16 +270,22 @@ class Walk {
     const damaged = (error: unknown): unknown => {
       if (failure !== undefined) return failure;
       if (error instanceof InputError) return error;
-      const why = error instanceof Error ? error.message : String(error);
-      const problem = /end of central directory/.test(why)
-        ? 'the zip is cut off: its directory, which is at its end, is missing'
-        : `the zip is damaged (${why})`;
-      return new InputError({ source }, problem, COPY, { cause: error });
+      return new InputError({ source }, problemOf(error), COPY, { cause: error });
+    };
+    const opened = async (): Promise<readonly ZipEntry[]> => {
+      const zip = { getLength: async () => file.size, read };
+      return (await unzipRaw(zip as never)).entries;
     };
     try {
-      const zip = { getLength: async () => file.size, read };
-      const { entries } = await unzipRaw(zip as never).catch((error) => {
-        throw damaged(error);
+      let cut: InputError | undefined;
+      const entries = await opened().catch(async (error) => {
+        const whole = failure === undefined ? await salvage(file, most) : undefined;
+        if (!whole) throw damaged(error);
+        file = whole.file;
+        cut = new InputError({ source }, `${problemOf(error)}${salvagedText(whole)}`, COPY, {
+          cause: error,
+        });
+        return opened();
       });
       /** Entries that are wanted, and are being unpacked while those before them are read. */
       const ahead: { readonly entry: ZipEntry; readonly inner: readonly string[]; readonly whole: Whole }[] =
@@ -291,6 +307,7 @@ class Walk {
         }
       }
       for (const next of ahead) yield* this.#zipEntry(next.entry, next.inner, depth, damaged, next.whole);
+      if (cut) this.#damage(cut);
     } catch (error) {
       this.#damage(error);
     }
@@ -422,6 +439,26 @@ class Walk {
       text: async () => decodeText(await bytes()),
     };
   }
+}
+
+/** What is wrong with a zip, by the library's error. */
+function problemOf(error: unknown): string {
+  const why = error instanceof Error ? error.message : String(error);
+  return /end of central directory/.test(why)
+    ? 'the zip is cut off: its directory, which is at its end, is missing'
+    : `the zip is damaged (${why})`;
+}
+
+/** Says what of a packed archive is used all the same. @param files of it that have passed */
+function withFiles(error: unknown, files: number): unknown {
+  if (files === 0 || error instanceof Exhausted || !(error instanceof InputError)) return error;
+  return new InputError(error.place, `${error.problem}${wholeText(files)}`, error.remedy, { cause: error });
+}
+
+/** What of it is used all the same. */
+function salvagedText({ entries, next }: Salvaged): string {
+  const rest = next === undefined ? '' : `; ${next} is not whole, and what came after it is not there`;
+  return `${wholeText(entries)}${rest}`;
 }
 
 /** What an entry unpacks to, where it is unpacked at once. */

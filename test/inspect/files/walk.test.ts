@@ -1,3 +1,4 @@
+import { crc32 } from 'node:zlib';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type Files, gzip, tar, zip } from '../../../scripts/sysdump/archives.ts';
@@ -53,6 +54,17 @@ async function walked(file: FileBytes | Uint8Array, options: Partial<WalkOptions
     error = thrown.message;
   }
   return { texts, damage, error };
+}
+
+/** Where the files of a zip begin, and its directory. */
+function zipStarts(bytes: Uint8Array): number[] {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  const starts: number[] = [];
+  const end = bytes.length - 22;
+  const directory = view.getUint32(end + 16, true);
+  for (let at = directory; at < end; at += 46 + view.getUint16(at + 28, true))
+    starts.push(view.getUint32(at + 42, true));
+  return [...starts, directory];
 }
 
 const all = { texts: Object.fromEntries(FILES), damage: [], error: undefined };
@@ -163,7 +175,9 @@ describe('damage is a sentence, and what is whole is read', () => {
       const { texts, damage, error } = await walked(archive);
       expect(error).toBeUndefined();
       expect(damage).toEqual([
-        expect.stringMatching(/^f.*: the tar archive is damaged or cut off: .*\. Copy the file again\.$/),
+        expect.stringMatching(
+          /^f.*: the tar archive is damaged or cut off: .*; [34] files before that are whole and used\. Copy the file again\.$/,
+        ),
       ]);
       expect(Object.keys(texts)).toEqual(expect.arrayContaining(['top/a.txt', 'top/cmd/long.txt']));
     }
@@ -173,18 +187,72 @@ describe('damage is a sentence, and what is whole is read', () => {
     const bytes = gzip(tar(files));
     const { texts, damage } = await walked(bytes.slice(0, bytes.length * 0.75));
     expect(damage).toEqual([
-      'f: the gzip data is damaged or cut off. Copy the file again, or unpack it yourself.',
+      'f: the gzip data is damaged or cut off; 3 files before that are whole and used. Copy the file again, or unpack it yourself.',
     ]);
     expect(texts['top/cmd/long.txt']).toBe(LONG);
     expect(texts['last']).toBeUndefined();
   });
 
-  it('a zip that is cut off', async () => {
-    const { texts, damage, error } = await walked(zip(files).slice(0, -100));
-    expect([texts, error]).toEqual([{}, undefined]);
+  it('zstd that is cut off', async () => {
+    const bytes = tar(files);
+    // One block of bytes as they are, and another that is not whole.
+    const at = 100_000;
+    const block = (length: number) => [length << 3, (length << 3) >> 8, (length << 3) >> 16];
+    const frame = [0x28, 0xb5, 0x2f, 0xfd, 0, 0x38, ...block(at), ...bytes.slice(0, at), ...block(900)];
+    const { texts, damage } = await walked(Uint8Array.from([...frame, ...bytes.slice(at, at + 500)]));
     expect(damage).toEqual([
-      'f: the zip is cut off: its directory, which is at its end, is missing. Copy the file again.',
+      'f: the zstd data is damaged or cut off; 2 files before that are whole and used. Copy the file again, or unpack it yourself.',
     ]);
+    expect(Object.keys(texts)).toEqual(['top/a.txt', 'top/cmd/empty.txt']);
+  });
+
+  it.each([true, false])(
+    'a zip that is cut off, wherever that is (sizes behind the data: %s)',
+    async (streamed) => {
+      const bytes = zip(files, { streamed });
+      const cut = 'f: the zip is cut off: its directory, which is at its end, is missing';
+      const lost = (name: string) =>
+        `${name} is not whole, and what came after it is not there. Copy the file again.`;
+      // Where each file ends, by the directory.
+      const starts = zipStarts(bytes);
+      for (const [i, end] of [...starts.slice(1), bytes.length - 22].entries()) {
+        const { texts, damage, error } = await walked(bytes.slice(0, end - 1));
+        const whole = i === files.length ? files : files.slice(0, i);
+        expect([Object.keys(texts), error]).toEqual([whole.map(([name]) => name), undefined]);
+        expect(texts).toEqual(Object.fromEntries(whole));
+        const said =
+          whole.length === 1 ? '1 file before that is whole' : `${whole.length} files before that are whole`;
+        expect(damage).toEqual([
+          whole.length === 0
+            ? `${cut}. Copy the file again.`
+            : i === files.length
+              ? `${cut}; ${said} and used. Copy the file again.`
+              : `${cut}; ${said} and used; ${lost(files[i]![0])}`,
+        ]);
+      }
+    },
+  );
+
+  it('a zip that is cut off, in another archive, with checksums and limits as ever', async () => {
+    const cut = zip(files).slice(0, -600);
+    const inner = await walked(tar([['in.zip', cut]]));
+    expect(Object.keys(inner.texts)).toEqual([
+      'in.zip/top/a.txt',
+      'in.zip/top/cmd/empty.txt',
+      'in.zip/top/cmd/long.txt',
+    ]);
+    const changed = zip(files, { streamed: false }).slice(0, -600);
+    changed[14]! ^= 1;
+    const { texts, damage } = await walked(changed, { crc32 });
+    expect(Object.keys(texts)).toEqual(['top/cmd/empty.txt', 'top/cmd/long.txt']);
+    expect(damage[0]).toBe('f/top/a.txt: is damaged: its checksum is another. Copy the file again.');
+    const few = await walked(cut, { budget: new Budget({ entries: 2 }) });
+    expect(few.error).toMatch(/hold more than 2 files/);
+    const small = await walked(cut, { budget: new Budget({ directory: 100 }) });
+    expect(small.damage[0]).toMatch(/the directory of the zip is longer than 100 bytes/);
+    const bomb = zip([['bomb', new Uint8Array(2 << 20)]]).slice(0, -60);
+    const burst = await walked(bomb, { budget: new Budget({ ratio: 10, ratioFrom: 1 << 20 }) });
+    expect(burst.damage[0]).toMatch(/unpacks to more than 10 times the size of f/);
   });
 
   it('one archive of several, in another', async () => {
@@ -203,7 +271,9 @@ describe('damage is a sentence, and what is whole is read', () => {
     );
     expect(Object.keys(texts)).toEqual(['one.tar.gz/cmd/a', 'two.tar.gz/cmd/hostname']);
     expect(damage).toEqual([
-      expect.stringMatching(/^f\/one\.tar\.gz.*: the gzip data is damaged or cut off\./),
+      expect.stringMatching(
+        /^f\/one\.tar\.gz: the gzip data is damaged or cut off; 1 file before that is whole and used\./,
+      ),
     ]);
   });
 
