@@ -70,4 +70,4 @@ export { planSource, SaList, type SaSource } from './sa-text/sa-source.ts';
 export { parseXfrmState } from './sa-text/xfrm-sas.ts';
 export { writeXfrmState } from './sa-text/xfrm-write.ts';
 export { type Address, formatAddress, type Prefix, parseAddress, parsePrefix } from './wire/address.ts';
-export { Batch, PASS } from './wire/packet.ts';
+export { Batch, HELD, NOWHERE, ON, PASS } from './wire/packet.ts';

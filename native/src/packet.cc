@@ -192,17 +192,18 @@ void send_over_kernel(int fd, uint8_t* packet, uint32_t len, const Outer& outer,
   (is_full ? sent->full : error == EMSGSIZE ? sent->too_big : sent->failed)++;
 }
 
-// packetSend(ring, slab, tables, count, mtu, result): sends every packet whose verdict is 0. One whose next hop does
+// packetSend(ring, slab, tables, count, next, mtu, result): sends every packet that goes there (`next`). One whose next hop does
 // not answer counts as failed, with EHOSTUNREACH.
 napi_value packet_send(napi_env env, napi_callback_info info) {
-  size_t argc = 6;
-  napi_value argv[6];
+  size_t argc = 7;
+  napi_value argv[7];
   napi_get_cb_info(env, info, &argc, argv, nullptr, nullptr);
   Ring* ring = ring_of(env, argv[0]);
   const Batch batch = batch_of(env, argv[1], argv[2]);
   const uint32_t count = u32_of(env, argv[3]);
-  const uint32_t mtu = u32_of(env, argv[4]);
-  const Bytes result = bytes_of(env, argv[5]);
+  const int32_t next = i32_of(env, argv[4]);
+  const uint32_t mtu = u32_of(env, argv[5]);
+  const Bytes result = bytes_of(env, argv[6]);
   if (count > batch.capacity || result.len < sizeof(Sent)) return number(env, -EINVAL);
   Sent* sent = reinterpret_cast<Sent*>(result.at);
   memset(sent, 0, sizeof *sent);
@@ -217,7 +218,7 @@ napi_value packet_send(napi_env env, napi_callback_info info) {
   ring->neighbours.start_batch();
   uint32_t used = 0;
   for (uint32_t i = 0; i < count; i++) {
-    if (batch.verdict[i] != 0) continue;
+    if (batch.next[i] != next) continue;
     uint8_t* packet = batch.slab + batch.offset[i];
     Outer outer;
     if (!batch.holds(i) || !read_outer(packet, batch.length[i], &outer) || outer.v6 != ring->v6) {

@@ -18,18 +18,19 @@ constexpr uint32_t kFewPackets = 16;
 // Fewer than these in the call before: traffic is sparse, and nothing waits.
 constexpr uint32_t kDensePackets = 4;
 
-// rawSend(fd, slab, tables, count, mtu, headerIncluded, result): sends every packet whose verdict is 0, to where its
+// rawSend(fd, slab, tables, count, next, mtu, headerIncluded, result): sends every packet that goes there (`next`), to where its
 // own header says.
 napi_value raw_send(napi_env env, napi_callback_info info) {
-  size_t argc = 7;
-  napi_value argv[7];
+  size_t argc = 8;
+  napi_value argv[8];
   napi_get_cb_info(env, info, &argc, argv, nullptr, nullptr);
   const int fd = i32_of(env, argv[0]);
   const Batch batch = batch_of(env, argv[1], argv[2]);
   const uint32_t count = u32_of(env, argv[3]);
-  const uint32_t mtu = u32_of(env, argv[4]);
-  const bool included = i32_of(env, argv[5]) != 0;
-  const Bytes result = bytes_of(env, argv[6]);
+  const int32_t next = i32_of(env, argv[4]);
+  const uint32_t mtu = u32_of(env, argv[5]);
+  const bool included = i32_of(env, argv[6]) != 0;
+  const Bytes result = bytes_of(env, argv[7]);
   if (count > batch.capacity || result.len < sizeof(Sent)) return number(env, -EINVAL);
   Sent* sent = reinterpret_cast<Sent*>(result.at);
   memset(sent, 0, sizeof *sent);
@@ -39,7 +40,7 @@ napi_value raw_send(napi_env env, napi_callback_info info) {
   static thread_local Parcel parcels[kMostMessages];
   uint32_t used = 0;
   for (uint32_t i = 0; i < count; i++) {
-    if (batch.verdict[i] != 0) continue;
+    if (batch.next[i] != next) continue;
     uint8_t* packet = batch.slab + batch.offset[i];
     Outer outer;
     if (!batch.holds(i) || !read_outer(packet, batch.length[i], &outer) || (!included && outer.protocol != IPPROTO_ESP)) {

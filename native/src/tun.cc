@@ -181,17 +181,18 @@ void account(Written* written, int error, const Batch& batch, const Group& group
     written->failed += packets;
 }
 
-// tunWrite(fd, slab, tables, count, vnet, result): writes the packets whose verdict is 0, TCP segments merged. The
+// tunWrite(fd, slab, tables, count, next, vnet, result): writes the packets that go there (`next`), TCP segments merged. The
 // order within a flow stays. result (20 bytes) gets: packets written, met a full queue, failed, last errno, bytes written.
 napi_value tun_write(napi_env env, napi_callback_info info) {
-  size_t argc = 6;
-  napi_value argv[6];
+  size_t argc = 7;
+  napi_value argv[7];
   napi_get_cb_info(env, info, &argc, argv, nullptr, nullptr);
   const int fd = i32_of(env, argv[0]);
   const Batch batch = batch_of(env, argv[1], argv[2]);
   const uint32_t count = u32_of(env, argv[3]);
-  const bool vnet = i32_of(env, argv[4]) != 0;
-  const Bytes result = bytes_of(env, argv[5]);
+  const int32_t next = i32_of(env, argv[4]);
+  const bool vnet = i32_of(env, argv[5]) != 0;
+  const Bytes result = bytes_of(env, argv[6]);
   if (count > batch.capacity || result.len < sizeof(Written)) return number(env, -EINVAL);
   Written* written = reinterpret_cast<Written*>(result.at);
   memset(written, 0, sizeof *written);
@@ -203,7 +204,7 @@ napi_value tun_write(napi_env env, napi_callback_info info) {
     used--;
   };
   for (uint32_t i = 0; i < count; i++) {
-    if (batch.verdict[i] != 0 || !batch.holds(i)) continue;
+    if (batch.next[i] != next || !batch.holds(i)) continue;
     const Segment s = look_at(batch.slab + batch.offset[i], batch.length[i]);
     uint32_t mine = kMostGroups;
     if (vnet && s.same_flow_matters && s.head > 0) {

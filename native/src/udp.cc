@@ -25,19 +25,20 @@ constexpr uint32_t kMostMessages = 128;
 constexpr uint32_t kUdpHeader = 8;
 constexpr size_t kControl = 64;
 
-// udpSend(fd, slab, tables, count, port, mtu, segment, result): sends every packet whose verdict is 0 and that is
+// udpSend(fd, slab, tables, count, next, port, mtu, segment, result): sends every packet that goes there (`next`) and that is
 // UDP from `port`, to where its own headers say.
 napi_value udp_send(napi_env env, napi_callback_info info) {
-  size_t argc = 8;
-  napi_value argv[8];
+  size_t argc = 9;
+  napi_value argv[9];
   napi_get_cb_info(env, info, &argc, argv, nullptr, nullptr);
   const int fd = i32_of(env, argv[0]);
   const Batch batch = batch_of(env, argv[1], argv[2]);
   const uint32_t count = u32_of(env, argv[3]);
-  const uint32_t port = u32_of(env, argv[4]);
-  const uint32_t mtu = u32_of(env, argv[5]);
-  const bool may_segment = i32_of(env, argv[6]) != 0;
-  const Bytes result = bytes_of(env, argv[7]);
+  const int32_t next = i32_of(env, argv[4]);
+  const uint32_t port = u32_of(env, argv[5]);
+  const uint32_t mtu = u32_of(env, argv[6]);
+  const bool may_segment = i32_of(env, argv[7]) != 0;
+  const Bytes result = bytes_of(env, argv[8]);
   if (count > batch.capacity || result.len < sizeof(Sent)) return number(env, -EINVAL);
   Sent* sent = reinterpret_cast<Sent*>(result.at);
   memset(sent, 0, sizeof *sent);
@@ -92,7 +93,7 @@ napi_value udp_send(napi_env env, napi_callback_info info) {
   };
 
   for (uint32_t i = 0; i < count; i++) {
-    if (batch.verdict[i] != 0) continue;
+    if (batch.next[i] != next) continue;
     Outer outer;
     const uint8_t* packet = batch.slab + batch.offset[i];
     if (!batch.holds(i) || !read_outer(packet, batch.length[i], &outer) || outer.protocol != IPPROTO_UDP ||

@@ -43,8 +43,10 @@ inline napi_value number(napi_env env, int32_t n) {
   return v;
 }
 
-// A `Batch` of src/wire/packet.ts: the slab, and its tables, which lie one after another in one buffer of
-// 17 bytes a slot: offset, length, mark, sa (4 bytes each), verdict (1 byte).
+// A `Batch` of src/wire/packet.ts: the slab, and its columns of 4 bytes a slot, which lie one after another in one
+// buffer: offset, length, mark, sa, next, verdict.
+constexpr int32_t kOn = -1;
+
 struct Batch {
   uint8_t* slab = nullptr;
   size_t slab_len = 0;
@@ -53,7 +55,8 @@ struct Batch {
   uint32_t* length = nullptr;
   uint32_t* mark = nullptr;
   int32_t* sa = nullptr;
-  uint8_t* verdict = nullptr;
+  int32_t* next = nullptr;
+  int32_t* verdict = nullptr;
   // Bytes that whoever fills a slot leaves free at its end.
   uint32_t tailroom = 0;
 
@@ -65,6 +68,7 @@ struct Batch {
     length[i] = static_cast<uint32_t>(len);
     mark[i] = 0;
     sa[i] = -1;
+    next[i] = kOn;
     verdict[i] = 0;
   }
   // Does packet i lie in the slab? What JavaScript says is checked before it is used.
@@ -73,7 +77,7 @@ struct Batch {
   }
 };
 
-constexpr size_t kTableBytes = 17;
+constexpr size_t kTableBytes = 6 * 4;
 
 inline Batch batch_of(napi_env env, napi_value slab, napi_value tables) {
   Batch b;
@@ -88,7 +92,8 @@ inline Batch batch_of(napi_env env, napi_value slab, napi_value tables) {
   b.length = b.offset + n;
   b.mark = b.length + n;
   b.sa = reinterpret_cast<int32_t*>(b.mark + n);
-  b.verdict = reinterpret_cast<uint8_t*>(b.sa + n);
+  b.next = b.sa + n;
+  b.verdict = b.next + n;
   return b;
 }
 

@@ -6,7 +6,7 @@ import type { Engine } from '../crypto/engine.ts';
 import { Decapsulator } from '../ipsec/decapsulate.ts';
 import type { SecurityAssociation } from '../ipsec/sa.ts';
 import type { SaConfig } from '../ipsec/sa-config.ts';
-import { type Batch, LentBatch, PASS } from '../wire/packet.ts';
+import { type Batch, LentBatch, ON, PASS } from '../wire/packet.ts';
 import type { EspStream } from './esp-stream.ts';
 import type { Resolution } from './evidence.ts';
 import { Carrier } from './find-esp.ts';
@@ -105,6 +105,7 @@ export class EspLane {
     batch.offset[i] = from;
     batch.length[i] = this.ipEnd[i]! - this.ipAt[i]!;
     batch.verdict[i] = PASS;
+    batch.next[i] = ON;
   }
 
   /** Opens packets `from` to `to - 1`. */

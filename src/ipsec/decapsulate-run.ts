@@ -12,7 +12,7 @@ import { netHalf, netWord } from '../base/bytes.ts';
 import { JOB_OK, type JobTable } from '../crypto/engine.ts';
 import * as esp from '../wire/esp.ts';
 import * as ipv4 from '../wire/ipv4.ts';
-import { type Batch, PASS } from '../wire/packet.ts';
+import { type Batch, ON } from '../wire/packet.ts';
 import * as udp from '../wire/udp.ts';
 import { CE, VERSION_4 } from './outer-header.ts';
 import { payloadLength } from './padding.ts';
@@ -46,7 +46,7 @@ export function admitRun(
   sad: SaLookup,
   isPort: (port: number) => boolean,
 ): number {
-  const { words32: w, slab, cells, capacity, verdict } = batch;
+  const { words32: w, slab, cells, capacity, next } = batch;
   if (w === undefined) return from;
   const { spi: spis, seqHi, seqLo, isEsp, inferred, outerAt } = notes;
   // What the packets of a run have in common, from the first.
@@ -60,7 +60,7 @@ export function admitRun(
   let netHi = 0;
   let above = 0;
   let i = from;
-  for (; i < to && verdict[i] === PASS; i++) {
+  for (; i < to && next[i] === ON; i++) {
     // 1.
     const at = cells[i]!;
     const have = cells[capacity + i]!;

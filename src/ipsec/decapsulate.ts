@@ -32,7 +32,7 @@ import { inPrefix } from '../wire/address.ts';
 import * as esp from '../wire/esp.ts';
 import * as ipv4 from '../wire/ipv4.ts';
 import * as ipv6 from '../wire/ipv6.ts';
-import { type Batch, PASS } from '../wire/packet.ts';
+import { type Batch, ON, PASS } from '../wire/packet.ts';
 import { acceptUsual, admitRun, type EspNotes } from './decapsulate-run.ts';
 import { dropCode } from './drop.ts';
 import { EspPlace } from './esp-place.ts';
@@ -111,7 +111,7 @@ export class Decapsulator {
   }
 
   /**
-   * Decapsulates every packet of the batch that is ESP and has passed so far. It then holds the inner packet
+   * Decapsulates every packet of the batch that is ESP and goes on. It then holds the inner packet
    * (tunnel mode) or the packet without ESP (transport mode), or has a verdict. Packets that are not ESP stay
    * as they are, with {@link isEsp} 0.
    * @param from only the packets from this one on
@@ -129,7 +129,7 @@ export class Decapsulator {
         i = end - 1;
       } else {
         this.isEsp[i] = 0;
-        if (batch.verdict[i] === PASS) this.#admit(batch, i);
+        if (batch.next[i] === ON) this.#admit(batch, i);
       }
     }
     this.#finish(batch);
@@ -137,7 +137,7 @@ export class Decapsulator {
 
   /** Steps 1 to 5: gives the packet a verdict or a job. */
   #admit(batch: Batch, i: number): void {
-    const { slab, words, cells, capacity, verdict } = batch;
+    const { slab, words, cells, capacity } = batch;
     const place = this.#place;
     const at = cells[i]!;
     if (place.find(slab, at, at + cells[capacity + i]!) !== 'esp') return;
@@ -147,7 +147,7 @@ export class Decapsulator {
     // 1.
     if (espEnd - espAt < esp.HEADER_LEN) {
       this.isEsp[i] = 2;
-      verdict[i] = place.cut ? NOT_CAPTURED : HEADER_ERROR;
+      batch.drop(i, place.cut ? NOT_CAPTURED : HEADER_ERROR);
       return;
     }
     const spi = words.getUint32(espAt);
@@ -156,7 +156,7 @@ export class Decapsulator {
     this.spi[i] = spi;
     this.seqLo[i] = lo;
     if (place.cut) {
-      verdict[i] = NOT_CAPTURED;
+      batch.drop(i, NOT_CAPTURED);
       return;
     }
     // 2.
@@ -165,16 +165,16 @@ export class Decapsulator {
     cells[3 * capacity + i] = index;
     const sa = index < 0 ? undefined : this.#sad.sas[index];
     if (!sa || sa.gone) {
-      verdict[i] = NO_STATE;
+      batch.drop(i, NO_STATE);
       return;
     }
     // 3.
     if (!sa.valid) {
-      verdict[i] = STATE_INVALID;
+      batch.drop(i, STATE_INVALID);
       return;
     }
     if (sa.isEncap !== place.udpAt >= 0 && !sa.isEncapOpen) {
-      verdict[i] = ENCAP_MISMATCH;
+      batch.drop(i, ENCAP_MISMATCH);
       return;
     }
     const { window } = sa;
@@ -194,21 +194,21 @@ export class Decapsulator {
     this.seqHi[i] = isBelowZero(sa, hi) ? 0 : hi;
     if (seen !== PASS) {
       countReplay(sa, seen);
-      verdict[i] = seen;
+      batch.drop(i, seen);
       return;
     }
     // 5.
     if (sa.life.watched && sa.life.expired()) {
       // Linux deletes the SA then, at once but by a timer: what comes next finds none.
       sa.gone = true;
-      verdict[i] = EXPIRED;
+      batch.drop(i, EXPIRED);
       return;
     }
     // 6. (the lengths; the ICV itself in #finish, also for a text too short to hold a trailer)
     if (!isWhole) {
       // Linux looks at the HMAC before it finds that the blocks are not whole, and then the cut is what failed.
       if (textLen >= 0) sa.stats.failed++;
-      verdict[i] = TOO_SHORT;
+      batch.drop(i, TOO_SHORT);
       return;
     }
     this.#outerAt[i] = place.outerAt;
@@ -250,8 +250,9 @@ export class Decapsulator {
       const i = jobs.tag[row]!;
       const sa = this.#sad.sas[batch.sa[i]!]!;
       sa.pending = 0;
-      if (!acceptUsual(batch, jobs, this.#notes, row, i, sa))
-        batch.verdict[i] = this.#accept(batch, i, sa, row);
+      if (acceptUsual(batch, jobs, this.#notes, row, i, sa)) continue;
+      const refused = this.#accept(batch, i, sa, row);
+      if (refused !== PASS) batch.drop(i, refused);
     }
     jobs.count = 0;
   }

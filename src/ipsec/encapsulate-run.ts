@@ -11,7 +11,7 @@ import { netHalf, netWord } from '../base/bytes.ts';
 import type { JobTable } from '../crypto/engine.ts';
 import * as esp from '../wire/esp.ts';
 import * as ipv4 from '../wire/ipv4.ts';
-import { type Batch, PASS } from '../wire/packet.ts';
+import { type Batch, ON } from '../wire/packet.ts';
 import { VERSION_4 } from './outer-header.ts';
 import { writeTrailer } from './padding.ts';
 import type { SecurityAssociation } from './sa.ts';
@@ -25,7 +25,7 @@ const MAX_LEN = 0xffff;
  * @returns the first that is not; `from` where there is none
  */
 export function frameRun(batch: Batch, jobs: JobTable, from: number, sa: SecurityAssociation): number {
-  const { words32: w, slab, cells, capacity, verdict, count, slotSize } = batch;
+  const { words32: w, slab, cells, capacity, next, count, slotSize } = batch;
   const { outer, sequence } = sa;
   const { quick } = outer;
   if (w === undefined || quick === undefined || !sa.isUsual || sa.gone || !sa.sendsAllV4) return from;
@@ -39,7 +39,7 @@ export function frameRun(batch: Batch, jobs: JobTable, from: number, sa: Securit
   let lo = sequence.signedLo;
   let bytes = 0;
   let i = from;
-  for (; i < count && cells[3 * capacity + i] === index && verdict[i] === PASS; i++) {
+  for (; i < count && cells[3 * capacity + i] === index && next[i] === ON; i++) {
     // 1.
     const at = cells[i]!;
     const have = cells[capacity + i]!;

@@ -24,7 +24,7 @@ import * as esp from '../wire/esp.ts';
 import * as ipv4 from '../wire/ipv4.ts';
 import * as ipv6 from '../wire/ipv6.ts';
 import { Walk } from '../wire/ipv6-extensions.ts';
-import { type Batch, PASS } from '../wire/packet.ts';
+import { type Batch, ON, PASS } from '../wire/packet.ts';
 import * as udp from '../wire/udp.ts';
 import { dropCode } from './drop.ts';
 import { frameRun } from './encapsulate-run.ts';
@@ -73,7 +73,7 @@ export class Encapsulator {
   }
 
   /**
-   * Encapsulates every packet that has passed so far and has an SA (`batch.sa`); others stay as they are. A
+   * Encapsulates every packet that goes on and has an SA (`batch.sa`); others stay as they are. A
    * packet starts at its IP header. Its length is made that of its IP header: what lies behind is not sent.
    */
   run(batch: Batch): void {
@@ -81,19 +81,22 @@ export class Encapsulator {
     this.#hasUdp6 = false;
     const jobs = this.#jobs;
     for (let i = 0; i < batch.count; i++) {
-      const sa = batch.verdict[i] === PASS ? this.#sad.sas[batch.sa[i]!] : undefined;
+      const sa = batch.next[i] === ON ? this.#sad.sas[batch.sa[i]!] : undefined;
       if (!sa) continue;
       // To read what a run shares pays from the second packet on.
       const isRun = batch.sa[i + 1] === batch.sa[i];
       const end = isRun ? frameRun(batch, jobs, i, sa) : i;
       if (end > i) i = end - 1;
-      else batch.verdict[i] = this.#frame(batch, i, sa);
+      else {
+        const refused = this.#frame(batch, i, sa);
+        if (refused !== PASS) batch.drop(i, refused);
+      }
     }
     if (jobs.count === 0) return;
     this.#engine.seal(batch.slab, jobs);
     // A row that was not sealed may still be in the clear: it must not leave.
     for (let row = 0; row < jobs.count; row++) {
-      if (jobs.verdict[row] !== JOB_OK) batch.verdict[jobs.tag[row]!] = PROTO_ERROR;
+      if (jobs.verdict[row] !== JOB_OK) batch.drop(jobs.tag[row]!, PROTO_ERROR);
     }
     if (this.#hasUdp6) this.#fillUdpChecksums(batch);
   }

@@ -7,7 +7,7 @@
  */
 import type { Clock } from '../base/clock.ts';
 import type { FrameMeta } from '../capture/frame.ts';
-import { type Batch, PASS } from '../wire/packet.ts';
+import { type Batch, ON } from '../wire/packet.ts';
 import type { Link, Receiver } from './link.ts';
 
 /** Takes frames: `b[at..end)`, borrowed, as `meta` is. A `PcapngWriter` is one. */
@@ -31,15 +31,15 @@ export function capture(
 ): Link {
   const meta: FrameMeta = { seconds: 0, nanoseconds: 0, interfaceId, originalLength: 0 };
 
-  /** Records the first `most` packets that have passed. */
-  function record(batch: Batch, most: number): void {
+  /** Records the first `most` packets that go to `next`. */
+  function record(batch: Batch, next: number, most: number): void {
     const now = clock.now();
     meta.seconds = Math.floor(now / 1000);
     // Times in ms are no whole numbers: rounded to microseconds, so that 0.3 ms does not become 299,999 ns.
     meta.nanoseconds = Math.min(999_999, Math.round((now - meta.seconds * 1000) * 1000)) * 1000;
     let left = most;
     for (let i = 0; i < batch.count && left > 0; i++) {
-      if (batch.verdict[i] !== PASS) continue;
+      if (batch.next[i] !== next) continue;
       left--;
       const at = batch.offset[i]!;
       meta.originalLength = batch.length[i]!;
@@ -51,16 +51,16 @@ export function capture(
     name: `${inner.name}+capture`,
     medium: inner.medium,
     mtu: inner.mtu,
-    send(batch: Batch): number {
-      const taken = inner.send(batch);
-      if (only !== 'received') record(batch, taken);
+    send(batch: Batch, next: number = ON): number {
+      const taken = inner.send(batch, next);
+      if (only !== 'received') record(batch, next, taken);
       return taken;
     },
     receive(handler: Receiver | undefined): void {
       inner.receive(
         handler &&
           ((batch) => {
-            if (only !== 'sent') record(batch, batch.count);
+            if (only !== 'sent') record(batch, ON, batch.count);
             handler(batch);
           }),
       );

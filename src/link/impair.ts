@@ -9,7 +9,7 @@
 import { flipBit } from '../base/bytes.ts';
 import type { Clock } from '../base/clock.ts';
 import { mixSeed, xorshift32 } from '../base/rng.ts';
-import { type Batch, PASS } from '../wire/packet.ts';
+import { type Batch, ON } from '../wire/packet.ts';
 import type { Link, Receiver } from './link.ts';
 import { BatchPool } from './pool.ts';
 
@@ -103,11 +103,11 @@ class Impaired implements ImpairedLink {
   }
 
   /** Takes every frame: who sends over a bad line does not learn what became of it. */
-  send(batch: Batch): number {
+  send(batch: Batch, next: number = ON): number {
     let taken = 0;
     let held: Batch | undefined;
     for (let i = 0; i < batch.count; i++) {
-      if (batch.verdict[i] !== PASS) continue;
+      if (batch.next[i] !== next) continue;
       taken++;
       const isLost = this.#draw() < this.#loss;
       const isDoubled = this.#draw() < this.#duplicate;

@@ -12,9 +12,9 @@
  * - What has no receiver is gone: a link keeps nothing for a receiver that comes later.
  * @module
  */
-import type { Batch } from '../wire/packet.ts';
+import type { Batch, ON } from '../wire/packet.ts';
 
-/** Takes the frames of a batch, from slot 0 to count-1; all of them have passed. */
+/** Takes the frames of a batch, from slot 0 to count-1; all of them are to go on. */
 export type Receiver = (batch: Batch) => void;
 
 export interface Link {
@@ -26,11 +26,12 @@ export interface Link {
   /** Cuts packets above its MTU by itself, where their header allows it. */
   readonly cuts?: boolean;
   /**
-   * Sends the packets of the batch whose verdict is PASS, in order.
+   * Sends the packets of the batch whose {@link Batch.next} is `next`, in order.
+   * @param next left out, {@link ON}: those that no port was chosen for
    * @returns how many of them were taken; the rest met a full queue, or a closed link, and may be sent again. A
    * frame that the link cannot carry is taken, dropped and counted: to send it again would not help
    */
-  send(batch: Batch): number;
+  send(batch: Batch, next?: number): number;
   /** Installs the one receiver, in place of the one before, or removes it. */
   receive(handler: Receiver | undefined): void;
   /** Stops carrying: nothing is sent or received any more. */

@@ -6,7 +6,7 @@
  * @module
  */
 import type { Clock } from '../base/clock.ts';
-import { type Batch, PASS } from '../wire/packet.ts';
+import { type Batch, ON } from '../wire/packet.ts';
 import type { Link, Receiver } from './link.ts';
 import { BatchPool } from './pool.ts';
 
@@ -92,11 +92,11 @@ class MemoryEnd implements MemoryLink {
     this.#peer = peer;
   }
 
-  send(batch: Batch): number {
+  send(batch: Batch, next: number = ON): number {
     let taken = 0;
     let out: Batch | undefined;
     for (let i = 0; i < batch.count; i++) {
-      if (batch.verdict[i] !== PASS) continue;
+      if (batch.next[i] !== next) continue;
       if (this.#isClosed || this.#onTheWay >= this.#queue) {
         this.stats.full++;
         continue;

@@ -59,8 +59,8 @@ class PacketLink extends SocketLink {
     this.#ring = ring;
   }
 
-  protected sendBatch({ slab, tables, count }: Batch): void {
-    this.native.packetSend(this.#ring, slab, tables, count, this.mtu, this.result);
+  protected sendBatch({ slab, tables, count }: Batch, next: number): void {
+    this.native.packetSend(this.#ring, slab, tables, count, next, this.mtu, this.result);
   }
 
   protected receiveBatch(): number {

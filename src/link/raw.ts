@@ -67,8 +67,8 @@ class RawLink extends SocketLink {
     this.#coalesceMicros = coalesceMicros;
   }
 
-  protected sendBatch({ slab, tables, count }: Batch): void {
-    this.native.rawSend(this.fd, slab, tables, count, this.mtu, this.#headerIncluded, this.result);
+  protected sendBatch({ slab, tables, count }: Batch, next: number): void {
+    this.native.rawSend(this.fd, slab, tables, count, next, this.mtu, this.#headerIncluded, this.result);
   }
 
   protected receiveBatch(): number {

@@ -10,7 +10,7 @@ import { type ProcNetFile, socketDrops } from '../native/proc-net.ts';
 import { SENT_WORDS } from '../native/socket.ts';
 import { check, SystemError } from '../native/system-error.ts';
 import { type Address, formatAddress, parseAddress } from '../wire/address.ts';
-import { Batch } from '../wire/packet.ts';
+import { Batch, ON } from '../wire/packet.ts';
 import { type DeviceLink, type DeviceStats, deviceStats, type Receiver } from './link.ts';
 
 /** What every outside link takes. */
@@ -79,8 +79,8 @@ export abstract class SocketLink implements DeviceLink {
     this.batch = new Batch({ capacity, maxPacket: MAX_PACKET });
   }
 
-  /** Gives the batch to the kernel and fills {@link sent}. */
-  protected abstract sendBatch(batch: Batch): void;
+  /** Gives what goes to `next` to the kernel and fills {@link sent}. */
+  protected abstract sendBatch(batch: Batch, next: number): void;
   /**
    * Reads into the empty {@link batch}, and counts what was read and not handed on.
    * @returns packets, or -errno
@@ -95,9 +95,9 @@ export abstract class SocketLink implements DeviceLink {
     this.native.closeFd(this.fd);
   }
 
-  send(batch: Batch): number {
+  send(batch: Batch, next: number = ON): number {
     if (this.#isClosed) return 0;
-    this.sendBatch(batch);
+    this.sendBatch(batch, next);
     const { stats, sent } = this;
     stats.sent += sent[0]!;
     stats.sentBytes += sent[1]!;

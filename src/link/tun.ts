@@ -17,7 +17,7 @@ import { deviceDrops, type ProcNetFile } from '../native/proc-net.ts';
 import { inNetns } from '../native/system.ts';
 import { check } from '../native/system-error.ts';
 import { TUN_SCRATCH } from '../native/tun.ts';
-import { Batch, TAILROOM } from '../wire/packet.ts';
+import { Batch, ON, TAILROOM } from '../wire/packet.ts';
 import { type DeviceLink, type DeviceStats, deviceStats, type Receiver } from './link.ts';
 
 export interface TunOptions {
@@ -167,11 +167,11 @@ class Tun implements TunLink {
     this.#said = this.#scratch.map(({ buffer }) => new Uint32Array(buffer, 8, 2));
   }
 
-  send(batch: Batch): number {
+  send(batch: Batch, next: number = ON): number {
     if (this.#isClosed) return 0;
     // Any queue will do: the kernel sorts what it gets by itself.
     const fd = this.fds[0]!;
-    this.#native.tunWrite(fd, batch.slab, batch.tables, batch.count, this.#vnet, this.#result);
+    this.#native.tunWrite(fd, batch.slab, batch.tables, batch.count, next, this.#vnet, this.#result);
     const { stats } = this;
     const written = this.#written;
     stats.sent += written[0]!;

@@ -74,8 +74,8 @@ class UdpLink extends SocketLink {
     this.#all = all ? 1 : 0;
   }
 
-  protected sendBatch({ slab, tables, count }: Batch): void {
-    this.native.udpSend(this.fd, slab, tables, count, this.#port, this.mtu, this.#segment, this.result);
+  protected sendBatch({ slab, tables, count }: Batch, next: number): void {
+    this.native.udpSend(this.fd, slab, tables, count, next, this.#port, this.mtu, this.#segment, this.result);
   }
 
   protected receiveBatch(): number {

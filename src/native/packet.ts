@@ -20,6 +20,7 @@ export interface PacketFunctions {
     slab: Uint8Array,
     tables: Uint8Array,
     count: number,
+    next: number,
     mtu: number,
     result: Uint8Array,
   ): number;

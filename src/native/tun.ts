@@ -29,7 +29,7 @@ export interface TunFunctions {
     vnet: number,
   ): number;
   /**
-   * Writes the packets of a batch that have passed, TCP segments merged.
+   * Writes the packets of a batch whose {@link Batch.next} is `next`, TCP segments merged.
    * @param result 20 bytes, 32-bit words: packets written, met a full queue, failed, last errno, bytes written
    */
   tunWrite(
@@ -37,6 +37,7 @@ export interface TunFunctions {
     slab: Uint8Array,
     tables: Uint8Array,
     count: number,
+    next: number,
     vnet: number,
     result: Uint8Array,
   ): number;

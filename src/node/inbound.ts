@@ -23,14 +23,13 @@ import { decrementHopLimit } from '../ipsec/hop-limit.ts';
 import type { SecurityAssociation } from '../ipsec/sa.ts';
 import type { Sad } from '../ipsec/sad.ts';
 import type { Spd } from '../ipsec/spd.ts';
-import { type Batch, PASS } from '../wire/packet.ts';
+import { type Batch, HELD, ON, PASS } from '../wire/packet.ts';
 import { Reassembler } from '../wire/reassembly.ts';
 import { FLOW_SLOTS, FlowMemo } from './flow-memo.ts';
 import { addressLen, dstAt, ipLength, srcAt } from './ip.ts';
 import { NO_VXLAN, type Overlay } from './overlay.ts';
 import { checkPolicy } from './policy-check.ts';
 import type { RouteTable } from './routes.ts';
-import { TAKEN } from './verdict.ts';
 
 const IP_HEADER = dropCode('ip-header');
 const INNER_HEADER = dropCode('inner-header');
@@ -56,8 +55,6 @@ export const ARRIVED = {
 export class Inbound {
   /** One of {@link ARRIVED} for each packet of the last batch, by its index. */
   readonly arrived: Uint8Array;
-  /** The pod here that it goes to; -1 for none. */
-  readonly pod: Int32Array;
   /** The identity of its sender: from the VNI, or else from the ipcache; 0 where it is not known. */
   readonly identity: Uint32Array;
   readonly reassembler = new Reassembler();
@@ -102,13 +99,11 @@ export class Inbound {
     this.#overlay = overlay;
     this.#takeWhole = takeWhole;
     this.arrived = new Uint8Array(capacity);
-    this.pod = new Int32Array(capacity);
     this.identity = new Uint32Array(capacity);
   }
 
   /**
-   * Steps 1 to 3 for every packet that has passed so far. Those that are left are for the decapsulator, with their
-   * marks; those for pods have their verdict {@link TAKEN} and wait in {@link pod}.
+   * Steps 1 to 3 for every packet. Those that go on are for the decapsulator, with their marks; fragments wait.
    * @param now ms, from any epoch: fragments do not wait for ever
    */
   admit(batch: Batch, now: number): void {
@@ -116,9 +111,8 @@ export class Inbound {
     this.#now = now;
     this.#outer.clear();
     for (let i = 0; i < batch.count; i++) {
-      this.pod[i] = -1;
       this.identity[i] = 0;
-      this.arrived[i] = batch.verdict[i] === PASS ? this.#admit(batch, i) : ARRIVED.GONE;
+      this.arrived[i] = batch.next[i] === ON ? this.#admit(batch, i) : ARRIVED.GONE;
     }
   }
 
@@ -130,7 +124,7 @@ export class Inbound {
     // 1.
     const len = ipLength(slab, at, batch.length[i]!);
     if (len === 0) {
-      batch.verdict[i] = IP_HEADER;
+      batch.drop(i, IP_HEADER);
       return ARRIVED.FOR_NODE;
     }
     batch.length[i] = len;
@@ -143,16 +137,16 @@ export class Inbound {
     // 2.
     const route = this.#routes.lookup(slab, dstAt(slab, at), family);
     if (route?.kind === 'pod') {
-      batch.verdict[i] = this.#forward(batch, i, undefined);
+      this.#forward(batch, i, undefined);
       return ARRIVED.CLEAR;
     }
     if (route?.kind !== 'self') {
-      batch.verdict[i] = NO_ROUTE;
+      batch.drop(i, NO_ROUTE);
       return ARRIVED.CLEAR;
     }
     // 3.
     if (this.reassembler.isFragment(slab, at, at + len)) {
-      batch.verdict[i] = TAKEN;
+      batch.next[i] = HELD;
       const whole = this.reassembler.add(slab, at, at + len, this.#now);
       if (whole) this.#takeWhole(whole);
       return ARRIVED.FRAGMENT;
@@ -167,18 +161,18 @@ export class Inbound {
   /** What an overlay packet carried in the clear: a packet for a pod, or ESP (up to 1.17). */
   #admitInner(batch: Batch, i: number, vni: number): number {
     if (vni < 0) {
-      batch.verdict[i] = BAD_VXLAN;
+      batch.drop(i, BAD_VXLAN);
       return ARRIVED.FOR_NODE;
     }
     if (vni === IDENTITY.HOST) {
-      batch.verdict[i] = INVALID_IDENTITY;
+      batch.drop(i, INVALID_IDENTITY);
       return ARRIVED.CLEAR;
     }
     const { slab } = batch;
     const at = batch.offset[i]!;
     const len = ipLength(slab, at, batch.length[i]!);
     if (len === 0) {
-      batch.verdict[i] = INNER_HEADER;
+      batch.drop(i, INNER_HEADER);
       return ARRIVED.CLEAR;
     }
     batch.length[i] = len;
@@ -186,7 +180,7 @@ export class Inbound {
     // What it carries encrypted loses the VNI: its identity is in the ipcache.
     if (this.#routes.lookup(slab, dstAt(slab, at), family)?.kind === 'self')
       return this.#mark(batch, i, family, false);
-    batch.verdict[i] = this.#forward(batch, i, undefined);
+    this.#forward(batch, i, undefined);
     this.identity[i] = vni;
     return ARRIVED.CLEAR;
   }
@@ -201,8 +195,7 @@ export class Inbound {
     if (peer) {
       batch.mark[i] = peer.decryptMark;
       if (isOuter && !this.overlayMode) this.#outerMark[this.#outer.keep(slab, at)] = peer.decryptMark;
-    } else if (!this.anySource && this.#place.find(slab, at, at + len) === 'esp')
-      batch.verdict[i] = NO_NODE_ID;
+    } else if (!this.anySource && this.#place.find(slab, at, at + len) === 'esp') batch.drop(i, NO_NODE_ID);
     return ARRIVED.FOR_NODE;
   }
 
@@ -213,15 +206,22 @@ export class Inbound {
   route(batch: Batch, isEsp: Uint8Array): void {
     this.#inner.clear();
     for (let i = 0; i < batch.count; i++) {
-      if (batch.verdict[i] !== PASS) continue;
+      if (batch.next[i] !== ON) continue;
       const sa = isEsp[i] === 0 ? undefined : this.#sad.sas[batch.sa[i]!];
       // 5.
-      batch.verdict[i] = sa ? this.#forward(batch, i, sa) : NO_ROUTE;
+      if (sa) this.#forward(batch, i, sa);
+      else batch.drop(i, NO_ROUTE);
     }
   }
 
-  /** Steps 6 to 8. Returns the verdict: {@link TAKEN} when the packet goes to a pod. */
-  #forward(batch: Batch, i: number, sa: SecurityAssociation | undefined): number {
+  /** Steps 6 to 8. The packet goes to a pod, or is dropped. */
+  #forward(batch: Batch, i: number, sa: SecurityAssociation | undefined): void {
+    const refused = this.#toPod(batch, i, sa);
+    if (refused !== PASS) batch.drop(i, refused);
+  }
+
+  /** Finds the pod of a packet. Returns the verdict. */
+  #toPod(batch: Batch, i: number, sa: SecurityAssociation | undefined): number {
     const { slab } = batch;
     const at = batch.offset[i]!;
     if (sa) {
@@ -239,9 +239,9 @@ export class Inbound {
     const known = sa ? this.#inner.find(slab, at) : -1;
     if (known >= 0 && sa === this.#innerSa[known] && mark === this.#innerMark[known]) {
       if (!decrementHopLimit(slab, at)) return HOP_LIMIT;
-      this.pod[i] = this.#innerPod[known]!;
+      batch.next[i] = this.#innerPod[known]!;
       this.identity[i] = this.#innerIdentity[known]!;
-      return TAKEN;
+      return PASS;
     }
     // 6.
     const refused = checkPolicy(this.#spd, 'fwd', slab, at, mark, sa);
@@ -251,7 +251,7 @@ export class Inbound {
     if (route?.kind !== 'pod') return NO_POD;
     // 8.
     if (!decrementHopLimit(slab, at)) return HOP_LIMIT;
-    this.pod[i] = route.pod;
+    batch.next[i] = route.pod;
     this.identity[i] = identityOf(this.#routes.lookup(slab, srcAt(slab, at), addressLen(slab, at)));
     if (sa && this.#spd.byAddress('fwd')) {
       const slot = this.#inner.keep(slab, at);
@@ -260,7 +260,7 @@ export class Inbound {
       this.#innerPod[slot] = route.pod;
       this.#innerIdentity[slot] = this.identity[i]!;
     }
-    return TAKEN;
+    return PASS;
   }
 
   /**
@@ -285,8 +285,8 @@ export class Inbound {
     const route = this.#routes.lookup(slab, dstAt(slab, inner), addressLen(slab, inner));
     if (route?.kind !== 'pod') return NO_POD;
     if (!decrementHopLimit(slab, inner)) return HOP_LIMIT;
-    this.pod[i] = route.pod;
+    batch.next[i] = route.pod;
     this.identity[i] = vni;
-    return TAKEN;
+    return PASS;
   }
 }

@@ -24,7 +24,7 @@ import type { Policy, Spd } from '../ipsec/spd.ts';
 import { inPrefix, type Prefix } from '../wire/address.ts';
 import * as ipv4 from '../wire/ipv4.ts';
 import * as ipv6 from '../wire/ipv6.ts';
-import { type Batch, PASS } from '../wire/packet.ts';
+import { type Batch, ON } from '../wire/packet.ts';
 import * as udp from '../wire/udp.ts';
 import { decisionCode, UNDECIDED } from './decisions.ts';
 import { FLOW_SLOTS, FlowMemo } from './flow-memo.ts';
@@ -70,8 +70,6 @@ export class Interceptor {
   mtu: number;
   /** Row of `DECISIONS` for each packet of the last batch, by its index. */
   readonly decision: Uint8Array;
-  /** The pod here that it goes to; -1 for none. */
-  readonly pod: Int32Array;
   /** The node whose pod it goes to, if it is one of another node. */
   readonly peer: (Peer | undefined)[];
   /** The policy that had its mark. */
@@ -117,19 +115,17 @@ export class Interceptor {
     this.#strictAllowsNodes = strictAllowsNodes;
     this.#overlay = overlay;
     this.decision = new Uint8Array(capacity);
-    this.pod = new Int32Array(capacity);
     this.peer = new Array(capacity).fill(undefined);
     this.policy = new Array(capacity).fill(undefined);
   }
 
-  /** Decides about every packet that has passed so far: sets decision, verdict, mark and SA, and takes one hop. */
+  /** Decides about every packet of a batch: where it goes, by which mark and SA, and takes one hop. */
   run(batch: Batch): void {
     this.#memo.clear();
     for (let i = 0; i < batch.count; i++) {
-      this.pod[i] = -1;
       this.peer[i] = undefined;
       this.policy[i] = undefined;
-      if (batch.verdict[i] !== PASS) {
+      if (batch.next[i] !== ON) {
         this.decision[i] = UNDECIDED;
         continue;
       }
@@ -169,7 +165,7 @@ export class Interceptor {
     // 3.
     if (!decrementHopLimit(slab, at)) return drop(batch, i, HOP_LIMIT);
     if (route?.kind === 'pod') {
-      this.pod[i] = route.pod;
+      batch.next[i] = route.pod;
       return SAME_NODE;
     }
     // 4.
@@ -266,6 +262,6 @@ function mustNotBeCut(b: Uint8Array, at: number): boolean {
 }
 
 function drop(batch: Batch, i: number, verdict: number): number {
-  batch.verdict[i] = verdict;
+  batch.drop(i, verdict);
   return DROP;
 }

@@ -29,7 +29,7 @@ import type { Link } from '../link/link.ts';
 import { type Address, formatPrefix, type Prefix, singlePrefix } from '../wire/address.ts';
 import { Batch } from '../wire/packet.ts';
 import { DECISIONS, UNDECIDED } from './decisions.ts';
-import { Deliverer, type Outlet } from './deliver.ts';
+import { deliver, type Outlet } from './deliver.ts';
 import { IcmpAnswers } from './icmp-answers.ts';
 import { ARRIVED, Inbound } from './inbound.ts';
 import { Interceptor } from './intercept.ts';
@@ -41,7 +41,6 @@ import { RouteTable } from './routes.ts';
 import { DirectionCounters, type NodeStats, report, type SaReport, saReport } from './stats.ts';
 import { TooBig } from './too-big.ts';
 import { UniqueKeys } from './unique-keys.ts';
-import { TAKEN } from './verdict.ts';
 
 /** Packets put together from fragments that are decapsulated in one go. */
 const WHOLE_CAPACITY = 4;
@@ -114,7 +113,6 @@ export class Node {
   #plan: AgentPlan | undefined;
   #change: PlanChange | undefined;
   readonly #encapsulator: Encapsulator;
-  readonly #deliverer: Deliverer;
   readonly #tooBig: TooBig;
   readonly #icmp = new IcmpAnswers();
   readonly #answer = new Batch({ capacity: 1 });
@@ -169,7 +167,6 @@ export class Node {
     );
     this.#encapsulator = new Encapsulator(this.sad, engine, capacity, random);
     this.decapsulator = new Decapsulator(this.sad, engine, capacity);
-    this.#deliverer = new Deliverer(capacity);
     this.#tooBig = new TooBig(outside.mtu, u32(ids, 0));
     this.applyPlan(plan);
     outside.receive((batch) => this.fromOutside(batch));
@@ -318,19 +315,17 @@ export class Node {
   fromPods(batch: Batch): void {
     this.#checkSize(batch);
     const { interceptor } = this;
-    const { pod, decision } = interceptor;
     interceptor.run(batch);
     this.#observer?.intercepted?.(this, batch);
-    for (let i = 0; i < batch.count; i++) if (pod[i]! >= 0) batch.verdict[i] = TAKEN;
     const { overlay } = this;
     if (interceptor.overlayMode) overlay.wrapAll(batch, WRAP.INSIDE_ESP, interceptor.peer);
     this.#encapsulator.run(batch);
     if (interceptor.overlayMode) overlay.wrapAll(batch, WRAP.OUTSIDE, interceptor.peer);
     this.#observer?.leaving?.(this, batch);
-    const local = this.#deliverer.run(batch, pod, this.#pods);
+    const local = deliver(batch, this.#pods);
     const cut = this.#outside.cuts ? 0 : this.#tooBig.cut(batch, this.#outside);
     const sent = this.#outside.send(batch);
-    this.#countOut(batch, decision, local, cut + sent);
+    this.#countOut(batch, local, cut + sent);
   }
 
   /**
@@ -451,9 +446,9 @@ export class Node {
   }
 
   /** Counts packets that left pods. */
-  #countOut(batch: Batch, decision: Uint8Array, local: number, sent: number): void {
+  #countOut(batch: Batch, local: number, sent: number): void {
     const out = this.#out;
-    const { pod } = this.interceptor;
+    const { decision } = this.interceptor;
     // Counted here first: a number field that has grown beyond 2^31 would be a new object for every packet.
     let packets = 0;
     let toPods = 0;
@@ -471,7 +466,7 @@ export class Node {
         this.#answerPod(batch, i);
         continue;
       }
-      if (pod[i]! >= 0) toPods++;
+      if (batch.next[i]! >= 0) toPods++;
       else if (left-- <= 0) refused++;
       else if (batch.sa[i]! >= 0) esp++;
       else out.clear++;
@@ -485,12 +480,12 @@ export class Node {
   /** What {@link fromOutside} does with a batch that has been admitted. Returns how many frames it held. */
   #process(batch: Batch): number {
     const { inbound, decapsulator } = this;
-    const { arrived, pod } = inbound;
+    const { arrived } = inbound;
     this.#observer?.admitted?.(this, batch);
     decapsulator.run(batch);
     inbound.route(batch, decapsulator.isEsp);
     this.#observer?.decrypted?.(this, batch);
-    const delivered = this.#deliverer.run(batch, pod, this.#pods);
+    const delivered = deliver(batch, this.#pods);
 
     const into = this.#in;
     let frames = 0;
@@ -509,7 +504,7 @@ export class Node {
         this.#answerOutside(batch, i);
         continue;
       }
-      if (pod[i]! < 0) continue;
+      if (batch.next[i]! < 0) continue;
       toPods++;
       if (kind === ARRIVED.FOR_NODE) decrypted++;
     }

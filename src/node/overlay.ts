@@ -18,7 +18,7 @@ import * as esp from '../wire/esp.ts';
 import * as ethernet from '../wire/ethernet.ts';
 import * as ipv4 from '../wire/ipv4.ts';
 import * as ipv6 from '../wire/ipv6.ts';
-import { type Batch, PASS } from '../wire/packet.ts';
+import { type Batch, ON } from '../wire/packet.ts';
 import * as udp from '../wire/udp.ts';
 import * as vxlan from '../wire/vxlan.ts';
 
@@ -74,12 +74,12 @@ export class Overlay {
     this.#id = firstId & 0xffff;
   }
 
-  /** Wraps the packets of a batch that have passed and are due now. What has no room is dropped. */
+  /** Wraps the packets of a batch that go on and are due now. What has no room is dropped. */
   wrapAll(batch: Batch, due: number, peers: readonly (Peer | undefined)[]): void {
     for (let i = 0; i < batch.count; i++) {
-      if (this.when[i] !== due || batch.verdict[i] !== PASS) continue;
+      if (this.when[i] !== due || batch.next[i] !== ON) continue;
       const tunnel = peers[i]?.tunnel;
-      if (!tunnel || !this.wrap(batch, i, tunnel, this.vni[i]!)) batch.verdict[i] = PROTO_ERROR;
+      if (!tunnel || !this.wrap(batch, i, tunnel, this.vni[i]!)) batch.drop(i, PROTO_ERROR);
     }
   }
 

@@ -12,7 +12,6 @@ import type { Outlet } from './deliver.ts';
 import type { IcmpStats } from './icmp-answers.ts';
 import type { PeerDropReport } from './peer-drops.ts';
 import type { CutStats } from './too-big.ts';
-import { TAKEN } from './verdict.ts';
 
 /** Verdicts are bytes. */
 const VERDICTS = 256;
@@ -112,7 +111,7 @@ export class DirectionCounters {
   /** Counts the verdict of packet `i`, if it is a drop. Returns whether it is. */
   countDrop(batch: Batch, i: number): boolean {
     const verdict = batch.verdict[i]!;
-    if (verdict === PASS || verdict === TAKEN) return false;
+    if (verdict === PASS) return false;
     this.drops[verdict]!++;
     return true;
   }

@@ -5,8 +5,7 @@
 import { dropCode } from '../ipsec/drop.ts';
 import { fragment, mayFragment } from '../ipsec/fragment.ts';
 import type { Link } from '../link/link.ts';
-import { Batch, PASS } from '../wire/packet.ts';
-import { TAKEN } from './verdict.ts';
+import { Batch, NOWHERE, ON } from '../wire/packet.ts';
 
 /** Fragments sent in one go. */
 const FRAGMENTS = 64;
@@ -49,23 +48,23 @@ export class TooBig {
   }
 
   /**
-   * Sends the packets of a batch that have passed, are longer than {@link mtu} and may be cut, in fragments. Their verdicts
-   * become {@link TAKEN}, also where the link is full: then the packet is refused as a whole. One that cannot be cut
+   * Sends the packets of a batch that go on, are longer than {@link mtu} and may be cut, in fragments. They go nowhere
+   * then, also where the link is full: then the packet is refused as a whole. One that cannot be cut
    * into pieces so short is dropped as too big.
    * @returns how many packets left that way
    */
   cut(batch: Batch, outside: Link): number {
     let packets = 0;
     for (let i = 0; i < batch.count; i++) {
-      if (batch.verdict[i] !== PASS || batch.length[i]! <= this.mtu) continue;
+      if (batch.next[i] !== ON || batch.length[i]! <= this.mtu) continue;
       if (!mayFragment(batch.slab, batch.offset[i]!)) continue;
       this.#id = (this.#id + 1) >>> 0;
       const made = this.#send(batch, i, outside);
       if (made < 0) {
-        batch.verdict[i] = batch.sa[i]! >= 0 ? OUT_TOO_BIG : TOO_BIG;
+        batch.drop(i, batch.sa[i]! >= 0 ? OUT_TOO_BIG : TOO_BIG);
         continue;
       }
-      batch.verdict[i] = TAKEN;
+      batch.next[i] = NOWHERE;
       if (made === 0) continue;
       this.stats.cut++;
       this.stats.fragments += made;

@@ -14,7 +14,7 @@ import type { Engine } from '../crypto/engine.ts';
 import { KeyMaterial } from '../crypto/suite.ts';
 import { memoryPair } from '../link/memory.ts';
 import * as ipv4 from '../wire/ipv4.ts';
-import { Batch, PASS } from '../wire/packet.ts';
+import { Batch } from '../wire/packet.ts';
 import * as udp from '../wire/udp.ts';
 import { Node } from './node.ts';
 
@@ -75,8 +75,8 @@ export function warmUp({
       name: 'pods',
       medium: 'ip',
       mtu: MTU,
-      send: ({ count, verdict }) => {
-        for (let i = 0; i < count; i++) if (verdict[i] === PASS) delivered++;
+      send: ({ count, next }, pods) => {
+        for (let i = 0; i < count; i++) if (next[i] === pods) delivered++;
         return count;
       },
       receive() {},

@@ -23,8 +23,7 @@ import { ARRIVED } from '../node/inbound.ts';
 import { addressLen, dstAt, srcAt } from '../node/ip.ts';
 import type { Node, NodeObserver } from '../node/node.ts';
 import { overlayLength, WRAP } from '../node/overlay.ts';
-import { TAKEN } from '../node/verdict.ts';
-import { type Batch, PASS } from '../wire/packet.ts';
+import { type Batch, ON } from '../wire/packet.ts';
 import { copy, mark, PacketReader } from './flow-packet.ts';
 import type { FlowRecorder } from './flow-recorder.ts';
 import { AT, DIRECTION, FlowRows, HAS, POINT, REASON, ROW } from './flow-rows.ts';
@@ -59,7 +58,7 @@ export class FlowObserver implements NodeObserver {
   }
 
   leaving(node: Node, batch: Batch): void {
-    const { decision, pod, peer } = node.interceptor;
+    const { decision, peer } = node.interceptor;
     const { view, bytes } = this.#out;
     const { dropsOnly } = this.#recorder;
     for (let i = 0; i < batch.count; i++) {
@@ -75,10 +74,10 @@ export class FlowObserver implements NodeObserver {
         continue;
       }
       if (dropsOnly) continue;
-      if (verdict === TAKEN && pod[i]! >= 0) {
+      if (batch.next[i]! >= 0) {
         this.#track(this.#out, rowAt, DIRECTION.INGRESS);
         this.#recorder.add(this.#out, i, POINT.TO_ENDPOINT);
-      } else if (verdict === PASS) this.#leave(node, batch, i);
+      } else if (batch.next[i] === ON) this.#leave(node, batch, i);
     }
   }
 
@@ -124,7 +123,7 @@ export class FlowObserver implements NodeObserver {
         continue;
       }
       if (dropsOnly) continue;
-      if (verdict === TAKEN && inbound.pod[i]! >= 0) {
+      if (batch.next[i]! >= 0) {
         const identity = inbound.identity[i]!;
         if (identity !== 0) view.setUint32(rowAt + AT.SRC_IDENTITY, identity);
         this.#track(this.#in, rowAt, DIRECTION.INGRESS);

@@ -16,7 +16,7 @@ import type { SaConfig } from '../ipsec/sa-config.ts';
 import type { Link } from '../link/link.ts';
 import { Node, type NodeObserver } from '../node/node.ts';
 import type { Address } from '../wire/address.ts';
-import { type Batch, PASS } from '../wire/packet.ts';
+import { type Batch, ON } from '../wire/packet.ts';
 import type { Scenario, ScenarioNode } from './scenario.ts';
 
 export interface MemberOptions {
@@ -128,13 +128,13 @@ export class Member {
       name: inner.name,
       medium: inner.medium,
       mtu: inner.mtu,
-      send: (batch) => (this.isUp ? inner.send(batch) : this.#lose(batch)),
+      send: (batch, next = ON) => (this.isUp ? inner.send(batch, next) : this.#lose(batch, next)),
       receive: (handler) =>
         inner.receive(
           handler &&
             ((batch) => {
               if (!this.isUp) {
-                this.#lose(batch);
+                this.#lose(batch, ON);
                 return;
               }
               this.sync();
@@ -313,9 +313,9 @@ export class Member {
     this.#bootId = toHex(b).replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-');
   }
 
-  #lose(batch: Batch): number {
+  #lose(batch: Batch, next: number): number {
     let lost = 0;
-    for (let i = 0; i < batch.count; i++) if (batch.verdict[i] === PASS) lost++;
+    for (let i = 0; i < batch.count; i++) if (batch.next[i] === next) lost++;
     this.down += lost;
     return lost;
   }

@@ -7,7 +7,7 @@ import type { Clock } from '../base/clock.ts';
 import { mixSeed, xorshift32 } from '../base/rng.ts';
 import type { Link } from '../link/link.ts';
 import { BatchPool } from '../link/pool.ts';
-import { type Batch, PASS } from '../wire/packet.ts';
+import { type Batch, ON } from '../wire/packet.ts';
 
 /** Longest time in the queue, ms. */
 const MOST_WAIT = 200;
@@ -28,7 +28,7 @@ export interface ShapedLink extends Link {
 /** Wraps a link. The same seed and the same frames meet the same fate on every machine. */
 export function shape(inner: Link, clock: Clock, seed: number, { bandwidth, reorder }: Shape): ShapedLink {
   const stats = { full: 0, heldBack: 0, refused: 0 };
-  const next = xorshift32(mixSeed(seed));
+  const draw = xorshift32(mixSeed(seed));
   const pool = new BatchPool({ capacity: 1, maxPacket: inner.mtu });
   let freeAt = 0;
   const forward = (held: Batch) => {
@@ -40,14 +40,14 @@ export function shape(inner: Link, clock: Clock, seed: number, { bandwidth, reor
     medium: inner.medium,
     mtu: inner.mtu,
     stats,
-    send(batch: Batch): number {
+    send(batch: Batch, next: number = ON): number {
       let taken = 0;
       const now = clock.now();
       for (let i = 0; i < batch.count; i++) {
-        if (batch.verdict[i] !== PASS) continue;
+        if (batch.next[i] !== next) continue;
         taken++;
         const len = batch.length[i]!;
-        const isHeld = next() / U32 < reorder.chance;
+        const isHeld = draw() / U32 < reorder.chance;
         const start = Math.max(now, freeAt);
         if (start - now > MOST_WAIT || len > inner.mtu) {
           stats.full++;

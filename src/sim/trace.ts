@@ -180,7 +180,7 @@ export class Tracer implements NodeObserver {
         spi: config.spi,
       },
     );
-    const isIn = node.inbound.pod[0]! >= 0;
+    const isIn = batch.next[0]! >= 0;
     if (!isIn) return;
     const top = seqText(window.topHi, window.topLo);
     this.#add(

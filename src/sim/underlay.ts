@@ -5,14 +5,11 @@
  * @module
  */
 import type { Link } from '../link/link.ts';
-import { Deliverer, type Outlet } from '../node/deliver.ts';
+import { deliver, type Outlet } from '../node/deliver.ts';
 import { addressLen, dstAt } from '../node/ip.ts';
 import { RouteTable } from '../node/routes.ts';
 import type { Prefix } from '../wire/address.ts';
-import { Batch, PASS } from '../wire/packet.ts';
-
-/** Frames in the largest batch of a link. */
-const CAPACITY = 256;
+import { Batch, NOWHERE, ON } from '../wire/packet.ts';
 
 export class Underlay {
   /** Frames for an address that no node has: damaged on the way. */
@@ -26,8 +23,6 @@ export class Underlay {
   readonly #ports: Outlet[] = [];
   /** Which port has an address: as a pod of that number. */
   readonly #owners = new RouteTable();
-  readonly #to = new Int32Array(CAPACITY);
-  readonly #deliverer = new Deliverer(CAPACITY);
 
   /** Frames that a port's link did not take. */
   get refused(): number {
@@ -52,16 +47,17 @@ export class Underlay {
 
   #forward(batch: Batch, from: string | undefined): void {
     for (let i = 0; i < batch.count; i++) {
-      const port = batch.verdict[i] === PASS ? this.#portOf(batch, i) : -1;
-      this.#to[i] = port;
+      const port = batch.next[i] === ON ? this.#portOf(batch, i) : NOWHERE;
+      batch.next[i] = port;
       if (port < 0) this.nowhere++;
-      else if (this.passes?.(from, this.#ports[port]!.name, batch.length[i]!) === false) this.#to[i] = -1;
+      else if (this.passes?.(from, this.#ports[port]!.name, batch.length[i]!) === false)
+        batch.next[i] = NOWHERE;
       else {
         const at = batch.offset[i]!;
         this.onFrame?.(batch.slab, at, at + batch.length[i]!, this.#ports[port]!.name);
       }
     }
-    this.#deliverer.run(batch, this.#to, this.#ports);
+    deliver(batch, this.#ports);
   }
 
   /** As a switch it looks at addresses alone: that a header is damaged is for the receiver to find. */
@@ -70,8 +66,8 @@ export class Underlay {
     const at = batch.offset[i]!;
     const version = slab[at]! >>> 4;
     const len = addressLen(slab, at);
-    if ((version !== 4 && version !== 6) || batch.length[i]! < dstAt(slab, at) - at + len) return -1;
+    if ((version !== 4 && version !== 6) || batch.length[i]! < dstAt(slab, at) - at + len) return NOWHERE;
     const owner = this.#owners.lookup(slab, dstAt(slab, at), len);
-    return owner?.kind === 'pod' ? owner.pod : -1;
+    return owner?.kind === 'pod' ? owner.pod : NOWHERE;
   }
 }

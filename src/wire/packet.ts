@@ -7,8 +7,10 @@
  *                ^ offset[i]            ^ offset[i] + length[i]
  * ```
  *
- * A stage grows a packet into its headroom and tailroom and leaves its payload where it is. A packet whose verdict is
- * not {@link PASS} stays in its slot for statistics and observers, but no stage touches it again.
+ * A stage grows a packet into its headroom and tailroom and leaves its payload where it is. What is known of a packet
+ * stands in columns, by its index. `next` says where it goes: stages and links take what is {@link ON}, or what
+ * is for their port. A dropped packet goes {@link NOWHERE}, and its verdict says why: it stays in its slot for statistics
+ * and observers, but no stage touches it again.
  *
  * Only typed arrays cross from stage to stage and into the native addon, so nothing on this path
  * allocates per packet.
@@ -18,6 +20,13 @@ import { IS_LITTLE_ENDIAN } from '../base/bytes.ts';
 
 /** Verdict of a packet that was not dropped. Other values are rows of the drop table (`ipsec/drop.ts`). */
 export const PASS = 0;
+
+/** {@link Batch.next} of a packet that goes on, to the next stage, and from the last to the link that sends the batch. */
+export const ON = -1;
+/** Of one that waits for its other fragments. */
+export const HELD = -2;
+/** Of one that was dropped, or has left. */
+export const NOWHERE = -3;
 
 export interface BatchOptions {
   /** How many packets the batch holds. */
@@ -37,6 +46,8 @@ export const HEADROOM = 144;
 /** The longest padding (255), its two trailer bytes and the longest ICV (32) fit. */
 export const TAILROOM = 304;
 
+const COLUMNS = 6;
+
 export class Batch {
   readonly capacity: number;
   readonly headroom: number;
@@ -47,15 +58,9 @@ export class Batch {
   readonly words: DataView;
   /** The slab once more, as words of a little-endian machine; none on another, and where packets need not lie on words. */
   readonly words32: Int32Array | undefined;
-  /**
-   * The five tables that follow in one buffer, in this order, `capacity` entries each: the native addon
-   * gets them as one (`native/src/view.h`).
-   */
+  /** The columns that follow in one buffer, in this order, `capacity` entries each: the native addon gets them as one (`native/src/view.h`). */
   readonly tables: Uint8Array;
-  /**
-   * {@link offset}, {@link length}, {@link mark} and {@link sa} in one view: column c of packet i at
-   * `c * capacity + i`. For the innermost loops, where every further array costs its checks.
-   */
+  /** The same in one view: column c of packet i at `c * capacity + i`. For the innermost loops, where every further array costs its checks. */
   readonly cells: Int32Array;
   /** Where each packet starts in the slab. */
   readonly offset: Uint32Array;
@@ -65,8 +70,10 @@ export class Batch {
   readonly mark: Uint32Array;
   /** The SA that a packet takes, as its index in the SAD; -1 while there is none. */
   readonly sa: Int32Array;
-  /** {@link PASS}, or the row of the drop table. */
-  readonly verdict: Uint8Array;
+  /** Where each packet goes: {@link ON}, {@link HELD}, {@link NOWHERE}, or from 0 on a port, such as a pod of a node. */
+  readonly next: Int32Array;
+  /** {@link PASS}, or the row of the drop table that says why it was dropped: set by {@link drop} alone. */
+  readonly verdict: Int32Array;
   /** Packets in use: slots 0 to count-1. */
   count = 0;
 
@@ -85,14 +92,15 @@ export class Batch {
     this.slab = new Uint8Array(shared ? new SharedArrayBuffer(bytes) : new ArrayBuffer(bytes));
     this.words = new DataView(this.slab.buffer);
     this.words32 = IS_LITTLE_ENDIAN ? new Int32Array(this.slab.buffer) : undefined;
-    const tables = new ArrayBuffer(capacity * (4 * 4 + 1));
+    const tables = new ArrayBuffer(capacity * 4 * COLUMNS);
     this.tables = new Uint8Array(tables);
-    this.cells = new Int32Array(tables, 0, capacity * 4);
+    this.cells = new Int32Array(tables);
     this.offset = new Uint32Array(tables, 0, capacity);
     this.length = new Uint32Array(tables, capacity * 4, capacity);
     this.mark = new Uint32Array(tables, capacity * 8, capacity);
     this.sa = new Int32Array(tables, capacity * 12, capacity);
-    this.verdict = new Uint8Array(tables, capacity * 16, capacity);
+    this.next = new Int32Array(tables, capacity * 16, capacity);
+    this.verdict = new Int32Array(tables, capacity * 20, capacity);
   }
 
   /** Forgets all packets. Their bytes stay until overwritten. */
@@ -123,11 +131,18 @@ export class Batch {
     if (i >= this.capacity || this.headroom + len > this.slotSize) return -1;
     this.offset[i] = i * this.slotSize + this.headroom;
     this.length[i] = len;
+    this.next[i] = ON;
     this.verdict[i] = PASS;
     this.sa[i] = -1;
     this.mark[i] = 0;
     this.count = i + 1;
     return i;
+  }
+
+  /** Drops packet `i`. @param verdict the row of the drop table that says why */
+  drop(i: number, verdict: number): void {
+    this.verdict[i] = verdict;
+    this.next[i] = NOWHERE;
   }
 
   /** Grows packet `i` by `n` bytes at its front. Returns false, and changes nothing, without headroom. */

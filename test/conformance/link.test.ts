@@ -13,7 +13,7 @@ import { openRaw } from '../../src/link/raw.ts';
 import { openTun, type TunOptions } from '../../src/link/tun.ts';
 import { openUdp } from '../../src/link/udp.ts';
 import { parseAddress } from '../../src/wire/address.ts';
-import { PASS } from '../../src/wire/packet.ts';
+import { HELD, ON, PASS } from '../../src/wire/packet.ts';
 import * as udp from '../../src/wire/udp.ts';
 import { batchOf, numbered, numberOf, received } from '../support/frames.ts';
 import { needs } from '../support/needs.ts';
@@ -129,15 +129,27 @@ function conformance(name: string, kind: Frames, make: () => Pair): void {
       expect(atB.map(numberOf)).toEqual(kind.takesLonger ? [1, 2, 3] : [1, 3]);
     });
 
-    it('sends only packets that have passed', async () => {
+    it('sends only packets that go on', async () => {
       const { a, b, settle } = open();
       const atB = received(b);
       const batch = batchOf(frames(4));
-      batch.verdict[0] = 7;
-      batch.verdict[2] = 255;
+      batch.drop(0, 7);
+      batch.next[2] = HELD;
       expect(a.send(batch)).toBe(2);
       await settle();
       expect(atB.map(numberOf)).toEqual([1, 3]);
+    });
+
+    it('sends only packets for a port, where one is named', async () => {
+      const { a, b, settle } = open();
+      const atB = received(b);
+      const batch = batchOf(frames(5));
+      batch.next[1] = batch.next[4] = 3;
+      batch.next[2] = 2;
+      const before = [...batch.next];
+      expect(a.send(batch, 3)).toBe(2);
+      await settle();
+      expect([atB.map(numberOf), [...batch.next]]).toEqual([[1, 4], before]);
     });
 
     it('sends a packet from where it starts in its slot', async () => {
@@ -160,18 +172,20 @@ function conformance(name: string, kind: Frames, make: () => Pair): void {
       const before = batch.slab.slice();
       a.send(batch);
       expect(batch.slab).toEqual(before);
-      expect([...batch.verdict]).toEqual([PASS, PASS, PASS]);
+      expect([...batch.next]).toEqual([ON, ON, ON]);
       batch.slab.fill(0xee);
       await settle();
       expect(atB.map(numberOf)).toEqual([0, 1, 2]);
     });
 
-    it('hands over packets that have passed, with room around them, to be changed in place', async () => {
+    it('hands over packets that go on, with room around them, to be changed in place', async () => {
       const { a, b, settle } = open();
       const seen: boolean[] = [];
       b.receive((batch) => {
         for (let i = 0; i < batch.count; i++) {
-          seen.push(batch.verdict[i] === PASS && batch.sa[i] === -1 && batch.mark[i] === 0);
+          seen.push(
+            batch.next[i] === ON && batch.verdict[i] === PASS && batch.sa[i] === -1 && batch.mark[i] === 0,
+          );
           seen.push(batch.prepend(i, 48), batch.append(i, 32));
           batch.view(i).fill(0);
         }

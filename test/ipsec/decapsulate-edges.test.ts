@@ -75,7 +75,7 @@ describe('a batch', () => {
   it('leaves ESP that was dropped before as it is', () => {
     const receiver = new Receiver(config);
     receiver.batch.push(good(5n));
-    receiver.batch.verdict[0] = 7;
+    receiver.batch.drop(0, 7);
     receiver.decapsulator.run(receiver.batch);
     expect([receiver.batch.verdict[0], receiver.decapsulator.isEsp[0], receiver.calls]).toEqual([7, 0, []]);
     expect(receiver.take(good(5n))).toEqual(['ok']);

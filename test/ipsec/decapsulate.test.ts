@@ -469,7 +469,7 @@ describe('a batch', () => {
     batch.push(clear);
     batch.push(clear);
     batch.push(hex('00'));
-    batch.verdict[1] = 7;
+    batch.drop(1, 7);
     decapsulator.run(batch);
     expect([...decapsulator.isEsp]).toEqual([0, 0, 0]);
     expect([...batch.verdict]).toEqual([PASS, 7, PASS]);

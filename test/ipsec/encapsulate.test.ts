@@ -187,7 +187,7 @@ describe('a batch', () => {
     const sa = new SecurityAssociation(saConfig(), engine, RANDOM);
     const batch = new Batch({ capacity: 1 });
     batch.sa[batch.push(ipv4Packet(64))] = sad.add(sa);
-    batch.verdict[0] = 1;
+    batch.drop(0, 1);
     new Encapsulator(sad, engine, 1, RANDOM.random).run(batch);
     expect([batch.verdict[0], toHex(batch.view(0)), sa.sequence.lo]).toEqual([1, toHex(ipv4Packet(64)), 0]);
   });

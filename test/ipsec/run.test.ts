@@ -128,7 +128,7 @@ class Ends {
     const { batch } = this;
     batch.clear();
     for (const [packet, sa] of packets) batch.sa[batch.push(packet)] = sa;
-    for (const { kind, at } of trouble) if (kind === 'dropped') batch.verdict[at % batch.count] = 9;
+    for (const { kind, at } of trouble) if (kind === 'dropped') batch.drop(at % batch.count, 9);
     this.#encapsulator.run(batch);
     const after = [this.#look(), this.sent.map(countersOf)];
 
@@ -138,7 +138,7 @@ class Ends {
     for (const { kind, at, bit } of trouble) disturb(wire, kind, at, bit);
     batch.clear();
     for (const packet of wire) batch.push(packet);
-    for (const { kind, at } of trouble) if (kind === 'dropped') batch.verdict[at % CAPACITY] = 9;
+    for (const { kind, at } of trouble) if (kind === 'dropped') batch.drop(at % CAPACITY, 9);
     this.#decapsulator.run(batch);
     const { spi, seqHi, seqLo, isEsp } = this.#decapsulator;
     const notes = wire.map((_, i) => (isEsp[i] === 1 ? [spi[i], seqHi[i], seqLo[i], batch.sa[i]] : isEsp[i]));

@@ -19,7 +19,7 @@ import { runLoop } from '../../src/node/loop.ts';
 import { Node } from '../../src/node/node.ts';
 import type { PlanChange } from '../../src/node/plan-change.ts';
 import type { NodeStats } from '../../src/node/stats.ts';
-import { Batch, PASS } from '../../src/wire/packet.ts';
+import { Batch, ON } from '../../src/wire/packet.ts';
 import { GCM, ip, keysFrom, nodeObject, nodesFrom } from '../support/cilium-cluster.ts';
 import { batchOf } from '../support/frames.ts';
 import { ipv4Packet } from '../support/sa.ts';
@@ -82,14 +82,14 @@ class Device implements DeviceLink {
     return this.#waiting.length;
   }
 
-  send(batch: Batch): number {
+  send(batch: Batch, next: number = ON): number {
     const out = this.#sent;
     out.clear();
     // As a full queue does, it takes the first and not the last.
     const room = { up: CAPACITY, gone: CAPACITY, full: 0, trickle: 3 }[this.state];
     let offered = 0;
     for (let i = 0; i < batch.count; i++) {
-      if (batch.verdict[i] !== PASS) continue;
+      if (batch.next[i] !== next) continue;
       if (++offered > room) continue;
       const at = batch.offset[i]!;
       out.push(batch.slab, at, at + batch.length[i]!);

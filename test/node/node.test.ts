@@ -9,7 +9,7 @@ import { memoryPair } from '../../src/link/memory.ts';
 import { DECISIONS } from '../../src/node/decisions.ts';
 import { Node, type NodeObserver } from '../../src/node/node.ts';
 import { parsePrefix } from '../../src/wire/address.ts';
-import { Batch, PASS } from '../../src/wire/packet.ts';
+import { Batch, ON } from '../../src/wire/packet.ts';
 import { GCM, ip, keysFrom, nodesFrom } from '../support/cilium-cluster.ts';
 import { batchOf, received } from '../support/frames.ts';
 import { ipv4Packet, ipv6Packet } from '../support/sa.ts';
@@ -185,7 +185,7 @@ describe('one node', () => {
     const { node, clock, outside } = lonely(10);
     const atPeer = received(outside);
     const batch = batchOf([ipv4Packet(60, ends('a2', 'b1')), ipv4Packet(60, ends('a2', 'b1'))]);
-    batch.verdict[0] = 5;
+    batch.drop(0, 5);
     const before = batch.copy(0);
     node.fromPods(batch);
     clock.run();
@@ -231,7 +231,7 @@ describe('an observer', () => {
       (node, batch) => {
         const decision = DECISIONS[node.interceptor.decision[0]!]?.name;
         seen.push(
-          `${node.name} ${stage} ${batch.length[0]} ${batch.verdict[0] === PASS}${stage === 'intercepted' ? ` ${decision} ${batch.mark[0]!.toString(16)}` : ''}`,
+          `${node.name} ${stage} ${batch.length[0]} ${batch.next[0] === ON ? 'on' : batch.next[0]}${stage === 'intercepted' ? ` ${decision} ${batch.mark[0]!.toString(16)}` : ''}`,
         );
       };
     const two = twoNodes({
@@ -244,10 +244,10 @@ describe('an observer', () => {
     });
     two.send('a1', ipv4Packet(60, ends('a1', 'b1')));
     expect(seen).toEqual([
-      'node-1 intercepted 60 true encrypt cb93e00',
-      'node-1 leaving 116 true',
-      'node-2 admitted 116 true',
-      'node-2 decrypted 60 false',
+      'node-1 intercepted 60 on encrypt cb93e00',
+      'node-1 leaving 116 on',
+      'node-2 admitted 116 on',
+      'node-2 decrypted 60 0',
     ]);
   });
 });

@@ -9,6 +9,7 @@ import type { Link } from '../../src/link/link.ts';
 import { Node } from '../../src/node/node.ts';
 import { staticPlan } from '../../src/node/static-plan.ts';
 import { parseAddress, parsePrefix } from '../../src/wire/address.ts';
+import { ON } from '../../src/wire/packet.ts';
 import { udp4 } from '../support/datagram.ts';
 import { batchOf } from '../support/frames.ts';
 
@@ -54,10 +55,10 @@ function wire(to?: (batch: Parameters<Link['send']>[0]) => void): Link & { sent:
     medium: 'ip',
     mtu: 1500,
     sent,
-    send(batch) {
+    send(batch, next = ON) {
       let taken = 0;
       for (let i = 0; i < batch.count; i++) {
-        if (batch.verdict[i] !== 0) continue;
+        if (batch.next[i] !== next) continue;
         sent.push(batch.copy(i));
         taken++;
       }

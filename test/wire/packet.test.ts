@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { hex } from '../../src/base/bytes.ts';
-import { Batch, HEADROOM, LentBatch, PASS, TAILROOM } from '../../src/wire/packet.ts';
+import { Batch, HEADROOM, LentBatch, ON, PASS, TAILROOM } from '../../src/wire/packet.ts';
 
 describe('Batch', () => {
   it('holds packets in slots with room on both sides', () => {
@@ -36,14 +36,15 @@ describe('Batch', () => {
   it('starts every packet afresh', () => {
     const batch = new Batch({ capacity: 1 });
     batch.push(hex('01'));
-    batch.verdict[0] = 7;
+    batch.drop(0, 7);
     batch.sa[0] = 3;
     batch.mark[0] = 0xe00;
     batch.prepend(0, 20);
     batch.clear();
     expect(batch.count).toBe(0);
     batch.push(hex('0203'));
-    expect([batch.verdict[0], batch.sa[0], batch.mark[0], batch.offset[0]]).toEqual([PASS, -1, 0, HEADROOM]);
+    expect([batch.verdict[0], batch.next[0]]).toEqual([PASS, ON]);
+    expect([batch.sa[0], batch.mark[0], batch.offset[0]]).toEqual([-1, 0, HEADROOM]);
     expect(batch.copy(0)).toEqual(hex('0203'));
   });
 

@@ -14,7 +14,6 @@ import { type DropRow, dropRow } from '../../ipsec/drop.ts';
 import type { Link } from '../../link/link.ts';
 import { addressLen, dstAt } from '../../node/ip.ts';
 import { Node } from '../../node/node.ts';
-import { TAKEN } from '../../node/verdict.ts';
 import { parseAddress } from '../../wire/address.ts';
 import * as ethernet from '../../wire/ethernet.ts';
 import { Batch, PASS } from '../../wire/packet.ts';
@@ -82,7 +81,7 @@ class Receiver {
     this.#batch.clear();
     this.#batch.push(frame, ethernet.HEADER_LEN);
     this.#node.fromOutside(this.#batch);
-    const drop = this.#verdict === TAKEN ? undefined : dropRow(this.#verdict);
+    const drop = dropRow(this.#verdict);
     if (drop) return { drop };
     return this.#delivered ? { delivered: this.#delivered } : { waits: true };
   }
@@ -90,8 +89,7 @@ class Receiver {
   #look(batch: Batch): void {
     const at = batch.offset[0]!;
     this.#verdict = batch.verdict[0]!;
-    this.#delivered =
-      this.#node.inbound.pod[0]! >= 0 ? batch.slab.slice(at, at + batch.length[0]!) : undefined;
+    this.#delivered = batch.next[0]! >= 0 ? batch.slab.slice(at, at + batch.length[0]!) : undefined;
   }
 }
 
