@@ -77,19 +77,19 @@ export class EspEvent {
 
   /** False where the packet is too short for SPI and number. */
   get hasSpi(): boolean {
-    return this.#lane.decapsulator.isEsp[this.#i] === 1;
+    return this.#lane.batch.isEsp[this.#i] === 1;
   }
 
   get spi(): number {
-    return this.#lane.decapsulator.spi[this.#i]!;
+    return this.#lane.batch.spi[this.#i]!;
   }
 
   get seqHi(): number {
-    return this.#lane.decapsulator.seqHi[this.#i]!;
+    return this.#lane.batch.seqHi[this.#i]!;
   }
 
   get seqLo(): number {
-    return this.#lane.decapsulator.seqLo[this.#i]!;
+    return this.#lane.batch.seqLo[this.#i]!;
   }
 
   /** What carried the IP packet. */

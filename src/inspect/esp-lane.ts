@@ -19,7 +19,7 @@ const COPIES = 1 << 16;
 /** Packets that wait together, and what an event needs to know of each. */
 export class EspLane {
   batch: Batch;
-  readonly decapsulator: Decapsulator;
+  readonly #decapsulator: Decapsulator;
   readonly isLent: boolean;
   /** Differs from that of every other batch of any lane. */
   number = 0;
@@ -55,7 +55,7 @@ export class EspLane {
     const { capacity } = batch;
     this.batch = batch;
     this.isLent = batch instanceof LentBatch;
-    this.decapsulator = new Decapsulator(streams, engine, capacity, ports);
+    this.#decapsulator = new Decapsulator(streams, engine, capacity, ports);
     this.stream = new Array<EspStream | undefined>(capacity).fill(undefined);
     this.frame = new Float64Array(capacity);
     this.seconds = new Float64Array(capacity);
@@ -110,7 +110,7 @@ export class EspLane {
 
   /** Opens packets `from` to `to - 1`. */
   open(from: number, to: number): void {
-    this.decapsulator.run(this.batch, from, to);
+    this.#decapsulator.run(this.batch, from, to);
   }
 
   clear(): void {

@@ -22,16 +22,6 @@ import type { SaLookup } from './sad.ts';
 /** More fragments, and the fragment offset, in 16 bits as a word of this machine has them. */
 const FRAGMENT = 0xff3f;
 
-/** What is noted of each packet of a batch, by its index. */
-export interface EspNotes {
-  readonly spi: Uint32Array;
-  readonly seqHi: Uint32Array;
-  readonly seqLo: Uint32Array;
-  readonly isEsp: Uint8Array;
-  readonly inferred: Uint32Array;
-  readonly outerAt: Uint32Array;
-}
-
 /**
  * Does steps 1 to 5 for packets from `from` to before `to`, as long as they are of one SA and usual.
  * @param isPort does a UDP port carry ESP?
@@ -40,15 +30,13 @@ export interface EspNotes {
 export function admitRun(
   batch: Batch,
   jobs: JobTable,
-  notes: EspNotes,
   from: number,
   to: number,
   sad: SaLookup,
   isPort: (port: number) => boolean,
 ): number {
-  const { words32: w, slab, cells, capacity, next } = batch;
+  const { words32: w, slab, cells, capacity, next, isEsp, spi: spis, seqHi, seqLo, inferred } = batch;
   if (w === undefined) return from;
-  const { spi: spis, seqHi, seqLo, isEsp, inferred, outerAt } = notes;
   // What the packets of a run have in common, from the first.
   let sa: SecurityAssociation | undefined;
   let netSpi = 0;
@@ -114,7 +102,6 @@ export function admitRun(
     seqHi[i] = hi;
     seqLo[i] = lo;
     inferred[i] = hi;
-    outerAt[i] = at;
     const row = jobs.addRow(sa, i, textAt, textLen, netHi, netLo);
     jobs.setNonce(row, sa.netSalt, w[e + 2]!, w[e + 3]!);
   }
@@ -134,7 +121,6 @@ export function admitRun(
 export function acceptUsual(
   batch: Batch,
   jobs: JobTable,
-  notes: EspNotes,
   row: number,
   i: number,
   sa: SecurityAssociation,
@@ -150,8 +136,8 @@ export function acceptUsual(
   const first = w[textAt >>> 2]!;
   const innerLen = netHalf(first >>> 16);
   if ((first & 0xff) !== VERSION_4 || innerLen < ipv4.HEADER_LEN || innerLen > payloadLen) return false;
-  if ((ipv4.tos(slab, notes.outerAt[i]!) & CE) === CE) return false;
-  if (!sa.window.commitNext(notes.inferred[i]!, notes.seqLo[i]! | 0)) return false;
+  if ((ipv4.tos(slab, cells[i]!) & CE) === CE) return false;
+  if (!sa.window.commitNext(batch.inferred[i]!, batch.seqLo[i]! | 0)) return false;
   sa.life.count(payloadLen);
   cells[i] = textAt;
   // Anything after the inner packet is TFC padding (RFC 4303 §2.7).

@@ -26,14 +26,14 @@
  * (`plausible.ts`), before the window moves.
  * @module
  */
-import { netWord, u8 } from '../base/bytes.ts';
+import { netWord } from '../base/bytes.ts';
 import { type Engine, JOB_OK, JobTable } from '../crypto/engine.ts';
 import { inPrefix } from '../wire/address.ts';
 import * as esp from '../wire/esp.ts';
 import * as ipv4 from '../wire/ipv4.ts';
 import * as ipv6 from '../wire/ipv6.ts';
 import { type Batch, ON, PASS } from '../wire/packet.ts';
-import { acceptUsual, admitRun, type EspNotes } from './decapsulate-run.ts';
+import { acceptUsual, admitRun } from './decapsulate-run.ts';
 import { dropCode } from './drop.ts';
 import { EspPlace } from './esp-place.ts';
 import { CE, ecnDecapsulate } from './outer-header.ts';
@@ -66,27 +66,11 @@ const IMPLAUSIBLE = dropCode('implausible');
 const MOST_ALONE = 4;
 
 export class Decapsulator {
-  /** SPI of each ESP packet of the last batch, by its index in the batch. */
-  readonly spi: Uint32Array;
-  /** High half of its sequence number, as inferred; 0 without ESN, without SA, or where it would be below 0. */
-  readonly seqHi: Uint32Array;
-  /** Low half: what is on the wire. */
-  readonly seqLo: Uint32Array;
-  /** 1 where the packet is ESP, 2 where it is ESP but shorter than SPI and number, 0 where it is not ESP. */
-  readonly isEsp: Uint8Array;
-
   readonly #sad: SaLookup;
   readonly #engine: Engine;
   readonly #jobs: JobTable;
   readonly #place: EspPlace;
   readonly #upper = new UpperLayer();
-  /** What the later steps need of each packet: its high half as the window infers it, where the outer header starts,
-   * how long it is with its extensions, and which of its bytes names ESP. */
-  readonly #inferred: Uint32Array;
-  readonly #outerAt: Uint32Array;
-  readonly #headerLen: Uint32Array;
-  readonly #protocolAt: Uint32Array;
-  readonly #notes: EspNotes;
   readonly #isPort = (port: number): boolean => this.#place.isEncapPort(port);
 
   /**
@@ -98,22 +82,12 @@ export class Decapsulator {
     this.#engine = engine;
     this.#jobs = new JobTable(capacity);
     this.#place = new EspPlace(ports);
-    this.spi = new Uint32Array(capacity);
-    this.seqHi = new Uint32Array(capacity);
-    this.seqLo = new Uint32Array(capacity);
-    this.isEsp = new Uint8Array(capacity);
-    this.#inferred = new Uint32Array(capacity);
-    this.#outerAt = new Uint32Array(capacity);
-    this.#headerLen = new Uint32Array(capacity);
-    this.#protocolAt = new Uint32Array(capacity);
-    const { spi, seqHi, seqLo, isEsp } = this;
-    this.#notes = { spi, seqHi, seqLo, isEsp, inferred: this.#inferred, outerAt: this.#outerAt };
   }
 
   /**
    * Decapsulates every packet of the batch that is ESP and goes on. It then holds the inner packet
    * (tunnel mode) or the packet without ESP (transport mode), or has a verdict. Packets that are not ESP stay
-   * as they are, with {@link isEsp} 0.
+   * as they are, with `batch.isEsp` 0.
    * @param from only the packets from this one on
    * @param to only the packets before this one
    */
@@ -122,13 +96,12 @@ export class Decapsulator {
     // Runs of one packet, one after the other: to look for longer ones costs more than it brings.
     let alone = 0;
     for (let i = from; i < to; i++) {
-      const end =
-        alone < MOST_ALONE ? admitRun(batch, this.#jobs, this.#notes, i, to, this.#sad, this.#isPort) : i;
+      const end = alone < MOST_ALONE ? admitRun(batch, this.#jobs, i, to, this.#sad, this.#isPort) : i;
       if (end > i) {
         alone = end === i + 1 ? alone + 1 : 0;
         i = end - 1;
       } else {
-        this.isEsp[i] = 0;
+        batch.isEsp[i] = 0;
         if (batch.next[i] === ON) this.#admit(batch, i);
       }
     }
@@ -142,19 +115,19 @@ export class Decapsulator {
     const at = cells[i]!;
     if (place.find(slab, at, at + cells[capacity + i]!) !== 'esp') return;
     const { espAt, espEnd } = place;
-    this.isEsp[i] = 1;
-    this.seqHi[i] = 0;
+    batch.isEsp[i] = 1;
+    batch.seqHi[i] = 0;
     // 1.
     if (espEnd - espAt < esp.HEADER_LEN) {
-      this.isEsp[i] = 2;
+      batch.isEsp[i] = 2;
       batch.drop(i, place.cut ? NOT_CAPTURED : HEADER_ERROR);
       return;
     }
     const spi = words.getUint32(espAt);
     // Signed: above 2^31 an unsigned number would be boxed wherever it is passed on.
     const lo = words.getInt32(espAt + 4);
-    this.spi[i] = spi;
-    this.seqLo[i] = lo;
+    batch.spi[i] = spi;
+    batch.seqLo[i] = lo;
     if (place.cut) {
       batch.drop(i, NOT_CAPTURED);
       return;
@@ -190,8 +163,8 @@ export class Decapsulator {
       this.#finish(batch);
       seen = window.check(hi, lo);
     }
-    this.#inferred[i] = hi;
-    this.seqHi[i] = isBelowZero(sa, hi) ? 0 : hi;
+    batch.inferred[i] = hi;
+    batch.seqHi[i] = isBelowZero(sa, hi) ? 0 : hi;
     if (seen !== PASS) {
       countReplay(sa, seen);
       batch.drop(i, seen);
@@ -210,11 +183,6 @@ export class Decapsulator {
       if (textLen >= 0) sa.stats.failed++;
       batch.drop(i, TOO_SHORT);
       return;
-    }
-    this.#outerAt[i] = place.outerAt;
-    if (!sa.isTunnel || sa.isModeOpen) {
-      this.#headerLen[i] = (place.udpAt < 0 ? espAt : place.udpAt) - place.outerAt;
-      this.#protocolAt[i] = place.protocolAt;
     }
     const jobs = this.#jobs;
     const row = jobs.addRow(sa, i, textAt, textLen, hi === 0 ? 0 : netWord(hi), netWord(lo));
@@ -250,7 +218,7 @@ export class Decapsulator {
       const i = jobs.tag[row]!;
       const sa = this.#sad.sas[batch.sa[i]!]!;
       sa.pending = 0;
-      if (acceptUsual(batch, jobs, this.#notes, row, i, sa)) continue;
+      if (acceptUsual(batch, jobs, row, i, sa)) continue;
       const refused = this.#accept(batch, i, sa, row);
       if (refused !== PASS) batch.drop(i, refused);
     }
@@ -261,8 +229,8 @@ export class Decapsulator {
   #accept(batch: Batch, i: number, sa: SecurityAssociation, row: number): number {
     const jobs = this.#jobs;
     const { slab } = batch;
-    const hi = this.#inferred[i]!;
-    const lo = this.seqLo[i]! | 0;
+    const hi = batch.inferred[i]!;
+    const lo = batch.seqLo[i]! | 0;
     // 4. again: an earlier packet of this batch may have taken the number, or moved the window past it.
     const seen = sa.window.check(hi, lo);
     if (seen !== PASS) {
@@ -283,7 +251,7 @@ export class Decapsulator {
     const next = slab[textAt + textLen - 1]!;
     if (next === esp.DUMMY) return DUMMY;
     // 8.
-    if (sa.esn) this.seqHi[i] = hi;
+    if (sa.esn) batch.seqHi[i] = hi;
     sa.window.commit(hi, lo);
     sa.life.count(payloadLen);
     // 9., 10.
@@ -320,7 +288,7 @@ export class Decapsulator {
     }
     if (innerLen > payloadLen) return INNER_TRUNCATED;
     if (!sa.takesAll && !inSelector(sa, slab, at, isV4, this.#upper)) return SELECTOR_MISMATCH;
-    const outerTos = trafficClass(slab, this.#outerAt[i]!);
+    const outerTos = trafficClass(slab, batch.offset[i]!);
     if ((outerTos & CE) === CE || sa.rules.decapDscp)
       ecnDecapsulate(slab, outerTos, at, isV4 ? 4 : 6, sa.rules);
     cells[i] = at;
@@ -339,11 +307,14 @@ export class Decapsulator {
     next: number,
   ): number {
     const { slab } = batch;
-    const outerAt = this.#outerAt[i]!;
-    const isV4 = u8(slab, outerAt) >>> 4 === 4;
-    const headerLen = this.#headerLen[i]!;
+    const place = this.#place;
+    const outerAt = batch.offset[i]!;
+    // Its headers are as they came, and are read once more.
+    place.find(slab, outerAt, outerAt + batch.length[i]!);
+    const isV4 = place.version === 4;
+    const headerLen = (place.udpAt < 0 ? place.espAt : place.udpAt) - outerAt;
     const at = textAt - headerLen;
-    const protocolAt = this.#protocolAt[i]! - outerAt + at;
+    const protocolAt = place.protocolAt - outerAt + at;
     slab.copyWithin(at, outerAt, outerAt + headerLen);
     slab[protocolAt] = next;
     const len = headerLen + payloadLen;

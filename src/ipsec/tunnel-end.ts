@@ -60,7 +60,7 @@ export class TunnelEnd {
     if (i < 0) return drop('header-error');
     this.#batch.mark[i] = this.sa.config.mark?.value ?? 0;
     this.#decapsulator.run(this.#batch);
-    if (this.#decapsulator.isEsp[0] === 0) return drop('header-error');
+    if (this.#batch.isEsp[0] === 0) return drop('header-error');
     return this.#outcome();
   }
 

@@ -201,13 +201,12 @@ export class Inbound {
 
   /**
    * Steps 5 to 8, after decapsulation, for every packet that is left.
-   * @param isEsp by index: 0 for packets that were not ESP
    */
-  route(batch: Batch, isEsp: Uint8Array): void {
+  route(batch: Batch): void {
     this.#inner.clear();
     for (let i = 0; i < batch.count; i++) {
       if (batch.next[i] !== ON) continue;
-      const sa = isEsp[i] === 0 ? undefined : this.#sad.sas[batch.sa[i]!];
+      const sa = batch.isEsp[i] === 0 ? undefined : this.#sad.sas[batch.sa[i]!];
       // 5.
       if (sa) this.#forward(batch, i, sa);
       else batch.drop(i, NO_ROUTE);

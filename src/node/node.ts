@@ -435,7 +435,7 @@ export class Node {
     if (batch.verdict[i] !== HOP_LIMIT) return;
     const { slab } = batch;
     const at = batch.offset[i]!;
-    const isEsp = this.decapsulator.isEsp[i] !== 0;
+    const isEsp = batch.isEsp[i] !== 0;
     const route = this.routes.lookup(slab, srcAt(slab, at), addressLen(slab, at));
     if (isEsp && !(route?.kind === 'remote' && route.peer.encrypts)) return;
     const answer = this.#icmp.timeExceeded(slab, at, batch.length[i]!, !isEsp, this.#clock.now());
@@ -483,7 +483,7 @@ export class Node {
     const { arrived } = inbound;
     this.#observer?.admitted?.(this, batch);
     decapsulator.run(batch);
-    inbound.route(batch, decapsulator.isEsp);
+    inbound.route(batch);
     this.#observer?.decrypted?.(this, batch);
     const delivered = deliver(batch, this.#pods);
 
@@ -498,7 +498,7 @@ export class Node {
       frames++;
       if (kind === ARRIVED.FRAGMENT) into.fragments++;
       if (kind === ARRIVED.CLEAR) into.clear++;
-      if (decapsulator.isEsp[i] !== 0) esp++;
+      if (batch.isEsp[i] !== 0) esp++;
       if (into.countDrop(batch, i)) {
         this.#peerDrops.count(this.#senderOf(batch, i), 'in', batch.verdict[i]!);
         this.#answerOutside(batch, i);

@@ -106,7 +106,7 @@ export class FlowObserver implements NodeObserver {
   }
 
   decrypted(node: Node, batch: Batch): void {
-    const { inbound, decapsulator } = node;
+    const { inbound } = node;
     const { view, bytes } = this.#in;
     const { dropsOnly } = this.#recorder;
     for (let i = 0; i < batch.count; i++) {
@@ -115,7 +115,7 @@ export class FlowObserver implements NodeObserver {
       const rowAt = i * ROW;
       // What is in the packet now is what was in it, and the row keeps how it came.
       if (batch.offset[i] !== this.#cameAt[i]) this.#describe(node, this.#in, batch, i, true);
-      if (decapsulator.isEsp[i] === 1) view.setUint32(rowAt + AT.SEQ_HI, decapsulator.seqHi[i]!);
+      if (batch.isEsp[i] === 1) view.setUint32(rowAt + AT.SEQ_HI, batch.seqHi[i]!);
       const verdict = batch.verdict[i]!;
       if (dropRow(verdict)) {
         bytes[rowAt + AT.DIRECTION] = DIRECTION.INGRESS;

@@ -73,10 +73,10 @@ export class PeerDrops implements NodeObserver {
     }
   }
 
-  decrypted({ name, decapsulator }: Node, batch: Batch): void {
+  decrypted({ name }: Node, batch: Batch): void {
     for (let i = 0; i < batch.count; i++)
       if (batch.verdict[i] !== 0) {
-        const spi = decapsulator.isEsp[i] === 1 ? decapsulator.spi[i]! : 0;
+        const spi = batch.isEsp[i] === 1 ? batch.spi[i]! : 0;
         this.#count(name, this.#from[i], 'in', batch.verdict[i]!, spi);
       }
   }

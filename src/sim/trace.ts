@@ -166,11 +166,10 @@ export class Tracer implements NodeObserver {
 
   decrypted(node: Node, batch: Batch): void {
     if (!this.#once('decrypted')) return;
-    const { decapsulator } = node;
     const sa = node.sad.sas[batch.sa[0]!];
-    if (!sa || decapsulator.isEsp[0] === 0) return;
+    if (!sa || batch.isEsp[0] === 0) return;
     const { window, config } = sa;
-    const seq = seqText(decapsulator.seqHi[0]!, decapsulator.seqLo[0]!);
+    const seq = seqText(batch.seqHi[0]!, batch.seqLo[0]!);
     this.#add(
       node.name,
       'looks up',

@@ -46,7 +46,9 @@ export const HEADROOM = 144;
 /** The longest padding (255), its two trailer bytes and the longest ICV (32) fit. */
 export const TAILROOM = 304;
 
-const COLUMNS = 6;
+/** Those that the addon reads and writes, and all. */
+const NATIVE_COLUMNS = 6;
+const COLUMNS = NATIVE_COLUMNS + 5;
 
 export class Batch {
   readonly capacity: number;
@@ -58,9 +60,12 @@ export class Batch {
   readonly words: DataView;
   /** The slab once more, as words of a little-endian machine; none on another, and where packets need not lie on words. */
   readonly words32: Int32Array | undefined;
-  /** The columns that follow in one buffer, in this order, `capacity` entries each: the native addon gets them as one (`native/src/view.h`). */
+  /**
+   * The columns that follow lie in one buffer, in this order, `capacity` entries each. This is the first six of them: the
+   * native addon gets them as one (`native/src/view.h`).
+   */
   readonly tables: Uint8Array;
-  /** The same in one view: column c of packet i at `c * capacity + i`. For the innermost loops, where every further array costs its checks. */
+  /** All of them: column c of packet i at `c * capacity + i`. For the innermost loops, where every further array costs its checks. */
   readonly cells: Int32Array;
   /** Where each packet starts in the slab. */
   readonly offset: Uint32Array;
@@ -74,6 +79,15 @@ export class Batch {
   readonly next: Int32Array;
   /** {@link PASS}, or the row of the drop table that says why it was dropped: set by {@link drop} alone. */
   readonly verdict: Int32Array;
+  /** Set by decapsulation: 1 where the packet was ESP, 2 where ESP without whole SPI and number, 0 where it was not ESP. */
+  readonly isEsp: Int32Array;
+  /** What the ESP header said: the SPI, and the low half of the sequence number. */
+  readonly spi: Uint32Array;
+  readonly seqLo: Uint32Array;
+  /** High half of the number, as inferred; 0 without ESN, without SA, or where it would be below 0. */
+  readonly seqHi: Uint32Array;
+  /** The same as the replay window inferred it, below 0 too: for decapsulation alone. */
+  readonly inferred: Uint32Array;
   /** Packets in use: slots 0 to count-1. */
   count = 0;
 
@@ -92,15 +106,23 @@ export class Batch {
     this.slab = new Uint8Array(shared ? new SharedArrayBuffer(bytes) : new ArrayBuffer(bytes));
     this.words = new DataView(this.slab.buffer);
     this.words32 = IS_LITTLE_ENDIAN ? new Int32Array(this.slab.buffer) : undefined;
-    const tables = new ArrayBuffer(capacity * 4 * COLUMNS);
-    this.tables = new Uint8Array(tables);
-    this.cells = new Int32Array(tables);
-    this.offset = new Uint32Array(tables, 0, capacity);
-    this.length = new Uint32Array(tables, capacity * 4, capacity);
-    this.mark = new Uint32Array(tables, capacity * 8, capacity);
-    this.sa = new Int32Array(tables, capacity * 12, capacity);
-    this.next = new Int32Array(tables, capacity * 16, capacity);
-    this.verdict = new Int32Array(tables, capacity * 20, capacity);
+    const cells = new ArrayBuffer(capacity * 4 * COLUMNS);
+    let end = 0;
+    const signed = () => new Int32Array(cells, capacity * 4 * end++, capacity);
+    const unsigned = () => new Uint32Array(cells, capacity * 4 * end++, capacity);
+    this.tables = new Uint8Array(cells, 0, capacity * 4 * NATIVE_COLUMNS);
+    this.cells = new Int32Array(cells);
+    this.offset = unsigned();
+    this.length = unsigned();
+    this.mark = unsigned();
+    this.sa = signed();
+    this.next = signed();
+    this.verdict = signed();
+    this.isEsp = signed();
+    this.spi = unsigned();
+    this.seqLo = unsigned();
+    this.seqHi = unsigned();
+    this.inferred = unsigned();
   }
 
   /** Forgets all packets. Their bytes stay until overwritten. */

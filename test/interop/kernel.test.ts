@@ -195,7 +195,7 @@ function decapsulate({ config, top, made }: Chapter, capacity: number) {
     for (let i = 0; i < batch.count; i++) {
       const row = dropRow(batch.verdict[i]!);
       verdicts.push({
-        reason: decapsulator.isEsp[i] === 0 ? 'not ESP' : (row?.reason ?? 'ok'),
+        reason: batch.isEsp[i] === 0 ? 'not ESP' : (row?.reason ?? 'ok'),
         counter: row?.counter ?? null,
         elsewhere: row?.elsewhere,
         packet: batch.copy(i),

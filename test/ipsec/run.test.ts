@@ -140,7 +140,7 @@ class Ends {
     for (const packet of wire) batch.push(packet);
     for (const { kind, at } of trouble) if (kind === 'dropped') batch.drop(at % CAPACITY, 9);
     this.#decapsulator.run(batch);
-    const { spi, seqHi, seqLo, isEsp } = this.#decapsulator;
+    const { spi, seqHi, seqLo, isEsp } = batch;
     const notes = wire.map((_, i) => (isEsp[i] === 1 ? [spi[i], seqHi[i], seqLo[i], batch.sa[i]] : isEsp[i]));
     return [after, this.#look(), notes, this.got.map(countersOf)];
   }
@@ -205,11 +205,8 @@ describe('a run of usual packets', () => {
     engine.seal(batch.slab, jobs);
     sa.window.commit(0, 2000);
     jobs.count = 0;
-    const column = () => new Uint32Array(CAPACITY);
-    const notes = { spi: column(), seqHi: column(), seqLo: column(), inferred: column(), outerAt: column() };
-    const isEsp = new Uint8Array(CAPACITY);
-    expect(admitRun(batch, jobs, { ...notes, isEsp }, 0, CAPACITY, sad, () => false)).toBe(CAPACITY);
-    expect([jobs.count, sa.pending, notes.seqLo[CAPACITY - 1]]).toEqual([
+    expect(admitRun(batch, jobs, 0, CAPACITY, sad, () => false)).toBe(CAPACITY);
+    expect([jobs.count, sa.pending, batch.seqLo[CAPACITY - 1]]).toEqual([
       CAPACITY,
       CAPACITY,
       2000 + CAPACITY,

@@ -184,7 +184,7 @@ export function recordWay(options: WayOptions): WayRecord {
     },
     decrypted(node, batch) {
       if (!isFollowed || node !== receiver || !admitted || !opened) return;
-      const { decapsulator, inbound, spd } = node;
+      const { inbound, spd } = node;
       const { sa } = opened;
       const { after, textAt } = opened.opened;
       const markAfter = batch.mark[0]!;
@@ -195,7 +195,7 @@ export function recordWay(options: WayOptions): WayRecord {
         ...opened,
         sas: sasOf(node),
         windowAfter: windowState(sa.window),
-        number: { hi: decapsulator.seqHi[0]!, lo: decapsulator.seqLo[0]! },
+        number: { hi: batch.seqHi[0]!, lo: batch.seqLo[0]! },
         lost: sa.window.lost,
         markAfter,
         at: batch.offset[0]!,
