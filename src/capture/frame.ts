@@ -66,6 +66,9 @@ export interface FrameSink {
   section?(section: CaptureSection): void;
   /** An interface, before its first frame. The n-th call in a section is interface n-1. */
   interface?(description: CaptureInterface): void;
-  /** A Decryption Secrets Block. The array is a copy that the sink may keep; it holds keys. */
-  secrets?(secretsType: number, data: Uint8Array): void;
+  /**
+   * A Decryption Secrets Block. The array is a copy that the sink may keep; it holds keys.
+   * @param file of several captures the number of the one that it is in; else absent
+   */
+  secrets?(secretsType: number, data: Uint8Array, file?: number): void;
 }

@@ -248,7 +248,7 @@ class Cursor implements Time {
       comment: (text) => this.#say((sink) => sink.comment?.(text)),
       section: (section) => this.#say((sink) => this.#section(section, sink)),
       interface: (description) => this.#say((sink) => this.#interface(description, sink)),
-      secrets: (type, data) => this.#say((sink) => sink.secrets?.(type, data)),
+      secrets: (type, data) => this.#say((sink) => sink.secrets?.(type, data, this.file)),
     });
   }
 

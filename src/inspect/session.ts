@@ -78,8 +78,9 @@ export class CaptureSession implements FrameSink {
   }
 
   /** A capture that was made to be handed around brings its SAs with it, and says which are gone. */
-  secrets(type: number, data: Uint8Array): void {
-    for (const sink of this.#sinks) sink.secrets?.(type, data);
-    if (type === SECRETS_TYPE_ESP) this.receiver.forget(this.#own.read(data, `${this.#source} (secrets)`));
+  secrets(type: number, data: Uint8Array, file?: number): void {
+    for (const sink of this.#sinks) sink.secrets?.(type, data, file);
+    if (type === SECRETS_TYPE_ESP)
+      this.receiver.forget(this.#own.read(data, `${this.#source} (secrets)`, file));
   }
 }

@@ -1,8 +1,9 @@
 /**
  * The SAs that a capture brings along in its decryption secrets blocks, as they are at the place that was read: blocks add
  * SAs and take others away, as in the node that wrote them. They may name nodes, too. A line that cannot be used is left
- * out, and said so. However many blocks there are, no more is kept than `sa-limit.ts` allows; of SAs that are gone the
- * oldest are forgotten.
+ * out, and said so. Of several captures an SA is there while one of those that brought it has it, unless one puts another in
+ * its place: each is of a node of its own, and takes away what that node has no more. However many blocks there are, no more
+ * is kept than `sa-limit.ts` allows; of SAs that are gone the oldest are forgotten.
  * @module
  */
 import { decodeText } from '../base/decode-text.ts';
@@ -13,12 +14,14 @@ import { type NamedNode, readBlock } from './dsb-csv.ts';
 import { MAX_PATTERNS } from './esp-sa.ts';
 import { omissionLine } from './omission.ts';
 import { checkEntries, MAX_ENTRIES } from './sa-limit.ts';
-import { SaList, type SaSource } from './sa-source.ts';
+import { isSameSa, SaList, type SaSource } from './sa-source.ts';
 
 export class CaptureSas implements SaSource {
   readonly #now = new SaList();
   readonly #former = new SaList();
   readonly #new = new WeakSet<SaConfig>();
+  /** Numbers of the captures that brought SAs, of those after the first. */
+  readonly #fileOf = new WeakMap<SaConfig, number>();
   readonly #ends = new Set<string>();
   readonly #to = new Set<string>();
   readonly #spis = new Set<number>();
@@ -52,13 +55,15 @@ export class CaptureSas implements SaSource {
   /**
    * Takes the secrets of a block.
    * @param source file name, for {@link SaConfig.origin} and errors
-   * @returns places whose SAs are gone, for callers that have asked {@link find} about them
+   * @param file of several captures the number of the one that it is in
+   * @returns places whose SAs are gone, or others now, for callers that have asked {@link find} about them
    * @throws {InputError} when there are too many SAs or nodes; nothing of the block counts then
    */
-  read(secrets: Uint8Array, source: string): readonly SaPlace[] {
+  read(secrets: Uint8Array, source: string, file = 0): readonly SaPlace[] {
     const { gone, sas, nodes, isNew, udpPorts, omitted } = readBlock(decodeText(secrets), source);
     for (const one of omitted) this.#tell(omissionLine(one));
-    for (const place of gone) this.#former.add(this.#now.remove(place));
+    const coming = new SaList(gone.length > 0 ? sas : []);
+    const left = gone.filter((place) => this.#take(place, file, coming));
     this.#former.shrink(MAX_ENTRIES);
     let room = MAX_PATTERNS - this.#now.patterns;
     const kept = sas.filter(({ pattern }) => !pattern || room-- > 0);
@@ -68,6 +73,7 @@ export class CaptureSas implements SaSource {
     this.addUdpPorts(udpPorts.slice(0, Math.max(0, MOST_PORTS - this.#udpPorts.length)));
     checkEntries(this.#now.size, source);
     if (isNew) for (const sa of kept) this.#new.add(sa);
+    if (file > 0) for (const sa of kept) this.#fileOf.set(sa, file);
     for (const { src, dst, spi, pattern } of kept) {
       if (pattern) continue;
       if (this.#ends.size + this.#spis.size > 4 * MAX_ENTRIES) break;
@@ -80,7 +86,25 @@ export class CaptureSas implements SaSource {
       for (const address of node.addresses) this.#nodeAt.set(formatAddress(address), node);
       checkEntries(Math.max(this.#nodes.size, this.#nodeAt.size), source);
     }
-    return gone;
+    return left;
+  }
+
+  /**
+   * Takes away what a capture had at a place.
+   * @param coming what comes with it
+   * @returns whether what packets are opened with is to be looked up anew
+   */
+  #take(place: SaPlace, file: number, coming: SaList): boolean {
+    const all = this.#now.remove(place);
+    const others = all.filter((sa) => (this.#fileOf.get(sa) ?? 0) !== file);
+    const isHeld = (sa: SaConfig) => others.some((other) => isSameSa(other, sa));
+    const isReplaced = coming.remove(place).some((sa) => !isHeld(sa));
+    if (others.length === 0 || isReplaced) {
+      this.#former.add(all);
+      return true;
+    }
+    this.#now.add(others);
+    return false;
   }
 
   find(src: Address, dst: Address, spi: number): readonly SaConfig[] {

@@ -11,7 +11,7 @@ import { receiverWith } from '../support/receiver.ts';
 import { ipv4Packet, RANDOM, SUITES, saConfig } from '../support/sa.ts';
 
 /** Reads a capture of packets and secrets, as `esplane decrypt` does. @returns a verdict a packet */
-function read(...steps: readonly ({ packet: Uint8Array } | { secrets: string })[]): string[] {
+function read(...steps: readonly ({ packet: Uint8Array } | { secrets: string; file?: number })[]): string[] {
   const verdicts: string[] = [];
   const own = new CaptureSas(() => {});
   const decryptor = receiverWith(new Evidence({ own }), {
@@ -19,7 +19,7 @@ function read(...steps: readonly ({ packet: Uint8Array } | { secrets: string })[
   });
   steps.forEach((step, i) => {
     if ('secrets' in step) {
-      decryptor.forget(own.read(new TextEncoder().encode(step.secrets), 'test'));
+      decryptor.forget(own.read(new TextEncoder().encode(step.secrets), 'test', step.file));
       return;
     }
     const { packet } = step;
@@ -108,4 +108,50 @@ it('says of many bad lines the first ones, however many blocks there are', () =>
   expect(notes).toHaveLength(33);
   expect(notes[8]).toBe('f: and 92 more like it');
   expect(notes.at(-1)).toBe('more of the secrets is left out');
+});
+
+it('takes away of several captures what the last one that has it takes away', () => {
+  const first = senderOf(one);
+  const of = (file: number, added: readonly SaConfig[], gone: readonly SaConfig[] = []) => ({
+    ...secrets(added, gone),
+    file,
+  });
+  expect(
+    read(
+      of(0, [one]),
+      of(1, [one]),
+      first(),
+      of(0, [], [one]),
+      first(),
+      // It has gone there already.
+      of(0, [], [one]),
+      first(),
+      of(1, [], [one]),
+      first(),
+    ),
+  ).toEqual(['ok', 'ok', 'ok', 'no-state']);
+});
+
+it('goes by the new SA of one capture while another one has the old one still', () => {
+  const [first, second] = [senderOf(one), senderOf(two)];
+  const again = second();
+  const of = (file: number, added: readonly SaConfig[], gone: readonly SaConfig[] = []) => ({
+    ...secrets(added, gone),
+    file,
+  });
+  expect(
+    read(
+      of(0, [one]),
+      of(1, [one]),
+      first(),
+      of(0, [two], [one]),
+      again,
+      of(1, [two], [one]),
+      // The window of the new one is not begun anew by the second capture.
+      again,
+      second(),
+      first(),
+      first(),
+    ),
+  ).toEqual(['ok', 'ok', 'replay-seen', 'ok', 'replay-seen', 'bad-icv']);
 });

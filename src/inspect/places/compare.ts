@@ -185,7 +185,7 @@ export class Comparison {
       comment: (text) => sink.comment?.(text),
       section: (section) => sink.section?.(section),
       interface: (description) => sink.interface?.(description),
-      secrets: (type, data) => sink.secrets?.(type, data),
+      secrets: (type, data, file) => sink.secrets?.(type, data, file),
     };
   }
 

@@ -98,8 +98,8 @@ export class Once implements FrameSink {
     this.#sink.comment?.(text);
   }
 
-  secrets(type: number, data: Uint8Array): void {
-    this.#sink.secrets?.(type, data);
+  secrets(type: number, data: Uint8Array, file?: number): void {
+    this.#sink.secrets?.(type, data, file);
   }
 }
 
