@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { decodeText } from '../../src/base/decode-text.ts';
+import { decodeText, TextPieces } from '../../src/base/decode-text.ts';
 
 /** As Windows PowerShell 5 writes a file, or the same in the other byte order. */
 function utf16(text: string, order: 'le' | 'be'): Uint8Array {
@@ -19,5 +19,23 @@ describe('decodeText', () => {
     expect(decodeText(Uint8Array.of(0x61, 0xff, 0x62))).toBe('a\ufffdb');
     expect(decodeText(Uint8Array.of(0xff, 0xfe, 0x61))).toBe('\ufffd');
     expect(decodeText(Uint8Array.of(0x61, 0, 0x62, 0))).toBe('a\0b\0');
+  });
+});
+
+describe('TextPieces', () => {
+  it('is the same, wherever the pieces end', () => {
+    const text = 'größer ≠ 😀\r\n'.repeat(3);
+    for (const bytes of [
+      new TextEncoder().encode(text),
+      utf16(text, 'le'),
+      utf16(text, 'be'),
+      Uint8Array.of(0x61, 0x62, 0xe2, 0x89),
+    ]) {
+      for (let at = 2; at <= bytes.length; at++) {
+        const pieces = new TextPieces(bytes.slice(0, at));
+        for (const byte of bytes.subarray(at)) pieces.add(Uint8Array.of(byte));
+        expect(pieces.end()).toBe(decodeText(bytes));
+      }
+    }
   });
 });

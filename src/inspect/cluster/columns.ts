@@ -29,6 +29,42 @@ export class Grown<T extends Column> {
   }
 }
 
+/** Places of a page, as a power of two. */
+const PAGE_BITS = 14;
+const PAGE = 1 << PAGE_BITS;
+
+/**
+ * A column in pages, each made when it gets another number than the usual one: what is the same in most rows takes no memory,
+ * and none is copied when the column grows.
+ */
+export class Paged {
+  readonly #make: (length: number) => Column;
+  readonly #usual: number;
+  readonly #pages: (Column | undefined)[] = [];
+
+  constructor(make: (length: number) => Column, usual = 0) {
+    this.#make = make;
+    this.#usual = usual;
+  }
+
+  /** What is at a place; the usual number where nothing was put. */
+  get(at: number): number {
+    const page = this.#pages[at >>> PAGE_BITS];
+    return page === undefined ? this.#usual : page[at & (PAGE - 1)]!;
+  }
+
+  set(at: number, value: number): void {
+    let page = this.#pages[at >>> PAGE_BITS];
+    if (page === undefined) {
+      if (value === this.#usual) return;
+      page = this.#make(PAGE);
+      if (this.#usual !== 0) page.fill(this.#usual);
+      this.#pages[at >>> PAGE_BITS] = page;
+    }
+    page[at & (PAGE - 1)] = value;
+  }
+}
+
 /** Numbers for pairs of numbers, counted from 0 in the order in which they come. */
 export class PairIndex {
   readonly one = new Grown((n) => new Int32Array(n));

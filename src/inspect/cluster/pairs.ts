@@ -123,18 +123,18 @@ export class Pairs {
       this.inIds[tunnel]! |= bit;
       if (!sends || !table.hasHash(sa, SENDER) || !table.hasHash(received, RECEIVER)) continue;
       this.compared++;
-      const ends = { sent: sa, received };
       if (!table.isSameKey(sa, SENDER, received, RECEIVER)) {
         differIds[tunnel]! |= bit;
-        this.differing.push(ends);
+        this.differing.push({ sent: sa, received });
         continue;
       }
       this.agreeing++;
       this.sameIds[tunnel]! |= bit;
-      if (this.sample.length < MOST_SAMPLE) this.sample.push(ends);
-      if (table.hasEsn(sa, SENDER) !== table.hasEsn(received, RECEIVER)) this.esnDiffers.push(ends);
+      if (this.sample.length < MOST_SAMPLE) this.sample.push({ sent: sa, received });
+      if (table.hasEsn(sa, SENDER) !== table.hasEsn(received, RECEIVER))
+        this.esnDiffers.push({ sent: sa, received });
       const [ours, theirs] = [table.icvBitsOf(sa, SENDER), table.icvBitsOf(received, RECEIVER)];
-      if (ours !== theirs && ours > 0 && theirs > 0) this.icvDiffers.push(ends);
+      if (ours !== theirs && ours > 0 && theirs > 0) this.icvDiffers.push({ sent: sa, received });
     }
   }
 

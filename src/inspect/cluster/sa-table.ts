@@ -1,10 +1,10 @@
 /**
  * The states of all nodes of a cluster, each SA with its two sides: what the sender's kernel holds, and what the
- * receiver's. A thousand nodes have two million SAs: each takes about 110 bytes here.
+ * receiver's. A thousand nodes have two million SAs: each takes about 70 bytes here.
  * @module
  */
 import type { StateRow } from '../../sa-text/state-rows.ts';
-import { Grown, PairIndex } from './columns.ts';
+import { Grown, Paged, PairIndex } from './columns.ts';
 
 /** The sides of an SA. */
 export const SENDER = 0;
@@ -13,6 +13,8 @@ export type Side = typeof SENDER | typeof RECEIVER;
 
 const HAS_ESN = 1;
 const HAS_HASH = 2;
+/** Stands for no node: there are never so many. */
+const NO_NODE = 0xffff;
 
 /** SAs of one tunnel have different SPIs; a tunnel goes from one address to another, one way. */
 export class SaTable {
@@ -23,22 +25,19 @@ export class SaTable {
   /** By tunnel: its first SA, plus 1. */
   readonly #first = new Grown((n) => new Int32Array(n));
   /** By SA and side: 2 * SA + side. */
-  readonly #node = new Grown((n) => new Int32Array(n), -1);
-  readonly #line = new Grown((n) => new Uint32Array(n));
-  readonly #hash = new Grown((n) => new Uint32Array(n));
-  readonly #flags = new Grown((n) => new Uint8Array(n));
-  readonly #icv = new Grown((n) => new Uint8Array(n));
-  readonly #window = new Grown((n) => new Uint16Array(n));
-  readonly #markId = new Grown((n) => new Uint16Array(n));
-  readonly #hi = new Grown((n) => new Uint32Array(n));
-  readonly #lo = new Grown((n) => new Uint32Array(n));
-  readonly #failed = new Grown((n) => new Uint32Array(n));
-  readonly #refused = new Grown((n) => new Uint32Array(n));
-  readonly #added = new Grown((n) => new Uint32Array(n));
-
-  constructor() {
-    this.#hash.reserve(4 * this.#node.array.length);
-  }
+  readonly #node = new Paged((n) => new Uint16Array(n), NO_NODE);
+  readonly #line = new Paged((n) => new Uint32Array(n));
+  readonly #hashHi = new Paged((n) => new Uint32Array(n));
+  readonly #hashLo = new Paged((n) => new Uint32Array(n));
+  readonly #flags = new Paged((n) => new Uint8Array(n));
+  readonly #icv = new Paged((n) => new Uint8Array(n));
+  readonly #window = new Paged((n) => new Uint16Array(n));
+  readonly #markId = new Paged((n) => new Uint16Array(n));
+  readonly #hi = new Paged((n) => new Uint32Array(n));
+  readonly #lo = new Paged((n) => new Uint32Array(n));
+  readonly #failed = new Paged((n) => new Uint32Array(n));
+  readonly #refused = new Paged((n) => new Uint32Array(n));
+  readonly #added = new Paged((n) => new Uint32Array(n));
 
   /** How many SAs there are: numbers count from 0. */
   get size(): number {
@@ -52,20 +51,20 @@ export class SaTable {
   add(node: number, side: Side, row: StateRow): number {
     const sa = this.#saOf(this.tunnels.of(row.src, row.dst), row.spi | 0);
     const at = 2 * sa + side;
-    this.#reserve(at + 1);
-    if (this.#node.array[at]! >= 0 && row.added < this.#added.array[at]!) return sa;
-    this.#node.array[at] = node;
-    this.#line.array[at] = row.line;
-    for (let i = 0; i < 4; i++) this.#hash.array[4 * at + i] = row.hash[i]!;
-    this.#flags.array[at] = (row.esn ? HAS_ESN : 0) | (row.hasHash ? HAS_HASH : 0);
-    this.#icv.array[at] = row.icvBits >>> 3;
-    this.#window.array[at] = row.window;
-    this.#markId.array[at] = row.mark >>> 16;
-    this.#hi.array[at] = side === SENDER ? row.oseqHi : row.seqHi;
-    this.#lo.array[at] = side === SENDER ? row.oseq : row.seq;
-    this.#failed.array[at] = row.failed;
-    this.#refused.array[at] = Math.min(0xffff_ffff, row.late + row.replayed + row.failed);
-    this.#added.array[at] = row.added;
+    if (this.#node.get(at) !== NO_NODE && row.added < this.#added.get(at)) return sa;
+    this.#node.set(at, node);
+    this.#line.set(at, row.line);
+    this.#hashHi.set(at, row.hash[0]!);
+    this.#hashLo.set(at, row.hash[1]!);
+    this.#flags.set(at, (row.esn ? HAS_ESN : 0) | (row.hasHash ? HAS_HASH : 0));
+    this.#icv.set(at, row.icvBits >>> 3);
+    this.#window.set(at, row.window);
+    this.#markId.set(at, row.mark >>> 16);
+    this.#hi.set(at, side === SENDER ? row.oseqHi : row.seqHi);
+    this.#lo.set(at, side === SENDER ? row.oseq : row.seq);
+    this.#failed.set(at, row.failed);
+    this.#refused.set(at, Math.min(0xffff_ffff, row.late + row.replayed + row.failed));
+    this.#added.set(at, row.added);
     return sa;
   }
 
@@ -79,25 +78,6 @@ export class SaTable {
       this.#first.array[tunnel] = sa + 1;
     }
     return sa;
-  }
-
-  #reserve(length: number): void {
-    if (length <= this.#node.array.length) return;
-    for (const column of [
-      this.#node,
-      this.#line,
-      this.#flags,
-      this.#icv,
-      this.#window,
-      this.#markId,
-      this.#hi,
-      this.#lo,
-      this.#failed,
-      this.#refused,
-      this.#added,
-    ])
-      column.reserve(length);
-    this.#hash.reserve(4 * this.#node.array.length);
   }
 
   /** The SA of a tunnel with an SPI, or -1. */
@@ -124,71 +104,66 @@ export class SaTable {
 
   /** The node that holds this side, or -1. */
   nodeOf(sa: number, side: Side): number {
-    return this.#node.array[2 * sa + side] ?? -1;
+    const node = this.#node.get(2 * sa + side);
+    return node === NO_NODE ? -1 : node;
   }
 
   /** The line of its text. */
   lineOf(sa: number, side: Side): number {
-    return this.#line.array[2 * sa + side]!;
+    return this.#line.get(2 * sa + side);
   }
 
   hasEsn(sa: number, side: Side): boolean {
-    return (this.#flags.array[2 * sa + side]! & HAS_ESN) !== 0;
+    return (this.#flags.get(2 * sa + side) & HAS_ESN) !== 0;
   }
 
   hasHash(sa: number, side: Side): boolean {
-    return (this.#flags.array[2 * sa + side]! & HAS_HASH) !== 0;
+    return (this.#flags.get(2 * sa + side) & HAS_HASH) !== 0;
   }
 
-  /** The first 128 bits of its key's hash. */
-  hashOf(sa: number, side: Side): Uint32Array {
-    const at = 4 * (2 * sa + side);
-    return this.#hash.array.subarray(at, at + 4);
+  /** Does a side hold the key with this hash? See {@link StateRow.hash}: 64 bits of it are compared. */
+  hasKey(sa: number, side: Side, hash: Uint32Array): boolean {
+    const at = 2 * sa + side;
+    return this.#hashHi.get(at) === hash[0] && this.#hashLo.get(at) === hash[1];
   }
 
   /** Do the kernels hold the same key, by its hash? Sides may be of two SAs. */
   isSameKey(sa: number, side: Side, other: number, otherSide: Side): boolean {
-    const hash = this.#hash.array;
-    const [a, b] = [4 * (2 * sa + side), 4 * (2 * other + otherSide)];
-    return (
-      hash[a] === hash[b] &&
-      hash[a + 1] === hash[b + 1] &&
-      hash[a + 2] === hash[b + 2] &&
-      hash[a + 3] === hash[b + 3]
-    );
+    const [a, b] = [2 * sa + side, 2 * other + otherSide];
+    return this.#hashHi.get(a) === this.#hashHi.get(b) && this.#hashLo.get(a) === this.#hashLo.get(b);
   }
 
   /** Bits; 0 where not told. */
   icvBitsOf(sa: number, side: Side): number {
-    return this.#icv.array[2 * sa + side]! * 8;
+    return this.#icv.get(2 * sa + side) * 8;
   }
 
   windowOf(sa: number, side: Side): number {
-    return this.#window.array[2 * sa + side]!;
+    return this.#window.get(2 * sa + side);
   }
 
   /** The upper half of its mark: the node id by which Cilium knows the other end. */
   markIdOf(sa: number, side: Side): number {
-    return this.#markId.array[2 * sa + side]!;
+    return this.#markId.get(2 * sa + side);
   }
 
   /** The last number that was sent, or received. */
   numberOf(sa: number, side: Side): number {
-    return this.#hi.array[2 * sa + side]! * 2 ** 32 + this.#lo.array[2 * sa + side]!;
+    return this.#hi.get(2 * sa + side) * 2 ** 32 + this.#lo.get(2 * sa + side);
   }
 
   /** Packets whose ICV was wrong. */
   failedOf(sa: number, side: Side): number {
-    return this.#failed.array[2 * sa + side]!;
+    return this.#failed.get(2 * sa + side);
   }
 
   /** Packets that were refused: those, and by their numbers. */
   refusedOf(sa: number, side: Side): number {
-    return this.#refused.array[2 * sa + side]!;
+    return this.#refused.get(2 * sa + side);
   }
 
   /** When it was made: {@link StateRow.added}. */
   addedOf(sa: number, side: Side): number {
-    return this.#added.array[2 * sa + side]!;
+    return this.#added.get(2 * sa + side);
   }
 }

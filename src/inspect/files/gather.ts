@@ -4,7 +4,7 @@
  * @module
  */
 import { joined } from '../../base/byte-stream.ts';
-import { decodeText } from '../../base/decode-text.ts';
+import { decodeText, TextPieces } from '../../base/decode-text.ts';
 import { InputError } from '../../base/errors.ts';
 import { LongLines } from '../../base/lines.ts';
 import { isCapture } from '../../capture/format.ts';
@@ -214,35 +214,39 @@ class Gatherer {
     const { held } = this.#budget.limits;
     const parts: Uint8Array[] = [];
     let length = 0;
-    let isKnown = false;
+    let pieces: TextPieces | undefined;
     let flows: LongLines | undefined;
     for await (const chunk of entry.chunks()) {
       if (flows) {
         flows.feed(chunk);
         continue;
       }
-      parts.push(chunk.slice());
       length += chunk.length;
-      if (isKnown && length <= held) continue;
       if (length > held) return this.#take(name, [], 'it is longer than any text that is read here');
+      if (pieces) {
+        pieces.add(chunk);
+        continue;
+      }
+      parts.push(chunk.slice());
       if (length < BEGINNING) continue;
-      const beginning = decodeText(joined(parts));
+      const first = joined(parts);
+      const beginning = decodeText(first);
       const [kind] = kindsOf(beginning.slice(0, beginning.lastIndexOf('\n') + 1));
       if (kind === 'flows') {
         flows = this.#flows(name);
         if (!flows) return;
-        for (const part of parts.splice(0)) flows.feed(part);
+        flows.feed(first);
         continue;
       }
       if (kind === undefined && !mayBeList(beginning)) return this.#take(name, []);
-      isKnown = true;
+      pieces = new TextPieces(first);
     }
     if (flows) return flows.end();
-    const text = decodeText(joined(parts));
+    const text = pieces?.end() ?? decodeText(joined(parts));
     const kinds = kindsOf(text);
     if (kinds.includes('flows')) {
       const all = this.#flows(name);
-      for (const part of parts) all?.feed(part);
+      all?.feed(new TextEncoder().encode(text));
       return all?.end();
     }
     this.#take(name, kinds);

@@ -313,12 +313,12 @@ class Walk {
     }
   }
 
-  /** Begins to unpack an entry that is no longer than a text. */
+  /** Begins to unpack an entry, unless it is so long that it had better come piece by piece. */
   #whole(entry: ZipEntry, file: FileBytes): Whole {
     const inflate = this.#inflate;
-    const { held } = this.#budget.limits;
+    const most = Math.min(MOST_WHOLE, this.#budget.limits.held);
     const isUsual = entry.compressionMethod === DEFLATED && !entry.encrypted;
-    if (!inflate || !isUsual || entry.size > held || entry.compressedSize > held) return undefined;
+    if (!inflate || !isUsual || entry.size > most || entry.compressedSize > most) return undefined;
     const unpacked = packedOf(entry, file).then(async (packed) => {
       const inflated = await inflate(packed, entry.size);
       if (inflated.bytes.length !== entry.size)
@@ -464,6 +464,8 @@ function salvagedText({ entries, next }: Salvaged): string {
 /** What an entry unpacks to, where it is unpacked at once. */
 type Whole = Promise<Inflated> | undefined;
 
+/** Bytes of an entry that is unpacked at once: one node's states have less. */
+const MOST_WHOLE = 32 << 20;
 /** Bytes that are unpacked before they are asked for: those of a node or two. */
 const AHEAD = 8 << 20;
 

@@ -155,13 +155,13 @@ function keyAt({ cluster }: ClusterCase, ends: Ends, side: Side) {
   const { evidence, reader } = cluster;
   if (evidence.cluster.keys.length + evidence.old.keys.length === 0) return undefined;
   const { table, addresses } = reader;
-  const hash = table.hashOf(side === SENDER ? ends.sent : ends.received, side);
+  const sa = side === SENDER ? ends.sent : ends.received;
   return nameHeldKey(
     evidence,
     addresses.textOf(table.srcOf(ends.sent)),
     addresses.textOf(table.dstOf(ends.sent)),
     table.spiOf(ends.sent),
-    (material) => hashOfMaterial(material).every((word, i) => word === hash[i]),
+    (material) => table.hasKey(sa, side, hashOfMaterial(material)),
   );
 }
 
