@@ -3,7 +3,8 @@
  *
  * The work of one packet: sequence number or window, padding, outer header, cipher. The yardstick is the same
  * engine's cipher alone over the same sizes: for the addon's engines a bare C loop, for the others their own loop over
- * a job table. Packets are put back before every round, outside the clock.
+ * a job table. Packets are put back before every round, outside the clock. DPDK's rte_ipsec does the same work in a program of
+ * its own (`bench/native/rte-ipsec.c`).
  * @module
  */
 import { seededBytes } from '../dist/base/rng.js';
@@ -16,6 +17,8 @@ import { Encapsulator } from '../dist/ipsec/encapsulate.js';
 import { SecurityAssociation } from '../dist/ipsec/sa.js';
 import { Sad } from '../dist/ipsec/sad.js';
 import { Batch } from '../dist/wire/packet.js';
+import { CannotRun } from './lib/cannot-run.mjs';
+import { rteIpsec, rteIpsecVersion } from './lib/contenders/rte-ipsec.mjs';
 import { captureSa, innerPacket } from './lib/esp-capture.mjs';
 import { median } from './lib/machine.mjs';
 
@@ -24,6 +27,10 @@ const BATCHES = [1, 8, 32, 64, 256];
 const NATIVE = ['ipsec-mb', 'openssl'];
 const MAX_PACKET = 9200;
 const ICV = 16;
+/** Packets, as rte_ipsec has it here. */
+const WINDOW = 1024;
+/** How many SAs packets are for, one after the other. */
+const SA_COUNTS = [64, 1024, 4096, 65_536];
 
 /** Engines that this host has, the quickest first. */
 function engines() {
@@ -44,10 +51,14 @@ export async function codec({ quick = false, log }) {
   const rows = [];
   for (const size of quick ? [64, 1400] : SIZES) {
     for (const batch of quick ? [64] : BATCHES) rows.push(...measure(size, batch, 1, quick));
+    rows.push(...peer(size, 1, quick, log));
     if (!quick) log(`  ${size} bytes`);
   }
-  if (!quick)
-    for (const sas of [64, 4096]) for (const size of [64, 1400]) rows.push(...measure(size, 64, sas, quick));
+  for (const sas of quick ? [] : SA_COUNTS) {
+    for (const size of [64, 1400])
+      rows.push(...measure(size, 64, sas, quick), ...peer(size, sas, quick, log));
+    log(`  ${sas} SAs`);
+  }
   return rows;
 }
 
@@ -58,23 +69,49 @@ function measure(size, batch, sas, quick) {
   const rounds = quick ? 7 : 15;
   for (const one of cases) one.warm();
   for (let round = 0; round < rounds; round++) for (const one of cases) one.measure();
-  return cases.map(({ op, engine, times, yardsticks }) => {
-    const ns = median(times);
-    const yardstick = median(yardsticks);
-    return {
-      bench: 'codec',
+  return cases.map(({ op, engine, times, yardsticks }) =>
+    rowOf({
       op,
       engine,
       size,
       batch,
       sas,
-      nsPerPacket: Number(ns.toFixed(1)),
-      packetsPerSecond: Math.round(1e9 / ns),
-      gbps: Number(((size * 8) / ns).toFixed(2)),
-      yardstickNs: Number(yardstick.toFixed(1)),
-      ratio: Number(median(times.map((time, k) => time / yardsticks[k])).toFixed(2)),
-    };
-  });
+      ns: median(times),
+      yardstick: median(yardsticks),
+      ratio: median(times.map((time, k) => time / yardsticks[k])),
+    }),
+  );
+}
+
+function rowOf({ op, engine, size, batch, sas, ns, yardstick, ratio }) {
+  return {
+    bench: 'codec',
+    op,
+    engine,
+    size,
+    batch,
+    sas,
+    nsPerPacket: Number(ns.toFixed(1)),
+    packetsPerSecond: Math.round(1e9 / ns),
+    gbps: Number(((size * 8) / ns).toFixed(2)),
+    yardstickNs: Number(yardstick.toFixed(1)),
+    ratio: Number(ratio.toFixed(2)),
+  };
+}
+
+/** The same by DPDK, right after esplane's: its rows have a yardstick of their own. */
+function peer(size, sas, quick, log) {
+  try {
+    const engine = `DPDK ${rteIpsecVersion()} rte_ipsec`;
+    const batches = quick ? 100 : 470;
+    return rteIpsec(size, sas, batches, quick ? 5 : 15).map((row) =>
+      rowOf({ ...row, engine, size, batch: 64, sas }),
+    );
+  } catch (error) {
+    if (!(error instanceof CannotRun)) throw error;
+    log(`no rows for DPDK: ${error.message}`);
+    return [];
+  }
 }
 
 /**
@@ -84,7 +121,7 @@ function measure(size, batch, sas, quick) {
 function setUp(engine, capacity, count) {
   const random = seededBytes(1);
   const sad = new Sad();
-  const config = captureSa();
+  const config = { ...captureSa(), replayWindow: WINDOW };
   const startAfter = { hi: 0, lo: 2 * config.replayWindow };
   const indices = Array.from({ length: count }, (_, k) =>
     sad.add(new SecurityAssociation({ ...config, spi: config.spi + k }, engine, { random, startAfter })),

@@ -5,34 +5,53 @@
 
 /** Rows `{ what, goal, seen, met }` of a table. @param read the rows of `bench/results/NAME.json`, by name */
 export function goals(read) {
-  const codec = (engine, op, size) =>
+  const codec = (engine, op, size, sas = 1) =>
     read('codec').find(
-      (r) => r.engine === engine && r.op === op && r.size === size && r.batch === 64 && r.sas === 1,
+      (r) =>
+        (r.engine === engine || (engine === 'DPDK' && r.engine.startsWith('DPDK '))) &&
+        r.op === op &&
+        r.size === size &&
+        r.batch === 64 &&
+        r.sas === sas,
     )?.ratio;
-  const tcp = (bench, name) => read(bench).find((r) => r.contender === name && r.what === 'tcp1')?.ratio;
-  const tunnel = (name) => tcp('tunnel', name);
+  const of = (bench, name, what) => read(bench).find((r) => r.contender === name && r.what === what)?.ratio;
+  const tunnel = (name, what = 'tcp1') => of('tunnel', name, what);
+  const toWireGuard = (what) => tunnel('esplane udp', what) / tunnel('wireguard-go', what);
   const best = Math.max(...['raw', 'packet'].map((link) => tunnel(`esplane ${link}`) ?? 0));
   const captures = read('capture').filter((r) => r.contender === 'esplane decrypt -q');
+  const cases = [
+    ['ipsec-mb', 64, 1, 1.4, 2.45],
+    ['ipsec-mb', 1400, 1, 1.15, 1.32],
+    ['ipsec-mb', 64, 4096, 2.6, 5],
+    ['openssl', 1400, 1, 1.08, 1.15],
+  ];
   const rows = [
-    most('seal / bare cipher, ipsec-mb, 1400 bytes', codec('ipsec-mb', 'seal', 1400), 1.25),
-    most('seal / bare cipher, ipsec-mb, 64 bytes', codec('ipsec-mb', 'seal', 64), 1.6),
-    most('open / bare cipher, ipsec-mb, 1400 bytes', codec('ipsec-mb', 'open', 1400), 1.4),
-    most('open / bare cipher, ipsec-mb, 64 bytes', codec('ipsec-mb', 'open', 64), 1.9),
-    most('seal / bare cipher, OpenSSL, 1400 bytes', codec('openssl', 'seal', 1400), 1.15),
+    ...cases.flatMap(([engine, size, sas, seal, open]) => {
+      const what = `bare cipher, ${engine}, ${size} bytes, ${sas === 1 ? '1 SA' : `${sas} SAs`}`;
+      return [
+        most(`seal / ${what}`, codec(engine, 'seal', size, sas), seal),
+        most(`open / ${what}`, codec(engine, 'open', size, sas), open),
+      ];
+    }),
+    ...['seal', 'open'].flatMap((op) => [
+      most(
+        `${op}, 64 bytes, 1 SA: ratio of esplane / ratio of DPDK rte_ipsec`,
+        codec('ipsec-mb', op, 64) / codec('DPDK', op, 64),
+        1,
+      ),
+      most(
+        `${op}, 64 bytes, 4096 SAs: ratio of esplane / ratio of DPDK rte_ipsec`,
+        codec('ipsec-mb', op, 64, 4096) / codec('DPDK', op, 64, 4096),
+        0.5,
+      ),
+    ]),
     least('tunnel: esplane udp / clear veth', tunnel('esplane udp'), 0.4),
     least('tunnel: better of esplane raw and packet / clear veth', best, 0.16),
-    least('tunnel: esplane udp / wireguard-go', tunnel('esplane udp') / tunnel('wireguard-go'), 10),
-    least(
-      'tunnel: esplane udp / strongSwan libipsec with generic AES, as the goal was set',
-      tunnel('esplane udp') / tunnel('strongSwan libipsec, generic AES'),
-      100,
-    ),
-    least(
-      'tunnel: esplane udp / strongSwan libipsec with AES-NI',
-      tunnel('esplane udp') / tunnel('strongSwan libipsec'),
-      100,
-    ),
-    least('xfrm: esplane udp / kernel xfrm', tcp('xfrm', 'esplane udp'), 1.5),
+    least('tunnel: esplane udp / wireguard-go, 1 stream', toWireGuard('tcp1'), 2.3),
+    least('tunnel: esplane udp / wireguard-go, 4 streams', toWireGuard('tcp4'), 2.3),
+    least('tunnel: esplane udp / wireguard-go, UDP of 64 bytes', toWireGuard('udp64'), 3.1),
+    least('tunnel: esplane udp / wireguard-go, UDP of 64 bytes by GSO', toWireGuard('udp64gso'), 1.2),
+    least('xfrm: esplane udp / kernel xfrm', of('xfrm', 'esplane udp', 'tcp1'), 2.1),
     least('capture: esplane decrypt / tshark', captures.at(-1)?.ratio, 20),
   ];
   for (const { node, minutes, bytesPerPacket, collections, rssEarlyMiB, rssLateMiB, ok } of read('steady'))

@@ -58,8 +58,11 @@ function raceTable({ rows }) {
   const COLUMNS = [
     ['tcp1', 'TCP, 1 stream, Gbit/s', (r) => `${r.gbps} (${r.ratio})`],
     ['tcp4', 'TCP, 4 streams', (r) => `${r.gbps} (${r.ratio})`],
+    ['tcp16', 'TCP, 16 streams', (r) => `${r.gbps} (${r.ratio})`],
     ['udp64', 'UDP packets/s, 64 bytes', (r) => `${thousands(r.packetsPerSecond)} (${r.ratio})`],
+    ['udp64gso', '64 bytes by GSO', (r) => `${thousands(r.packetsPerSecond)} (${r.ratio})`],
     ['udp1400', '1400 bytes', (r) => `${thousands(r.packetsPerSecond)} (${r.ratio})`],
+    ['tcp1', 'CPU ms/Gbit, 1 stream', (r) => r.cpuMsPerGbit ?? '-'],
     ['latency', 'ping p50 / p99 ms', (r) => `${r.p50ms} / ${r.p99ms}`],
     ['latencyHalfLoad', 'at half load', (r) => `${r.p50ms} / ${r.p99ms}`],
   ].filter(([what]) => rows.some((row) => row.what === what));
@@ -74,7 +77,8 @@ function raceTable({ rows }) {
         const row = own.find((r) => r.what === what);
         return row ? text(row) : '-';
       });
-      return `| ${name} | ${cells.join(' | ')} |`;
+      const version = own.find((row) => row.version)?.version;
+      return `| ${name}${version ? ` ${version}` : ''} | ${cells.join(' | ')} |`;
     }),
   ];
 }

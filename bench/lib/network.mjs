@@ -4,7 +4,7 @@
  * @module
  */
 import { execFile, spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { atExit } from './undo.mjs';
@@ -78,6 +78,8 @@ export async function makePair() {
     start,
     /** Starts one in namespace 0 or 1. */
     startIn: (where, command, options) => start(inside(where, command), options),
+    /** The processes that were started and have not ended, and all that they started. */
+    pids: () => withDescendants([...children].map(({ pid }) => pid)),
     /** Runs one there to its end and returns what it printed. */
     runIn: (where, ...command) => run('ip', inside(where, command).slice(1), 60_000),
     /** Ends the programs in good order, and removes everything. */
@@ -89,6 +91,23 @@ export async function makePair() {
       forget();
     },
   };
+}
+
+function withDescendants(pids) {
+  const children = new Map();
+  for (const name of readdirSync('/proc')) {
+    if (!/^\d+$/.test(name)) continue;
+    try {
+      const parent = Number(readFileSync(`/proc/${name}/stat`, 'utf8').split(') ').at(-1).split(' ')[1]);
+      children.set(parent, [...(children.get(parent) ?? []), Number(name)]);
+    } catch {
+      // it has ended
+    }
+  }
+  // It grows while it is walked.
+  const all = [...pids];
+  for (const pid of all) all.push(...(children.get(pid) ?? []));
+  return all;
 }
 
 /** Resolves when a child is gone. */

@@ -7,11 +7,14 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { CannotRun } from '../cannot-run.mjs';
 import { must, until } from '../network.mjs';
+import { packageOf, versionOf } from './version.mjs';
 
 export const wireguardGo = {
   name: 'wireguard-go',
   wire: 'udp port 51820',
   readable: false,
+  // What it says of itself is a constant that releases forget.
+  version: () => packageOf('wireguard-go') ?? versionOf('wireguard-go', ['--version'], /wireguard-go v(\S+)/),
   start,
 };
 
