@@ -170,6 +170,19 @@ describe('a hash in the place of a key', () => {
     expect(findings[0]!.summary).toContain('the key from the kernel of 192.0.2.1 (n1.txt)');
   });
 
+  it("is compared with the other end's, where its key is not at hand, in the finding on its packets", () => {
+    const states = [hashed(saConfig()), hashed(saConfig({ keys: OTHER }), 'n1.txt', 'out')];
+    const listed = [saConfig({ origin: 'keys' })];
+    const send = sender(saConfig({ keys: OTHER }));
+    const { findings } = diagnosePackets([send(), send()], { states, listed });
+    expect(findings).toMatchObject([
+      { code: 'wrong-key', basis: 'told', count: 2, frames: [1, 2], evidence: ['n2.txt:1', 'n1.txt:1'] },
+    ]);
+    expect(findings[0]!.summary).toMatch(
+      /2 packets with a wrong ICV.*\. Tried in vain: .* The kernels of 192\.0\.2\.2 \(n2\.txt\) and 192\.0\.2\.1 \(n1\.txt\) hold different keys: their texts have different hashes/,
+    );
+  });
+
   it('of a state that takes any source is found by the source of the packets', () => {
     const any = saConfig({ src: address('0.0.0.0') });
     const { atReceiver } = new Evidence({ states: [hashed(any)], listed: [saConfig()] }).resolve(

@@ -3,10 +3,11 @@
  * @module
  */
 import { formatAddress } from '../../../wire/address.ts';
-import type { HeldSa } from '../../evidence.ts';
 import { type Case, finding, ofState, stateName, streamName } from '../case.ts';
 import type { Finding } from '../finding.ts';
 import { streamKey } from '../stream.ts';
+import { type BothEnds, bothEnds, differentText, haveSameHash, originsOf, streamOf } from './hashes.ts';
+import { isUnknown } from './keys.ts';
 
 /** SAs of which it is said that both ends hold the same key. */
 const MOST_AGREEING = 20;
@@ -14,6 +15,7 @@ const MOST_AGREEING = 20;
 export function* contradictions(c: Case): Generator<Finding> {
   const { evidence, streams } = c;
   const told = new Set<string>();
+  const unknown = new Set<string>();
   for (const stream of streams) {
     const { held, others } = stream.resolution;
     const candidates = stream.resolution.candidates.filter(
@@ -21,6 +23,7 @@ export function* contradictions(c: Case): Generator<Finding> {
     );
     const name = streamKey(stream.src, stream.dst, stream.spi);
     if (stream.fits.length > 0) told.add(name);
+    if (isUnknown(stream)) unknown.add(name);
     const [first] = candidates;
     if (!first || candidates.length < 2 || candidates.every(({ keys }) => keys.equals(first.keys))) continue;
     told.add(name);
@@ -71,7 +74,7 @@ export function* contradictions(c: Case): Generator<Finding> {
       { spi: key.id, count: 0, evidence: [key, now].map(({ source, line }) => `${source}:${line}`) },
     );
   }
-  yield* byHashes(c, told);
+  yield* byHashes(c, told, unknown);
   const pairs = new Set<string>();
   for (const state of evidence.states) {
     const { sa, holder, file } = state;
@@ -99,43 +102,34 @@ export function* contradictions(c: Case): Generator<Finding> {
 /**
  * Where cilium-bugtool has put hashes in the place of keys: does the other end have the same?
  * @param told what packets show, by source, destination and SPI
+ * @param unknown streams that no key at hand opens: what is said of them says this, too
  */
-function* byHashes(c: Case, told: Set<string>): Generator<Finding> {
+function* byHashes(c: Case, told: Set<string>, unknown: ReadonlySet<string>): Generator<Finding> {
   const { evidence } = c;
-  const byName = new Map<string, HeldSa[]>();
-  for (const state of evidence.states) {
-    if (state.sa.keyHash === undefined || state.holder === undefined) continue;
-    const name = stateName(state.sa);
-    const same = byName.get(name);
-    if (same) same.push(state);
-    else byName.set(name, [state]);
-  }
-  const agreeing: [HeldSa, HeldSa][] = [];
-  for (const [name, [one, ...rest]] of byName) {
-    const other = rest.find(({ holder }) => !evidence.isSameNode(holder!, one!.holder!));
-    if (!other) continue;
-    if (other.sa.keyHash === one!.sa.keyHash) {
-      agreeing.push([one!, other]);
+  const agreeing: BothEnds[] = [];
+  for (const ends of bothEnds(evidence)) {
+    const [{ sa }] = ends;
+    if (haveSameHash(ends)) {
+      agreeing.push(ends);
       continue;
     }
-    const { src, dst, spi } = one!.sa;
-    const place = `${formatAddress(src)} ${formatAddress(dst)} ${spi}`;
+    const place = streamOf(ends);
     if (told.has(place)) continue;
     told.add(place);
-    const [a, b] = [one!, other].map(({ holder, file }) => `${evidence.nameOf(holder!)} (${file})`);
-    yield finding(
-      c,
-      'wrong-key',
-      `${name}: the kernels of ${a} and ${b} hold different keys: their texts have different hashes in the place of the key.`,
-      { ...ofState(one!.sa, evidence), basis: 'told', evidence: [one!.sa.origin, other.sa.origin] },
-    );
+    if (unknown.has(place)) continue;
+    yield finding(c, 'wrong-key', `${stateName(sa)}: ${differentText(ends, evidence)}.`, {
+      ...ofState(sa, evidence),
+      basis: 'told',
+      evidence: originsOf(ends),
+    });
   }
-  for (const [one, other] of agreeing.slice(0, MOST_AGREEING)) {
+  for (const ends of agreeing.slice(0, MOST_AGREEING)) {
+    const [one, other] = ends;
     yield finding(
       c,
       'same-key',
       `${stateName(one.sa)}: the kernels of ${evidence.nameOf(one.holder!)} and ${evidence.nameOf(other.holder!)} hold the same key: their texts have the same hash in its place.`,
-      { ...ofState(one.sa, evidence), evidence: [one.sa.origin, other.sa.origin] },
+      { ...ofState(one.sa, evidence), evidence: originsOf(ends) },
     );
   }
 }

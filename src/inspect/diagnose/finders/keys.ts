@@ -9,8 +9,9 @@ import type { Evidence } from '../../evidence.ts';
 import { type Case, countedAs, finding, keyIdOf, streamName } from '../case.ts';
 import type { Finding } from '../finding.ts';
 import { type GuessKind, nameKey } from '../guesses.ts';
-import type { Fit, Stream } from '../stream.ts';
+import { type Fit, type Stream, streamKey } from '../stream.ts';
 import type { FindingCode } from '../table.ts';
+import { type BothEnds, bothEnds, differentText, haveSameHash, originsOf, streamOf } from './hashes.ts';
 
 const CODES: Readonly<Record<GuessKind, FindingCode>> = {
   former: 'wrong-key',
@@ -26,6 +27,7 @@ const CODES: Readonly<Record<GuessKind, FindingCode>> = {
 
 export function* keys(c: Case): Generator<Finding> {
   const { streams, evidence } = c;
+  let differing: Map<string, BothEnds> | undefined;
   for (const stream of streams) {
     if (stream.fate === 'gone') continue;
     for (const fit of stream.fits) yield explain(c, stream, fit);
@@ -59,20 +61,36 @@ export function* keys(c: Case): Generator<Finding> {
       );
     }
     const none = stream.causes.get('no-key');
-    // What no key at hand opens may open with the receiver's, where that one is not at hand.
-    if (!none || none.count === 0 || stream.resolution.atReceiver === 'other-key') continue;
+    if (!none || !isUnknown(stream)) continue;
+    differing ??= new Map(
+      bothEnds(evidence).flatMap((ends) => (haveSameHash(ends) ? [] : [[streamOf(ends), ends]])),
+    );
+    const ends = differing.get(streamKey(stream.src, stream.dst, stream.spi));
+    const hashes = ends ? ` ${capital(differentText(ends, evidence))}.` : '';
     yield finding(
       c,
-      'unknown-key',
-      `${streamName(stream, evidence)}: ${count(none.count, 'packet')} ${dropped(stream, none.count)}. Tried in vain: the key that counts${tried(stream)}.`,
+      ends ? 'wrong-key' : 'unknown-key',
+      `${streamName(stream, evidence)}: ${count(none.count, 'packet')} ${dropped(stream, none.count)}. Tried in vain: the key that counts${tried(stream)}.${hashes}`,
       {
         stream,
         tally: none,
         counter: PROTO_ERROR,
-        ...(stream.fate === 'unopened' && { severity: 'warning' }),
+        ...(stream.fate === 'unopened' && !ends && { severity: 'warning' }),
+        ...(ends && { evidence: originsOf(ends) }),
       },
     );
   }
+}
+
+/**
+ * Did no key at hand open packets of a stream? What its receiver holds is at hand then: else they may open with that.
+ */
+export function isUnknown({ fate, causes, resolution }: Stream): boolean {
+  return fate !== 'gone' && (causes.get('no-key')?.count ?? 0) > 0 && resolution.atReceiver !== 'other-key';
+}
+
+function capital(text: string): string {
+  return `${text[0]!.toUpperCase()}${text.slice(1)}`;
 }
 
 const BAD_ICV = dropCode('bad-icv');
