@@ -57,14 +57,22 @@ export function checkText(
   }
   const beside = besideText(summary.beside);
   if (beside !== '') lines.push(...wrap(`Beside it in the clear, as is to be: ${beside}.`, width, ''), '');
-  if (unknown.length > 0) {
-    lines.push(paint.bold('What is not known'));
-    for (const one of unknown) {
-      const [first = '', ...more] = wrap(one, width, '    ');
-      lines.push(first.replace('    ', '  - '), ...more);
-    }
-  }
+  lines.push(...list('What nodes dropped', summary.hubble, { paint, width }));
+  lines.push(...list('What is not known', unknown, { paint, width }));
   return `${lines.join('\n').trimEnd()}\n`;
+}
+
+function list(
+  title: string,
+  sentences: readonly string[],
+  { paint, width }: Pick<PageStyle, 'paint' | 'width'>,
+): string[] {
+  if (sentences.length === 0) return [];
+  const lines = sentences.flatMap((one) => {
+    const [first = '', ...more] = wrap(one, width, '    ');
+    return [first.replace('    ', '  - '), ...more];
+  });
+  return [paint.bold(title), ...lines, ''];
 }
 
 const NAMES = {

@@ -6,6 +6,8 @@ import type { Command } from 'commander';
 import { FrameNames } from '../capture/frame-id.ts';
 import { putCheckJson } from '../inspect/check/check-json.ts';
 import { Checker } from '../inspect/check/checker.ts';
+import { FlowDrops } from '../inspect/cluster/drops.ts';
+import { flowDrops } from '../inspect/cluster/finders/drops.ts';
 import { type Moment, PacketTimes } from '../inspect/packet-time.ts';
 import { CaptureSas } from '../sa-text/capture-sas.ts';
 import { checkText } from './check-text.ts';
@@ -77,6 +79,7 @@ Exit status: 0 all was encrypted, 1 some was not, 2 unusable input, 3 it could n
 
 async function check(files: readonly string[], named: CheckOptions, command: Command): Promise<void> {
   const interrupt = new Interrupt();
+  const drops = new FlowDrops();
   const given = await interrupt.orEnd(
     takeFiles(files, named, {
       subject: 'captures',
@@ -84,6 +87,7 @@ async function check(files: readonly string[], named: CheckOptions, command: Com
       opens: true,
       counters: false,
       isVersionGiven: isVersionGiven(command),
+      onFlow: (line, source) => drops.line(line, source),
     }),
   );
   const { options, unknown } = given;
@@ -103,6 +107,7 @@ async function check(files: readonly string[], named: CheckOptions, command: Com
     names: await loadNames(options, evidence),
     frameNames: names,
     filter: filterSpec(options),
+    hubble: flowDrops({ drops: drops.all }).map(({ summary }) => summary),
   });
   const { crypto, at } = options;
   const session = await sessionOf({ captures, own, evidence, udpPorts, crypto, sinks: checker.sinks });

@@ -6,6 +6,7 @@ import { type Command, Option } from 'commander';
 import { InputError } from '../base/errors.ts';
 import { FrameNames } from '../capture/frame-id.ts';
 import { FlowDrops } from '../inspect/cluster/drops.ts';
+import { flowDrops } from '../inspect/cluster/finders/drops.ts';
 import { ClusterReader } from '../inspect/cluster/reader.ts';
 import { Diagnoser } from '../inspect/diagnose/diagnoser.ts';
 import { type Diagnosis, withFiles } from '../inspect/diagnose/finding.ts';
@@ -146,6 +147,7 @@ async function diagnose(files: readonly string[], named: DiagnoseOptions, comman
   const { totals } = session.receiver;
   // What could be read is worth having, even when the rest could not.
   if (failure === undefined || totals.frames > 0) {
+    diagnoser.beside = flowDrops({ drops: drops.all });
     const whole = diagnoser.finish();
     const streams = diagnoser.streams.filter(({ isKept }) => isKept);
     const kept = new Set(streams.map(({ src, dst, spi }) => streamKey(src, dst, spi)));

@@ -52,7 +52,7 @@ export interface Use {
    * memory then, and are in no option.
    */
   readonly onNode?: (node: NodeTexts) => void;
-  /** Takes Hubble's flows, line by line, likewise. */
+  /** Takes Hubble's flows, line by line. */
   readonly onFlow?: (line: string, source: string) => void;
 }
 

@@ -60,7 +60,7 @@ export async function sortFiles<O extends GivenOptions>(
       nodes.push(isDone ? withoutTexts(node) : node);
       return isDone;
     },
-    ...(isWithout && use.onFlow && { onFlow: use.onFlow }),
+    ...(use.onFlow && { onFlow: use.onFlow }),
     onDamage: (error) => {
       isDamaged = true;
       say(`warning: ${error.message}`);
@@ -160,9 +160,8 @@ class Taker<O extends GivenOptions> {
     const subject = await this.#subject(sources);
     const { texts } = this.#gathered;
     for (const [kind, list] of texts) for (const text of list) this.#text(kind, text);
-    const areFlowsUsed = this.#isTaken && this.#use.onFlow;
     for (const { name, kinds } of this.#gathered.taken)
-      if (kinds.includes('flows') && !areFlowsUsed) this.#unused.set(name, 'of no use to this command');
+      if (kinds.includes('flows') && !this.#use.onFlow) this.#unused.set(name, 'of no use to this command');
     const nameOf = await this.#names();
     this.#takeNodes(nameOf);
     const statuses = (texts.get('encrypt-status') ?? []).filter(({ text }) => hasCounters(text));

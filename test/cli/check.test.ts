@@ -89,6 +89,34 @@ describe('esplane check', () => {
     expect(esplane(['check', ...ONE_WAY, '--reason', 'nonsense'])).toMatchObject({ code: 2, stdout: '' });
   });
 
+  it("tells what nodes dropped, by Hubble's flows, and judges as without", () => {
+    const file = join(tempFolder(), 'flows.json');
+    const flow = {
+      verdict: 'DROPPED',
+      drop_reason_desc: 'UNENCRYPTED_TRAFFIC',
+      time: '2026-11-25T19:32:23Z',
+    };
+    writeFileSync(file, `${JSON.stringify({ flow, node_name: 'kind/node-2' })}\n`.repeat(2));
+    const said =
+      'node-2 dropped 2 packets in the clear, as strict mode asks for (Hubble: UNENCRYPTED_TRAFFIC, at 2026-11-25T19:32:23.000Z).';
+    const { code, stdout } = esplane(['check', ...ONE_WAY, file]);
+    expect(code).toBe(1);
+    expect(stdout.replaceAll(/\s+/g, ' ')).toContain(`What nodes dropped - ${said} What is not known -`);
+    const json = esplane(['check', ...ONE_WAY, file, '--json', '-q']).stdout;
+    expect(JSON.parse(json)).toMatchObject({ summary: { verdict: 'not-encrypted', hubble: [said] } });
+    const diagnosis = JSON.parse(esplane(['diagnose', ...ONE_WAY, file, '--json']).stdout) as object;
+    expect(diagnosis).toMatchObject({
+      findings: expect.arrayContaining([
+        expect.objectContaining({
+          code: 'unencrypted-dropped',
+          node: 'node-2',
+          count: 2,
+          firstTime: '1795635143.000000',
+        }),
+      ]),
+    });
+  });
+
   it('names pods', () => {
     const list = join(tempFolder(), 'pods.json');
     writeFileSync(

@@ -24,7 +24,7 @@ import type { CaptureSink } from '../session.ts';
 import { PairChoice } from './choice.ts';
 import { type ClearCount, Groups, noneInTheClear, Way } from './copies.ts';
 import { type Counted, judge, type Readable } from './judge.ts';
-import type { CheckReport } from './report.ts';
+import type { CheckReport, CheckSummary } from './report.ts';
 import { ShownRows } from './shown-rows.ts';
 import { AskedFrames } from './span.ts';
 
@@ -44,6 +44,8 @@ export interface CheckOptions {
   readonly frameNames?: FrameNames;
   /** What is asked for, by time, number, node, pod and address; and by SPI, verdict and reason which rows are shown. */
   readonly filter?: FilterSpec;
+  /** See {@link CheckSummary.hubble}. */
+  readonly hubble?: readonly string[];
 }
 
 /** Both of its sinks take the frames of one session. */
@@ -54,6 +56,7 @@ export class Checker implements CaptureSink {
   readonly #evidence: Evidence;
   readonly #names: Names;
   readonly #choice: PairChoice;
+  readonly #hubble: readonly string[];
   readonly #rows: ShownRows | undefined;
   readonly #ways = new Map<string, Way>();
   readonly #flows = new Map<string, Flow>();
@@ -69,7 +72,9 @@ export class Checker implements CaptureSink {
     names = new Names(evidence),
     frameNames = ONE_CAPTURE,
     filter = NO_FILTER,
+    hubble = [],
   }: CheckOptions) {
+    this.#hubble = hubble;
     this.frames = new AskedFrames(filter);
     this.#evidence = evidence;
     this.#names = names;
@@ -130,7 +135,8 @@ export class Checker implements CaptureSink {
       choice: this.#choice,
       frames: this.frames,
     });
-    return this.#rows?.of(report) ?? report;
+    const whole = { ...report, summary: { ...report.summary, hubble: this.#hubble } };
+    return this.#rows?.of(whole) ?? whole;
   }
 
   #way(src: string, dst: string): Way | undefined {

@@ -358,6 +358,7 @@ class Judge {
       beside,
       leftOut: null,
       hidden: null,
+      hubble: [],
       unknown: [...doubts, ...unknownOf()],
     };
 

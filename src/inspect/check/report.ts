@@ -125,6 +125,8 @@ export interface CheckSummary {
   readonly leftOut: LeftOut | null;
   /** Null where no SPI, verdict or reason is asked for. */
   readonly hidden: HiddenRows | null;
+  /** Sentences: what nodes dropped, by Hubble's flows, as it was not encrypted or could not be. It changes no verdict. */
+  readonly hubble: readonly string[];
   /** Sentences: what this capture does not show, and what to give. */
   readonly unknown: readonly string[];
 }

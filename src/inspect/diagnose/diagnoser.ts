@@ -54,6 +54,8 @@ export class Diagnoser implements CaptureSink {
   readonly streams: Stream[] = [];
   /** What two places saw of the same ways: to be set where there are captures of several. It is finished first. */
   comparison: Comparison | undefined;
+  /** Findings that other sources than packets and states make, to be among the others. */
+  beside: readonly Finding[] = [];
   readonly #evidence: Evidence;
   readonly #stats: readonly StatText[];
   readonly #names: FrameNames;
@@ -138,7 +140,7 @@ export class Diagnoser implements CaptureSink {
 
   #diagnose(isWhole: boolean): Diagnosis {
     const c = this.#case();
-    const all = FINDERS.flatMap((find) => [...find(c)]).sort(byImportance);
+    const all = [...FINDERS.flatMap((find) => [...find(c)]), ...this.beside].sort(byImportance);
     const further = this.#further();
     const findings = all.filter(({ severity }) => severity !== 'info');
     return {

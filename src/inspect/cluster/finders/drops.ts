@@ -19,18 +19,24 @@ const SAID: Readonly<Record<DropName, { readonly code: FindingCode; readonly wha
   },
 };
 
-export function* flowDrops({ drops }: ClusterCase): Generator<Finding> {
+export function flowDrops({ drops }: Pick<ClusterCase, 'drops'>): Finding[] {
   const sorted = [...drops].sort((a, b) => b.count - a.count);
-  yield* firstOf(
+  return firstOf(
     sorted.map(({ node, reason, count: n, src, dst, first, last, source }) => {
       const { code, what } = SAID[reason];
       const when = first === '' ? '' : first === last ? `, at ${first}` : `, from ${first} to ${last}`;
       const ends = src === '' || dst === '' ? '' : `; one of them ${src} > ${dst}`;
-      return clusterFinding(
+      const finding = clusterFinding(
         code,
         `${node === '' ? 'A node' : node} dropped ${count(n, 'packet')} ${what} (Hubble: ${reason}${when})${ends}.`,
         { node: node === '' ? null : node, count: n, evidence: [source] },
       );
+      return { ...finding, firstTime: epochOf(first), lastTime: epochOf(last) };
     }),
   );
+}
+
+/** Seconds since 1970. @param time ISO 8601, or empty */
+function epochOf(time: string): string | null {
+  return time === '' ? null : (Date.parse(time) / 1000).toFixed(6);
 }
