@@ -137,6 +137,11 @@ export class Spd {
    * @returns `undefined` when none matches: {@link defaults} then decides
    */
   lookup(dir: Direction, slab: Uint8Array, at: number, mark: number): Policy | undefined {
+    return this.#tables[dir].list[this.find(dir, slab, at, mark)];
+  }
+
+  /** The same as its place in {@link policies}; -1 when none matches. */
+  find(dir: Direction, slab: Uint8Array, at: number, mark: number): number {
     const table = this.#tables[dir];
     const { list } = table;
     const isV4 = slab[at]! >>> 4 === 4;
@@ -154,7 +159,7 @@ export class Spd {
         if (this.#matches(list[place]!, slab, at, isV4, srcAt, len, mark)) best = place;
       }
     }
-    return list[best];
+    return best < list.length ? best : -1;
   }
 
   #matches(

@@ -32,8 +32,16 @@ export const DECISIONS = [
 
 export type Decision = (typeof DECISIONS)[number]['name'];
 
-/** Of a packet without a decision: it had been dropped before. */
-export const UNDECIDED = 0xff;
+/** What a node does with a packet from outside. */
+export const ARRIVED = {
+  /** It is for this node itself: ESP, most likely. */
+  FOR_NODE: 0,
+  /** It is for a pod, without IPsec. */
+  CLEAR: 1,
+} as const;
+
+/** Of a packet without a decision, in both directions: it had been dropped before. */
+export const UNDECIDED = -1;
 
 /** The code of a decision. */
 export function decisionCode(name: Decision): number {

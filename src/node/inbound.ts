@@ -16,7 +16,7 @@
  * @module
  */
 import type { OverlayMode } from '../cilium/agent-plan.ts';
-import { IDENTITY, identityOf } from '../cilium/ipcache.ts';
+import { IDENTITY } from '../cilium/ipcache.ts';
 import { dropCode } from '../ipsec/drop.ts';
 import { EspPlace } from '../ipsec/esp-place.ts';
 import { decrementHopLimit } from '../ipsec/hop-limit.ts';
@@ -25,8 +25,9 @@ import type { Sad } from '../ipsec/sad.ts';
 import type { Spd } from '../ipsec/spd.ts';
 import { type Batch, HELD, ON, PASS } from '../wire/packet.ts';
 import { Reassembler } from '../wire/reassembly.ts';
-import { FLOW_SLOTS, FlowMemo } from './flow-memo.ts';
-import { addressLen, dstAt, ipLength, srcAt } from './ip.ts';
+import { ARRIVED, UNDECIDED } from './decisions.ts';
+import { FlowMemo } from './flow-memo.ts';
+import { ipLength } from './ip.ts';
 import { NO_VXLAN, type Overlay } from './overlay.ts';
 import { checkPolicy } from './policy-check.ts';
 import type { RouteTable } from './routes.ts';
@@ -40,23 +41,7 @@ const NO_NODE_ID = dropCode('no-node-id');
 const BAD_VXLAN = dropCode('bad-vxlan');
 const INVALID_IDENTITY = dropCode('invalid-identity');
 
-/** What a packet from outside was. */
-export const ARRIVED = {
-  /** Dropped before it came here. */
-  GONE: 0,
-  /** For this node itself: ESP, most likely. */
-  FOR_NODE: 1,
-  /** For a pod, without IPsec. */
-  CLEAR: 2,
-  /** A piece that waits for the others. */
-  FRAGMENT: 3,
-} as const;
-
 export class Inbound {
-  /** One of {@link ARRIVED} for each packet of the last batch, by its index. */
-  readonly arrived: Uint8Array;
-  /** The identity of its sender: from the VNI, or else from the ipcache; 0 where it is not known. */
-  readonly identity: Uint32Array;
   readonly reassembler = new Reassembler();
 
   readonly #routes: RouteTable;
@@ -65,24 +50,16 @@ export class Inbound {
   readonly #overlay: Overlay;
   readonly #place = new EspPlace();
   readonly #takeWhole: (packet: Uint8Array) => void;
-  /** The outer flows of this batch, and by slot the marks of their sources. */
-  readonly #outer = new FlowMemo();
-  readonly #outerMark = new Uint32Array(FLOW_SLOTS);
-  /** The inner flows of this batch that go to pods; by slot the SAs they came by, and where they go. */
-  readonly #inner = new FlowMemo();
-  readonly #innerSa: (SecurityAssociation | undefined)[] = new Array(FLOW_SLOTS).fill(undefined);
+  /** Of the pass at hand: outer flows to this node, then inner flows to pods. */
+  readonly #memo = new FlowMemo();
   /** The time of the batch at hand, ms. Passed to every packet it would be a new object each time. */
   #now = 0;
-  readonly #innerMark = new Int32Array(FLOW_SLOTS);
-  readonly #innerPod = new Int32Array(FLOW_SLOTS);
-  readonly #innerIdentity = new Uint32Array(FLOW_SLOTS);
   /** Whether ESP from a source that is no known node goes on to the SAs. */
   anySource = false;
   /** How the overlay is built; undefined in native routing, where nothing is taken out of VXLAN. */
   overlayMode: OverlayMode | undefined;
 
   /**
-   * @param capacity packets in the largest batch
    * @param takeWhole gets each packet that its last fragment has completed
    */
   constructor(
@@ -90,7 +67,6 @@ export class Inbound {
     spd: Spd,
     sad: Sad,
     overlay: Overlay,
-    capacity: number,
     takeWhole: (packet: Uint8Array) => void,
   ) {
     this.#routes = routes;
@@ -98,8 +74,6 @@ export class Inbound {
     this.#sad = sad;
     this.#overlay = overlay;
     this.#takeWhole = takeWhole;
-    this.arrived = new Uint8Array(capacity);
-    this.identity = new Uint32Array(capacity);
   }
 
   /**
@@ -109,18 +83,16 @@ export class Inbound {
   admit(batch: Batch, now: number): void {
     if (this.reassembler.pending > 0) this.reassembler.expire(now);
     this.#now = now;
-    this.#outer.clear();
-    for (let i = 0; i < batch.count; i++) {
-      this.identity[i] = 0;
-      this.arrived[i] = batch.next[i] === ON ? this.#admit(batch, i) : ARRIVED.GONE;
-    }
+    this.#memo.clear();
+    for (let i = 0; i < batch.count; i++)
+      batch.decision[i] = batch.next[i] === ON ? this.#admit(batch, i) : UNDECIDED;
   }
 
   #admit(batch: Batch, i: number): number {
     const { slab } = batch;
     const at = batch.offset[i]!;
-    batch.sa[i] = -1;
     batch.mark[i] = 0;
+    batch.sa[i] = batch.from[i] = batch.to[i] = batch.vni[i] = -1;
     // 1.
     const len = ipLength(slab, at, batch.length[i]!);
     if (len === 0) {
@@ -128,14 +100,15 @@ export class Inbound {
       return ARRIVED.FOR_NODE;
     }
     batch.length[i] = len;
-    const known = this.#outer.find(slab, at);
+    const known = this.#memo.find(batch, i);
     if (known >= 0 && !this.reassembler.isFragment(slab, at, at + len)) {
-      batch.mark[i] = this.#outerMark[known]!;
+      batch.mark[i] = batch.mark[known]!;
+      batch.from[i] = batch.from[known]!;
+      batch.to[i] = batch.to[known]!;
       return ARRIVED.FOR_NODE;
     }
-    const family = addressLen(slab, at);
     // 2.
-    const route = this.#routes.lookup(slab, dstAt(slab, at), family);
+    const route = this.#routes.note(batch, i);
     if (route?.kind === 'pod') {
       this.#forward(batch, i, undefined);
       return ARRIVED.CLEAR;
@@ -149,13 +122,13 @@ export class Inbound {
       batch.next[i] = HELD;
       const whole = this.reassembler.add(slab, at, at + len, this.#now);
       if (whole) this.#takeWhole(whole);
-      return ARRIVED.FRAGMENT;
+      return ARRIVED.FOR_NODE;
     }
     if (this.overlayMode && this.#place.find(slab, at, at + len) === 'other') {
       const vni = this.#overlay.unwrap(batch, i);
       if (vni !== NO_VXLAN) return this.#admitInner(batch, i, vni);
     }
-    return this.#mark(batch, i, family);
+    return this.#mark(batch, i);
   }
 
   /** What an overlay packet carried in the clear: a packet for a pod, or ESP (up to 1.17). */
@@ -164,6 +137,7 @@ export class Inbound {
       batch.drop(i, BAD_VXLAN);
       return ARRIVED.FOR_NODE;
     }
+    const route = this.#routes.note(batch, i);
     if (vni === IDENTITY.HOST) {
       batch.drop(i, INVALID_IDENTITY);
       return ARRIVED.CLEAR;
@@ -176,26 +150,24 @@ export class Inbound {
       return ARRIVED.CLEAR;
     }
     batch.length[i] = len;
-    const family = addressLen(slab, at);
     // What it carries encrypted loses the VNI: its identity is in the ipcache.
-    if (this.#routes.lookup(slab, dstAt(slab, at), family)?.kind === 'self')
-      return this.#mark(batch, i, family, false);
+    if (route?.kind === 'self') return this.#mark(batch, i);
+    batch.vni[i] = vni;
     this.#forward(batch, i, undefined);
-    this.identity[i] = vni;
     return ARRIVED.CLEAR;
   }
 
   /** The last of step 3. */
-  #mark(batch: Batch, i: number, family: number, isOuter = true): number {
+  #mark(batch: Batch, i: number): number {
     const { slab } = batch;
     const at = batch.offset[i]!;
-    const len = batch.length[i]!;
-    const from = this.#routes.lookup(slab, srcAt(slab, at), family);
+    const from = this.#routes.at(batch.from[i]!);
     const peer = from?.kind === 'node' && from.peer.nodeId !== 0 ? from.peer : undefined;
     if (peer) {
       batch.mark[i] = peer.decryptMark;
-      if (isOuter && !this.overlayMode) this.#outerMark[this.#outer.keep(slab, at)] = peer.decryptMark;
-    } else if (!this.anySource && this.#place.find(slab, at, at + len) === 'esp') batch.drop(i, NO_NODE_ID);
+      if (!this.overlayMode) this.#memo.keep(batch, i);
+    } else if (!this.anySource && this.#place.find(slab, at, at + batch.length[i]!) === 'esp')
+      batch.drop(i, NO_NODE_ID);
     return ARRIVED.FOR_NODE;
   }
 
@@ -203,7 +175,7 @@ export class Inbound {
    * Steps 5 to 8, after decapsulation, for every packet that is left.
    */
   route(batch: Batch): void {
-    this.#inner.clear();
+    this.#memo.clear();
     for (let i = 0; i < batch.count; i++) {
       if (batch.next[i] !== ON) continue;
       const sa = batch.isEsp[i] === 0 ? undefined : this.#sad.sas[batch.sa[i]!];
@@ -225,67 +197,61 @@ export class Inbound {
     const at = batch.offset[i]!;
     if (sa) {
       // Decrypted packets are received anew, and with the mark that xfrm leaves on them.
-      if (ipLength(slab, at, batch.length[i]!) === 0) return INNER_HEADER;
+      if (ipLength(slab, at, batch.length[i]!) === 0) {
+        this.#routes.note(batch, i);
+        return INNER_HEADER;
+      }
       const left = sa.config.outputMark;
       if (left) batch.mark[i] = ((batch.mark[i]! & ~left.mask) | left.value) >>> 0;
+      const known = this.#memo.find(batch, i);
+      if (known >= 0 && batch.sa[known] === batch.sa[i] && batch.mark[known] === batch.mark[i]) {
+        batch.from[i] = batch.from[known]!;
+        batch.to[i] = batch.to[known]!;
+        if (!decrementHopLimit(slab, at)) return HOP_LIMIT;
+        batch.next[i] = batch.next[known]!;
+        return PASS;
+      }
+      this.#routes.note(batch, i);
     }
     // As a signed word: above 2^31 it would be a new object wherever it is passed on.
     const mark = batch.mark[i]! | 0;
-    if (sa && this.overlayMode) {
-      const refused = this.#unwrapDecrypted(batch, i, mark, sa);
-      if (refused !== NO_VXLAN) return refused;
-    }
-    const known = sa ? this.#inner.find(slab, at) : -1;
-    if (known >= 0 && sa === this.#innerSa[known] && mark === this.#innerMark[known]) {
-      if (!decrementHopLimit(slab, at)) return HOP_LIMIT;
-      batch.next[i] = this.#innerPod[known]!;
-      this.identity[i] = this.#innerIdentity[known]!;
-      return PASS;
-    }
+    const route = this.#routes.at(batch.to[i]!);
+    if (sa && this.overlayMode && route?.kind === 'self') return this.#unwrapDecrypted(batch, i, mark, sa);
     // 6.
     const refused = checkPolicy(this.#spd, 'fwd', slab, at, mark, sa);
     if (refused !== PASS) return refused;
     // 7.
-    const route = this.#routes.lookup(slab, dstAt(slab, at), addressLen(slab, at));
     if (route?.kind !== 'pod') return NO_POD;
     // 8.
     if (!decrementHopLimit(slab, at)) return HOP_LIMIT;
     batch.next[i] = route.pod;
-    this.identity[i] = identityOf(this.#routes.lookup(slab, srcAt(slab, at), addressLen(slab, at)));
-    if (sa && this.#spd.byAddress('fwd')) {
-      const slot = this.#inner.keep(slab, at);
-      this.#innerSa[slot] = sa;
-      this.#innerMark[slot] = mark;
-      this.#innerPod[slot] = route.pod;
-      this.#innerIdentity[slot] = this.identity[i]!;
-    }
+    if (sa && this.#spd.byAddress('fwd')) this.#memo.keep(batch, i);
     return PASS;
   }
 
   /**
    * Takes a decrypted packet for this node out of VXLAN and hands it on: steps 6 to 8, with the policy for the node
    * itself, since it is the vxlan device that gets it.
-   * @returns the verdict, or {@link NO_VXLAN}
+   * @returns the verdict
    */
   #unwrapDecrypted(batch: Batch, i: number, mark: number, sa: SecurityAssociation): number {
     const { slab } = batch;
     const at = batch.offset[i]!;
-    if (this.#routes.lookup(slab, dstAt(slab, at), addressLen(slab, at))?.kind !== 'self') return NO_VXLAN;
     const refused = checkPolicy(this.#spd, 'in', slab, at, mark, sa);
-    const vni = refused === PASS ? this.#overlay.unwrap(batch, i) : NO_VXLAN;
     if (refused !== PASS) return refused;
+    const vni = this.#overlay.unwrap(batch, i);
     if (vni === NO_VXLAN) return NO_ROUTE;
     if (vni < 0) return BAD_VXLAN;
+    const route = this.#routes.note(batch, i);
     if (vni === IDENTITY.HOST) return INVALID_IDENTITY;
     const inner = batch.offset[i]!;
     const len = ipLength(slab, inner, batch.length[i]!);
     if (len === 0) return INNER_HEADER;
     batch.length[i] = len;
-    const route = this.#routes.lookup(slab, dstAt(slab, inner), addressLen(slab, inner));
+    batch.vni[i] = vni;
     if (route?.kind !== 'pod') return NO_POD;
     if (!decrementHopLimit(slab, inner)) return HOP_LIMIT;
     batch.next[i] = route.pod;
-    this.identity[i] = vni;
     return PASS;
   }
 }

@@ -20,16 +20,15 @@ import { IDENTITY, identityOf, type Peer } from '../cilium/ipcache.ts';
 import { dropCode } from '../ipsec/drop.ts';
 import { decrementHopLimit } from '../ipsec/hop-limit.ts';
 import type { Sad } from '../ipsec/sad.ts';
-import type { Policy, Spd } from '../ipsec/spd.ts';
+import type { Spd } from '../ipsec/spd.ts';
 import { inPrefix, type Prefix } from '../wire/address.ts';
 import * as ipv4 from '../wire/ipv4.ts';
 import * as ipv6 from '../wire/ipv6.ts';
 import { type Batch, ON } from '../wire/packet.ts';
 import * as udp from '../wire/udp.ts';
 import { decisionCode, UNDECIDED } from './decisions.ts';
-import { FLOW_SLOTS, FlowMemo } from './flow-memo.ts';
+import { FlowMemo } from './flow-memo.ts';
 import { addressLen, dstAt, ipLength, srcAt } from './ip.ts';
-import { type Overlay, WRAP } from './overlay.ts';
 import type { RouteTable } from './routes.ts';
 import { SaChoice } from './sa-choice.ts';
 
@@ -61,35 +60,19 @@ export interface InterceptOptions {
   readonly strict?: Prefix | undefined;
   /** In strict mode, whether packets to other nodes themselves pass; in an overlay they always do. */
   readonly strictAllowsNodes?: boolean | undefined;
-  /** What the overlay is to do with each packet is put here. */
-  readonly overlay: Overlay;
 }
 
 export class Interceptor {
   /** Longest packet that leaves in the clear and may not be cut. */
   mtu: number;
-  /** Row of `DECISIONS` for each packet of the last batch, by its index. */
-  readonly decision: Uint8Array;
-  /** The node whose pod it goes to, if it is one of another node. */
-  readonly peer: (Peer | undefined)[];
-  /** The policy that had its mark. */
-  readonly policy: (Policy | undefined)[];
 
   readonly #routes: RouteTable;
   readonly #spd: Spd;
   readonly #sad: Sad;
   readonly #choice: SaChoice;
   readonly #strict: Prefix | undefined;
-  /** The flows of this batch that are to be encrypted, and by slot what was found for them. */
   readonly #memo = new FlowMemo();
-  readonly #memoMark = new Uint32Array(FLOW_SLOTS);
-  readonly #memoWhen = new Uint8Array(FLOW_SLOTS);
-  readonly #memoVni = new Uint32Array(FLOW_SLOTS);
-  readonly #memoSa = new Int32Array(FLOW_SLOTS);
-  readonly #memoPeer: (Peer | undefined)[] = new Array(FLOW_SLOTS).fill(undefined);
-  readonly #memoPolicy: (Policy | undefined)[] = new Array(FLOW_SLOTS).fill(undefined);
   readonly #strictAllowsNodes: boolean;
-  readonly #overlay: Overlay;
   /** How the overlay is built; undefined in native routing. */
   overlayMode: OverlayMode | undefined;
   /** Whether packets are encrypted whatever their source is. */
@@ -98,13 +81,11 @@ export class Interceptor {
   overlayMtu = 0;
   readonly #outer = new Uint8Array(OUTER_LEN);
 
-  /** @param capacity packets in the largest batch */
   constructor(
     routes: RouteTable,
     spd: Spd,
     sad: Sad,
-    capacity: number,
-    { mtu, strict, strictAllowsNodes = false, overlay }: InterceptOptions,
+    { mtu, strict, strictAllowsNodes = false }: InterceptOptions,
   ) {
     this.#routes = routes;
     this.#spd = spd;
@@ -113,53 +94,52 @@ export class Interceptor {
     this.mtu = mtu;
     this.#strict = strict;
     this.#strictAllowsNodes = strictAllowsNodes;
-    this.#overlay = overlay;
-    this.decision = new Uint8Array(capacity);
-    this.peer = new Array(capacity).fill(undefined);
-    this.policy = new Array(capacity).fill(undefined);
   }
 
   /** Decides about every packet of a batch: where it goes, by which mark and SA, and takes one hop. */
   run(batch: Batch): void {
     this.#memo.clear();
-    for (let i = 0; i < batch.count; i++) {
-      this.peer[i] = undefined;
-      this.policy[i] = undefined;
-      if (batch.next[i] !== ON) {
-        this.decision[i] = UNDECIDED;
-        continue;
-      }
-      batch.sa[i] = -1;
-      batch.mark[i] = 0;
-      this.#overlay.when[i] = WRAP.NONE;
-      this.decision[i] = this.#decide(batch, i);
-    }
+    for (let i = 0; i < batch.count; i++)
+      batch.decision[i] = batch.next[i] === ON ? this.#decide(batch, i) : UNDECIDED;
   }
 
-  /** Steps 1 to 7. Returns the decision. */
+  /** Returns the decision. */
   #decide(batch: Batch, i: number): number {
-    const { slab } = batch;
-    const at = batch.offset[i]!;
+    batch.mark[i] = 0;
+    batch.sa[i] = batch.from[i] = batch.to[i] = batch.policy[i] = batch.vni[i] = -1;
     // 1.
-    const len = ipLength(slab, at, batch.length[i]!);
+    const len = ipLength(batch.slab, batch.offset[i]!, batch.length[i]!);
     if (len === 0) return drop(batch, i, IP_HEADER);
     batch.length[i] = len;
-    const known = this.#memo.find(slab, at);
-    if (known >= 0) {
-      if (!decrementHopLimit(slab, at)) return drop(batch, i, HOP_LIMIT);
-      this.peer[i] = this.#memoPeer[known];
-      this.policy[i] = this.#memoPolicy[known];
-      batch.mark[i] = this.#memoMark[known]!;
-      batch.sa[i] = this.#memoSa[known]!;
-      this.#overlay.when[i] = this.#memoWhen[known]!;
-      this.#overlay.vni[i] = this.#memoVni[known]!;
-      if (this.#memoWhen[known] !== WRAP.NONE && this.#isTooLong(batch, i, this.#memoPeer[known]))
-        return drop(batch, i, TOO_BIG);
-      return ENCRYPT;
-    }
-    const family = addressLen(slab, at);
+    const known = this.#memo.find(batch, i);
+    if (known >= 0) return this.#repeat(batch, i, known);
+    const decision = this.#ask(batch, i);
+    const isByAddress = decision !== ENCRYPT || (this.#spd.byAddress('out') && this.#sad.byAddress);
+    if (decision !== DROP && isByAddress) this.#memo.keep(batch, i);
+    return decision;
+  }
+
+  /** Decides as about packet `known`, which has the same addresses. Returns the decision. */
+  #repeat(batch: Batch, i: number, known: number): number {
+    batch.from[i] = batch.from[known]!;
+    batch.to[i] = batch.to[known]!;
+    if (!decrementHopLimit(batch.slab, batch.offset[i]!)) return drop(batch, i, HOP_LIMIT);
+    batch.next[i] = batch.next[known]!;
+    batch.mark[i] = batch.mark[known]!;
+    batch.sa[i] = batch.sa[known]!;
+    batch.policy[i] = batch.policy[known]!;
+    batch.vni[i] = batch.vni[known]!;
+    const decision = batch.decision[known]!;
+    if (decision === SAME_NODE || this.#fits(batch, i, decision === ENCRYPT)) return decision;
+    return drop(batch, i, TOO_BIG);
+  }
+
+  /** Steps 2 to 7: asks the tables. Returns the decision. */
+  #ask(batch: Batch, i: number): number {
+    const { slab } = batch;
+    const at = batch.offset[i]!;
     // 2.
-    const route = this.#routes.lookup(slab, dstAt(slab, at), family);
+    const route = this.#routes.note(batch, i);
     // Programs of the node itself are not simulated: none listens.
     if (route?.kind === 'self') return drop(batch, i, NO_ROUTE);
     // 3.
@@ -172,15 +152,13 @@ export class Interceptor {
     if (!route) return this.#leave(batch, i, OFF_CLUSTER);
     if (route.kind === 'node') return this.#leave(batch, i, TO_NODE);
     const { peer } = route;
-    this.peer[i] = peer;
-    const from = this.#routes.lookup(slab, srcAt(slab, at), family);
+    const from = this.#routes.at(batch.from[i]!);
     const isPod = from?.kind === 'pod' || from?.kind === 'remote';
     const mode = peer.tunnel ? this.overlayMode : undefined;
     if (mode) {
       // A host's packets bear the identity that hosts have for others.
-      this.#overlay.vni[i] = from?.kind === 'self' ? IDENTITY.REMOTE_NODE : identityOf(from);
-      this.#overlay.when[i] = mode === 'vxlan-in-esp' ? WRAP.INSIDE_ESP : WRAP.OUTSIDE;
-      if (this.#isTooLong(batch, i, peer)) return drop(batch, i, TOO_BIG);
+      batch.vni[i] = from?.kind === 'self' ? IDENTITY.REMOTE_NODE : identityOf(from);
+      if (!this.#fits(batch, i, true)) return drop(batch, i, TOO_BIG);
     }
     // All that the overlay carries is encrypted when it goes around the packets, not in them.
     if (mode !== 'vxlan-in-esp' && !isPod && !this.anySource)
@@ -194,30 +172,28 @@ export class Interceptor {
     const isWrapped = mode === 'vxlan-in-esp';
     const header = isWrapped ? this.#outerOf(peer.tunnel!) : slab;
     const headerAt = isWrapped ? 0 : at;
-    const policy = this.#spd.lookup('out', header, headerAt, mark);
-    this.policy[i] = policy;
+    const place = this.#spd.find('out', header, headerAt, mark);
+    batch.policy[i] = place;
+    const policy = this.#spd.policies('out')[place];
     const template = policy?.templates[0];
     if (policy?.action !== 'allow' || !template) return drop(batch, i, POLICY_BLOCK);
     // 7.
     const sa = this.#choice.choose(template, header, headerAt, mark);
     if (sa < 0) return drop(batch, i, NO_STATE);
     batch.sa[i] = sa;
-    if (this.#spd.byAddress('out') && this.#sad.byAddress) {
-      const slot = this.#memo.keep(slab, at);
-      this.#memoMark[slot] = mark;
-      this.#memoSa[slot] = sa;
-      this.#memoPeer[slot] = peer;
-      this.#memoPolicy[slot] = policy;
-      this.#memoWhen[slot] = this.#overlay.when[i]!;
-      this.#memoVni[slot] = this.#overlay.vni[i]!;
-    }
     return ENCRYPT;
   }
 
-  /** Is the packet too long for the overlay? What may be cut is cut outside, if IPv4 carries it. */
-  #isTooLong(batch: Batch, i: number, peer: Peer | undefined): boolean {
-    if (batch.length[i]! <= this.overlayMtu) return false;
-    return peer?.tunnel?.dst.length === ipv6.ADDRESS_LEN || mustNotBeCut(batch.slab, batch.offset[i]!);
+  /**
+   * Does the packet fit into the overlay, if it takes it, and into the path, if it leaves in the clear? What may be cut is cut
+   * outside; what the overlay carries is cut there only if IPv4 carries it.
+   */
+  #fits(batch: Batch, i: number, isEncrypted: boolean): boolean {
+    const len = batch.length[i]!;
+    const isTooLong = batch.vni[i]! >= 0 && len > this.overlayMtu;
+    if (!isTooLong && (isEncrypted || len <= this.mtu)) return true;
+    if (mustNotBeCut(batch.slab, batch.offset[i]!)) return false;
+    return !isTooLong || this.#routes.peerOf(batch, i)?.tunnel?.dst.length !== ipv6.ADDRESS_LEN;
   }
 
   /** The header of a VXLAN packet between two nodes, as far as policies ask. */
@@ -251,8 +227,7 @@ export class Interceptor {
         (decision === TO_NODE && (this.#strictAllowsNodes || this.overlayMode !== undefined));
       if (isInside && !isFree) return drop(batch, i, UNENCRYPTED);
     }
-    const isTooBig = batch.length[i]! > this.mtu && mustNotBeCut(batch.slab, batch.offset[i]!);
-    return isTooBig ? drop(batch, i, TOO_BIG) : decision;
+    return this.#fits(batch, i, false) ? decision : drop(batch, i, TOO_BIG);
   }
 }
 

@@ -27,14 +27,13 @@ import { Sad } from '../ipsec/sad.ts';
 import { Spd } from '../ipsec/spd.ts';
 import type { Link } from '../link/link.ts';
 import { type Address, formatPrefix, type Prefix, singlePrefix } from '../wire/address.ts';
-import { Batch } from '../wire/packet.ts';
-import { DECISIONS, UNDECIDED } from './decisions.ts';
+import { Batch, HELD } from '../wire/packet.ts';
+import { ARRIVED, DECISIONS, UNDECIDED } from './decisions.ts';
 import { deliver, type Outlet } from './deliver.ts';
 import { IcmpAnswers } from './icmp-answers.ts';
-import { ARRIVED, Inbound } from './inbound.ts';
+import { Inbound } from './inbound.ts';
 import { Interceptor } from './intercept.ts';
-import { addressLen, srcAt } from './ip.ts';
-import { Overlay, WRAP } from './overlay.ts';
+import { Overlay } from './overlay.ts';
 import { PeerDropCounters } from './peer-drops.ts';
 import { PlanChange } from './plan-change.ts';
 import { RouteTable } from './routes.ts';
@@ -50,7 +49,6 @@ const MIN_MTU = 68;
 const OUT_TOO_BIG = dropCode('out-too-big');
 const TOO_BIG = dropCode('too-big');
 const HOP_LIMIT = dropCode('hop-limit');
-const IP_HEADER = dropCode('ip-header');
 
 /**
  * Looks on at every stage of a batch; for traces, not for counting. Batches are borrowed, and not to be changed.
@@ -155,14 +153,13 @@ export class Node {
     this.#pathMtu = outside.mtu;
     const ids = new Uint8Array(8);
     random(ids);
-    this.overlay = new Overlay(capacity, u32(ids, 4), overlayPort);
-    this.interceptor = new Interceptor(this.routes, this.spd, this.sad, capacity, {
+    this.overlay = new Overlay(u32(ids, 4), overlayPort);
+    this.interceptor = new Interceptor(this.routes, this.spd, this.sad, {
       mtu: outside.mtu,
       strict,
       strictAllowsNodes,
-      overlay: this.overlay,
     });
-    this.inbound = new Inbound(this.routes, this.spd, this.sad, this.overlay, capacity, (packet) =>
+    this.inbound = new Inbound(this.routes, this.spd, this.sad, this.overlay, (packet) =>
       this.#whole.push(packet),
     );
     this.#encapsulator = new Encapsulator(this.sad, engine, capacity, random);
@@ -317,10 +314,10 @@ export class Node {
     const { interceptor } = this;
     interceptor.run(batch);
     this.#observer?.intercepted?.(this, batch);
-    const { overlay } = this;
-    if (interceptor.overlayMode) overlay.wrapAll(batch, WRAP.INSIDE_ESP, interceptor.peer);
+    const { overlay, routes } = this;
+    if (interceptor.overlayMode === 'vxlan-in-esp') overlay.wrapAll(batch, routes);
     this.#encapsulator.run(batch);
-    if (interceptor.overlayMode) overlay.wrapAll(batch, WRAP.OUTSIDE, interceptor.peer);
+    if (interceptor.overlayMode === 'esp-in-vxlan') overlay.wrapAll(batch, routes);
     this.#observer?.leaving?.(this, batch);
     const local = deliver(batch, this.#pods);
     const cut = this.#outside.cuts ? 0 : this.#tooBig.cut(batch, this.#outside);
@@ -373,7 +370,7 @@ export class Node {
       if (!sa) continue;
       const { direction, src, dst } = sa.config;
       const there = direction === 'out' ? dst : src;
-      yield saReport(sa, this.#peerAt(there, 0, there.length));
+      yield saReport(sa, this.#peerAt(there));
     }
     for (const _ of this.#keys.steps()) yield undefined;
   }
@@ -390,41 +387,37 @@ export class Node {
     const { slab } = batch;
     const at = batch.offset[i]!;
     const len = batch.length[i]!;
-    const route = this.routes.lookup(slab, srcAt(slab, at), addressLen(slab, at));
+    const route = this.routes.at(batch.from[i]!);
     const pod = route?.kind === 'pod' ? this.#pods[route.pod] : undefined;
     if (!pod) return;
     const now = this.#clock.now();
     const answer =
       verdict === HOP_LIMIT
         ? this.#icmp.timeExceeded(slab, at, len, !pod.isHost, now)
-        : this.#icmp.tooBig(slab, at, len, this.sad.sas[batch.sa[i]!], this.#roomFor(i), now);
+        : this.#icmp.tooBig(
+            slab,
+            at,
+            len,
+            this.sad.sas[batch.sa[i]!],
+            batch.vni[i]! >= 0 ? this.interceptor.overlayMtu : this.#pathMtu,
+            now,
+          );
     if (!answer) return;
     this.#answer.clear();
     this.#answer.push(answer);
+    this.routes.note(this.#answer, 0);
     this.#observer?.answered?.(this, this.#answer);
     pod.link.send(this.#answer);
   }
 
   /** The peer that sent packet `i`: it came by the peer's SA, or bears its address or that of its pods. */
-  #senderOf({ slab, offset, sa, verdict }: Batch, i: number): string | undefined {
-    // What a damaged header says is not to be believed.
-    if (verdict[i] === IP_HEADER) return undefined;
-    const index = sa[i]!;
-    const config = index < 0 ? undefined : this.sad.sas[index]?.config;
-    const peer = config && this.#peerAt(config.src, 0, config.src.length);
-    const at = offset[i]!;
-    return peer ?? this.#peerAt(slab, srcAt(slab, at), addressLen(slab, at));
+  #senderOf({ from, sa }: Batch, i: number): string | undefined {
+    const config = this.sad.sas[sa[i]!]?.config;
+    return (config && this.#peerAt(config.src)) ?? peerName(this.routes.at(from[i]!));
   }
 
-  #peerAt(b: Uint8Array, at: number, len: number): string | undefined {
-    const route = this.routes.lookup(b, at, len);
-    return route?.kind === 'node' || route?.kind === 'remote' ? route.peer.name : undefined;
-  }
-
-  /** How long packet `i` could have been without an SA: what the overlay leaves of the path, or all of it. */
-  #roomFor(i: number): number {
-    const { overlayMode, overlayMtu, peer } = this.interceptor;
-    return overlayMode && peer[i]?.tunnel ? overlayMtu : this.#pathMtu;
+  #peerAt(address: Address): string | undefined {
+    return peerName(this.routes.lookup(address, 0, address.length));
   }
 
   /**
@@ -436,7 +429,7 @@ export class Node {
     const { slab } = batch;
     const at = batch.offset[i]!;
     const isEsp = batch.isEsp[i] !== 0;
-    const route = this.routes.lookup(slab, srcAt(slab, at), addressLen(slab, at));
+    const route = this.routes.at(batch.from[i]!);
     if (isEsp && !(route?.kind === 'remote' && route.peer.encrypts)) return;
     const answer = this.#icmp.timeExceeded(slab, at, batch.length[i]!, !isEsp, this.#clock.now());
     if (!answer) return;
@@ -448,7 +441,6 @@ export class Node {
   /** Counts packets that left pods. */
   #countOut(batch: Batch, local: number, sent: number): void {
     const out = this.#out;
-    const { decision } = this.interceptor;
     // Counted here first: a number field that has grown beyond 2^31 would be a new object for every packet.
     let packets = 0;
     let toPods = 0;
@@ -457,12 +449,12 @@ export class Node {
     // A link takes the first packets and not the last.
     let left = sent;
     for (let i = 0; i < batch.count; i++) {
-      const decided = decision[i]!;
+      const decided = batch.decision[i]!;
       if (decided === UNDECIDED) continue;
       packets++;
       this.#decisions[decided]!++;
       if (out.countDrop(batch, i)) {
-        this.#peerDrops.count(this.interceptor.peer[i]?.name, 'out', batch.verdict[i]!);
+        this.#peerDrops.count(this.routes.peerOf(batch, i)?.name, 'out', batch.verdict[i]!);
         this.#answerPod(batch, i);
         continue;
       }
@@ -480,7 +472,6 @@ export class Node {
   /** What {@link fromOutside} does with a batch that has been admitted. Returns how many frames it held. */
   #process(batch: Batch): number {
     const { inbound, decapsulator } = this;
-    const { arrived } = inbound;
     this.#observer?.admitted?.(this, batch);
     decapsulator.run(batch);
     inbound.route(batch);
@@ -493,11 +484,11 @@ export class Node {
     let esp = 0;
     let decrypted = 0;
     for (let i = 0; i < batch.count; i++) {
-      const kind = arrived[i]!;
-      if (kind === ARRIVED.GONE) continue;
+      const decided = batch.decision[i]!;
+      if (decided === UNDECIDED) continue;
       frames++;
-      if (kind === ARRIVED.FRAGMENT) into.fragments++;
-      if (kind === ARRIVED.CLEAR) into.clear++;
+      if (batch.next[i] === HELD) into.fragments++;
+      if (decided === ARRIVED.CLEAR) into.clear++;
       if (batch.isEsp[i] !== 0) esp++;
       if (into.countDrop(batch, i)) {
         this.#peerDrops.count(this.#senderOf(batch, i), 'in', batch.verdict[i]!);
@@ -506,7 +497,7 @@ export class Node {
       }
       if (batch.next[i]! < 0) continue;
       toPods++;
-      if (kind === ARRIVED.FOR_NODE) decrypted++;
+      if (decided === ARRIVED.FOR_NODE) decrypted++;
     }
     into.esp += esp;
     into.decrypted += decrypted;
@@ -535,4 +526,9 @@ export class Node {
       );
     }
   }
+}
+
+/** The node that a route leads to. */
+function peerName(route: Route | undefined): string | undefined {
+  return route?.kind === 'node' || route?.kind === 'remote' ? route.peer.name : undefined;
 }

@@ -21,16 +21,7 @@ import * as ipv6 from '../wire/ipv6.ts';
 import { type Batch, ON } from '../wire/packet.ts';
 import * as udp from '../wire/udp.ts';
 import * as vxlan from '../wire/vxlan.ts';
-
-/** When a packet gets its VXLAN header. */
-export const WRAP = {
-  /** Never: it does not take the overlay. */
-  NONE: 0,
-  /** Before it is encrypted. */
-  INSIDE_ESP: 1,
-  /** After it was, or without. */
-  OUTSIDE: 2,
-} as const;
+import type { RouteTable } from './routes.ts';
 
 /** What {@link Overlay.unwrap} says of a packet that is no VXLAN. */
 export const NO_VXLAN = -1;
@@ -54,32 +45,27 @@ export function overlayLength(addressLen: number): number {
 }
 
 export class Overlay {
-  /** By index: one of {@link WRAP}, and the VNI. The stage that decides about packets sets them. */
-  readonly when: Uint8Array;
-  readonly vni: Uint32Array;
   /** Of IPv4 headers: what is cut on the way is put together by it. */
   #id: number;
 
   readonly #port: number | undefined;
 
   /**
-   * @param capacity packets in the largest batch
    * @param firstId chosen at random
    * @param port the UDP port that all packets come from; left out, one for each flow
    */
-  constructor(capacity: number, firstId: number, port?: number) {
+  constructor(firstId: number, port?: number) {
     this.#port = port;
-    this.when = new Uint8Array(capacity);
-    this.vni = new Uint32Array(capacity);
     this.#id = firstId & 0xffff;
   }
 
-  /** Wraps the packets of a batch that go on and are due now. What has no room is dropped. */
-  wrapAll(batch: Batch, due: number, peers: readonly (Peer | undefined)[]): void {
+  /** Wraps the packets of a batch that go on and have a VNI. What has no room is dropped. */
+  wrapAll(batch: Batch, routes: RouteTable): void {
     for (let i = 0; i < batch.count; i++) {
-      if (this.when[i] !== due || batch.next[i] !== ON) continue;
-      const tunnel = peers[i]?.tunnel;
-      if (!tunnel || !this.wrap(batch, i, tunnel, this.vni[i]!)) batch.drop(i, PROTO_ERROR);
+      const vni = batch.vni[i]!;
+      if (vni < 0 || batch.next[i] !== ON) continue;
+      const tunnel = routes.peerOf(batch, i)?.tunnel;
+      if (!tunnel || !this.wrap(batch, i, tunnel, vni)) batch.drop(i, PROTO_ERROR);
     }
   }
 

@@ -5,8 +5,10 @@
  * @module
  */
 import { HashChains } from '../base/hash-chains.ts';
-import type { Route } from '../cilium/ipcache.ts';
+import { identityOf, type Peer, type Route } from '../cilium/ipcache.ts';
 import { inPrefix, type Prefix } from '../wire/address.ts';
+import type { Batch } from '../wire/packet.ts';
+import { addressLen, dstAt, srcAt } from './ip.ts';
 
 /** Longest prefix, in bits. */
 const MAX_BITS = 128;
@@ -32,7 +34,7 @@ export class RouteTable {
 
   /** Adds a route, in place of one for the same prefix. */
   set(prefix: Prefix, route: Route): void {
-    const known = this.#find(prefix);
+    const known = this.#indexOf(prefix);
     const at = known >= 0 ? known : (this.#free.pop() ?? this.#prefixes.length);
     this.#prefixes[at] = prefix;
     this.#routes[at] = route;
@@ -43,7 +45,7 @@ export class RouteTable {
 
   /** Removes the route for a prefix; false when there is none. */
   remove(prefix: Prefix): boolean {
-    const at = this.#find(prefix);
+    const at = this.#indexOf(prefix);
     if (at < 0) return false;
     this.#chains.remove(at);
     this.#free.push(at);
@@ -53,7 +55,7 @@ export class RouteTable {
 
   /** The route that was set for exactly this prefix. */
   get(prefix: Prefix): Route | undefined {
-    const at = this.#find(prefix);
+    const at = this.#indexOf(prefix);
     return at < 0 ? undefined : this.#routes[at];
   }
 
@@ -69,19 +71,54 @@ export class RouteTable {
 
   /** The route for the address of `len` bytes at `at`, or `undefined`: no node in the cluster has it. */
   lookup(b: Uint8Array, at: number, len: number): Route | undefined {
+    return this.at(this.find(b, at, len));
+  }
+
+  /** A route by its number, which holds until routes are changed; `undefined` for -1. */
+  at(number: number): Route | undefined {
+    return this.#routes[number];
+  }
+
+  /**
+   * Notes which routes the addresses of packet `i` have, whose header was checked ({@link Batch.from}, {@link Batch.to}).
+   * @returns that of its destination
+   */
+  note(batch: Batch, i: number): Route | undefined {
+    const { slab } = batch;
+    const at = batch.offset[i]!;
+    const len = addressLen(slab, at);
+    batch.from[i] = this.find(slab, srcAt(slab, at), len);
+    batch.to[i] = this.find(slab, dstAt(slab, at), len);
+    return this.at(batch.to[i]!);
+  }
+
+  /** The node whose pod packet `i` goes to, if it is one of another node. */
+  peerOf(batch: Batch, i: number): Peer | undefined {
+    const route = this.at(batch.to[i]!);
+    return route?.kind === 'remote' ? route.peer : undefined;
+  }
+
+  /** The identity of the sender of packet `i`: from its VNI, or else from the ipcache; 0 where it is not known. */
+  senderOf(batch: Batch, i: number): number {
+    const vni = batch.vni[i]!;
+    return vni >= 0 ? vni : identityOf(this.at(batch.from[i]!));
+  }
+
+  /** The number of the route for the address of `len` bytes at `at`; -1 for none. */
+  find(b: Uint8Array, at: number, len: number): number {
     const lengths = this.#lengthsOf(len).inUse;
     const chains = this.#chains;
     for (let k = 0; k < lengths.length; k++) {
       const bits = lengths[k]!;
       for (let i = chains.first(hash(b, at, bits)); i >= 0; i = chains.next(i)) {
         const prefix = this.#prefixes[i]!;
-        if (prefix.bits === bits && inPrefix(prefix, b, at, len)) return this.#routes[i];
+        if (prefix.bits === bits && inPrefix(prefix, b, at, len)) return i;
       }
     }
-    return undefined;
+    return -1;
   }
 
-  #find({ address, bits }: Prefix): number {
+  #indexOf({ address, bits }: Prefix): number {
     const chains = this.#chains;
     for (let i = chains.first(hash(address, 0, bits)); i >= 0; i = chains.next(i)) {
       const known = this.#prefixes[i]!;

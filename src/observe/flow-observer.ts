@@ -18,12 +18,11 @@
 import { IDENTITY, identityOf, type Route } from '../cilium/ipcache.ts';
 import { dropRow } from '../ipsec/drop.ts';
 import { EspPlace } from '../ipsec/esp-place.ts';
-import { UNDECIDED } from '../node/decisions.ts';
-import { ARRIVED } from '../node/inbound.ts';
+import { ARRIVED, UNDECIDED } from '../node/decisions.ts';
 import { addressLen, dstAt, srcAt } from '../node/ip.ts';
 import type { Node, NodeObserver } from '../node/node.ts';
-import { overlayLength, WRAP } from '../node/overlay.ts';
-import { type Batch, ON } from '../wire/packet.ts';
+import { overlayLength } from '../node/overlay.ts';
+import { type Batch, HELD, ON } from '../wire/packet.ts';
 import { copy, mark, PacketReader } from './flow-packet.ts';
 import type { FlowRecorder } from './flow-recorder.ts';
 import { AT, DIRECTION, FlowRows, HAS, POINT, REASON, ROW } from './flow-rows.ts';
@@ -47,9 +46,8 @@ export class FlowObserver implements NodeObserver {
   }
 
   intercepted(node: Node, batch: Batch): void {
-    const { decision } = node.interceptor;
     for (let i = 0; i < batch.count; i++) {
-      if (decision[i] === UNDECIDED) continue;
+      if (batch.decision[i] === UNDECIDED) continue;
       this.#describe(node, this.#out, batch, i);
       if (!this.#recorder.all) continue;
       const isHost = this.#out.view.getUint32(i * ROW + AT.SRC_IDENTITY) === IDENTITY.HOST;
@@ -58,14 +56,13 @@ export class FlowObserver implements NodeObserver {
   }
 
   leaving(node: Node, batch: Batch): void {
-    const { decision, peer } = node.interceptor;
     const { view, bytes } = this.#out;
     const { dropsOnly } = this.#recorder;
     for (let i = 0; i < batch.count; i++) {
-      if (decision[i] === UNDECIDED) continue;
+      if (batch.decision[i] === UNDECIDED) continue;
       const rowAt = i * ROW;
       const verdict = batch.verdict[i]!;
-      view.setUint16(rowAt + AT.PEER, this.#recorder.nameOf(peer[i]?.name));
+      view.setUint16(rowAt + AT.PEER, this.#recorder.nameOf(node.routes.peerOf(batch, i)?.name));
       if (dropRow(verdict)) {
         bytes[rowAt + AT.DIRECTION] = DIRECTION.EGRESS;
         const sa = node.sad.sas[batch.sa[i]!];
@@ -82,18 +79,17 @@ export class FlowObserver implements NodeObserver {
   }
 
   admitted(node: Node, batch: Batch): void {
-    const { arrived } = node.inbound;
     const { view } = this.#in;
     for (let i = 0; i < batch.count; i++) {
       const at = batch.offset[i]!;
       this.#cameAt[i] = at;
-      if (arrived[i] === ARRIVED.GONE || arrived[i] === ARRIVED.FRAGMENT) continue;
+      if (batch.decision[i] === UNDECIDED || batch.next[i] === HELD) continue;
       this.#describe(node, this.#in, batch, i);
       const rowAt = i * ROW;
       const isEsp = this.#findEsp(batch, i, at);
       const has = view.getUint16(rowAt + AT.HAS);
-      if (has !== 0 && arrived[i] === ARRIVED.FOR_NODE) {
-        const from = node.routes.lookup(batch.slab, srcAt(batch.slab, at), addressLen(batch.slab, at));
+      if (has !== 0 && batch.decision[i] === ARRIVED.FOR_NODE) {
+        const from = node.routes.at(batch.from[i]!);
         if (from?.kind === 'node') view.setUint16(rowAt + AT.PEER, this.#recorder.nameOf(from.peer.name));
       }
       if (isEsp) this.#esp(this.#in, rowAt, batch, at);
@@ -106,12 +102,10 @@ export class FlowObserver implements NodeObserver {
   }
 
   decrypted(node: Node, batch: Batch): void {
-    const { inbound } = node;
     const { view, bytes } = this.#in;
     const { dropsOnly } = this.#recorder;
     for (let i = 0; i < batch.count; i++) {
-      const kind = inbound.arrived[i];
-      if (kind === ARRIVED.GONE || kind === ARRIVED.FRAGMENT) continue;
+      if (batch.decision[i] === UNDECIDED || batch.next[i] === HELD) continue;
       const rowAt = i * ROW;
       // What is in the packet now is what was in it, and the row keeps how it came.
       if (batch.offset[i] !== this.#cameAt[i]) this.#describe(node, this.#in, batch, i, true);
@@ -124,8 +118,8 @@ export class FlowObserver implements NodeObserver {
       }
       if (dropsOnly) continue;
       if (batch.next[i]! >= 0) {
-        const identity = inbound.identity[i]!;
-        if (identity !== 0) view.setUint32(rowAt + AT.SRC_IDENTITY, identity);
+        const vni = batch.vni[i]!;
+        if (vni > 0) view.setUint32(rowAt + AT.SRC_IDENTITY, vni);
         this.#track(this.#in, rowAt, DIRECTION.INGRESS);
         this.#recorder.add(this.#in, i, POINT.TO_ENDPOINT);
       }
@@ -146,22 +140,23 @@ export class FlowObserver implements NodeObserver {
     const rows = this.#out;
     const { view } = rows;
     const rowAt = i * ROW;
-    const { overlay, interceptor, sad } = node;
-    const wrap = overlay.when[i]!;
-    const tunnel = wrap === WRAP.NONE ? undefined : interceptor.peer[i]?.tunnel;
+    const { interceptor, routes, sad } = node;
+    const vni = batch.vni[i]!;
+    const tunnel = vni < 0 ? undefined : routes.peerOf(batch, i)?.tunnel;
     this.#track(rows, rowAt, DIRECTION.EGRESS);
     if (view.getUint32(rowAt + AT.SRC_IDENTITY) !== IDENTITY.HOST)
       this.#recorder.add(rows, i, tunnel ? POINT.TO_OVERLAY : POINT.TO_STACK);
     const at = batch.offset[i]!;
     if (tunnel) {
-      view.setUint32(rowAt + AT.VNI, overlay.vni[i]!);
+      view.setUint32(rowAt + AT.VNI, vni);
       mark(view, rowAt, HAS.TUNNEL);
       this.#outer(rows, rowAt, batch, at);
     }
     const sa = sad.sas[batch.sa[i]!];
     if (sa) {
       mark(view, rowAt, HAS.ENCRYPTED);
-      const espIp = tunnel && wrap === WRAP.OUTSIDE ? at + overlayLength(tunnel.src.length) : at;
+      const espIp =
+        tunnel && interceptor.overlayMode === 'esp-in-vxlan' ? at + overlayLength(tunnel.src.length) : at;
       if (this.#findEsp(batch, i, espIp)) {
         this.#esp(rows, rowAt, batch, at);
         const { hi, lo } = sa.sequence;
@@ -204,11 +199,8 @@ export class FlowObserver implements NodeObserver {
     const has = view.getUint16(rowAt + AT.HAS);
     view.setUint16(rowAt + AT.HAS, has | before);
     if ((has & HAS.IP) === 0) return;
-    const family = addressLen(slab, at);
-    const from = node.routes.lookup(slab, srcAt(slab, at), family);
-    const to = node.routes.lookup(slab, dstAt(slab, at), family);
-    view.setUint32(rowAt + AT.SRC_IDENTITY, knownAs(from));
-    view.setUint32(rowAt + AT.DST_IDENTITY, knownAs(to));
+    view.setUint32(rowAt + AT.SRC_IDENTITY, knownAs(node.routes.at(batch.from[i]!)));
+    view.setUint32(rowAt + AT.DST_IDENTITY, knownAs(node.routes.at(batch.to[i]!)));
   }
 
   /** Is the packet whose IP header starts at `at` ESP, with SPI and number? */

@@ -51,10 +51,10 @@ export class PeerDrops implements NodeObserver {
     this.#onDrop = onDrop;
   }
 
-  leaving({ name, interceptor }: Node, batch: Batch): void {
+  leaving({ name, routes }: Node, batch: Batch): void {
     for (let i = 0; i < batch.count; i++)
       if (batch.verdict[i] !== 0) {
-        const peer = interceptor.peer[i];
+        const peer = routes.peerOf(batch, i);
         const to = peer?.name ?? (batch.verdict[i] === UNENCRYPTED ? this.#receiver(batch, i) : undefined);
         this.#count(name, to, 'out', batch.verdict[i]!, peer?.keyId ?? 0);
       }

@@ -53,10 +53,9 @@ export class Tracer implements NodeObserver {
 
   intercepted(node: Node, batch: Batch): void {
     if (!this.#once('intercepted')) return;
-    const { interceptor } = node;
-    const decision = DECISIONS[interceptor.decision[0]!];
-    const peer = interceptor.peer[0];
-    const policy = interceptor.policy[0];
+    const decision = DECISIONS[batch.decision[0]!];
+    const peer = node.routes.peerOf(batch, 0);
+    const policy = node.spd.policies('out')[batch.policy[0]!];
     const template = policy?.templates[0];
     if (!decision) return;
     this.#length = batch.length[0]!;
@@ -148,7 +147,7 @@ export class Tracer implements NodeObserver {
     const { slab } = batch;
     const at = batch.offset[0]!;
     const { src } = endsOf(slab, at);
-    const from = node.routes.lookup(slab, srcAt(slab, at), addressLen(slab, at));
+    const from = node.routes.at(batch.from[0]!);
     if (from?.kind !== 'node') return;
     const mark = hex32(batch.mark[0]!);
     const id = from.peer.nodeId;

@@ -48,7 +48,7 @@ export const TAILROOM = 304;
 
 /** Those that the addon reads and writes, and all. */
 const NATIVE_COLUMNS = 6;
-const COLUMNS = NATIVE_COLUMNS + 5;
+const COLUMNS = NATIVE_COLUMNS + 10;
 
 export class Batch {
   readonly capacity: number;
@@ -88,6 +88,15 @@ export class Batch {
   readonly seqHi: Uint32Array;
   /** The same as the replay window inferred it, below 0 too: for decapsulation alone. */
   readonly inferred: Uint32Array;
+  /** What a node decided: a row of its tables of decisions (`node/decisions.ts`). */
+  readonly decision: Int32Array;
+  /** Which routes of the node its source and destination have, by their numbers; -1 for none. */
+  readonly from: Int32Array;
+  readonly to: Int32Array;
+  /** The outbound policy that it matched, by its place in the SPD; -1 for none. */
+  readonly policy: Int32Array;
+  /** The VNI that it goes with, or came with; -1 without VXLAN. */
+  readonly vni: Int32Array;
   /** Packets in use: slots 0 to count-1. */
   count = 0;
 
@@ -123,6 +132,11 @@ export class Batch {
     this.seqLo = unsigned();
     this.seqHi = unsigned();
     this.inferred = unsigned();
+    this.decision = signed();
+    this.from = signed();
+    this.to = signed();
+    this.policy = signed();
+    this.vni = signed();
   }
 
   /** Forgets all packets. Their bytes stay until overwritten. */

@@ -229,7 +229,7 @@ describe('an observer', () => {
     const look =
       (stage: string): NonNullable<NodeObserver['intercepted']> =>
       (node, batch) => {
-        const decision = DECISIONS[node.interceptor.decision[0]!]?.name;
+        const decision = DECISIONS[batch.decision[0]!]?.name;
         seen.push(
           `${node.name} ${stage} ${batch.length[0]} ${batch.next[0] === ON ? 'on' : batch.next[0]}${stage === 'intercepted' ? ` ${decision} ${batch.mark[0]!.toString(16)}` : ''}`,
         );

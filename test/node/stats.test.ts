@@ -99,7 +99,7 @@ describe("a node's figures", () => {
     expect(two.nodes[0].stats().peerDrops).toEqual(
       expect.arrayContaining([
         { peer: 'node-2', direction: 'out', reason: 'out-no-state', counter: 'XfrmOutNoStates', count: 1 },
-        { peer: null, direction: 'out', reason: 'hop-limit', counter: null, count: 1 },
+        { peer: 'node-2', direction: 'out', reason: 'hop-limit', counter: null, count: 1 },
       ]),
     );
   });

@@ -176,15 +176,13 @@ export function recordWay(options: WayOptions): WayRecord {
     },
     admitted(node, batch) {
       if (!isFollowed || node !== receiver) return;
-      const { slab } = batch;
-      const at = batch.offset[0]!;
-      const from = node.routes.lookup(slab, srcAt(slab, at), addressLen(slab, at));
+      const from = node.routes.at(batch.from[0]!);
       if (from?.kind === 'node')
         admitted = { admitted: batch.copy(0), mark: batch.mark[0]!, peer: from.peer };
     },
     decrypted(node, batch) {
       if (!isFollowed || node !== receiver || !admitted || !opened) return;
-      const { inbound, spd } = node;
+      const { routes, spd } = node;
       const { sa } = opened;
       const { after, textAt } = opened.opened;
       const markAfter = batch.mark[0]!;
@@ -200,7 +198,7 @@ export function recordWay(options: WayOptions): WayRecord {
         markAfter,
         at: batch.offset[0]!,
         bytes: batch.copy(0),
-        identity: inbound.identity[0]!,
+        identity: routes.senderOf(batch, 0),
         policy,
       };
     },
@@ -311,7 +309,7 @@ function planFor(
 }
 
 function interceptedAt(node: Node, batch: Batch, plan: AgentPlan): Intercepted {
-  const { interceptor, routes, spd, overlay } = node;
+  const { routes, spd } = node;
   const { slab } = batch;
   const at = batch.offset[0]!;
   const len = addressLen(slab, at);
@@ -322,14 +320,14 @@ function interceptedAt(node: Node, batch: Batch, plan: AgentPlan): Intercepted {
   };
   return {
     bytes: batch.copy(0),
-    decision: DECISIONS[interceptor.decision[0]!]!,
-    peer: interceptor.peer[0]!,
+    decision: DECISIONS[batch.decision[0]!]!,
+    peer: routes.peerOf(batch, 0)!,
     to: found(dstAt(slab, at)),
     from: found(srcAt(slab, at)),
     mark: batch.mark[0]!,
-    policy: interceptor.policy[0]!,
+    policy: spd.policies('out')[batch.policy[0]!]!,
     policies: spd.policies('out'),
-    vni: overlay.vni[0]!,
+    vni: Math.max(0, batch.vni[0]!),
   };
 }
 
