@@ -1,7 +1,9 @@
 {
   "variables": {
     # Intel ipsec-mb is used where its header and library are installed.
-    "ipsec_mb%": "<!(node ../scripts/has-ipsec-mb.mjs)",
+    "ipsec_mb%": "<!(node ../scripts/has-library.mjs ipsec-mb)",
+    # So is libgcrypt, for Serpent and Twofish.
+    "gcrypt%": "<!(node ../scripts/has-library.mjs gcrypt)",
     # The compiler checks the bounds of copies where it knows them: level 3 from GCC 12 and Clang 15 with glibc 2.34 on.
     "fortify%": "<!(node ../scripts/fortify-level.mjs)"
   },
@@ -20,7 +22,8 @@
       "cflags_cc": ["-std=c++17", "-fno-exceptions", "-fno-rtti"],
       "conditions": [
         ["OS!='linux'", { "type": "none" }],
-        ["ipsec_mb=='yes'", { "defines": ["HAVE_IPSEC_MB"], "libraries": ["-lIPSec_MB"] }]
+        ["ipsec_mb=='yes'", { "defines": ["HAVE_IPSEC_MB"], "libraries": ["-lIPSec_MB"] }],
+        ["gcrypt=='yes'", { "defines": ["HAVE_GCRYPT"], "libraries": ["-lgcrypt"] }]
       ]
     }
   ]

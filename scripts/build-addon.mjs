@@ -20,7 +20,7 @@ function build() {
     if (spawnSync(program, ['--version'], { stdio: 'ignore' }).error)
       return without(
         `there is no ${program}`,
-        'apt-get install g++ make python3 libipsec-mb-dev, then npm run build:addon.',
+        'apt-get install g++ make python3 libipsec-mb-dev libgcrypt20-dev, then npm run build:addon.',
       );
   }
   // npm brings node-gyp along and names it here.

@@ -89,7 +89,7 @@ class Engine {
     const uint64_t at = jobs.text_at[i];
     const uint64_t len = jobs.text_len[i];
     if (at < kEspHeader + key->iv_len || at + len + key->icv_len > slab.len) return false;
-    return key->cipher != Cipher::kCbc || (len > 0 && len % kBlock == 0);
+    return key->block == 1 || (len > 0 && len % key->block == 0);
   }
 
   template <bool sealing>
@@ -153,17 +153,30 @@ napi_value cipher_close(napi_env env, napi_callback_info info) {
   return number(env, 0);
 }
 
-// cipherAddKey(engine, cipher, mac, key, macKey, ivLen, icvLen): a handle, or -ENOTSUP.
+// The longest name of an algorithm, its end included.
+constexpr size_t kNameLen = 32;
+
+void name_of(napi_env env, napi_value value, char (&name)[kNameLen]) {
+  name[0] = 0;
+  size_t len = 0;
+  napi_get_value_string_utf8(env, value, name, kNameLen, &len);
+}
+
+// cipherAddKey(engine, cipher, cipherName, mac, hashName, key, macKey, ivLen, icvLen, block): a handle, or -ENOTSUP.
 napi_value cipher_add_key(napi_env env, napi_callback_info info) {
-  size_t argc = 7;
-  napi_value argv[7];
+  size_t argc = 10;
+  napi_value argv[10];
   napi_get_cb_info(env, info, &argc, argv, nullptr, nullptr);
-  const Bytes key = bytes_of(env, argv[3]);
-  const Bytes mac_key = bytes_of(env, argv[4]);
-  const KeySpec spec = {static_cast<Cipher>(u32_of(env, argv[1])), static_cast<Mac>(u32_of(env, argv[2])),
+  char cipher_name[kNameLen], hash_name[kNameLen];
+  name_of(env, argv[2], cipher_name);
+  name_of(env, argv[4], hash_name);
+  const Bytes key = bytes_of(env, argv[5]);
+  const Bytes mac_key = bytes_of(env, argv[6]);
+  const KeySpec spec = {static_cast<Cipher>(u32_of(env, argv[1])), cipher_name,
+                        static_cast<Mac>(u32_of(env, argv[3])), hash_name,
                         key.at, static_cast<uint32_t>(key.len), mac_key.at, static_cast<uint32_t>(mac_key.len),
-                        u32_of(env, argv[5]), u32_of(env, argv[6])};
-  if (spec.icv_len > EVP_MAX_MD_SIZE) return number(env, -EINVAL);
+                        u32_of(env, argv[7]), u32_of(env, argv[8]), u32_of(env, argv[9])};
+  if (spec.icv_len > EVP_MAX_MD_SIZE || spec.block == 0) return number(env, -EINVAL);
   return number(env, engine_of(env, argv[0])->add(spec));
 }
 
@@ -249,6 +262,13 @@ napi_value mb_version(napi_env env, napi_callback_info) {
   return out;
 }
 
+// gcryptVersion(): of libgcrypt; empty without it.
+napi_value libgcrypt_version(napi_env env, napi_callback_info) {
+  napi_value out;
+  napi_create_string_utf8(env, gcrypt_version(), NAPI_AUTO_LENGTH, &out);
+  return out;
+}
+
 }  // namespace
 
 void add_cipher(Napi::Env env, Napi::Object exports) {
@@ -261,6 +281,7 @@ void add_cipher(Napi::Env env, Napi::Object exports) {
   add(env, exports, "cipherLoop", cipher_loop);
   add(env, exports, "cipherPath", cipher_path);
   add(env, exports, "ipsecMbVersion", mb_version);
+  add(env, exports, "gcryptVersion", libgcrypt_version);
 }
 
 }  // namespace esplane

@@ -14,10 +14,12 @@ struct IMB_MGR;
 namespace esplane {
 
 // As src/crypto/native.ts numbers them.
-enum class Cipher : uint32_t { kGcm = 0, kGmac = 1, kChacha = 2, kCbc = 3, kNull = 4 };
-enum class Mac : uint32_t { kNone = 0, kSha1 = 1, kSha256 = 2, kSha384 = 3, kSha512 = 4 };
+enum class Cipher : uint32_t { kGcm = 0, kGmac = 1, kChacha = 2, kCcm = 3, kCbc = 4, kCtr = 5, kNull = 6 };
+enum class Mac : uint32_t { kNone = 0, kHmac = 1, kXcbc = 2, kCmac = 3 };
 
 constexpr uint32_t kNonceLen = 12, kAadLen = 12, kEspHeader = 8, kTagLen = 16, kBlock = 16;
+// RFC 4309: salt of three bytes and IV, the last bytes of a row's nonce.
+constexpr uint32_t kCcmNonceLen = 11;
 
 // One packet's work, with all lengths checked.
 struct Row {
@@ -30,19 +32,26 @@ struct Row {
 
 struct KeySpec {
   Cipher cipher;
+  // OpenSSL's name of the cipher, or libgcrypt's.
+  const char* cipher_name;
   Mac mac;
+  // OpenSSL's name of an HMAC's hash.
+  const char* hash_name;
   const uint8_t* key;
   uint32_t key_len;
   const uint8_t* mac_key;
   uint32_t mac_key_len;
   uint32_t iv_len;
   uint32_t icv_len;
+  // Texts are whole blocks of so many bytes; 1 where they may have any length.
+  uint32_t block;
 };
 
 // A key at work. `seal` encrypts in place and writes the ICV behind the text; `open` says whether the ICV is good.
 class Key {
  public:
-  explicit Key(const KeySpec& spec) : cipher(spec.cipher), iv_len(spec.iv_len), icv_len(spec.icv_len) {}
+  explicit Key(const KeySpec& spec)
+      : cipher(spec.cipher), iv_len(spec.iv_len), icv_len(spec.icv_len), block(spec.block) {}
   virtual ~Key() = default;
   Key(const Key&) = delete;
   Key& operator=(const Key&) = delete;
@@ -52,7 +61,25 @@ class Key {
   const Cipher cipher;
   const uint32_t iv_len;
   const uint32_t icv_len;
+  const uint32_t block;
 };
+
+// A cipher without integrity, with its key: a block cipher in CBC, or AES in CTR. `iv` is the block before the first one,
+// or the first counter.
+class Mode {
+ public:
+  Mode() = default;
+  virtual ~Mode() = default;
+  Mode(const Mode&) = delete;
+  Mode& operator=(const Mode&) = delete;
+  virtual void encrypt(const uint8_t* iv, uint8_t* text, uint32_t len) = 0;
+  virtual void decrypt(const uint8_t* iv, uint8_t* text, uint32_t len) = 0;
+};
+
+// nullptr where libgcrypt does not have the cipher, or was not built in.
+Mode* make_gcrypt_mode(const KeySpec& spec);
+// Its version; empty without it.
+const char* gcrypt_version();
 
 // Each returns nullptr where it does not have the suite.
 Key* make_openssl_key(const KeySpec& spec);

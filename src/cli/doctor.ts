@@ -91,7 +91,7 @@ function examine(): Finding[] {
       ok: problem === undefined,
       found: problem ?? 'loaded',
       for: 'real links, quick ciphers',
-      remedy: 'apt-get install g++ make python3 libipsec-mb-dev, then npm run build:addon',
+      remedy: 'apt-get install g++ make python3 libipsec-mb-dev libgcrypt20-dev, then npm run build:addon',
     },
     ipsecMb(),
     tun(),

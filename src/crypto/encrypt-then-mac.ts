@@ -1,13 +1,13 @@
 /**
- * Encryption and integrity by two algorithms, the older way of ESP: encrypt, then HMAC over the result.
+ * Encryption and integrity by two algorithms, the older way of ESP: encrypt, then a MAC over the result.
  * Linux calls it `authenc`, and `authencesn` with extended sequence numbers.
  *
  * ```text
  *  | SPI seq(lo) | IV | text (encrypted) | ICV |     [ seq(hi) ]
- *  |<------------- HMAC ---------------->|            under ESN, after the text
+ *  |<------------- MAC ----------------->|            under ESN, after the text
  * ```
  *
- * The high half of the sequence number is not sent. It is appended to what the HMAC covers (RFC 4303 §2.2.1),
+ * The high half of the sequence number is not sent. It is appended to what the MAC covers (RFC 4303 §2.2.1),
  * unlike in AEAD suites, where it stands between SPI and low half.
  * @module
  */
@@ -17,16 +17,16 @@ import { AAD_LEN } from './engine.ts';
 import { type RowCipher, tagMatches } from './rows.ts';
 import type { Suite } from './suite.ts';
 
-/** A block cipher mode with its key. The IV lies in the slab right before the text. */
+/** A block cipher mode with its key. The IV lies in the slab right before the text, that of CTR also in the row's nonce. */
 export interface KeyedMode {
-  /** Encrypts `slab[at..at+len)` in place; `len` is a whole number of blocks, at least one. */
-  encrypt(slab: Uint8Array, at: number, len: number): void;
-  /** Decrypts `slab[at..at+len)` in place. */
-  decrypt(slab: Uint8Array, at: number, len: number): void;
+  /** Encrypts the text of a row in place; in blocks, it is a whole number of them, at least one. */
+  encrypt(slab: Uint8Array, jobs: JobTable, row: number): void;
+  /** Decrypts the text of a row in place. */
+  decrypt(slab: Uint8Array, jobs: JobTable, row: number): void;
   wipe?(): void;
 }
 
-/** A hash-based MAC with its key. */
+/** A MAC with its key. */
 export interface KeyedMac {
   /** The full tag over `covered`, then `high` where there is one. */
   tag(covered: Uint8Array, high: Uint8Array | undefined): Uint8Array;
@@ -48,7 +48,7 @@ export class EncryptThenMac implements RowCipher {
   seal(slab: Uint8Array, jobs: JobTable, row: number): void {
     const at = jobs.textAt[row]!;
     const len = jobs.textLen[row]!;
-    this.#mode?.encrypt(slab, at, len);
+    this.#mode?.encrypt(slab, jobs, row);
     const tag = this.#tag(slab, jobs, row);
     if (tag) for (let i = 0; i < this.#suite.icvLen; i++) slab[at + len + i] = tag[i]!;
   }
@@ -59,7 +59,7 @@ export class EncryptThenMac implements RowCipher {
     // RFC 4303 §3.4.4.1: integrity first, so that no forged byte is ever decrypted.
     const tag = this.#tag(slab, jobs, row);
     if (tag && !tagMatches(slab, at + len, tag, this.#suite.icvLen)) return false;
-    this.#mode?.decrypt(slab, at, len);
+    this.#mode?.decrypt(slab, jobs, row);
     return true;
   }
 

@@ -14,16 +14,18 @@
  *
  * | cipher | authenticated | encrypted in place | IV |
  * |---|---|---|---|
- * | `aes-gcm`, `chacha20-poly1305` | AAD row, then ciphertext | text | nonce row |
+ * | `aes-gcm`, `aes-ccm`, `chacha20-poly1305` | AAD row, then ciphertext | text | nonce row |
  * | `aes-gmac` (RFC 4543) | AAD row, then IV and text in the slab | nothing | nonce row |
- * | `aes-cbc`, `null` with a MAC | slab from SPI to the end of the text, then the high half (AAD row 4..8) under ESN | text | in the slab before the text |
+ * | all others, with a MAC | slab from SPI to the end of the text, then the high half (AAD row 4..8) under ESN | text, but for `null` | in the slab before the text; `aes-ctr`: nonce row |
+ *
+ * `aes-ccm` has a salt of three bytes, and its nonce is the last 11 bytes of the row (RFC 4309 §4).
  *
  * Every backend works on the same table, so the conformance suite holds them to the same answers.
  * @module
  */
 import type { KeyMaterial } from './suite.ts';
 
-/** Bytes of a row in the nonce table: salt (4) and IV (8). */
+/** Bytes of a row in the nonce table: salt (4, or 0 and 3) and IV (8). */
 export const NONCE_LEN = 12;
 /** Bytes reserved for a row in the AAD table: SPI, and sequence number in 4 or, with ESN, 8 bytes. */
 export const AAD_LEN = 12;
@@ -32,7 +34,7 @@ export const AAD_LEN = 12;
 export const JOB_OK = 0;
 /**
  * Job verdict: the ICV is wrong, or the key cannot serve the row, in either direction: nobody gave out this
- * handle, `icvLen` is not the suite's, header or text do not lie in the slab, CBC text is empty or not whole
+ * handle, `icvLen` is not the suite's, header or text do not lie in the slab, a text in blocks is empty or not whole
  * blocks. What lies in the slab for this job, text and ICV, is then undefined: after `seal` it may be in the clear.
  */
 export const JOB_BAD_ICV = 1;

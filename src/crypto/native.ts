@@ -1,32 +1,32 @@
 /**
  * The backends in the addon: a whole batch is sealed or opened in one call, over OpenSSL's EVP or Intel ipsec-mb.
  *
- * Suites that ipsec-mb has no quick way for (CBC with HMAC, GMAC, null) are OpenSSL's in either engine.
+ * Suites that ipsec-mb has no quick way for (CCM, GMAC, all with a MAC) are OpenSSL's in either engine. Serpent and Twofish are
+ * libgcrypt's.
  * @module
  */
 import { EsplaneError } from '../base/errors.ts';
 import { addon, addonProblem } from '../native/addon.ts';
 import type { CipherHandle } from '../native/cipher.ts';
 import type { Engine, JobTable } from './engine.ts';
-import type { Cipher, KeyMaterial, Mac } from './suite.ts';
+import { ADDON_REMEDY, HASHES, openSslCipher } from './openssl-names.ts';
+import { type Cipher, isInBlocks, type KeyMaterial, type Mac } from './suite.ts';
 
 export type NativeName = 'openssl' | 'ipsec-mb';
 
-/** As `native/src/keys.h` numbers them. */
-const CIPHERS: Readonly<Record<Cipher, number>> = {
+/** As `native/src/keys.h` numbers them: what is not named here is CBC. */
+const CIPHERS: Readonly<Partial<Record<Cipher, number>>> = {
   'aes-gcm': 0,
   'aes-gmac': 1,
   'chacha20-poly1305': 2,
-  'aes-cbc': 3,
-  null: 4,
+  'aes-ccm': 3,
+  'aes-ctr': 5,
+  null: 6,
 };
-const MACS: Readonly<Record<Mac, number>> = {
-  'hmac-sha1': 1,
-  'hmac-sha256': 2,
-  'hmac-sha384': 3,
-  'hmac-sha512': 4,
-};
+const CBC = 4;
 const NO_MAC = 0;
+const HMAC = 1;
+const AES_MACS: Readonly<Partial<Record<Mac, number>>> = { 'aes-xcbc': 2, 'aes-cmac': 3 };
 
 /**
  * Why an engine cannot be had here; `undefined` when it can.
@@ -56,17 +56,26 @@ export class NativeEngine implements Engine {
 
   addKey(material: KeyMaterial): number {
     const { suite } = material;
+    const { cipher, mac } = suite;
+    const { name, key: bytes } = openSslCipher(material);
     const key = this.#native.cipherAddKey(
       this.#handle,
-      CIPHERS[suite.cipher],
-      suite.mac === undefined ? NO_MAC : MACS[suite.mac],
-      material.key(),
+      CIPHERS[cipher] ?? CBC,
+      name,
+      mac === undefined ? NO_MAC : (AES_MACS[mac] ?? HMAC),
+      mac === undefined || mac === 'aes-xcbc' || mac === 'aes-cmac' ? '' : HASHES[mac],
+      bytes,
       material.macKey(),
       suite.ivLen,
       suite.icvLen,
+      isInBlocks(suite) ? suite.align : 1,
     );
+    bytes.fill(0);
     if (key < 0)
-      throw new EsplaneError('ERR_SUITE', `${suite.name}: the engine ${this.name} does not have it`);
+      throw new EsplaneError(
+        'ERR_SUITE',
+        `${suite.name}: the addon has no ${cipher} with a key of ${suite.keyLen} bytes: ${ADDON_REMEDY}`,
+      );
     return key;
   }
 

@@ -11,16 +11,21 @@ import {
   createSecretKey,
   type Decipher,
   getCipherInfo,
+  getHashes,
   type KeyObject,
 } from 'node:crypto';
 import { EsplaneError } from '../base/errors.ts';
+import { AesMac, type ZeroCbc } from './aes-mac.ts';
 import { EncryptThenMac, type KeyedMac, type KeyedMode } from './encrypt-then-mac.ts';
-import type { JobTable } from './engine.ts';
-import { aadOf, nonceOf, type RowCipher, RowEngine } from './rows.ts';
-import type { KeyMaterial, Mac, Suite } from './suite.ts';
+import { type JobTable, NONCE_LEN } from './engine.ts';
+import { ADDON_REMEDY, HASHES, openSslCipher } from './openssl-names.ts';
+import { aadOf, firstCounter, nonceOf, type RowCipher, RowEngine } from './rows.ts';
+import type { KeyMaterial, Suite } from './suite.ts';
 
 const TAG_LEN = 16;
-const BLOCK_LEN = 16;
+const AES_BLOCK = 16;
+/** RFC 4309 §4: salt of three bytes and IV. */
+const CCM_NONCE_LEN = 11;
 
 /**
  * The backend over `node:crypto`. Its copies of keys are `KeyObject`s, whose bytes lie outside JavaScript and are
@@ -31,41 +36,50 @@ export class NodeEngine extends RowEngine {
 
   protected prepare(material: KeyMaterial): RowCipher {
     const { suite } = material;
-    const key = createSecretKey(material.key());
-    const bits = suite.keyLen * 8;
+    const { name, key: bytes } = openSslCipher(material);
+    const key = createSecretKey(bytes);
+    bytes.fill(0);
+    if (name !== '') checkHas(suite, name, key);
     switch (suite.cipher) {
       case 'aes-gcm':
-        return new Aead(known(suite, `aes-${bits}-gcm`), key, suite.icvLen);
       case 'chacha20-poly1305':
-        return new Aead(known(suite, suite.cipher), key, suite.icvLen);
+        return new Aead(name, key, suite.icvLen, NONCE_LEN);
+      case 'aes-ccm':
+        return new Aead(name, key, suite.icvLen, CCM_NONCE_LEN);
       case 'aes-gmac':
-        return new Gmac(known(suite, `aes-${bits}-gcm`), key);
-      case 'aes-cbc':
-        return new EncryptThenMac(suite, new Cbc(known(suite, `aes-${bits}-cbc`), key), macOf(material));
+        return new Gmac(name, key);
+      case 'aes-ctr':
+        return new EncryptThenMac(suite, new Ctr(name, key), macOf(material));
       case 'null':
         return new EncryptThenMac(suite, undefined, macOf(material));
+      default:
+        return new EncryptThenMac(suite, new Cbc(name, key, suite.ivLen), macOf(material));
     }
   }
 }
 
-/** RFC 4106 and RFC 7634. */
+/** RFC 4106, RFC 4309 and RFC 7634. */
 class Aead implements RowCipher {
   readonly #name: CipherGCMTypes;
   readonly #key: KeyObject;
   readonly #options: { readonly authTagLength: number };
+  readonly #nonceLen: number;
 
-  constructor(name: string, key: KeyObject, icvLen: number) {
-    // Node treats ChaCha20-Poly1305 as it does GCM; only the types tell them apart.
+  constructor(name: string, key: KeyObject, icvLen: number, nonceLen: number) {
+    // Node treats ChaCha20-Poly1305 and CCM as it does GCM, but that CCM wants to know the length of the text; only the
+    // types tell them apart.
     this.#name = name as CipherGCMTypes;
     this.#key = key;
     this.#options = { authTagLength: icvLen };
+    this.#nonceLen = nonceLen;
   }
 
   seal(slab: Uint8Array, jobs: JobTable, row: number): void {
     const at = jobs.textAt[row]!;
-    const end = at + jobs.textLen[row]!;
-    const cipher = createCipheriv(this.#name, this.#key, nonceOf(jobs, row), this.#options);
-    cipher.setAAD(aadOf(jobs, row));
+    const plaintextLength = jobs.textLen[row]!;
+    const end = at + plaintextLength;
+    const cipher = createCipheriv(this.#name, this.#key, this.#nonce(jobs, row), this.#options);
+    cipher.setAAD(aadOf(jobs, row), { plaintextLength });
     slab.set(cipher.update(slab.subarray(at, end)), at);
     cipher.final();
     slab.set(cipher.getAuthTag(), end);
@@ -73,14 +87,19 @@ class Aead implements RowCipher {
 
   open(slab: Uint8Array, jobs: JobTable, row: number): boolean {
     const at = jobs.textAt[row]!;
-    const end = at + jobs.textLen[row]!;
-    const decipher = createDecipheriv(this.#name, this.#key, nonceOf(jobs, row), this.#options);
-    decipher.setAAD(aadOf(jobs, row));
+    const plaintextLength = jobs.textLen[row]!;
+    const end = at + plaintextLength;
+    const decipher = createDecipheriv(this.#name, this.#key, this.#nonce(jobs, row), this.#options);
     decipher.setAuthTag(slab.subarray(end, end + this.#options.authTagLength));
+    decipher.setAAD(aadOf(jobs, row), { plaintextLength });
     const text = decipher.update(slab.subarray(at, end));
     if (!verified(decipher)) return false;
     slab.set(text, at);
     return true;
+  }
+
+  #nonce(jobs: JobTable, row: number): Uint8Array {
+    return nonceOf(jobs, row).subarray(NONCE_LEN - this.#nonceLen);
   }
 }
 
@@ -115,48 +134,66 @@ class Gmac implements RowCipher {
   }
 }
 
-/** RFC 3602, without the padding of PKCS#7: ESP has its own. */
+/** RFC 3602 and others, without the padding of PKCS#7: ESP has its own. */
 class Cbc implements KeyedMode {
   readonly #name: string;
   readonly #key: KeyObject;
+  readonly #ivLen: number;
   readonly #decipher: Decipher;
 
-  constructor(name: string, key: KeyObject) {
+  constructor(name: string, key: KeyObject, ivLen: number) {
     this.#name = name;
     this.#key = key;
-    this.#decipher = createDecipheriv(name, key, new Uint8Array(BLOCK_LEN)).setAutoPadding(false);
+    this.#ivLen = ivLen;
+    this.#decipher = createDecipheriv(name, key, new Uint8Array(ivLen)).setAutoPadding(false);
   }
 
-  encrypt(slab: Uint8Array, at: number, len: number): void {
-    const cipher = createCipheriv(this.#name, this.#key, slab.subarray(at - BLOCK_LEN, at)).setAutoPadding(
-      false,
-    );
-    slab.set(cipher.update(slab.subarray(at, at + len)), at);
+  encrypt(slab: Uint8Array, jobs: JobTable, row: number): void {
+    const at = jobs.textAt[row]!;
+    const iv = slab.subarray(at - this.#ivLen, at);
+    const cipher = createCipheriv(this.#name, this.#key, iv).setAutoPadding(false);
+    slab.set(cipher.update(slab.subarray(at, at + jobs.textLen[row]!)), at);
   }
 
   /**
    * One decipher serves all packets: a block is decrypted with only the block before it, so a decipher that is
    * fed IV and text as one stream needs no IV of its own. What it makes of the IV is thrown away.
    */
-  decrypt(slab: Uint8Array, at: number, len: number): void {
-    slab.set(this.#decipher.update(slab.subarray(at - BLOCK_LEN, at + len)).subarray(BLOCK_LEN), at);
+  decrypt(slab: Uint8Array, jobs: JobTable, row: number): void {
+    const at = jobs.textAt[row]!;
+    const ivAndText = slab.subarray(at - this.#ivLen, at + jobs.textLen[row]!);
+    slab.set(this.#decipher.update(ivAndText).subarray(this.#ivLen), at);
   }
 }
 
-const HASHES = {
-  'hmac-sha1': 'sha1',
-  'hmac-sha256': 'sha256',
-  'hmac-sha384': 'sha384',
-  'hmac-sha512': 'sha512',
-};
+/** RFC 3686. */
+class Ctr implements KeyedMode {
+  readonly #name: string;
+  readonly #key: KeyObject;
+
+  constructor(name: string, key: KeyObject) {
+    this.#name = name;
+    this.#key = key;
+  }
+
+  encrypt(slab: Uint8Array, jobs: JobTable, row: number): void {
+    const at = jobs.textAt[row]!;
+    const cipher = createCipheriv(this.#name, this.#key, firstCounter(jobs, row));
+    slab.set(cipher.update(slab.subarray(at, at + jobs.textLen[row]!)), at);
+  }
+
+  decrypt(slab: Uint8Array, jobs: JobTable, row: number): void {
+    this.encrypt(slab, jobs, row);
+  }
+}
 
 /** RFC 2104. */
 class Hmac implements KeyedMac {
   readonly #hash: string;
   readonly #key: KeyObject;
 
-  constructor(name: Mac, key: Uint8Array) {
-    this.#hash = HASHES[name];
+  constructor(hash: string, key: Uint8Array) {
+    this.#hash = hash;
     this.#key = createSecretKey(key);
   }
 
@@ -168,13 +205,41 @@ class Hmac implements KeyedMac {
 }
 
 function macOf(material: KeyMaterial): KeyedMac | undefined {
-  return material.suite.mac && new Hmac(material.suite.mac, material.macKey());
+  const { name, mac } = material.suite;
+  if (mac === undefined) return undefined;
+  if (mac === 'aes-xcbc' || mac === 'aes-cmac') return new AesMac(mac, material.macKey(), zeroCbc);
+  if (getHashes().includes(HASHES[mac])) return new Hmac(HASHES[mac], material.macKey());
+  throw new EsplaneError('ERR_SUITE', `${name}: the OpenSSL of this Node has no ${HASHES[mac]}`);
 }
 
-/** The name of a cipher, when OpenSSL has it: a FIPS build has no ChaCha20-Poly1305. */
-function known(suite: Suite, name: string): string {
-  if (getCipherInfo(name)) return name;
-  throw new EsplaneError('ERR_SUITE', `${suite.name}: the OpenSSL of this Node has no ${name}`);
+function zeroCbc(bytes: Uint8Array): ZeroCbc {
+  const name = `aes-${bytes.length * 8}-cbc`;
+  const key = createSecretKey(bytes);
+  const iv = new Uint8Array(AES_BLOCK);
+  return (text) => createCipheriv(name, key, iv).setAutoPadding(false).update(text);
+}
+
+/**
+ * Has OpenSSL a cipher? A FIPS build has no ChaCha20-Poly1305, and CAST5 and Blowfish are in a provider that Node does not
+ * load by itself.
+ * @throws {EsplaneError} `ERR_SUITE` when it has not
+ */
+function checkHas({ name: suite, cipher }: Suite, name: string, key: KeyObject): void {
+  const info = getCipherInfo(name, { keyLength: key.symmetricKeySize! });
+  try {
+    if (info) {
+      createCipheriv(name as CipherGCMTypes, key, new Uint8Array(info.ivLength ?? 0), {
+        authTagLength: TAG_LEN,
+      });
+      return;
+    }
+  } catch {
+    // Below.
+  }
+  throw new EsplaneError(
+    'ERR_SUITE',
+    `${suite}: the OpenSSL of this Node has no ${cipher}; the addon may: ${ADDON_REMEDY}`,
+  );
 }
 
 /** Node throws on a wrong tag; OpenSSL has compared it in constant time. */

@@ -7,7 +7,7 @@
  */
 import * as esp from '../wire/esp.ts';
 import { AAD_LEN, type Engine, JOB_BAD_ICV, JOB_OK, type JobTable, NONCE_LEN } from './engine.ts';
-import type { KeyMaterial, Suite } from './suite.ts';
+import { isInBlocks, type KeyMaterial, type Suite } from './suite.ts';
 
 /** One key, ready for use. */
 export interface RowCipher {
@@ -74,6 +74,14 @@ export function nonceOf(jobs: JobTable, row: number): Uint8Array {
   return jobs.nonce.subarray(row * NONCE_LEN, (row + 1) * NONCE_LEN);
 }
 
+/** The first counter block of a row under AES-CTR: nonce ‖ IV ‖ 1 (RFC 3686 §4). */
+export function firstCounter(jobs: JobTable, row: number): Uint8Array {
+  const block = new Uint8Array(16);
+  block.set(nonceOf(jobs, row));
+  block[15] = 1;
+  return block;
+}
+
 /** The AAD of a row, as a view. */
 export function aadOf(jobs: JobTable, row: number): Uint8Array {
   return jobs.aad.subarray(row * AAD_LEN, row * AAD_LEN + jobs.aadLen[row]!);
@@ -95,5 +103,5 @@ function fits(suite: Suite, slab: Uint8Array, jobs: JobTable, row: number): bool
   const len = jobs.textLen[row]!;
   if (jobs.icvLen[row] !== suite.icvLen || jobs.aadLen[row]! > AAD_LEN) return false;
   if (at < esp.HEADER_LEN + suite.ivLen || at + len + suite.icvLen > slab.length) return false;
-  return suite.cipher !== 'aes-cbc' || (len > 0 && len % 16 === 0);
+  return !isInBlocks(suite) || (len > 0 && len % suite.align === 0);
 }

@@ -4,9 +4,9 @@
  */
 import { equalBytes } from '../base/bytes.ts';
 import { EsplaneError } from '../base/errors.ts';
+import { AEADS, CIPHERS, type Cipher, MACS, type Mac, namesOf, rowNamed } from './algorithms.ts';
 
-export type Cipher = 'aes-gcm' | 'aes-gmac' | 'chacha20-poly1305' | 'aes-cbc' | 'null';
-export type Mac = 'hmac-sha1' | 'hmac-sha256' | 'hmac-sha384' | 'hmac-sha512';
+export type { Cipher, Mac } from './algorithms.ts';
 
 /** A suite: lengths in bytes, and which primitives. */
 export interface Suite {
@@ -19,12 +19,12 @@ export interface Suite {
   readonly unchecked?: true;
   /** Cipher key, without salt. */
   readonly keyLen: number;
-  /** Bytes at the end of the key material that begin every nonce (RFC 4106 §8.1). */
+  /** Bytes at the end of the key material that begin every nonce (RFC 4106 §8.1): 3 of AES-CCM, else 4 or none. */
   readonly saltLen: number;
   /** Initialization vector in each packet. */
   readonly ivLen: number;
   readonly icvLen: number;
-  /** Payload and trailer are padded to a multiple of this: at least 4 (RFC 4303 §2.4). */
+  /** Payload and trailer are padded to a multiple of this: the cipher's block, at least 4 (RFC 4303 §2.4). */
   readonly align: number;
 }
 
@@ -62,6 +62,11 @@ export class KeyMaterial {
   /** Salt: the first bytes of every nonce. */
   salt(): Uint8Array {
     return this.#salt;
+  }
+
+  /** The salt as the first four bytes of a row's nonce, big-endian; one of three bytes stands behind a zero. */
+  saltWord(): number {
+    return this.#salt.reduce((word, byte) => (word << 8) | byte, 0) >>> 0;
   }
 
   /** Integrity key of a suite with a MAC. */
@@ -115,48 +120,80 @@ export function isAuthenticated({ icvLen, unchecked }: Suite): boolean {
   return icvLen > 0 && unchecked === undefined;
 }
 
+/** Does it hide what it carries? NULL and GMAC only authenticate. */
+export function isEncrypting({ cipher }: Suite): boolean {
+  return cipher !== 'null' && cipher !== 'aes-gmac';
+}
+
+/** Do its texts come in blocks of the cipher? Other texts may have any length, whatever they are padded to. */
+export function isInBlocks({ align }: Suite): boolean {
+  return align > MIN_ALIGN;
+}
+
+/** The names of a suite that is not an AEAD, as in `authenc(hmac(sha256),cbc(aes))`; `undefined` for an AEAD. */
+export function authencNames({ name }: Suite): { auth: string; enc: string } | undefined {
+  const [, auth, enc] = /^authenc\((.*),(.*)\)$/.exec(name) ?? [];
+  return auth === undefined || enc === undefined ? undefined : { auth, enc };
+}
+
+/**
+ * Lengths of the ICV, in bytes, that are in use with the algorithms of a suite: what Linux takes where it is told none, half
+ * of the full length as in RFC 4868, 96 bits as in the older RFCs, and the full length.
+ */
+export function usualIcvs(suite: Suite): number[] {
+  const aeadRow = rowNamed(AEADS, suite.name);
+  const mac = rowNamed(MACS, authencNames(suite)?.auth ?? '');
+  const bits = aeadRow?.icvBits ?? (mac?.mac ? [mac.defaultBits, mac.fullBits / 2, 96, mac.fullBits] : []);
+  return [...new Set(bits)].filter((n) => aeadRow || n >= 96).map((n) => n / 8);
+}
+
+/** Why a suite and its keys should not protect anything any more: a sentence for each algorithm, which names it. */
+export function weaknesses(material: KeyMaterial): string[] {
+  const { suite } = material;
+  const { auth = '', enc = '' } = authencNames(suite) ?? {};
+  const rows = [rowNamed(AEADS, suite.name), rowNamed(MACS, auth), rowNamed(CIPHERS, enc)];
+  const found = rows.flatMap((row) => (row?.weak === undefined ? [] : [`${row.name}: ${row.weak}`]));
+  if (suite.mac !== undefined && material.macKey().length === 0)
+    found.push(`${auth}: its key is empty, so packets can be forged and altered`);
+  return found;
+}
+
+/** RFC 4303 §2.4: the trailer ends on a boundary of four bytes. */
+const MIN_ALIGN = 4;
+
 /**
  * A suite by the AEAD name, ICV in bits and key material that `ip xfrm … aead NAME KEY ICV` and Cilium's keys
  * file give. The key material's last bytes are the salt (RFC 4106 §8.1).
  * @throws {EsplaneError} `ERR_SUITE` unknown name or ICV length; `ERR_KEY` key length that the cipher does not have
  */
 export function aead(name: string, keymat: Uint8Array, icvBits: number): KeyMaterial {
-  const known = named(AEADS, name);
-  if (!known) {
+  const row = rowNamed(AEADS, name);
+  if (!row) {
+    throw new EsplaneError('ERR_SUITE', `unknown AEAD algorithm "${name}"; known are ${namesOf(AEADS)}`);
+  }
+  if (!row.icvBits.includes(icvBits)) {
     throw new EsplaneError(
       'ERR_SUITE',
-      `unknown AEAD algorithm "${name}"; known are ${Object.keys(AEADS).join(', ')}`,
+      `${name}: ICV of ${icvBits} bits; possible are ${row.icvBits.join(', ')}`,
     );
   }
-  if (!known.icvBits.includes(icvBits)) {
-    throw new EsplaneError(
-      'ERR_SUITE',
-      `${name}: ICV of ${icvBits} bits; possible are ${known.icvBits.join(', ')}`,
-    );
-  }
-  const keyLen = keymat.length - known.saltLen;
-  if (!known.keyLens.includes(keyLen)) {
-    const want = known.keyLens.map((n) => n + known.saltLen).join(', ');
-    throw new EsplaneError(
-      'ERR_KEY',
-      `${name}: key of ${keymat.length} bytes; it takes ${want} (key and ${known.saltLen} bytes of salt)`,
-    );
-  }
+  const keyLen = keyLengthOf(row, keymat);
   const suite: Suite = {
-    name,
-    cipher: known.cipher,
+    name: row.name,
+    cipher: row.cipher,
     mac: undefined,
     keyLen,
-    saltLen: known.saltLen,
+    saltLen: row.saltLen,
     ivLen: 8,
     icvLen: icvBits / 8,
-    align: 4,
+    align: MIN_ALIGN,
   };
-  return new KeyMaterial(suite, keymat.subarray(0, keyLen), keymat.subarray(keyLen), new Uint8Array(0));
+  return new KeyMaterial(suite, keymat.subarray(0, keyLen), keymat.subarray(keyLen), EMPTY);
 }
 
 /**
  * A suite of separate integrity and encryption, as `ip xfrm … auth-trunc NAME KEY BITS enc NAME KEY` gives it.
+ * @param encKey with the salt at its end, where the cipher has one: AES-CTR (RFC 3686 §5.1)
  * @param truncBits ICV in bits; left out, the kernel's default for `auth` counts: 96 for `hmac(sha256)`, not
  * the 128 of RFC 4868
  * @throws {EsplaneError} `ERR_SUITE` unknown name or ICV length; `ERR_KEY` key length that the cipher does not have
@@ -168,18 +205,15 @@ export function authenc(
   encKey: Uint8Array,
   truncBits?: number,
 ): KeyMaterial {
-  const mac = named(AUTHS, auth);
+  const mac = rowNamed(MACS, auth);
   if (!mac) {
-    throw new EsplaneError(
-      'ERR_SUITE',
-      `unknown integrity algorithm "${auth}"; known are ${Object.keys(AUTHS).join(', ')}`,
-    );
+    throw new EsplaneError('ERR_SUITE', `unknown integrity algorithm "${auth}"; known are ${namesOf(MACS)}`);
   }
-  const cipher = named(ENCS, enc);
+  const cipher = rowNamed(CIPHERS, enc);
   if (!cipher) {
     throw new EsplaneError(
       'ERR_SUITE',
-      `unknown encryption algorithm "${enc}"; known are ${Object.keys(ENCS).join(', ')}`,
+      `unknown encryption algorithm "${enc}"; known are ${namesOf(CIPHERS)}`,
     );
   }
   const bits = truncBits ?? mac.defaultBits;
@@ -190,26 +224,24 @@ export function authenc(
       `${auth}: ICV of ${bits} bits; possible are ${least} to ${mac.fullBits}, in whole bytes`,
     );
   }
-  if (!cipher.keyLens.includes(encKey.length)) {
+  const keyLen = keyLengthOf(cipher, encKey);
+  if (mac.keyLens?.includes(authKey.length) === false) {
     throw new EsplaneError(
       'ERR_KEY',
-      `${enc}: key of ${encKey.length} bytes; it takes ${cipher.keyLens.join(', ')}`,
+      `${auth}: key of ${authKey.length} bytes; it takes ${mac.keyLens.join(', ')}`,
     );
-  }
-  if (mac.mac !== undefined && authKey.length === 0) {
-    throw new EsplaneError('ERR_KEY', `${auth}: empty key`);
   }
   const suite: Suite = {
     name: `authenc(${mac.name},${cipher.name})`,
     cipher: cipher.cipher,
     mac: mac.mac,
-    keyLen: encKey.length,
-    saltLen: 0,
+    keyLen,
+    saltLen: cipher.saltLen,
     ivLen: cipher.ivLen,
     icvLen: bits / 8,
-    align: cipher.align,
+    align: Math.max(cipher.block, MIN_ALIGN),
   };
-  return new KeyMaterial(suite, encKey, new Uint8Array(0), authKey);
+  return new KeyMaterial(suite, encKey.subarray(0, keyLen), encKey.subarray(keyLen), authKey);
 }
 
 /**
@@ -218,7 +250,7 @@ export function authenc(
  * @throws {EsplaneError} `ERR_SUITE` unknown name or ICV length; `ERR_KEY` key length that the cipher does not have
  */
 export function uncheckedCipher(enc: string, encKey: Uint8Array, icvBits: number): KeyMaterial {
-  const { suite } = authenc('digest_null', new Uint8Array(0), enc, encKey, 0);
+  const { suite } = authenc('digest_null', EMPTY, enc, encKey, 0);
   if (icvBits % 8 !== 0 || icvBits < 0 || icvBits > MAX_ICV_BITS)
     throw new EsplaneError('ERR_SUITE', `ICV of ${icvBits} bits; possible are 0 to ${MAX_ICV_BITS}`);
   const unchecked: Suite = {
@@ -227,68 +259,26 @@ export function uncheckedCipher(enc: string, encKey: Uint8Array, icvBits: number
     unchecked: true,
     icvLen: icvBits / 8,
   };
-  return new KeyMaterial(unchecked, encKey, new Uint8Array(0), new Uint8Array(0));
+  const { keyLen } = suite;
+  return new KeyMaterial(unchecked, encKey.subarray(0, keyLen), encKey.subarray(keyLen), EMPTY);
 }
 
 /** Of the longest MAC that there is. */
 const MAX_ICV_BITS = 512;
 
-interface Aead {
-  readonly cipher: Cipher;
-  readonly keyLens: readonly number[];
-  readonly saltLen: number;
-  readonly icvBits: readonly number[];
-}
-
-/** RFC 4106, RFC 4543, RFC 7634, with the lengths that Linux's xfrm has (net/xfrm/xfrm_algo.c). */
-const AEADS: Readonly<Record<string, Aead>> = {
-  'rfc4106(gcm(aes))': { cipher: 'aes-gcm', keyLens: [16, 24, 32], saltLen: 4, icvBits: [64, 96, 128] },
-  'rfc4543(gcm(aes))': { cipher: 'aes-gmac', keyLens: [16, 24, 32], saltLen: 4, icvBits: [128] },
-  'rfc7539esp(chacha20,poly1305)': { cipher: 'chacha20-poly1305', keyLens: [32], saltLen: 4, icvBits: [128] },
-};
-
-interface Auth {
-  readonly name: string;
-  readonly mac: Mac | undefined;
-  readonly defaultBits: number;
-  readonly fullBits: number;
-}
-
-const SHA1: Auth = { name: 'hmac(sha1)', mac: 'hmac-sha1', defaultBits: 96, fullBits: 160 };
-const SHA256: Auth = { name: 'hmac(sha256)', mac: 'hmac-sha256', defaultBits: 96, fullBits: 256 };
-const SHA384: Auth = { name: 'hmac(sha384)', mac: 'hmac-sha384', defaultBits: 192, fullBits: 384 };
-const SHA512: Auth = { name: 'hmac(sha512)', mac: 'hmac-sha512', defaultBits: 256, fullBits: 512 };
-
-/** Default truncations of Linux's xfrm (net/xfrm/xfrm_algo.c); the short names are its own aliases. */
-const AUTHS: Readonly<Record<string, Auth>> = {
-  'hmac(sha1)': SHA1,
-  sha1: SHA1,
-  'hmac(sha256)': SHA256,
-  sha256: SHA256,
-  'hmac(sha384)': SHA384,
-  'hmac(sha512)': SHA512,
-  digest_null: { name: 'digest_null', mac: undefined, defaultBits: 0, fullBits: 0 },
-};
-
-interface Enc {
-  readonly name: string;
-  readonly cipher: Cipher;
-  readonly keyLens: readonly number[];
-  readonly ivLen: number;
-  readonly align: number;
-}
-
-const CBC: Enc = { name: 'cbc(aes)', cipher: 'aes-cbc', keyLens: [16, 24, 32], ivLen: 16, align: 16 };
-const NULL: Enc = { name: 'ecb(cipher_null)', cipher: 'null', keyLens: [0], ivLen: 0, align: 4 };
-
-const ENCS: Readonly<Record<string, Enc>> = {
-  'cbc(aes)': CBC,
-  aes: CBC,
-  'ecb(cipher_null)': NULL,
-  cipher_null: NULL,
-};
-
-/** Own entries only: `constructor` is no algorithm. */
-function named<T>(table: Readonly<Record<string, T>>, name: string): T | undefined {
-  return Object.hasOwn(table, name) ? table[name] : undefined;
+/**
+ * How much of the key material is the cipher's key.
+ * @throws {EsplaneError} `ERR_KEY` when the cipher has no key of this length
+ */
+function keyLengthOf(
+  row: { readonly name: string; readonly keyLens: readonly number[]; readonly saltLen: number },
+  { length }: Uint8Array,
+): number {
+  const { name, keyLens, saltLen } = row;
+  if (keyLens.includes(length - saltLen)) return length - saltLen;
+  const lengths = keyLens.map((n) => n + saltLen);
+  const isRange = lengths.length > 4;
+  const want = isRange ? `${lengths[0]} to ${lengths.at(-1)}` : lengths.join(', ');
+  const salt = saltLen > 0 ? ` (key and ${saltLen} bytes of salt)` : '';
+  throw new EsplaneError('ERR_KEY', `${name}: key of ${length} bytes; it takes ${want}${salt}`);
 }

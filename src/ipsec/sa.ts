@@ -6,7 +6,7 @@
  * it; others may read its statistics.
  * @module
  */
-import { i32, netWord, putU32, u32 } from '../base/bytes.ts';
+import { i32, netWord, putU32 } from '../base/bytes.ts';
 import type { RandomBytes } from '../base/rng.ts';
 import type { Engine } from '../crypto/engine.ts';
 import type { Suite } from '../crypto/suite.ts';
@@ -147,7 +147,6 @@ export class SecurityAssociation {
     this.ivSaltLo = old ? old.ivSaltLo : i32(ivSalt, 4);
     MADE.fill(0);
     const { suite, outer } = this;
-    const salt = config.keys.salt();
     this.spi = config.spi | 0;
     this.esn = config.esn;
     this.icvLen = suite.icvLen;
@@ -161,10 +160,10 @@ export class SecurityAssociation {
     this.behind = esp.TRAILER_LEN + suite.icvLen;
     this.padMask = suite.align - 1;
     this.hasUdp6 = config.encap !== undefined && config.dst.length === ipv6.ADDRESS_LEN;
-    this.hasNonce = salt.length > 0;
+    this.hasNonce = suite.saltLen > 0;
     this.netIvSaltHi = netWord(this.ivSaltHi);
     this.netIvSaltLo = netWord(this.ivSaltLo);
-    this.netSalt = this.hasNonce ? netWord(u32(salt, 0)) : 0;
+    this.netSalt = netWord(config.keys.saltWord());
     this.netSpi = netWord(config.spi);
     this.sendsAllV4 = coversAll(config.selector, ipv4.ADDRESS_LEN);
     this.sendsAllV6 = coversAll(config.selector, ipv6.ADDRESS_LEN);

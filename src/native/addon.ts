@@ -74,6 +74,6 @@ export function addonProblem(): string | undefined {
 function reasonOf(error: unknown): string {
   const { code, message } = error as NodeJS.ErrnoException;
   if (code === 'MODULE_NOT_FOUND')
-    return 'it was not built. apt-get install g++ make python3 libipsec-mb-dev, then npm run build:addon';
+    return 'it was not built. apt-get install g++ make python3 libipsec-mb-dev libgcrypt20-dev, then npm run build:addon';
   return `${message.split('\n')[0]}. Build it anew: npm run build:addon`;
 }

@@ -12,15 +12,23 @@ export interface CipherFunctions {
   cipherOpen(ipsecMb: number): CipherHandle | undefined;
   /** Wipes all keys; no row is served any more. */
   cipherClose(engine: CipherHandle): number;
-  /** @returns a handle, or `-ENOTSUP` */
+  /**
+   * @param cipherName OpenSSL's or libgcrypt's; empty for none
+   * @param hashName OpenSSL's, of an HMAC
+   * @param block what a text is a multiple of, in bytes; 1 where it may have any length
+   * @returns a handle, or `-ENOTSUP`
+   */
   cipherAddKey(
     engine: CipherHandle,
     cipher: number,
+    cipherName: string,
     mac: number,
+    hashName: string,
     key: Uint8Array,
     macKey: Uint8Array,
     ivLen: number,
     icvLen: number,
+    block: number,
   ): number;
   cipherRemoveKey(engine: CipherHandle, key: number): number;
   /** @param tables `JobTable.tables` of `crypto/engine.ts` */
@@ -42,4 +50,6 @@ export interface CipherFunctions {
   cipherPath(engine: CipherHandle): string;
   /** Empty where ipsec-mb was not built in. */
   ipsecMbVersion(): string;
+  /** Empty where libgcrypt was not built in. */
+  gcryptVersion(): string;
 }

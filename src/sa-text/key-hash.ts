@@ -20,9 +20,10 @@ export function hashOfKey(key: string): Uint8Array {
 /** The keys of a suite as `ip xfrm state` prints them, in hexadecimal: that of a MAC first. An empty one is not hashed. */
 export function printedKeys(material: KeyMaterial): string[] {
   const { suite } = material;
-  const parts = suite.mac
-    ? [toHex(material.macKey()), toHex(material.key())]
-    : [`${toHex(material.key())}${toHex(material.salt())}`];
+  const parts = [
+    ...(suite.mac ? [toHex(material.macKey())] : []),
+    `${toHex(material.key())}${toHex(material.salt())}`,
+  ];
   return parts.filter((part) => part !== '');
 }
 

@@ -1,11 +1,11 @@
 /**
  * Writes SAs as Python for scapy 2.5 (`scapy.layers.ipsec.SecurityAssociation`), one entry of a dictionary each.
  *
- * What scapy 2.5 cannot do becomes a comment that says why: it has no AES-GMAC, takes an ICV of 16 octets only
- * with its AEADs, and leaves the high half of an extended sequence number out of an HMAC over ESP.
+ * What scapy 2.5 cannot do becomes a comment that says why: it has not every algorithm, takes an ICV of 16 octets only
+ * with its AEADs, and leaves the high half of an extended sequence number out of a MAC over ESP.
  * @module
  */
-import type { Mac, Suite } from '../crypto/suite.ts';
+import { authencNames, type Cipher, type Mac, type Suite } from '../crypto/suite.ts';
 import type { SaConfig } from '../ipsec/sa-config.ts';
 import { formatAddress } from '../wire/address.ts';
 import { keyText, type ShowKeys } from './show-keys.ts';
@@ -22,13 +22,17 @@ from scapy.layers.ipsec import AUTH_ALGOS, ESP, HMAC, AuthAlgo, SecurityAssociat
 
 /** scapy's names of integrity algorithms, by MAC and bits of ICV. */
 const AUTHS: Readonly<Record<string, string>> = {
+  'hmac-md5 96': 'HMAC-MD5-96',
   'hmac-sha1 96': 'HMAC-SHA1-96',
   'hmac-sha256 128': 'SHA2-256-128',
   'hmac-sha384 192': 'SHA2-384-192',
   'hmac-sha512 256': 'SHA2-512-256',
+  'aes-cmac 96': 'AES-CMAC-96',
 };
 
-const HASHES: Readonly<Record<Mac, string>> = {
+/** Parts that scapy makes HMACs of; it has no others. */
+const HASHES: Readonly<Partial<Record<Mac, string>>> = {
+  'hmac-md5': 'MD5',
   'hmac-sha1': 'SHA1',
   'hmac-sha256': 'SHA256',
   'hmac-sha384': 'SHA384',
@@ -57,48 +61,52 @@ function entry(sa: SaConfig, showKeys: boolean, made: Map<string, string>): stri
   if (sa.pattern) return `    # ${origin}: it has wildcards, and an entry of this dictionary none\n`;
   if (suite.unchecked && suite.icvLen > 0)
     return `    # ${origin}: its integrity algorithm is not known, and scapy 2.5 passes no ICV over\n`;
-  if (crypt === undefined) {
+  const auth = suite.mac && authName(suite.mac, suite.icvLen, keys.macKey().length, made);
+  if (crypt === undefined || (suite.mac && auth === undefined)) {
     return `    # ${origin}: scapy 2.5 has no ${suite.name} with an ICV of ${suite.icvLen * 8} bits\n`;
   }
   const args = ['ESP', `spi=${spi}`, `crypt_algo='${crypt}'`];
   if (suite.cipher !== 'null') args.push(`crypt_key=${bytes(keys.key(), keys.salt())}`);
-  if (suite.mac) {
-    args.push(`auth_algo='${authName(suite.mac, suite.icvLen, made)}'`, `auth_key=${bytes(keys.macKey())}`);
-  }
+  if (auth !== undefined) args.push(`auth_algo='${auth}'`, `auth_key=${bytes(keys.macKey())}`);
   if (sa.mode === 'tunnel')
     args.push(`tunnel_header=${sa.src.length === 4 ? 'IP' : 'IPv6'}(src='${src}', dst='${dst}')`);
   if (sa.encap) args.push(`nat_t_header=UDP(sport=${sa.encap.sport}, dport=${sa.encap.dport})`);
   let remark = sa.unstated ? ': says neither mode nor UDP, tunnel mode and no UDP are assumed' : '';
   if (sa.esn) {
     args.push('esn_en=True', `esn=${Math.max(sequence?.seqHi ?? 0, sequence?.oseqHi ?? 0)}`);
-    if (suite.mac) remark += ': ESN and HMAC, which scapy 2.5 cannot verify; use decrypt(…, verify=False)';
+    if (suite.mac) remark += ': ESN and a MAC, which scapy 2.5 cannot verify; use decrypt(…, verify=False)';
   }
   return `    # ${origin}${remark}\n    ('${src}', '${dst}', ${spi}): SecurityAssociation(\n        ${args.join(',\n        ')}),\n`;
 }
 
+const CIPHERS: Readonly<Partial<Record<Cipher, string>>> = {
+  'aes-gcm': 'AES-GCM',
+  'aes-ccm': 'AES-CCM',
+  'chacha20-poly1305': 'CHACHA20-POLY1305',
+  'aes-cbc': 'AES-CBC',
+  'aes-ctr': 'AES-CTR',
+  'des-cbc': 'DES',
+  'des3-cbc': '3DES',
+  'cast5-cbc': 'CAST',
+  'blowfish-cbc': 'Blowfish',
+  null: 'NULL',
+};
+
 /** scapy's name of the cipher; `undefined` when it does not have the suite. */
 function cryptName(suite: Suite): string | undefined {
-  switch (suite.cipher) {
-    case 'aes-gcm':
-      return suite.icvLen === 16 ? 'AES-GCM' : undefined;
-    case 'chacha20-poly1305':
-      return 'CHACHA20-POLY1305';
-    case 'aes-gmac':
-      return undefined;
-    case 'aes-cbc':
-      return 'AES-CBC';
-    case 'null':
-      return 'NULL';
-  }
+  return authencNames(suite) || suite.icvLen === 16 ? CIPHERS[suite.cipher] : undefined;
 }
 
-function authName(mac: Mac, icvLen: number, made: Map<string, string>): string {
+/** scapy's name of the MAC, perhaps one that has to be made first; `undefined` when it does not have it. */
+function authName(mac: Mac, icvLen: number, keyLen: number, made: Map<string, string>): string | undefined {
   const known = AUTHS[`${mac} ${icvLen * 8}`];
-  if (known !== undefined) return known;
+  if (known !== undefined) return mac === 'aes-cmac' && keyLen !== 16 ? undefined : known;
+  const hash = HASHES[mac];
+  if (hash === undefined) return undefined;
   const name = `${mac.toUpperCase()}-${icvLen * 8}`;
   made.set(
     name,
-    `AUTH_ALGOS['${name}'] = AuthAlgo('${name}', mac=HMAC, digestmod=hashes.${HASHES[mac]}, icv_size=${icvLen})\n`,
+    `AUTH_ALGOS['${name}'] = AuthAlgo('${name}', mac=HMAC, digestmod=hashes.${hash}, icv_size=${icvLen})\n`,
   );
   return name;
 }

@@ -17,15 +17,30 @@ import { Unusable } from './omission.ts';
 const FIRST = /^(?:-E[ \t]+)?["']?(?:(?:0x)?[0-9a-f]{1,10}@[0-9a-f.:]{2,45}[ \t]+)?([0-9a-z-]{2,24}):[^,\s]/i;
 const SECRET = /^(?:([^\s@]+)@(\S+)[ \t]+)?([0-9a-z-]+):(\S+)$/i;
 const AES = /^aes-?(?:128|192|256)?(?:-cbc)?$/;
+/** Wireshark's names for tcpdump's, which are OpenSSL's. */
+const WIRESHARK = new Map([
+  ['none', 'NULL'],
+  ['des-cbc', 'DES-CBC [RFC2405]'],
+  ['3des-cbc', 'TripleDES-CBC [RFC2451]'],
+  ['des-ede3-cbc', 'TripleDES-CBC [RFC2451]'],
+  ['blowfish-cbc', 'BLOWFISH-CBC [RFC2451]'],
+  ['bf-cbc', 'BLOWFISH-CBC [RFC2451]'],
+  ['cast128-cbc', 'CAST5-CBC [RFC2144]'],
+  ['cast5-cbc', 'CAST5-CBC [RFC2144]'],
+]);
 /** Names of tcpdump's manual page that esplane has not. */
-const MISSING = ['des-cbc', '3des-cbc', 'blowfish-cbc', 'rc3-cbc', 'rc5-cbc', 'cast128-cbc'];
+const MISSING = ['rc3-cbc', 'rc5-cbc'];
 
 /** Does a line hold secrets of tcpdump's? */
 export function isTcpdumpSecrets(line: string): boolean {
   const name = FIRST.exec(line)?.[1]
     ?.toLowerCase()
     .replace(/-hmac96$/, '');
-  return name !== undefined && (AES.test(name) || name === 'none' || MISSING.includes(name));
+  return name !== undefined && (wiresharkName(name) !== undefined || MISSING.includes(name));
+}
+
+function wiresharkName(name: string): string | undefined {
+  return AES.test(name) ? 'AES-CBC [RFC3602]' : WIRESHARK.get(name);
 }
 
 /** The secrets of a line that {@link isTcpdumpSecrets}. */
@@ -43,15 +58,16 @@ export function columnsOfSecret(secret: string): string[] {
   if (key === '')
     throw new Unusable('this is no secret of tcpdump', { remedy: 'Write SPI@ADDRESS CIPHER:0xKEY.' });
   const cipher = algorithm.toLowerCase().replace(/-hmac96$/, '');
-  const isAes = AES.test(cipher);
-  if (!isAes && cipher !== 'none') {
+  const encryption = wiresharkName(cipher);
+  if (encryption === undefined) {
     const what = MISSING.includes(cipher) ? cipher : 'this cipher';
-    throw new Unusable(`esplane does not have ${what}`, { remedy: 'Known are aes-cbc and none.' });
+    const known = ['aes-cbc', ...WIRESHARK.keys()].join(', ');
+    throw new Unusable(`esplane does not have ${what}`, { remedy: `Known are ${known}.` });
   }
   const family = dst === '*' ? 'Any' : parseAddress(dst)?.length === 16 ? 'IPv6' : 'IPv4';
   return [
     ...[family, '*', dst, spi],
-    ...(isAes ? ['AES-CBC [RFC3602]', key] : ['NULL', '']),
+    ...[encryption, encryption === 'NULL' ? '' : key],
     ...[cipher.length < algorithm.length ? 'ANY 96 bit authentication [no checking]' : 'NULL', ''],
   ];
 }

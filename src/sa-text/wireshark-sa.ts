@@ -13,7 +13,16 @@
  */
 import { fromHex, u32 } from '../base/bytes.ts';
 import { EsplaneError, type Place } from '../base/errors.ts';
-import { aead, authenc, type KeyMaterial, type Mac, type Suite, uncheckedCipher } from '../crypto/suite.ts';
+import {
+  aead,
+  authenc,
+  authencNames,
+  type Cipher,
+  type KeyMaterial,
+  type Mac,
+  type Suite,
+  uncheckedCipher,
+} from '../crypto/suite.ts';
 import type { SaConfig, SaPlace } from '../ipsec/sa-config.ts';
 import { type Address, formatAddress, isAny, parseAddress } from '../wire/address.ts';
 import { ESN_WINDOW } from './esn-window.ts';
@@ -49,22 +58,12 @@ const IS_GCM = /^aesgcm(?:128|192|256)?with(8|12|16)octeticv$/;
 /** Old name that leaves the length of the ICV open; Wireshark itself cannot decrypt with it. */
 const IS_OLD_GCM = /^aesgcm(?:128|192|256)?$/;
 const IS_CHACHA = /^chacha20(?:with)?poly1305$/;
-const IS_CBC = /^aescbc(?:128|192|256)?$/;
 const IS_UNCHECKED = /^any(\d{2,3})bit/;
 
 /** What else Wireshark has, up to 4.6: all of its names may be repeated in a message, and no other text of a row. */
 const MISSING = [
-  'TripleDES-CBC [RFC2451]',
-  'AES-CTR [RFC3686]',
-  'DES-CBC [RFC2405]',
-  'CAST5-CBC [RFC2144]',
-  'BLOWFISH-CBC [RFC2451]',
-  'TWOFISH-CBC',
   'AES-GCM with IIV and 16 octet ICV [RFC4106 & RFC8750]',
   'ChaCha20 with Poly1305 and IIV [RFC7634 & RFC8750]',
-  'HMAC-MD5-96 [RFC2403]',
-  'MAC-RIPEMD-160-96 [RFC2857]',
-  'AES-XCBC-MAC-96 [RFC3566]',
 ];
 
 /** Bytes of an address, by protocol. */
@@ -73,6 +72,18 @@ const ADDRESS_LENGTHS = new Map([
   ['ipv6', [16]],
   ['any', [4, 16]],
 ]);
+
+/** Wireshark's names of ciphers without integrity, and the kernel's. */
+const CIPHERS = [
+  { name: NULL, cipher: 'null', kernel: 'ecb(cipher_null)' },
+  { name: AES_CBC, cipher: 'aes-cbc', kernel: 'cbc(aes)' },
+  { name: 'AES-CTR [RFC3686]', cipher: 'aes-ctr', kernel: 'rfc3686(ctr(aes))' },
+  { name: 'TripleDES-CBC [RFC2451]', cipher: 'des3-cbc', kernel: 'cbc(des3_ede)' },
+  { name: 'DES-CBC [RFC2405]', cipher: 'des-cbc', kernel: 'cbc(des)' },
+  { name: 'CAST5-CBC [RFC2144]', cipher: 'cast5-cbc', kernel: 'cbc(cast5)' },
+  { name: 'BLOWFISH-CBC [RFC2451]', cipher: 'blowfish-cbc', kernel: 'cbc(blowfish)' },
+  { name: 'TWOFISH-CBC', cipher: 'twofish-cbc', kernel: 'cbc(twofish)' },
+] as const satisfies readonly { name: string; cipher: Cipher; kernel: string }[];
 
 /** Wireshark's names of integrity algorithms, the kernel's, and the bits of ICV that the former stand for. */
 const AUTHS = [
@@ -86,6 +97,9 @@ const AUTHS = [
   { name: 'HMAC-SHA-256-128 [RFC4868]', mac: 'hmac-sha256', kernel: 'hmac(sha256)', bits: 128 },
   { name: 'HMAC-SHA-384-192 [RFC4868]', mac: 'hmac-sha384', kernel: 'hmac(sha384)', bits: 192 },
   { name: 'HMAC-SHA-512-256 [RFC4868]', mac: 'hmac-sha512', kernel: 'hmac(sha512)', bits: 256 },
+  { name: 'HMAC-MD5-96 [RFC2403]', mac: 'hmac-md5', kernel: 'hmac(md5)', bits: 96 },
+  { name: 'MAC-RIPEMD-160-96 [RFC2857]', mac: 'hmac-rmd160', kernel: 'hmac(rmd160)', bits: 96 },
+  { name: 'AES-XCBC-MAC-96 [RFC3566]', mac: 'aes-xcbc', kernel: 'xcbc(aes)', bits: 96 },
 ] as const satisfies readonly { name: string; mac: Mac; kernel: string; bits: number }[];
 
 /**
@@ -97,6 +111,8 @@ function plainName(name: string): string {
   return plain.replace(/^hmacsha2(?=256|384|512)/, 'hmacsha');
 }
 
+/** By {@link plainName}; some tables say the length of an AES key. */
+const CIPHER_BY_NAME = new Map(CIPHERS.map((cipher) => [plainName(cipher.name), cipher]));
 const AUTH_BY_NAME = new Map(AUTHS.map((auth) => [plainName(auth.name), auth]));
 
 /** An SA in columns, or the reason why it has none. */
@@ -270,8 +286,12 @@ function algorithms(suite: Suite): {
       };
     case 'aes-gmac':
       return { authentication: NULL, remark: 'Wireshark has no AES-GMAC' };
+    case 'aes-ccm':
+      return { authentication: NULL, remark: 'Wireshark has no AES-CCM' };
   }
-  const encryption = suite.cipher === 'aes-cbc' ? AES_CBC : NULL;
+  const encryption = CIPHERS.find(({ cipher }) => cipher === suite.cipher)?.name;
+  if (encryption === undefined)
+    return { authentication: NULL, remark: `Wireshark has no ${authencNames(suite)?.enc}` };
   if (icvBits === 0) return { encryption, authentication: NULL, remark: undefined };
   const exact = AUTHS.find((auth) => auth.mac === suite.mac && auth.bits === icvBits);
   if (exact) return { encryption, authentication: exact.name, remark: undefined };
@@ -336,16 +356,12 @@ function keysOf(
   }
   if (IS_CHACHA.test(cipherName)) return aead('rfc7539esp(chacha20,poly1305)', key, 128);
 
-  const cipher = IS_CBC.test(cipherName)
-    ? 'cbc(aes)'
-    : cipherName === 'null'
-      ? 'ecb(cipher_null)'
-      : undefined;
+  const cipher = CIPHER_BY_NAME.get(cipherName.replace(/^(aesc(?:bc|tr))(?:128|192|256)$/, '$1'))?.kernel;
   if (cipher === undefined) {
     throw unknown(
       'encryption',
       cipherName,
-      `AES-GCM with 8, 12 or 16 octet ICV, ${AES_CBC}, ${CHACHA}, ${NULL}`,
+      `AES-GCM with 8, 12 or 16 octet ICV, ${CHACHA}, ${CIPHERS.map(({ name }) => name).join(', ')}`,
     );
   }
   if (authName === 'null') return uncheckedCipher(cipher, key, 0);

@@ -2,7 +2,7 @@
  * Writes SAs and policies of esplane as `ip xfrm state add` and `ip xfrm policy add` commands.
  * @module
  */
-import type { Suite } from '../crypto/suite.ts';
+import { authencNames } from '../crypto/suite.ts';
 import type { SaConfig } from '../ipsec/sa-config.ts';
 import type { Policy } from '../ipsec/spd.ts';
 import { formatAddress } from '../wire/address.ts';
@@ -112,12 +112,6 @@ function algorithms({ keys }: SaConfig, showKeys: boolean): AlgorithmParts[] {
   if (!split) return [algorithm('aead', suite.name, suite.icvLen * 8, keys.key(), keys.salt())];
   return [
     ...(suite.mac ? [algorithm('auth-trunc', split.auth, suite.icvLen * 8, keys.macKey())] : []),
-    algorithm('enc', split.enc, null, keys.key()),
+    algorithm('enc', split.enc, null, keys.key(), keys.salt()),
   ];
-}
-
-/** Both names in `authenc(hmac(sha256),cbc(aes))`; `undefined` for an AEAD. */
-function authencNames(suite: Suite): { auth: string; enc: string } | undefined {
-  const [, auth, enc] = /^authenc\((.*),(.*)\)$/.exec(suite.name) ?? [];
-  return auth === undefined || enc === undefined ? undefined : { auth, enc };
 }

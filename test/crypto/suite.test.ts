@@ -118,13 +118,53 @@ describe('authenc', () => {
     }
   });
 
-  it('refuses a MAC without a key', () => {
-    expect(codeOf(() => authenc('hmac(sha256)', NONE, 'cbc(aes)', counting(16)))).toBe('ERR_KEY');
+  it('takes the lengths of keys that Linux 6.1 takes, and no others', () => {
+    const anyKey = Array.from({ length: 70 }, (_, i) => i);
+    const taken = (make: (key: Uint8Array) => KeyMaterial) =>
+      anyKey.filter((len) => codeOf(() => make(counting(len))) === undefined);
+    const mac = (name: string) => taken((key) => authenc(name, key, 'aes', counting(16)));
+    const cipher = (name: string) => taken((key) => authenc('sha1', counting(20), name, key));
+    const from = (first: number, last: number) => anyKey.slice(first, last + 1);
+    // As User-mode Linux answered `ip xfrm state add` for each length.
+    for (const name of ['digest_null', 'md5', 'hmac(sha384)', 'rmd160', 'sm3'])
+      expect(mac(name)).toEqual(anyKey);
+    for (const name of ['xcbc(aes)', 'cmac(aes)']) expect(mac(name)).toEqual([16, 24, 32]);
+    for (const name of ['aes', 'camellia', 'twofish']) expect(cipher(name)).toEqual([16, 24, 32]);
+    expect(cipher('cipher_null')).toEqual([0]);
+    expect(cipher('des')).toEqual([8]);
+    expect(cipher('des3_ede')).toEqual([24]);
+    expect(cipher('cast5')).toEqual(from(5, 16));
+    expect(cipher('blowfish')).toEqual(from(4, 56));
+    expect(cipher('serpent')).toEqual(from(0, 32));
+    expect(cipher('rfc3686(ctr(aes))')).toEqual([20, 28, 36]);
+    expect(cipher('sm4')).toEqual([16]);
+    expect(taken((key) => aead('rfc4309(ccm(aes))', key, 64))).toEqual([19, 27, 35]);
+  });
+
+  it.each(['sha384', 'sha512', 'xcbc', 'cmac', 'ctr(aes)', 'rfc4309', 'gcm(aes)'])(
+    'has no short name %s, as Linux has none',
+    (name) => {
+      expect(codeOf(() => authenc(name, counting(16), 'aes', counting(16)))).toBe('ERR_SUITE');
+      expect(codeOf(() => authenc('sha1', counting(16), name, counting(16)))).toBe('ERR_SUITE');
+    },
+  );
+
+  it('splits the nonce off a key of AES-CTR (RFC 3686 §5.1)', () => {
+    const material = authenc('sha1', counting(20), 'rfc3686(ctr(aes))', counting(20));
+    expect(material.key()).toEqual(counting(16));
+    expect(material.salt()).toEqual(counting(20).subarray(16));
+    expect(material.suite).toMatchObject({ keyLen: 16, saltLen: 4, ivLen: 8, align: 4 });
+  });
+
+  it('puts a salt of three bytes behind a zero', () => {
+    expect(aead('rfc4309(ccm(aes))', counting(19), 128).saltWord()).toBe(0x00c0_c1c2);
+    expect(aead('rfc4106(gcm(aes))', counting(20), 128).saltWord()).toBe(0xc0c1_c2c3);
+    expect(authenc('sha1', counting(20), 'aes', counting(16)).saltWord()).toBe(0);
   });
 });
 
 describe('unknown names', () => {
-  it.each(['', 'gcm(aes)', 'RFC4106(GCM(AES))', 'hmac(md5)', 'constructor', '__proto__', 'toString'])(
+  it.each(['', 'gcm(aes)', 'RFC4106(GCM(AES))', 'hmac(md4)', 'constructor', '__proto__', 'toString'])(
     '%j is ERR_SUITE, and the message lists what there is',
     (name) => {
       const calls: [() => unknown, string][] = [

@@ -28,7 +28,18 @@ const words = new Uint32Array(tables.buffer, 0, 3);
 const handles = JSON.parse(suites).map((suite, n) => {
   const key = keyBytes(suite.key, n + 1);
   const macKey = keyBytes(suite.macKey, n + 101);
-  const handle = addon.cipherAddKey(engine, suite.cipher, suite.mac, key, macKey, suite.iv, suite.icv);
+  const handle = addon.cipherAddKey(
+    engine,
+    suite.cipher,
+    suite.cipherName,
+    suite.mac,
+    suite.hash,
+    key,
+    macKey,
+    suite.iv,
+    suite.icv,
+    suite.iv > 0 && suite.cipher === 4 ? suite.iv : 1,
+  );
   key.fill(0);
   macKey.fill(0);
   if (handle < 0) throw new Error(`${suite.name}: ${handle}`);

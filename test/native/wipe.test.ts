@@ -42,14 +42,23 @@ function count(pid: number, needle: Buffer): number {
 }
 
 /** As `native/src/keys.h` numbers ciphers and MACs. */
+const AEAD = { mac: 0, hash: '', macKey: 0, iv: 8, icv: 16 };
 const SUITES = [
-  { name: 'AES-GCM-128', cipher: 0, mac: 0, key: 16, macKey: 0, iv: 8, icv: 16 },
-  { name: 'AES-GCM-192', cipher: 0, mac: 0, key: 24, macKey: 0, iv: 8, icv: 16 },
-  { name: 'AES-GCM-256', cipher: 0, mac: 0, key: 32, macKey: 0, iv: 8, icv: 16 },
-  { name: 'AES-GMAC-128', cipher: 1, mac: 0, key: 16, macKey: 0, iv: 8, icv: 16 },
-  { name: 'ChaCha20-Poly1305', cipher: 2, mac: 0, key: 32, macKey: 0, iv: 8, icv: 16 },
-  { name: 'AES-CBC-128 with HMAC-SHA256', cipher: 3, mac: 2, key: 16, macKey: 32, iv: 16, icv: 16 },
-] as const;
+  { ...AEAD, name: 'AES-GCM-128', cipher: 0, cipherName: 'aes-128-gcm', key: 16 },
+  { ...AEAD, name: 'AES-GCM-192', cipher: 0, cipherName: 'aes-192-gcm', key: 24 },
+  { ...AEAD, name: 'AES-GCM-256', cipher: 0, cipherName: 'aes-256-gcm', key: 32 },
+  { ...AEAD, name: 'AES-GMAC-128', cipher: 1, cipherName: 'aes-128-gcm', key: 16 },
+  { ...AEAD, name: 'ChaCha20-Poly1305', cipher: 2, cipherName: 'chacha20-poly1305', key: 32 },
+  {
+    ...{ name: 'AES-CBC-128 with HMAC-SHA256', cipher: 4, cipherName: 'aes-128-cbc', key: 16 },
+    ...{ mac: 1, hash: 'sha256', macKey: 32, iv: 16, icv: 16 },
+  },
+  { ...AEAD, name: 'AES-CCM-128', cipher: 3, cipherName: 'aes-128-ccm', key: 16 },
+  {
+    ...{ name: 'AES-CTR-128 with XCBC', cipher: 5, cipherName: 'aes-128-ctr', key: 16 },
+    ...{ mac: 2, hash: '', macKey: 16, iv: 8, icv: 12 },
+  },
+];
 
 needs([ADDON, ROOT], 'key schedules', () => {
   const engines = (['openssl', 'ipsec-mb'] as const).filter((name) => nativeProblem(name) === undefined);

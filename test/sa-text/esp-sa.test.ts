@@ -150,11 +150,25 @@ describe('parseEspSa', () => {
   });
 
   it.each([
-    ['TripleDes-CBC [RFC2451]', 'NULL', 'TripleDES-CBC [RFC2451]'],
-    ['DES_CBC [RFC2045]', 'NULL', 'DES-CBC [RFC2405]'],
-    ['NULL', 'HMAC_MD5_96 [RFC2043]', 'HMAC-MD5-96 [RFC2403]'],
-  ])('names %s with %s as what is missing', (encryption, auth, name) => {
-    expect(failure(row({ 4: encryption, 5: '', 6: auth }))).toContain(`esplane does not have ${name}.`);
+    ['TripleDes-CBC [RFC2451]', 24, 'HMAC_MD5_96 [RFC2043]', 'authenc(hmac(md5),cbc(des3_ede))'],
+    ['DES_CBC [RFC2045]', 8, 'MAC-RIPEMD-160-96 [RFC2857]', 'authenc(hmac(rmd160),cbc(des))'],
+    ['AES-CTR [RFC3686]', 20, 'AES-XCBC-MAC-96 [RFC3566]', 'authenc(xcbc(aes),rfc3686(ctr(aes)))'],
+    ['AES-CTR-256 [RFC3686]', 36, 'NULL', 'authenc(digest_null,rfc3686(ctr(aes)))'],
+    ['CAST5-CBC [RFC2144]', 10, 'NULL', 'authenc(digest_null,cbc(cast5))'],
+    ['BLOWFISH-CBC [RFC2451]', 56, 'NULL', 'authenc(digest_null,cbc(blowfish))'],
+    ['TWOFISH-CBC', 32, 'ANY 96 bit authentication [no checking]', 'authenc(unchecked,cbc(twofish))'],
+  ])('knows %s with a key of %d bytes and %s', (encryption, length, auth, name) => {
+    const key = `0x${'07'.repeat(length)}`;
+    const [{ keys }] = parseEspSa(
+      row({ 4: encryption, 5: key, 6: auth, 7: `0x${'07'.repeat(16)}` }),
+      'x',
+    ) as [SaConfig];
+    expect(keys.suite.name).toBe(name);
+  });
+
+  it('names what is missing', () => {
+    const name = 'ChaCha20 with Poly1305 and IIV [RFC7634 & RFC8750]';
+    expect(failure(row({ 4: name }))).toContain(`esplane does not have ${name}.`);
   });
 
   it.each([
@@ -268,13 +282,13 @@ describe('parseEspSa', () => {
     ],
     [
       'a cipher that esplane does not have',
-      row({ 4: 'TripleDES-CBC [RFC2451]' }),
-      /^esp_sa:1: the row is left out: esplane does not have TripleDES-CBC \[RFC2451\]\. Known are AES-GCM/,
+      row({ 4: 'SEED-CBC [RFC4196]' }),
+      /^esp_sa:1: the row is left out: esplane does not have this encryption algorithm\. Known are AES-GCM/,
     ],
     [
       'a MAC that esplane does not have',
-      row({ 4: 'NULL', 5: '', 6: 'HMAC-MD5-96 [RFC2403]' }),
-      /^esp_sa:1: the row is left out: esplane does not have HMAC-MD5-96 \[RFC2403\]\. Known are HMAC-SHA-1-96/,
+      row({ 4: 'NULL', 5: '', 6: 'KPDK-MD5' }),
+      /^esp_sa:1: the row is left out: esplane does not have this integrity algorithm\. Known are HMAC-SHA-1-96/,
     ],
     [
       'a key too short',
@@ -357,10 +371,10 @@ describe('parseEspSa', () => {
 
   it('leaves a row out, and takes the others: case captures 06', () => {
     const notes: string[] = [];
-    const text = row({ 4: 'AES-CTR [RFC3686]' }) + row() + row({ 3: 'x' });
+    const text = row({ 4: 'SEED-CBC [RFC4196]' }) + row() + row({ 3: 'x' });
     expect(parseEspSa(text, 'esp_sa', (line) => notes.push(line))).toMatchObject([{ origin: 'esp_sa:2' }]);
     expect(notes).toEqual([
-      'esp_sa:1: the row is left out: esplane does not have AES-CTR [RFC3686]',
+      'esp_sa:1: the row is left out: esplane does not have this encryption algorithm',
       'esp_sa:3: the row is left out: the SPI is neither a number of 32 bits nor a pattern of eight digits',
     ]);
   });

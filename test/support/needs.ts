@@ -59,7 +59,7 @@ export const PYTHON_NEED: Need = program(PYTHON, 'python3');
 export const PROMTOOL: Need = program('promtool', 'prometheus');
 
 /** The shared vectors, captures, or cases: inputs that people have, each with the right answer. */
-export function shared(folder: 'captures' | 'vectors' | 'cases'): Need {
+export function shared(folder: 'captures' | 'captures-linux-7.2' | 'vectors' | 'cases'): Need {
   return {
     what: `../shared/${folder}`,
     there: existsSync(folder === 'captures' ? CAPTURES : `${SHARED}${folder}`),
@@ -106,7 +106,7 @@ export function needs(needed: readonly Need[], title: string, tests: () => void)
 export const ADDON: Need = {
   what: 'the native addon',
   there: addonProblem() === undefined,
-  remedy: 'apt-get install g++ make python3 libipsec-mb-dev, then npm run build:addon',
+  remedy: 'apt-get install g++ make python3 libipsec-mb-dev libgcrypt20-dev, then npm run build:addon',
 };
 
 /** Capabilities of root that real links and network namespaces take, by their bits (linux/capability.h). */

@@ -44,7 +44,8 @@ export function espPacket(
   if (hi !== undefined) putU32(aad, 4, hi);
   putU32(aad, aad.length - 4, lo);
   const nonce = new Uint8Array(NONCE_LEN);
-  nonce.set(material.salt());
+  const salt = material.salt();
+  nonce.set(salt, 4 - salt.length);
   nonce.set(iv.subarray(0, 8), 4);
   return { suite: material.suite, key, nonce, aad, head, text, ...(icv && { icv }) };
 }

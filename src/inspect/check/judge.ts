@@ -6,11 +6,11 @@
  * @module
  */
 import { count, grouped } from '../../base/count-text.ts';
+import { isEncrypting } from '../../crypto/suite.ts';
 import type { Case } from '../diagnose/case.ts';
 import type { ClearFlow } from '../diagnose/clear.ts';
 import { encryptionText } from '../diagnose/encryption.ts';
 import { type ClearPods, clearPods, nodeBehind } from '../diagnose/finders/clear-traffic.ts';
-import { isEncrypting } from '../diagnose/plain.ts';
 import { pairName, type Stream, streamKey } from '../diagnose/stream.ts';
 import type { Names } from '../names.ts';
 import { timeText } from '../packet-time.ts';

@@ -6,7 +6,7 @@
 import { BOOT_ID_LEN, deriveMaterial } from '../../cilium/derive.ts';
 import type { CiliumKey } from '../../cilium/keys.ts';
 import type { CiliumNode } from '../../cilium/nodes.ts';
-import { KeyMaterial } from '../../crypto/suite.ts';
+import { KeyMaterial, usualIcvs } from '../../crypto/suite.ts';
 import type { SaConfig } from '../../ipsec/sa-config.ts';
 import { type Address, formatAddress, parseAddress } from '../../wire/address.ts';
 import type { Evidence, Resolution } from '../evidence.ts';
@@ -39,18 +39,6 @@ export interface Guess {
   readonly what: string;
 }
 
-/**
- * Lengths of the ICV that are in use, in bytes: RFC 4106, RFC 2404, RFC 4868, the 96 bits that Linux takes for HMAC-SHA-256 if it
- * is not told, and the full length.
- */
-const ICV_LENGTHS: Readonly<Record<string, readonly number[]>> = {
-  'aes-gcm': [16, 12, 8],
-  'hmac-sha1': [12, 20],
-  'hmac-sha256': [16, 12, 32],
-  'hmac-sha384': [24, 12, 48],
-  'hmac-sha512': [32, 12, 64],
-};
-
 /** What #34223 pushed for a while: a boot id of zeros. */
 const NO_BOOT_ID = '00000000-0000-0000-0000-000000000000';
 /** Of more nodes than this the boot ids of third nodes are not tried: they are no likely mistake. */
@@ -72,7 +60,7 @@ export function guessesFor(
   for (const { keys, esn } of former) add('former', keys, esn, 'the key that was there before');
   const stated = candidates.filter((config) => !otherWay.includes(config));
   for (const { keys, esn } of stated) {
-    for (const icvLen of ICV_LENGTHS[keys.suite.mac ?? keys.suite.cipher] ?? []) {
+    for (const icvLen of usualIcvs(keys.suite)) {
       if (icvLen === keys.suite.icvLen) continue;
       const other = new KeyMaterial({ ...keys.suite, icvLen }, keys.key(), keys.salt(), keys.macKey());
       add(

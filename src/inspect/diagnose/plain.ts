@@ -4,7 +4,7 @@
  * @module
  */
 import { u16 } from '../../base/bytes.ts';
-import type { Suite } from '../../crypto/suite.ts';
+import { isEncrypting, type Suite } from '../../crypto/suite.ts';
 import { countsUp, payloadLength } from '../../ipsec/padding.ts';
 import { checksum } from '../../wire/checksum.ts';
 import * as esp from '../../wire/esp.ts';
@@ -19,11 +19,6 @@ const UDP = 17;
 export function isInTheClear(b: Uint8Array, espAt: number, espEnd: number, suite: Suite): boolean {
   if (!isEncrypting(suite)) return false;
   return isReadableAs(b, espAt, espEnd, suite.ivLen, suite.icvLen);
-}
-
-/** Does a suite hide what it carries? NULL and GMAC only authenticate. */
-export function isEncrypting({ cipher }: Suite): boolean {
-  return cipher !== 'null' && cipher !== 'aes-gmac';
 }
 
 /** Lengths of IV and ICV of suites, in bytes. */

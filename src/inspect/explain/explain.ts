@@ -9,7 +9,7 @@ import { equalBytes, putU32, u32 } from '../../base/bytes.ts';
 import type { RandomBytes } from '../../base/rng.ts';
 import type { FrameInfo } from '../../capture/frame.ts';
 import type { Engine } from '../../crypto/engine.ts';
-import { isAuthenticated } from '../../crypto/suite.ts';
+import { isAuthenticated, isEncrypting } from '../../crypto/suite.ts';
 import { dropCode } from '../../ipsec/drop.ts';
 import type { SecurityAssociation } from '../../ipsec/sa.ts';
 import { CaptureSas } from '../../sa-text/capture-sas.ts';
@@ -26,7 +26,7 @@ import type { Receiver } from '../receiver.ts';
 import { CaptureSession, type CaptureSink } from '../session.ts';
 import { textLength } from '../trial.ts';
 import { READERS } from './read.ts';
-import { describeSecurity, hidesText, type WindowState, windowState } from './security.ts';
+import { describeSecurity, type WindowState, windowState } from './security.ts';
 import type { Explanation, Stop } from './tree.ts';
 import { type OpenedEsp, Walker } from './walker.ts';
 
@@ -147,7 +147,7 @@ export class ExplainSink implements CaptureSink {
     const { suite } = sa ?? {};
     return {
       security,
-      shape: suite && { ivLen: suite.ivLen, icvLen: suite.icvLen, hides: hidesText(suite), vouches },
+      shape: suite && { ivLen: suite.ivLen, icvLen: suite.icvLen, hides: isEncrypting(suite), vouches },
       text,
       delivered: event.tried === PASS ? event.bytes.slice(event.at, event.end) : undefined,
     };

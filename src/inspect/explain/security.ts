@@ -3,7 +3,7 @@
  * @module
  */
 import { toHex } from '../../base/bytes.ts';
-import type { Suite } from '../../crypto/suite.ts';
+import { authencNames } from '../../crypto/suite.ts';
 import { dropRow } from '../../ipsec/drop.ts';
 import type { ReplayWindow } from '../../ipsec/replay.ts';
 import type { SecurityAssociation } from '../../ipsec/sa.ts';
@@ -117,11 +117,6 @@ export interface EspFacts {
   /** Where the receiver's text has the SA, whose key is not at hand. */
   readonly hiddenAt: string | undefined;
   readonly showKeys: boolean;
-}
-
-/** Does the suite hide what it carries? GMAC and null do not. */
-export function hidesText(suite: Suite): boolean {
-  return suite.cipher !== 'null' && suite.cipher !== 'aes-gmac';
 }
 
 /** Puts the facts into words. */
@@ -257,11 +252,9 @@ function nonceOf({ sa, iv, showKeys }: EspFacts): EspSecurity['nonce'] {
 
 function aadOf({ sa, aad }: EspFacts): EspSecurity['aad'] {
   if (!sa || sa.suite.icvLen === 0 || aad.length === 0) return null;
+  // Encrypt-then-MAC: the MAC runs over the packet as it lies, and the high half comes last.
+  if (authencNames(sa.suite)) return null;
   const part = (label: string, at: number) => ({ label, bytes: toHex(aad, at, at + 4) });
-  if (sa.suite.cipher === 'aes-cbc' || sa.suite.cipher === 'null') {
-    // Encrypt-then-MAC: the HMAC runs over the packet as it lies, and the high half comes last.
-    return null;
-  }
   const parts =
     aad.length === 12
       ? [part('SPI', 0), part('high half', 4), part('low half', 8)]

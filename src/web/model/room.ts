@@ -13,7 +13,7 @@
 import { type CiliumKey, parseKeys } from '../../cilium/keys.ts';
 import { ipsecOverhead, podMtu } from '../../cilium/mtu.ts';
 import { DEFAULT_VERSION } from '../../cilium/version.ts';
-import type { Suite } from '../../crypto/suite.ts';
+import { isEncrypting, type Suite } from '../../crypto/suite.ts';
 import { maxInner, packetLength } from '../../ipsec/mtu.ts';
 import { padLength } from '../../ipsec/padding.ts';
 import { overlayLength } from '../../node/overlay.ts';
@@ -80,7 +80,7 @@ export interface RoomPart {
 
 /** The parts of a pod's packet of `len` bytes; those without bytes are left out. */
 export function partsOf({ mode, suite: { suite }, family, encap }: RoomChoice, len: number): RoomPart[] {
-  const hides = suite.cipher !== 'aes-gmac' && suite.cipher !== 'null';
+  const hides = isEncrypting(suite);
   const parts: RoomPart[] = [];
   const add = (
     [id, label, why, reference]: readonly [string, string, string, string],

@@ -94,7 +94,7 @@ needs([CASES_NEED], 'people', () => {
   it('a text whose states are all left out was given all the same', async () => {
     const here = of('16-algorithms');
     const { conclusion } = await diagnoseFile(here('02-sunrise-sunset-esp.pcap'), {
-      espSa: [here('esp_sa')],
+      xfrmState: [here('s-beet.txt')],
     });
     expect(conclusion.summary).toContain('No security association in the given texts can be used');
   });
