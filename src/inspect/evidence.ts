@@ -20,6 +20,8 @@ import { secureBytes } from '../base/rng.ts';
 import type { CiliumKey } from '../cilium/keys.ts';
 import type { CiliumNode } from '../cilium/nodes.ts';
 import type { ClusterPlan } from '../cilium/plan.ts';
+import type { Engine } from '../crypto/engine.ts';
+import { suiteCheck } from '../crypto/lacking.ts';
 import { KeyMaterial } from '../crypto/suite.ts';
 import type { SaConfig } from '../ipsec/sa-config.ts';
 import type { CaptureSas } from '../sa-text/capture-sas.ts';
@@ -116,6 +118,9 @@ export class Evidence implements SaSource {
   readonly #found = new Map<HeldSa, HeldSa>();
   /** States whose hash no key has that is derived from keys and nodes. */
   readonly #notDerived = new Set<HeldSa>();
+  #problemOf: (keys: KeyMaterial) => string | undefined = () => undefined;
+  /** Suites that the engine lacks, as it was said of them. */
+  readonly #said = new Set<string>();
 
   constructor(options: EvidenceOptions) {
     this.#options = options;
@@ -214,6 +219,36 @@ export class Evidence implements SaSource {
     return a === b || this.nameOf(a) === this.nameOf(b);
   }
 
+  /**
+   * Says which engine is to open packets. An SA whose suite it does not have is as good as one without a key; the first of
+   * each suite is noted.
+   */
+  useEngine(engine: Engine): void {
+    this.#problemOf = suiteCheck(engine);
+    this.forget();
+  }
+
+  /** Has the engine the suite of a key? */
+  canUse(keys: KeyMaterial): boolean {
+    return this.#problemOf(keys) === undefined;
+  }
+
+  /** Those that the engine can use. */
+  #usable(configs: readonly SaConfig[]): SaConfig[] {
+    return configs.filter(({ keys, origin }) => {
+      const problem = this.#problemOf(keys);
+      if (problem === undefined) return true;
+      if (!this.#said.has(problem)) this.#options.own?.tell(`${origin}: ${problem}`);
+      this.#said.add(problem);
+      return false;
+    });
+  }
+
+  #usableState(state: HeldSa): HeldSa {
+    const { config, ...closed } = state;
+    return config && this.#usable([config]).length === 0 ? closed : state;
+  }
+
   find(src: Address, dst: Address, spi: number): readonly SaConfig[] {
     return this.resolve(formatAddress(src), formatAddress(dst), spi).candidates;
   }
@@ -280,16 +315,16 @@ export class Evidence implements SaSource {
     const ofReceiver = this.heldBy(dst);
     const isHeld = ({ holder }: HeldSa) => holder !== undefined && this.isSameNode(holder, dst);
     const { own, plan } = this.#options;
-    const planned = plan ? planSource(plan).find(from, to, spi) : [];
+    const planned = plan ? this.#usable(planSource(plan).find(from, to, spi)) : [];
     // How keys are used depends on Cilium's version, and the packets say which way it is.
     const otherWay = (planned.length > 0 ? plan!.otherWay(from, to, spi) : []).map((config) => ({
       ...config,
       choice: config.origin,
     }));
-    const listed = this.#listed.find(from, to, spi);
-    const brought = own?.find(from, to, spi) ?? [];
-    const former = own?.former(from, to, spi) ?? [];
-    const atEnd = this.#byEnd.get(endName(dst, spi)) ?? [];
+    const listed = this.#usable(this.#listed.find(from, to, spi));
+    const brought = this.#usable(own?.find(from, to, spi) ?? []);
+    const former = this.#usable(own?.former(from, to, spi) ?? []);
+    const atEnd = (this.#byEnd.get(endName(dst, spi)) ?? []).map((state) => this.#usableState(state));
     const shownAt = atEnd.flatMap(({ config }) => config ?? []);
     const known = [shownAt, listed, brought, planned, otherWay, former].flat();
     const withKey = (state: HeldSa) => this.#withKey(state, src, known);

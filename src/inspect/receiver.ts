@@ -173,6 +173,7 @@ export class Receiver implements FrameSink {
   #unknown: Resolution | undefined;
   constructor({ evidence, engine, random, udpPorts, inPlace, sinks }: ReceiverOptions) {
     this.#evidence = evidence;
+    evidence.useEngine(engine);
     this.#engine = engine;
     this.trials = new Trials(engine, random, new SearchBudget());
     this.#ports = espPorts(udpPorts);

@@ -295,7 +295,7 @@ export const DROPS = [
     counter: null,
     elsewhere: 'not known: nothing tells what the receiver did',
     rule: 'esplane: a text of `ip xfrm state` may hide its keys',
-    look: "The receiver's text has the SA and does not show its key: run `ip -s xfrm state` as root, without `nokeys`.",
+    look: "The receiver's text has the SA and does not show its key, or its cipher is not here: run `ip -s xfrm state` as root, without `nokeys`; `esplane suites` says which ciphers are here.",
   },
 ] as const satisfies readonly DropSpec[];
 

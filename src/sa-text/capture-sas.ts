@@ -61,14 +61,14 @@ export class CaptureSas implements SaSource {
    */
   read(secrets: Uint8Array, source: string, file = 0): readonly SaPlace[] {
     const { gone, sas, nodes, isNew, udpPorts, omitted } = readBlock(decodeText(secrets), source);
-    for (const one of omitted) this.#tell(omissionLine(one));
+    for (const one of omitted) this.tell(omissionLine(one));
     const coming = new SaList(gone.length > 0 ? sas : []);
     const left = gone.filter((place) => this.#take(place, file, coming));
     this.#former.shrink(MAX_ENTRIES);
     let room = MAX_PATTERNS - this.#now.patterns;
     const kept = sas.filter(({ pattern }) => !pattern || room-- > 0);
     if (kept.length < sas.length)
-      this.#tell(`${source}: rows with wildcards are left out: there are more than ${MAX_PATTERNS}`);
+      this.tell(`${source}: rows with wildcards are left out: there are more than ${MAX_PATTERNS}`);
     this.#now.add(kept);
     this.addUdpPorts(udpPorts.slice(0, Math.max(0, MOST_PORTS - this.#udpPorts.length)));
     checkEntries(this.#now.size, source);
@@ -146,7 +146,8 @@ export class CaptureSas implements SaSource {
     return this.#nodeAt.get(address);
   }
 
-  #tell(line: string): void {
+  /** Tells what is left out. */
+  tell(line: string): void {
     this.#notes++;
     if (this.#notes <= MOST_NOTES) this.#note(line);
     else if (this.#notes === MOST_NOTES + 1) this.#note('more of the secrets is left out');

@@ -247,6 +247,7 @@ export class CauseFinder {
     stream.guesses = failed < TRIED ? guesses : undefined;
     stream.guessed = guesses.length;
     for (const guess of guesses) {
+      if (!this.#evidence.canUse(guess.keys)) continue;
       const sa = this.#newSa(this.#configOf(stream, guess.keys, guess.esn));
       if (fits(guess.keys, guess.esn, () => sa)) {
         const fit: Fit = { guess, sa, tally: new Tally(stream.times) };
