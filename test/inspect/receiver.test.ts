@@ -295,5 +295,20 @@ describe('ESP in ESP', () => {
         Array.from({ length: 4 }, () => ['ok ', 'unopened esp']).flat(),
       );
     });
+
+    it('case texts 20: is opened, where its SA is given too', async () => {
+      const folder = `${SHARED}/cases/texts/20-nested-esp`;
+      const lines = await decryptFile(
+        `${folder}/nested.pcap`,
+        { xfrmState: [`${folder}/nested.txt`] },
+        new NodeEngine(),
+      );
+      expect(lines.map(({ frame, dst, spi, verdict }) => [frame, dst, spi, verdict])).toEqual(
+        [1, 2].flatMap((frame) => [
+          [frame, '192.1.2.45', 0x12345678, 'ok'],
+          [frame, '192.0.1.1', 0xabcdabcd, 'ok'],
+        ]),
+      );
+    });
   });
 });

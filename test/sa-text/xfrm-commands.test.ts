@@ -1,6 +1,8 @@
+import { readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
 import { writeXfrmCommands } from '../../src/sa-text/xfrm-commands.ts';
 import { parseXfrm } from '../../src/sa-text/xfrm-parse.ts';
+import { CASES, CASES_NEED, needs } from '../support/needs.ts';
 
 const KEY = '4142434445464748494a4b4c4d4e4f5001020304';
 
@@ -148,4 +150,31 @@ it('refuses a state that is cut off', () => {
 it('quotes for the shell what is no plain word', () => {
   const { text } = commands(state(`replay-window 0\n${GCM}\nsel src $(reboot) dst ;ls dev \`x\``));
   expect(text).toContain("sel src '$(reboot)' dst ';ls' dev '`x`'\n");
+});
+
+needs([CASES_NEED], 'texts of the cases', () => {
+  const of = (file: string) => commands(readFileSync(`${CASES}texts/12-xfrm-loses-fields/${file}`, 'utf8'));
+
+  it.each([
+    ['icmp-gre.policy', /proto gre key 42 /, 7],
+    ['icmp-gre.policy', /proto ipv6-icmp type 136 dir fwd[\s\S]*proto ipv6-icmp type 135 dir fwd/, 7],
+    ['offload.policy', / offload packet dev lo /, 1],
+    ['cpu-acquire.policy', / flag 0x4 /, 1],
+    ['secctx.state', / ctx system_u:object_r:ipsec_spd_t:s0$/m, 1],
+    ['window128-no-esn.state', / replay-window 128 replay-seq 0x9 flag af-unspec aead /, 1],
+  ])('case texts 12: %s loses nothing', (file, expected, count) => {
+    const { text, notes } = of(file);
+    expect(text).toMatch(expected);
+    expect(text.match(/^ip xfrm /gm)).toHaveLength(count);
+    expect(notes).toEqual([]);
+  });
+
+  it('case texts 12: what ip does not take is named', () => {
+    expect(of('pcpu.state').notes).toEqual([
+      'n1:1: dir (iproute2 takes it from 6.10) is left out',
+      'n1:1: pcpu-num (iproute2 takes it from 6.14) is left out',
+    ]);
+    expect(() => of('iptfs.state')).toThrow(/no name for its mode/);
+    expect(() => of('route2.state')).toThrow(/ip adds no state of its protocol/);
+  });
 });

@@ -5,7 +5,7 @@ import { parseXfrm } from '../../src/sa-text/xfrm-parse.ts';
 import type { XfrmEvent, XfrmPolicy, XfrmState, XfrmTree } from '../../src/sa-text/xfrm-tree.ts';
 import { arbitraryEvent, arbitraryPolicy, arbitraryState } from '../support/arbitrary-xfrm.ts';
 import { printEvent, printPolicy, printState, tidy } from '../support/iproute2.ts';
-import { CAPTURES, needs, SHARED, shared } from '../support/needs.ts';
+import { CAPTURES, CASES, CASES_NEED, needs, SHARED, shared } from '../support/needs.ts';
 
 const RUNS = Number(process.env['ESPLANE_FUZZ_RUNS'] ?? 200);
 
@@ -197,6 +197,64 @@ describe('texts as people have them', () => {
     const { states, unread } = parseXfrm(`${STATE}\tquantum-shield level 9\n\tif_id many\n\ttfcpad 7\n`, 'x');
     expect(unread).toEqual([{ line: 11, word: 'quantum-shield' }]);
     expect(states[0]).toMatchObject({ ifId: null, tfcPad: 7, damaged: [{ line: 12, field: 'if_id' }] });
+  });
+});
+
+needs([CASES_NEED], 'texts of the cases', () => {
+  const read = (file: string) => parseXfrm(readFileSync(`${CASES}texts/${file}`, 'utf8'), 'x');
+
+  it('case texts 11: without indentation', () => {
+    const { states, policies, unread } = read('11-unindented-paste/unindented.txt');
+    expect(states).toMatchObject([
+      { src: '2001:db8:1::45', spi: 0x32af1f6d, flags: ['af-unspec', 'esn'], direction: 'in' },
+    ]);
+    expect(states[0]!.antiReplay).toMatchObject({ seq: 5, window: 128 });
+    expect(policies).toMatchObject([{ direction: 'out', templates: [{ src: '10.9.0.1', reqid: 16389 }] }]);
+    expect(unread).toEqual([]);
+  });
+
+  it('case texts 11: with dots for tabs, one policy a line, and an underscore before the first', () => {
+    const { states, unread } = read('11-unindented-paste/ctf.txt');
+    expect(states).toMatchObject([
+      { spi: 0xfab21777, flags: ['20'], algorithms: [{ type: 'auth' }, { type: 'enc' }] },
+    ]);
+    const lines = read('11-unindented-paste/oneline-pol.txt');
+    expect(lines.policies).toMatchObject([
+      { direction: 'out', templates: [{ dst: '10.2.1.2' }] },
+      { direction: 'fwd' },
+    ]);
+    const pasted = read('11-unindented-paste/618.txt');
+    expect(pasted.policies).toMatchObject([{ direction: 'out', ifId: 1 }, { direction: 'fwd' }]);
+    expect([unread, lines.unread, pasted.unread]).toEqual([[], [], []]);
+  });
+
+  it('case texts 13: events say which SA and packet they are of', () => {
+    const { events, unread } = read('13-monitor-events/mon.txt');
+    const id = { dst: '10.1.0.1', proto: 'esp', spi: 0xc000001b };
+    expect(events).toMatchObject([
+      { event: 'expired', hard: true, state: { spi: 0xc000001b } },
+      { event: 'updated', state: { spi: 0xc000001b } },
+      { event: 'deleted', state: { spi: 0xc000001b } },
+      {
+        event: 'acquire',
+        selector: { src: '10.1.1.1/32', proto: 'icmp', type: 8, code: 0 },
+        policy: { selector: { dst: '10.1.0.0/16' }, templates: [{ reqid: 1 }] },
+      },
+      { event: 'async', id: { ...id, src: '10.1.1.1', reqid: 1 } },
+      { event: 'mapping', id: { ...id, reqid: 0x101010a }, mapping: { to: '0.0.0.0:61234' } },
+      { event: 'flushed' },
+      { event: 'flushed' },
+    ]);
+    expect(unread).toEqual([]);
+  });
+
+  it.each([
+    ['ts', { time: '2026-11-29T19:40:18.569024' }],
+    ['nsid', { nsid: 'current' }],
+  ])('case texts 13: %s stands before a state', (name, said) => {
+    const { states, passed, unread } = read(`13-monitor-events/mon-${name}.txt`);
+    expect(states).toMatchObject([{ spi: 3, antiReplay: { oseqHi: 2, window: 1024 }, ...said }]);
+    expect([passed, unread]).toEqual([[], []]);
   });
 });
 
