@@ -5,6 +5,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { posix } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
+import { KIND_NAMES } from '../src/inspect/files/kinds.ts';
 
 const ROOT = fileURLToPath(new URL('../', import.meta.url));
 const FOLDERS = ['src', 'test', 'docs', 'bench', 'scripts', 'native/src', 'pcaps', 'examples'];
@@ -88,4 +89,19 @@ it('every relative link of a document leads somewhere', () => {
 it('nothing outside the repository is named but where it is explained', () => {
   const naming = [...texts].filter(([, text]) => /\.\.\/shared\b/.test(text)).map(([file]) => file);
   expect(naming.filter((file) => !NAMES_SHARED.includes(file))).toEqual([]);
+});
+
+it('docs/collect.md says how to get each kind of text that is read', () => {
+  const text = texts.get('docs/collect.md')!;
+  // What other programs make is theirs to tell; events say what changed, and are not used.
+  const elsewhere = ['packet', 'esp-sa', 'tcpdump-secrets', 'dsb-csv', 'xfrm-monitor'];
+  const called = {
+    keys: 'cilium-ipsec-keys',
+    'xfrm-state': 'ip -s xfrm state',
+    'encrypt-status': 'cilium-dbg encrypt status',
+    daemonset: 'daemonset cilium',
+    capture: 'tcpdump',
+  };
+  const wanted = Object.entries({ ...KIND_NAMES, ...called }).filter(([kind]) => !elsewhere.includes(kind));
+  expect(wanted.filter(([, name]) => !text.includes(name))).toEqual([]);
 });
