@@ -9,6 +9,7 @@ import { nativeProblem } from '../crypto/native.ts';
 import { addon, addonProblem } from '../native/addon.ts';
 import { printLine } from './output.ts';
 import { paintFor } from './paint.ts';
+import { enginesHere, suiteLines } from './suites.ts';
 
 const EXAMPLE = `
 Example:
@@ -61,8 +62,8 @@ export function doctorCommand(program: Command): void {
     .description('Say what this host allows, and what to install or run for the rest.')
     .option('--json', 'one JSON object a line')
     .addHelpText('after', EXAMPLE)
-    .action(({ json }: { json?: boolean }) => {
-      const findings = examine();
+    .action(async ({ json }: { json?: boolean }) => {
+      const findings = await examine();
       if (json) for (const finding of findings) printLine(JSON.stringify(finding));
       else print(findings);
     });
@@ -77,7 +78,7 @@ function print(findings: readonly Finding[]): void {
   }
 }
 
-function examine(): Finding[] {
+async function examine(): Promise<Finding[]> {
   const problem = addonProblem();
   return [
     {
@@ -94,6 +95,8 @@ function examine(): Finding[] {
       remedy: 'apt-get install g++ make python3 libipsec-mb-dev libgcrypt20-dev, then npm run build:addon',
     },
     ipsecMb(),
+    libgcrypt(),
+    await suites(),
     tun(),
     ...capabilities(),
     kernelEsp(),
@@ -110,6 +113,32 @@ function ipsecMb(): Finding {
     found: problem ?? addon().ipsecMbVersion(),
     for: 'the quickest cipher; without it the addon uses OpenSSL',
     remedy: 'apt-get install libipsec-mb-dev, then npm run build:addon',
+  };
+}
+
+function libgcrypt(): Finding {
+  const problem = addonProblem();
+  const version = problem === undefined ? addon().gcryptVersion() : '';
+  return {
+    what: 'libgcrypt',
+    ok: version !== '',
+    found: version || (problem ?? 'the addon was built without it'),
+    for: 'Serpent and Twofish',
+    remedy: 'apt-get install libgcrypt20-dev, then npm run build:addon',
+  };
+}
+
+/** Of `esplane suites`. */
+async function suites(): Promise<Finding> {
+  const lines = suiteLines(await enginesHere());
+  const missing = lines.filter(({ engines }) => engines.length === 0).map(({ name }) => name);
+  const have = `${lines.length - missing.length} of the ${lines.length} algorithms of Linux`;
+  return {
+    what: 'suites',
+    ok: missing.length === 0,
+    found: missing.length === 0 ? have : `${have}; without ${missing.join(', ')}`,
+    for: 'SAs with these algorithms',
+    remedy: 'apt-get install g++ make python3 libgcrypt20-dev, then npm run build:addon',
   };
 }
 

@@ -16,8 +16,9 @@ import { findKeysText, readKeys, type SecretName, writeSecret } from '../cilium/
 import type { CiliumVersion } from '../cilium/version.ts';
 import { type Address, formatAddress, parseAddress } from '../wire/address.ts';
 import { readText } from './files.ts';
-import { print, printLine } from './output.ts';
+import { print, printLine, say } from './output.ts';
 import { addVersionOption, collect, sayLeftOut } from './sa-options.ts';
+import { WeakSuites } from './weak-suites.ts';
 
 type Format = 'line' | 'yaml' | 'json';
 
@@ -112,7 +113,9 @@ function generate(options: {
 function rotate(file: string, options: { format?: Format; json?: boolean; cilium: CiliumVersion }): void {
   const text = readText(file);
   const found = findKeysText(text, file);
-  const line = rotateKey(parseKeys(found.text, found.source, options.cilium), secureBytes);
+  const keys = parseKeys(found.text, found.source, options.cilium);
+  const line = rotateKey(keys, secureBytes);
+  warnOfWeak(keys.slice(-1));
   const inputFormat = found.secret ? (text.trimStart().startsWith('{') ? 'json' : 'yaml') : 'line';
   printKey(line, options.json ? 'json' : (options.format ?? inputFormat), found.secret);
 }
@@ -120,6 +123,11 @@ function rotate(file: string, options: { format?: Format; json?: boolean; cilium
 function printKey(line: string, format: Format, secret?: SecretName): void {
   const text = `${line.trimEnd()}\n`;
   print(format === 'line' ? text : writeSecret(text, secret, format));
+}
+
+function warnOfWeak(keys: readonly CiliumKey[]): void {
+  const weak = new WeakSuites((line) => say(`warning: ${line}`));
+  weak.look(keys.map(({ material }) => ({ keys: material })));
 }
 
 interface DeriveOptions {
@@ -137,6 +145,7 @@ interface DeriveOptions {
 function derive(options: DeriveOptions): void {
   const { src, dst } = options;
   const key = pickKey(readKeys(readText(options.keys), options.keys, options.cilium), options);
+  warnOfWeak([key]);
   const nodes = options.nodes.flatMap((file) => parseNodes(readText(file), file, sayLeftOut()));
   const bootIdOf = (end: 'src' | 'dst', given: string | undefined): string => {
     if (given !== undefined) return given;

@@ -28,6 +28,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<(program: Command) => void
   demo: async () => (await import('./demo.ts')).demoCommand,
   lab: async () => (await import('./lab.ts')).labCommand,
   extcap: async () => (await import('./extcap.ts')).extcapCommand,
+  suites: async () => (await import('./suites.ts')).suitesCommand,
   doctor: async () => (await import('./doctor.ts')).doctorCommand,
 };
 

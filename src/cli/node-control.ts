@@ -30,6 +30,7 @@ import {
 import { PlanEncoder } from './plan-delta.ts';
 import { StateFile } from './state-file.ts';
 import { watchFiles } from './watch-files.ts';
+import { WeakSuites } from './weak-suites.ts';
 
 /** ms between two looks whether the agent has something to do, which also show that the thread goes round. */
 const AGENT_EVERY = 100;
@@ -251,6 +252,7 @@ export class NodeControl {
   /** Hands a plan on whose SAs have rows, with reserves that are on the disk. */
   async #handOn(loaded: LoadedPlan): Promise<void> {
     const { sas } = loaded.plan;
+    this.#weak.look(sas);
     const rows = this.#state?.prepare(sas);
     this.#unanswered++;
     try {
@@ -272,6 +274,8 @@ export class NodeControl {
     if (!this.#config.xfrm || !this.#inside) return;
     await this.#apply(await loadStaticPlan(this.#config, this.#files, this.#noteText));
   }
+
+  readonly #weak = new WeakSuites((line) => this.#warn(`${this.#config.name}: ${line}`));
 
   /** Parts of a text that are left out. */
   readonly #noteText = (line: string): void => this.#warn(`${this.#config.name}: ${line}`);

@@ -15,6 +15,7 @@ import { FILES_ARGUMENT, isVersionGiven, takeFiles } from './given-files.ts';
 import { Output, say } from './output.ts';
 import { addSaOptions, loadSas, type SaOptions } from './sa-options.ts';
 import { type KnownNodeId, loadNodePlan, parseNodeId } from './sas-of-node.ts';
+import { WeakSuites } from './weak-suites.ts';
 
 interface SasOptions extends SaOptions {
   readonly format: keyof typeof FORMATS;
@@ -114,7 +115,9 @@ async function sas(files: readonly string[], named: SasOptions, command: Command
   };
   // Policies first: no packet that is marked may leave before the one that blocks is there.
   if (planned && options.policies) out.write(writeXfrmPolicy(planned.policies));
-  out.write(FORMATS[format](loaded.all(), write));
+  const all = loaded.all();
+  new WeakSuites((line) => say(`warning: ${line}`)).look(all);
+  out.write(FORMATS[format](all, write));
   await out.flush();
 }
 

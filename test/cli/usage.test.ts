@@ -19,6 +19,7 @@ const COMMANDS = [
   ['status'],
   ['demo'],
   ['lab'],
+  ['suites'],
   ['doctor'],
 ];
 
