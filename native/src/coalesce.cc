@@ -8,43 +8,47 @@ namespace esplane {
 
 namespace {
 
-constexpr uint8_t kTcp = 6;
+constexpr uint8_t kTcp = 6, kUdp = 17;
+constexpr uint32_t kUdpHeader = 8;
 constexpr uint8_t kPsh = 0x08, kAck = 0x10, kEce = 0x40;
 
 uint32_t ip_length(const Group& group) { return group.v6 ? 40 : 20; }
 
 }  // namespace
 
-Segment look_at(const uint8_t* at, uint32_t len) {
-  Segment s = {at, len, 0, 0, 0, 0, false, false, false};
-  if (len < 40) return s;
-  uint32_t ip_len;
-  if (at[0] == 0x45) {
-    ip_len = 20;
-    if (at[9] != kTcp || load16(at + 2) != len) return s;
-    s.same_flow_matters = true;
-    // No fragments, and none of the reserved bit.
-    if ((load16(at + 6) & 0xbfff) != 0) return s;
-  } else if (at[0] >> 4 == 6) {
-    ip_len = 40;
-    s.v6 = true;
-    if (len < 60 || at[6] != kTcp || load16(at + 4) != len - 40) return s;
-    s.same_flow_matters = true;
+Segment look_at(const uint8_t* at, uint32_t len, bool udp) {
+  Segment s = {at, len, 0, 0, 0, 0, false, false, false, false};
+  if (len < 20) return s;
+  s.v6 = at[0] >> 4 == 6;
+  const uint32_t ip_len = s.v6 ? 40 : 20;
+  if ((!s.v6 && at[0] != 0x45) || len < ip_len + kUdpHeader) return s;
+  if (s.v6 ? load16(at + 4) != len - 40 : load16(at + 2) != len) return s;
+  const uint8_t protocol = at[s.v6 ? 6 : 9];
+  s.udp = protocol == kUdp && udp;
+  if (!s.udp && protocol != kTcp) return s;
+  s.same_flow_matters = true;
+  // No fragments, and none of the reserved bit.
+  if (!s.v6 && (load16(at + 6) & 0xbfff) != 0) return s;
+  const uint8_t* l4 = at + ip_len;
+  const uint32_t l4_len = len - ip_len;
+  if (s.udp) {
+    if (load16(l4 + 4) != l4_len) return s;
+    s.head = ip_len + kUdpHeader;
   } else {
-    return s;
+    if (l4_len < 20) return s;
+    const uint32_t tcp_len = (l4[12] >> 4) * 4;
+    if (tcp_len < 20 || tcp_len > l4_len) return s;
+    s.head = ip_len + tcp_len;
+    s.seq = load32(l4 + 4);
+    s.flags = l4[13];
   }
-  const uint8_t* tcp = at + ip_len;
-  const uint32_t tcp_len = (tcp[12] >> 4) * 4;
-  if (tcp_len < 20 || ip_len + tcp_len > len) return s;
-  s.head = ip_len + tcp_len;
   s.payload = len - s.head;
-  s.seq = load32(tcp + 4);
-  s.flags = tcp[13];
-  // Only what carries data in the middle of a connection; CWR starts nothing and ends nothing.
-  if (s.payload == 0 || (s.flags & ~(kPsh | kEce)) != kAck) return s;
+  if (s.payload == 0) return s;
+  // TCP that carries data in the middle of a connection: CWR starts nothing and ends nothing. UDP with a checksum: what has none
+  // would get one.
+  if (s.udp ? load16(l4 + 6) == 0 : (s.flags & ~(kPsh | kEce)) != kAck) return s;
   // The kernel takes a merged packet's checksum for good, so each segment's must be.
-  const uint64_t sum = pseudo_sum(at, s.v6, kTcp, len - ip_len);
-  s.mergeable = fold(sum_bytes(tcp, len - ip_len, sum)) == 0xffff;
+  s.mergeable = fold(sum_bytes(l4, l4_len, pseudo_sum(at, s.v6, protocol, l4_len))) == 0xffff;
   return s;
 }
 
@@ -55,8 +59,8 @@ bool same_flow(const uint8_t* a, const uint8_t* b, bool v6, uint32_t ip_len) {
 }
 
 bool goes_on(const Batch& batch, const Group& group, const Segment& s) {
-  if (!group.open || group.count == kMostSegments || s.v6 != group.v6 || s.head != group.head) return false;
-  if (s.seq != group.next_seq || s.payload > group.size) return false;
+  if (!group.open || group.count == kMostSegments || s.v6 != group.v6 || s.udp != group.udp) return false;
+  if (s.head != group.head || s.payload > group.size || (!s.udp && s.seq != group.next_seq)) return false;
   if (group.head + group.payload + s.payload > 0xffff) return false;
   const uint8_t* first = batch.slab + batch.offset[group.packets[0]];
   const uint32_t ip_len = ip_length(group);
@@ -72,6 +76,7 @@ bool goes_on(const Batch& batch, const Group& group, const Segment& s) {
     const uint16_t is = load16(s.at + 4);
     if (is != want && !((first[6] & 0x40) != 0 && is == id && id == 0)) return false;
   }
+  if (s.udp) return true;
   const uint8_t* a = first + ip_len;
   const uint8_t* b = s.at + ip_len;
   // Acknowledgement, data offset, flags but PSH, window; then all options. Urgent pointer: URG is never merged.
@@ -88,6 +93,7 @@ void start(Group& group, uint32_t packet, const Segment& s) {
   group.payload = s.payload;
   group.next_seq = s.seq + s.payload;
   group.v6 = s.v6;
+  group.udp = s.udp;
   group.open = s.mergeable && (s.flags & kPsh) == 0;
 }
 
@@ -104,7 +110,6 @@ void merged_header(const Batch& batch, const Group& group, uint8_t* header, Vnet
   const uint8_t* last = batch.slab + batch.offset[group.packets[group.count - 1]];
   const uint32_t ip_len = ip_length(group);
   memcpy(header, first, group.head);
-  header[ip_len + 13] = static_cast<uint8_t>(header[ip_len + 13] | (last[ip_len + 13] & kPsh));
   const uint32_t total = group.head + group.payload;
   if (group.v6) {
     store16(header + 4, total - 40);
@@ -112,14 +117,20 @@ void merged_header(const Batch& batch, const Group& group, uint8_t* header, Vnet
     store16(header + 2, total);
     fill_ipv4_checksum(header, ip_len);
   }
+  uint8_t* l4 = header + ip_len;
+  if (group.udp)
+    store16(l4 + 4, total - ip_len);
+  else
+    l4[13] = static_cast<uint8_t>(l4[13] | (last[ip_len + 13] & kPsh));
+  const uint32_t sum_at = group.udp ? 6 : 16;
   // The pseudo-header's sum, not complemented: the code that splits or reads the packet goes on from there.
-  store16(header + ip_len + 16, fold(pseudo_sum(header, group.v6, kTcp, total - ip_len)));
+  store16(l4 + sum_at, fold(pseudo_sum(header, group.v6, group.udp ? kUdp : kTcp, total - ip_len)));
   vnet->flags = kNeedsCsum;
-  vnet->gso_type = group.v6 ? kGsoTcp6 : kGsoTcp4;
+  vnet->gso_type = group.udp ? kGsoUdpL4 : group.v6 ? kGsoTcp6 : kGsoTcp4;
   vnet->hdr_len = static_cast<uint16_t>(group.head);
   vnet->gso_size = static_cast<uint16_t>(group.size);
   vnet->csum_start = static_cast<uint16_t>(ip_len);
-  vnet->csum_offset = 16;
+  vnet->csum_offset = static_cast<uint16_t>(sum_at);
 }
 
 }  // namespace esplane

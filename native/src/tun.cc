@@ -158,6 +158,9 @@ int write_group(int fd, bool vnet, const Batch& batch, const Group& group) {
   return 0;
 }
 
+// The device has virtio headers (1), and takes UDP datagrams in one piece.
+constexpr int32_t kMergeUdp = 2;
+
 // What a write has come to.
 struct Written {
   uint32_t packets;
@@ -181,8 +184,8 @@ void account(Written* written, int error, const Batch& batch, const Group& group
     written->failed += packets;
 }
 
-// tunWrite(fd, slab, tables, count, next, vnet, result): writes the packets that go there (`next`), TCP segments merged. The
-// order within a flow stays. result (20 bytes) gets: packets written, met a full queue, failed, last errno, bytes written.
+// tunWrite(fd, slab, tables, count, next, vnet, result): writes the packets that go there (`next`), TCP segments merged, and with
+// kMergeUdp in `vnet` UDP datagrams, too (Linux 6.2). The order within a flow stays. result (20 bytes) gets: packets written, met a full queue, failed, last errno, bytes written.
 napi_value tun_write(napi_env env, napi_callback_info info) {
   size_t argc = 7;
   napi_value argv[7];
@@ -191,7 +194,7 @@ napi_value tun_write(napi_env env, napi_callback_info info) {
   const Batch batch = batch_of(env, argv[1], argv[2]);
   const uint32_t count = u32_of(env, argv[3]);
   const int32_t next = i32_of(env, argv[4]);
-  const bool vnet = i32_of(env, argv[5]) != 0;
+  const int32_t vnet = i32_of(env, argv[5]);
   const Bytes result = bytes_of(env, argv[6]);
   if (count > batch.capacity || result.len < sizeof(Written)) return number(env, -EINVAL);
   Written* written = reinterpret_cast<Written*>(result.at);
@@ -199,15 +202,15 @@ napi_value tun_write(napi_env env, napi_callback_info info) {
   Group groups[kMostGroups];
   uint32_t used = 0;
   const auto flush = [&](uint32_t g) {
-    account(written, write_group(fd, vnet, batch, groups[g]), batch, groups[g]);
+    account(written, write_group(fd, vnet != 0, batch, groups[g]), batch, groups[g]);
     for (uint32_t k = g + 1; k < used; k++) groups[k - 1] = groups[k];
     used--;
   };
   for (uint32_t i = 0; i < count; i++) {
     if (batch.next[i] != next || !batch.holds(i)) continue;
-    const Segment s = look_at(batch.slab + batch.offset[i], batch.length[i]);
+    const Segment s = look_at(batch.slab + batch.offset[i], batch.length[i], vnet == kMergeUdp);
     uint32_t mine = kMostGroups;
-    if (vnet && s.same_flow_matters && s.head > 0) {
+    if (vnet != 0 && s.same_flow_matters && s.head > 0) {
       for (uint32_t g = 0; g < used; g++) {
         const uint8_t* first = batch.slab + batch.offset[groups[g].packets[0]];
         if (same_flow(first, s.at, s.v6, s.v6 ? 40 : 20) && groups[g].v6 == s.v6) mine = g;
@@ -228,7 +231,7 @@ napi_value tun_write(napi_env env, napi_callback_info info) {
     Group alone;
     alone.packets[0] = i;
     alone.count = 1;
-    account(written, write_group(fd, vnet, batch, alone), batch, alone);
+    account(written, write_group(fd, vnet != 0, batch, alone), batch, alone);
   }
   while (used > 0) flush(0);
   return number(env, static_cast<int32_t>(written->packets));

@@ -1,9 +1,10 @@
 /**
  * A TUN device as a link: the kernel's side of it is a network interface, this side are IP packets.
  *
- * The kernel hands over TCP super-packets of up to 64 KB and leaves their checksums to us (`IFF_VNET_HDR`), as it
- * does with a network card. They are split into packets of the interface's MTU on the way in, and what comes for the
- * interface is merged again on the way out: one system call for some 45 packets (`native/src/{segment,coalesce}.cc`).
+ * The kernel hands over super-packets of up to 64 KB and leaves their checksums to us (`IFF_VNET_HDR`), as it does with a
+ * network card: TCP, and from Linux 6.2 on runs of UDP datagrams. They are split into packets of the interface's MTU on the way
+ * in, and what comes for the interface is merged again on the way out: one system call for some 45 packets
+ * (`native/src/{segment,coalesce}.cc`).
  *
  * The split follows the segment size that the kernel names, so it follows `ip link set mtu` by itself; slots grow when
  * something longer comes.
@@ -134,7 +135,8 @@ class Tun implements TunLink {
   mtu: number;
 
   readonly #native = addon();
-  readonly #vnet: 0 | 1;
+  /** Virtio headers: none, for TCP, and for UDP as well. */
+  readonly #vnet: 0 | 1 | 2;
   #batch: Batch;
   /** One for each queue. */
   readonly #scratch: readonly Uint8Array[];
@@ -160,7 +162,7 @@ class Tun implements TunLink {
     this.mtu = mtu;
     this.fds = fds;
     this.offloads = offloads;
-    this.#vnet = offloads.length > 0 ? 1 : 0;
+    this.#vnet = offloads.includes('uso') ? 2 : offloads.length > 0 ? 1 : 0;
     this.#drops = deviceDrops(name);
     this.#batch = new Batch({ capacity, maxPacket: Math.max(mtu, 2048) });
     this.#scratch = fds.map(() => new Uint8Array(TUN_SCRATCH));

@@ -17,7 +17,7 @@ export interface TunFunctions {
    * @returns packets, or `-errno`; `-EMSGSIZE` when the next one is longer than a slot: it waits for a batch with longer ones
    * @param scratch of {@link TUN_SCRATCH} bytes, zero at first: what did not fit waits there. Its third 32-bit
    *   word is how many packets made no sense in this call, its fourth the bytes read
-   * @param vnet 1 when the device was opened with virtio headers
+   * @param vnet not 0 when the device was opened with virtio headers
    */
   tunRead(
     fd: number,
@@ -30,6 +30,7 @@ export interface TunFunctions {
   ): number;
   /**
    * Writes the packets of a batch whose {@link Batch.next} is `next`, TCP segments merged.
+   * @param vnet 1 when the device was opened with virtio headers; 2 when it takes UDP datagrams in one piece, too
    * @param result 20 bytes, 32-bit words: packets written, met a full queue, failed, last errno, bytes written
    */
   tunWrite(

@@ -21,6 +21,38 @@ s = socket.socket(to[0], socket.SOCK_DGRAM)
 s.setsockopt(socket.IPPROTO_UDP, 103, 1000)
 s.sendto(bytes(i % 251 for i in range(4500)), to[4])
 `;
+/** 1,000 datagrams of 100 bytes, numbered, 50 in one call; then one without a checksum (SO_NO_CHECK), and an empty one. */
+const SEND_MANY = `
+import socket, struct, sys
+to = socket.getaddrinfo(sys.argv[1], 77, type=socket.SOCK_DGRAM)[0]
+s = socket.socket(to[0], socket.SOCK_DGRAM)
+s.connect(to[4])
+s.setsockopt(socket.IPPROTO_UDP, 103, 100)
+for k in range(20):
+    s.send(b''.join(struct.pack('>I', 50 * k + i) + bytes(96) for i in range(50)))
+s.setsockopt(socket.IPPROTO_UDP, 103, 0)
+if to[0] == socket.AF_INET:
+    s.setsockopt(socket.SOL_SOCKET, 11, 1)
+s.send(struct.pack('>I', 1000))
+s.send(b'')
+`;
+/** Prints the numbers of what arrives, and the sizes that there were; the empty one ends it. */
+const RECEIVE_MANY = `
+import socket, struct, sys
+family = socket.AF_INET6 if ':' in sys.argv[1] else socket.AF_INET
+s = socket.socket(family, socket.SOCK_DGRAM)
+s.setsockopt(socket.SOL_SOCKET, 33, 4 << 20)
+s.bind((sys.argv[1], 77))
+print('ready', flush=True)
+s.settimeout(20)
+numbers, sizes = [], set()
+while True:
+    data = s.recv(65536)
+    if not data: break
+    numbers.append(struct.unpack('>I', data[:4])[0])
+    sizes.add(len(data))
+print(numbers == list(range(1001)), len(numbers), sorted(sizes))
+`;
 const SEND_SIZES = `
 import socket, sys
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -169,6 +201,31 @@ needs([PYTHON_NEED, ...LIVE], 'TUN', () => {
         }
         expect(handedOver('a') - before, 'all five in one read').toBe(1 + got.length - ours.length);
         expect(a.stats.ignored).toBe(0);
+      },
+    );
+
+    it.each([
+      [4, '10.98.0.1', '10.98.0.2', '24'],
+      [6, 'fd98::1', 'fd98::2', '64'],
+    ] as const)(
+      'hands datagrams over in one piece, and each of them arrives, over IPv%i',
+      async (_, here, there, bits) => {
+        const a = tun({ name: 'est0', netns: net.a, mtu: 1400, addresses: [`${here}/${bits}`] });
+        const b = tun({ name: 'est0', netns: net.b, mtu: 1400, addresses: [`${there}/${bits}`] });
+        const receiver = spawn('ip', ['netns', 'exec', net.b, PYTHON, '-c', RECEIVE_MANY, there]);
+        let said = '';
+        receiver.stdout.on('data', (text: Buffer) => {
+          said += text.toString();
+          if (said === 'ready\n') net.run('a', PYTHON, '-c', SEND_MANY, there);
+        });
+        await join(a, b, once(receiver, 'close'));
+        expect(said).toBe('ready\nTrue 1001 [4, 100]\n');
+        const [{ stats64 }] = JSON.parse(net.run('b', 'ip', '-s', '-j', 'link', 'show', 'est0'));
+        expect(b.stats.sent).toBeGreaterThanOrEqual(1002);
+        expect(stats64.rx.packets, 'super-packets, not packets, were written').toBeLessThan(
+          b.stats.sent / 10,
+        );
+        expect([b.stats.failed, b.stats.full]).toEqual([0, 0]);
       },
     );
   });
