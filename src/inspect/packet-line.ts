@@ -7,11 +7,9 @@ import { putAddress } from '../wire/address.ts';
 import * as icmp from '../wire/icmp.ts';
 import * as ipv4 from '../wire/ipv4.ts';
 import * as ipv6 from '../wire/ipv6.ts';
-import * as extensions from '../wire/ipv6-extensions.ts';
+import { walk } from '../wire/ipv6-extensions.ts';
 import * as tcp from '../wire/tcp.ts';
 import * as udp from '../wire/udp.ts';
-
-const walk = new extensions.Walk();
 
 /** Describes the IP packet in `b[at..end)`. Any bytes will do: what cannot be read is said to be so. */
 export function packetLine(b: Uint8Array, at: number, end: number): string {

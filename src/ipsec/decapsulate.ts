@@ -30,6 +30,7 @@ import { netWord } from '../base/bytes.ts';
 import { type Engine, JOB_OK, JobTable } from '../crypto/engine.ts';
 import { inPrefix } from '../wire/address.ts';
 import * as esp from '../wire/esp.ts';
+import { parse } from '../wire/ip.ts';
 import * as ipv4 from '../wire/ipv4.ts';
 import * as ipv6 from '../wire/ipv6.ts';
 import { type Batch, ON, PASS } from '../wire/packet.ts';
@@ -324,7 +325,10 @@ export class Decapsulator {
     } else ipv6.setPayloadLength(slab, at, len - ipv6.HEADER_LEN);
     batch.offset[i] = at;
     batch.length[i] = len;
-    return sa.takesAll || inSelector(sa, slab, at, isV4, this.#upper) ? PASS : SELECTOR_MISMATCH;
+    if (sa.takesAll || inSelector(sa, slab, at, isV4, this.#upper)) return PASS;
+    // It is another packet now, also for those who look on.
+    parse(batch, i);
+    return SELECTOR_MISMATCH;
   }
 }
 

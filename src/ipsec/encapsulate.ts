@@ -21,9 +21,10 @@ import type { RandomBytes } from '../base/rng.ts';
 import { type Engine, JOB_OK, JobTable } from '../crypto/engine.ts';
 import * as checksum from '../wire/checksum.ts';
 import * as esp from '../wire/esp.ts';
+import { lengthOf } from '../wire/ip.ts';
 import * as ipv4 from '../wire/ipv4.ts';
 import * as ipv6 from '../wire/ipv6.ts';
-import { Walk } from '../wire/ipv6-extensions.ts';
+import { walk } from '../wire/ipv6-extensions.ts';
 import { type Batch, ON, PASS } from '../wire/packet.ts';
 import * as udp from '../wire/udp.ts';
 import { dropCode } from './drop.ts';
@@ -57,7 +58,6 @@ export class Encapsulator {
   #poolAt = IV_POOL;
   /** Is there ESP in UDP over IPv6 in this batch? */
   #hasUdp6 = false;
-  readonly #walk = new Walk();
   /** What the packet at hand carries behind its headers, in transport mode. */
   #next = 0;
 
@@ -120,7 +120,7 @@ export class Encapsulator {
     const at = cells[i]!;
     if (sa.gone) return NO_STATE;
     // 1.
-    const len = ipLength(words, at, cells[capacity + i]!);
+    const len = lengthOf(slab, at, cells[capacity + i]!);
     if (len === 0) return NOT_IP;
     cells[capacity + i] = len;
     const isV4 = words.getUint8(at) >>> 4 === 4;
@@ -182,9 +182,9 @@ export class Encapsulator {
       this.#next = ipv4.protocol(slab, at);
       return ipv4.headerLen(slab, at);
     }
-    if (this.#walk.run(slab, at, at + len) || this.#walk.fragmentAt >= 0) return -1;
-    this.#next = slab[this.#walk.transportNextAt]!;
-    return this.#walk.transportAt - at;
+    if (walk.run(slab, at, at + len) || walk.fragmentAt >= 0) return -1;
+    this.#next = slab[walk.transportNextAt]!;
+    return walk.transportAt - at;
   }
 
   /** The header that was moved down now names ESP (or UDP), and is longer by what follows. */
@@ -204,7 +204,7 @@ export class Encapsulator {
       ipv4.setTotalLength(slab, start, total);
       ipv4.fillChecksum(slab, start);
     } else {
-      slab[this.#walk.transportNextAt - at + start] = protocol;
+      slab[walk.transportNextAt - at + start] = protocol;
       ipv6.setPayloadLength(slab, start, total - ipv6.HEADER_LEN);
     }
     if (encap) {
@@ -246,18 +246,4 @@ export class Encapsulator {
 function mayBeCut(slab: Uint8Array, at: number, len: number, isV4: boolean, outerIsV4: boolean): boolean {
   if (isV4) return (ipv4.fragmentField(slab, at) & ipv4.DF) === 0;
   return len <= ipv6.MIN_MTU && !outerIsV4;
-}
-
-/** How long the IP packet at `at` is by its header; 0 when it is none, or longer than the `len` bytes here. */
-function ipLength(words: DataView, at: number, len: number): number {
-  if (len < ipv4.HEADER_LEN) return 0;
-  const first = words.getUint32(at);
-  let total = 0;
-  if (first >>> 28 === 4) {
-    const header = (first >>> 22) & 0x3c;
-    if (header >= ipv4.HEADER_LEN && header <= (first & 0xffff)) total = first & 0xffff;
-  } else if (first >>> 28 === 6 && len >= ipv6.HEADER_LEN) {
-    total = ipv6.HEADER_LEN + words.getUint16(at + 4);
-  }
-  return total <= len ? total : 0;
 }

@@ -58,7 +58,6 @@ export class EspPlace {
   /** The IP packet says it is longer than the bytes at hand: a capture with a snap length. */
   cut = false;
 
-  readonly #walk = new extensions.Walk();
   readonly #ports: readonly number[];
 
   /** @param ports UDP ports that carry ESP; RFC 3948 has 4500, and SAs may name others */
@@ -110,12 +109,12 @@ export class EspPlace {
       this.dstAt = at + 24;
       this.addressLen = 16;
       packetEnd = at + ipv6.HEADER_LEN + ipv6.payloadLength(b, at);
-      if (this.#walk.run(b, at, Math.min(end, packetEnd))) return 'broken';
-      const { fragmentAt } = this.#walk;
+      if (extensions.walk.run(b, at, Math.min(end, packetEnd))) return 'broken';
+      const { fragmentAt } = extensions.walk;
       if (fragmentAt >= 0 && extensions.isFragment(b, fragmentAt)) return 'fragment';
-      this.protocolAt = this.#walk.nextAt;
-      protocol = this.#walk.protocol;
-      payloadAt = this.#walk.at;
+      this.protocolAt = extensions.walk.nextAt;
+      protocol = extensions.walk.protocol;
+      payloadAt = extensions.walk.at;
     } else return 'broken';
     if (packetEnd > end) {
       this.cut = true;

@@ -10,7 +10,7 @@
 import { putU16, putU32, u16 } from '../base/bytes.ts';
 import * as ipv4 from '../wire/ipv4.ts';
 import * as ipv6 from '../wire/ipv6.ts';
-import { FRAGMENT, FRAGMENT_LEN, Walk } from '../wire/ipv6-extensions.ts';
+import { FRAGMENT, FRAGMENT_LEN, walk } from '../wire/ipv6-extensions.ts';
 import type { Batch } from '../wire/packet.ts';
 
 const MORE_V6 = 1;
@@ -18,8 +18,6 @@ const MORE_V6 = 1;
 const COPIED = 0x80;
 const END_OF_OPTIONS = 0;
 const NO_OPERATION = 1;
-
-const walk = new Walk();
 
 /** May the packet at `at` be cut on its way? Only what a node sends itself, in IPv6. */
 export function mayFragment(b: Uint8Array, at: number): boolean {

@@ -10,7 +10,7 @@ import { u16 } from '../base/bytes.ts';
 import { inPrefix, type Prefix } from '../wire/address.ts';
 import * as ipv4 from '../wire/ipv4.ts';
 import * as ipv6 from '../wire/ipv6.ts';
-import { FRAGMENT, Walk } from '../wire/ipv6-extensions.ts';
+import { FRAGMENT, walk } from '../wire/ipv6-extensions.ts';
 
 /** What is absent is any. Both prefixes are of one family. */
 export interface Selector {
@@ -41,7 +41,6 @@ export class UpperLayer {
   proto = 0;
   sport = NO_PORT;
   dport = NO_PORT;
-  readonly #walk = new Walk();
 
   /** Reads the IP packet at `at`, which `wire` has found whole. */
   read(b: Uint8Array, at: number, isV4: boolean): void {
@@ -55,7 +54,6 @@ export class UpperLayer {
       upperAt = at + ipv4.headerLen(b, at);
       end = at + ipv4.totalLength(b, at);
     } else {
-      const walk = this.#walk;
       end = at + ipv6.HEADER_LEN + ipv6.payloadLength(b, at);
       // A chain that is broken ends at an extension header, and those have no ports.
       walk.run(b, at, end);

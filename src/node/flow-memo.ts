@@ -12,8 +12,6 @@ import type { Batch } from '../wire/packet.ts';
 
 const SLOTS = 64;
 const SLOT_SHIFT = 26;
-/** Source and destination of IPv6, in words. */
-const WORDS = 8;
 
 export class FlowMemo {
   /** By slot, the packet that was kept last; -1 for none. */
@@ -27,37 +25,35 @@ export class FlowMemo {
   }
 
   /** The packet before with the addresses of packet `i` that was kept; -1 for none. */
-  find({ words, offset }: Batch, i: number): number {
-    const at = offset[i]!;
-    const isV4 = words.getUint8(at) >>> 4 === 4;
+  find(batch: Batch, i: number): number {
     const last = this.#last;
-    if (last >= 0 && isSameFlow(words, offset[last]!, at, isV4)) return last;
-    const kept = this.#kept[slotOf(words, at, isV4)]!;
-    if (kept < 0 || kept === last || !isSameFlow(words, offset[kept]!, at, isV4)) return -1;
+    if (last >= 0 && isSameFlow(batch, last, i)) return last;
+    const kept = this.#kept[slotOf(batch, i)]!;
+    if (kept < 0 || kept === last || !isSameFlow(batch, kept, i)) return -1;
     this.#last = kept;
     return kept;
   }
 
   /** Keeps packet `i`, which stays where it is for as long as others are looked for. */
-  keep({ words, offset }: Batch, i: number): void {
-    const at = offset[i]!;
-    this.#kept[slotOf(words, at, words.getUint8(at) >>> 4 === 4)] = i;
+  keep(batch: Batch, i: number): void {
+    this.#kept[slotOf(batch, i)] = i;
     this.#last = i;
   }
 }
 
-function isSameFlow(words: DataView, kept: number, at: number, isV4: boolean): boolean {
-  if (words.getUint8(kept) >>> 4 !== words.getUint8(at) >>> 4) return false;
-  const first = isV4 ? ipv4.SRC_AT : ipv6.SRC_AT;
-  const count = isV4 ? 2 : WORDS;
-  for (let k = first; k < first + 4 * count; k += 4)
-    if (words.getInt32(kept + k) !== words.getInt32(at + k)) return false;
+function isSameFlow({ words, offset, family }: Batch, kept: number, i: number): boolean {
+  if (family[kept] !== family[i]) return false;
+  const isV4 = family[i] === 4;
+  const end = isV4 ? ipv4.HEADER_LEN : ipv6.HEADER_LEN;
+  for (let k = isV4 ? ipv4.SRC_AT : ipv6.SRC_AT; k < end; k += 4)
+    if (words.getInt32(offset[kept]! + k) !== words.getInt32(offset[i]! + k)) return false;
   return true;
 }
 
 /** In IPv6 by the last halves of the addresses: the first are those of their networks. */
-function slotOf(words: DataView, at: number, isV4: boolean): number {
-  if (isV4) return spread(words.getInt32(at + ipv4.SRC_AT), words.getInt32(at + ipv4.DST_AT));
+function slotOf({ words, offset, family }: Batch, i: number): number {
+  const at = offset[i]!;
+  if (family[i] === 4) return spread(words.getInt32(at + ipv4.SRC_AT), words.getInt32(at + ipv4.DST_AT));
   const src = words.getInt32(at + ipv6.SRC_AT + 8) ^ words.getInt32(at + ipv6.SRC_AT + 12);
   return spread(src, words.getInt32(at + ipv6.DST_AT + 8) ^ words.getInt32(at + ipv6.DST_AT + 12));
 }

@@ -10,10 +10,9 @@ import { maxInner } from '../ipsec/mtu.ts';
 import type { SecurityAssociation } from '../ipsec/sa.ts';
 import type { Address } from '../wire/address.ts';
 import * as icmp from '../wire/icmp.ts';
-import * as ipv4 from '../wire/ipv4.ts';
+import { addressLen, dstAt, LATER_FRAGMENT, mayBeCut } from '../wire/ip.ts';
 import * as ipv6 from '../wire/ipv6.ts';
-import { Walk } from '../wire/ipv6-extensions.ts';
-import { addressLen, dstAt } from './ip.ts';
+import type { Batch } from '../wire/packet.ts';
 
 /** Answers in one second; a flood is not worth more. */
 const ANSWERS_A_SECOND = 100;
@@ -34,12 +33,11 @@ export class IcmpAnswers {
   /** The node's own addresses, of IPv4 and IPv6, if it has any. */
   own4: Address | undefined;
   own6: Address | undefined;
-  readonly #walk = new Walk();
   #second = 0;
   #left = ANSWERS_A_SECOND;
 
   /**
-   * The answer to the IP packet of `len` bytes at `at`, which its SA, or the link, has no room for. IPv4 without DF gets
+   * The answer to packet `i`, which its SA, or the link, has no room for. IPv4 without DF gets
    * none, and one of many receivers gets one in IPv6.
    * @param sa the SA that it was meant for; without one it would have left in the clear
    * @param mtu of the path outside
@@ -47,56 +45,34 @@ export class IcmpAnswers {
    * @returns the whole ICMP packet, or `undefined` when none is due
    */
   tooBig(
-    b: Uint8Array,
-    at: number,
-    len: number,
+    batch: Batch,
+    i: number,
     sa: SecurityAssociation | undefined,
     mtu: number,
     now: number,
   ): Uint8Array | undefined {
-    const isV6 = addressLen(b, at) === 16;
-    const from = isMulticast(b, at) ? this.own6 : destination(b, at);
-    const mustNotBeCut = isV6 || (ipv4.fragmentField(b, at) & ipv4.DF) !== 0;
-    const isDue = from && mustNotBeCut && this.#isEligible(b, at, len, isV6);
+    const { slab } = batch;
+    const at = batch.offset[i]!;
+    const isV6 = batch.family[i] === 6;
+    const from = isMulticast(slab, at) ? this.own6 : destination(slab, at);
+    const isDue = from && !mayBeCut(slab, at) && isEligible(batch, i, isV6);
     if (!this.#take(isDue === true, this.tooBigStats, now)) return undefined;
     const room = sa ? roomIn(sa) : mtu;
-    return icmp.tooBigPacket(b.slice(at, at + len), from!, isV6 ? Math.max(room, ipv6.MIN_MTU) : room);
+    return icmp.tooBigPacket(batch.copy(i), from!, isV6 ? Math.max(room, ipv6.MIN_MTU) : room);
   }
 
   /**
    * The answer to a packet whose TTL or hop limit does not allow another hop.
    * @param asItself whether the answer may bear the node's own address
    */
-  timeExceeded(
-    b: Uint8Array,
-    at: number,
-    len: number,
-    asItself: boolean,
-    now: number,
-  ): Uint8Array | undefined {
-    const own = addressLen(b, at) === 16 ? this.own6 : this.own4;
-    const isDue = this.#isEligible(b, at, len, false);
+  timeExceeded(batch: Batch, i: number, asItself: boolean, now: number): Uint8Array | undefined {
+    const own = batch.family[i] === 6 ? this.own6 : this.own4;
+    const isDue = isEligible(batch, i, false);
     if (!this.#take(isDue, this.timeExceededStats, now)) return undefined;
-    return icmp.timeExceededPacket(b.slice(at, at + len), asItself && own ? own : destination(b, at));
-  }
-
-  /**
-   * RFC 1812 §4.3.2.7, RFC 4443 §2.4: never to an ICMP error, a later IPv4 fragment, or what is for many. A later IPv6
-   * fragment gets one (tried on 6.1): its sender needs to know, and the RFC does not except it.
-   */
-  #isEligible(b: Uint8Array, at: number, len: number, forMany: boolean): boolean {
-    if (!forMany && isMulticast(b, at)) return false;
-    if (b[at]! >>> 4 === 6) {
-      const walk = this.#walk;
-      if (walk.run(b, at, at + len)) return false;
-      if (walk.protocol !== icmp.PROTOCOL_V6) return true;
-      const type = walk.at < at + len ? b[walk.at]! : 0;
-      return type >= icmp.V6_ECHO_REQUEST && type !== REDIRECT_V6;
-    }
-    if (ipv4.fragmentOffset(b, at) !== 0) return false;
-    if (ipv4.protocol(b, at) !== icmp.PROTOCOL) return true;
-    const type = b[at + ipv4.headerLen(b, at)];
-    return type === icmp.ECHO_REQUEST || type === icmp.ECHO_REPLY;
+    return icmp.timeExceededPacket(
+      batch.copy(i),
+      asItself && own ? own : destination(batch.slab, batch.offset[i]!),
+    );
   }
 
   /** Counts one answer, if it is due and there is one left in this second. */
@@ -115,6 +91,23 @@ export class IcmpAnswers {
     stats.icmpSent++;
     return true;
   }
+}
+
+/**
+ * RFC 1812 §4.3.2.7, RFC 4443 §2.4: never to an ICMP error, a later IPv4 fragment, or what is for many. A later IPv6
+ * fragment gets one (tried on 6.1): its sender needs to know, and the RFC does not except it.
+ */
+function isEligible(batch: Batch, i: number, forMany: boolean): boolean {
+  const { slab, offset, length, family, protocol, l4, fragment } = batch;
+  const at = offset[i]!;
+  if (!forMany && isMulticast(slab, at)) return false;
+  const type = l4[i]! < at + length[i]! ? slab[l4[i]!]! : 0;
+  if (family[i] === 6) {
+    if (protocol[i] !== icmp.PROTOCOL_V6) return protocol[i]! >= 0;
+    return type >= icmp.V6_ECHO_REQUEST && type !== REDIRECT_V6;
+  }
+  if (fragment[i] === LATER_FRAGMENT) return false;
+  return protocol[i] !== icmp.PROTOCOL || type === icmp.ECHO_REQUEST || type === icmp.ECHO_REPLY;
 }
 
 /** How long an inner packet may be. */

@@ -23,11 +23,11 @@ import { decrementHopLimit } from '../ipsec/hop-limit.ts';
 import type { SecurityAssociation } from '../ipsec/sa.ts';
 import type { Sad } from '../ipsec/sad.ts';
 import type { Spd } from '../ipsec/spd.ts';
+import { parse, WHOLE } from '../wire/ip.ts';
 import { type Batch, HELD, ON, PASS } from '../wire/packet.ts';
 import { Reassembler } from '../wire/reassembly.ts';
 import { ARRIVED, UNDECIDED } from './decisions.ts';
 import { FlowMemo } from './flow-memo.ts';
-import { ipLength } from './ip.ts';
 import { NO_VXLAN, type Overlay } from './overlay.ts';
 import { checkPolicy } from './policy-check.ts';
 import type { RouteTable } from './routes.ts';
@@ -89,19 +89,16 @@ export class Inbound {
   }
 
   #admit(batch: Batch, i: number): number {
-    const { slab } = batch;
-    const at = batch.offset[i]!;
     batch.mark[i] = 0;
     batch.sa[i] = batch.from[i] = batch.to[i] = batch.vni[i] = -1;
     // 1.
-    const len = ipLength(slab, at, batch.length[i]!);
-    if (len === 0) {
+    if (!parse(batch, i)) {
       batch.drop(i, IP_HEADER);
       return ARRIVED.FOR_NODE;
     }
-    batch.length[i] = len;
-    const known = this.#memo.find(batch, i);
-    if (known >= 0 && !this.reassembler.isFragment(slab, at, at + len)) {
+    const isWhole = batch.fragment[i] === WHOLE;
+    const known = isWhole ? this.#memo.find(batch, i) : -1;
+    if (known >= 0) {
       batch.mark[i] = batch.mark[known]!;
       batch.from[i] = batch.from[known]!;
       batch.to[i] = batch.to[known]!;
@@ -118,13 +115,16 @@ export class Inbound {
       return ARRIVED.CLEAR;
     }
     // 3.
-    if (this.reassembler.isFragment(slab, at, at + len)) {
+    const { slab } = batch;
+    const at = batch.offset[i]!;
+    const end = at + batch.length[i]!;
+    if (!isWhole) {
       batch.next[i] = HELD;
-      const whole = this.reassembler.add(slab, at, at + len, this.#now);
+      const whole = this.reassembler.add(slab, at, end, this.#now);
       if (whole) this.#takeWhole(whole);
       return ARRIVED.FOR_NODE;
     }
-    if (this.overlayMode && this.#place.find(slab, at, at + len) === 'other') {
+    if (this.overlayMode && this.#place.find(slab, at, end) === 'other') {
       const vni = this.#overlay.unwrap(batch, i);
       if (vni !== NO_VXLAN) return this.#admitInner(batch, i, vni);
     }
@@ -137,19 +137,12 @@ export class Inbound {
       batch.drop(i, BAD_VXLAN);
       return ARRIVED.FOR_NODE;
     }
+    const isSound = parse(batch, i);
     const route = this.#routes.note(batch, i);
-    if (vni === IDENTITY.HOST) {
-      batch.drop(i, INVALID_IDENTITY);
+    if (vni === IDENTITY.HOST || !isSound) {
+      batch.drop(i, vni === IDENTITY.HOST ? INVALID_IDENTITY : INNER_HEADER);
       return ARRIVED.CLEAR;
     }
-    const { slab } = batch;
-    const at = batch.offset[i]!;
-    const len = ipLength(slab, at, batch.length[i]!);
-    if (len === 0) {
-      batch.drop(i, INNER_HEADER);
-      return ARRIVED.CLEAR;
-    }
-    batch.length[i] = len;
     // What it carries encrypted loses the VNI: its identity is in the ipcache.
     if (route?.kind === 'self') return this.#mark(batch, i);
     batch.vni[i] = vni;
@@ -197,7 +190,7 @@ export class Inbound {
     const at = batch.offset[i]!;
     if (sa) {
       // Decrypted packets are received anew, and with the mark that xfrm leaves on them.
-      if (ipLength(slab, at, batch.length[i]!) === 0) {
+      if (!parse(batch, i)) {
         this.#routes.note(batch, i);
         return INNER_HEADER;
       }
@@ -242,15 +235,13 @@ export class Inbound {
     const vni = this.#overlay.unwrap(batch, i);
     if (vni === NO_VXLAN) return NO_ROUTE;
     if (vni < 0) return BAD_VXLAN;
+    const isSound = parse(batch, i);
     const route = this.#routes.note(batch, i);
     if (vni === IDENTITY.HOST) return INVALID_IDENTITY;
-    const inner = batch.offset[i]!;
-    const len = ipLength(slab, inner, batch.length[i]!);
-    if (len === 0) return INNER_HEADER;
-    batch.length[i] = len;
+    if (!isSound) return INNER_HEADER;
     batch.vni[i] = vni;
     if (route?.kind !== 'pod') return NO_POD;
-    if (!decrementHopLimit(slab, inner)) return HOP_LIMIT;
+    if (!decrementHopLimit(slab, batch.offset[i]!)) return HOP_LIMIT;
     batch.next[i] = route.pod;
     return PASS;
   }

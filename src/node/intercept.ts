@@ -22,13 +22,13 @@ import { decrementHopLimit } from '../ipsec/hop-limit.ts';
 import type { Sad } from '../ipsec/sad.ts';
 import type { Spd } from '../ipsec/spd.ts';
 import { inPrefix, type Prefix } from '../wire/address.ts';
+import { addressLen, dstAt, mayBeCut, parse, srcAt } from '../wire/ip.ts';
 import * as ipv4 from '../wire/ipv4.ts';
 import * as ipv6 from '../wire/ipv6.ts';
 import { type Batch, ON } from '../wire/packet.ts';
 import * as udp from '../wire/udp.ts';
 import { decisionCode, UNDECIDED } from './decisions.ts';
 import { FlowMemo } from './flow-memo.ts';
-import { addressLen, dstAt, ipLength, srcAt } from './ip.ts';
 import type { RouteTable } from './routes.ts';
 import { SaChoice } from './sa-choice.ts';
 
@@ -108,9 +108,7 @@ export class Interceptor {
     batch.mark[i] = 0;
     batch.sa[i] = batch.from[i] = batch.to[i] = batch.policy[i] = batch.vni[i] = -1;
     // 1.
-    const len = ipLength(batch.slab, batch.offset[i]!, batch.length[i]!);
-    if (len === 0) return drop(batch, i, IP_HEADER);
-    batch.length[i] = len;
+    if (!parse(batch, i)) return drop(batch, i, IP_HEADER);
     const known = this.#memo.find(batch, i);
     if (known >= 0) return this.#repeat(batch, i, known);
     const decision = this.#ask(batch, i);
@@ -192,7 +190,7 @@ export class Interceptor {
     const len = batch.length[i]!;
     const isTooLong = batch.vni[i]! >= 0 && len > this.overlayMtu;
     if (!isTooLong && (isEncrypted || len <= this.mtu)) return true;
-    if (mustNotBeCut(batch.slab, batch.offset[i]!)) return false;
+    if (!mayBeCut(batch.slab, batch.offset[i]!)) return false;
     return !isTooLong || this.#routes.peerOf(batch, i)?.tunnel?.dst.length !== ipv6.ADDRESS_LEN;
   }
 
@@ -229,11 +227,6 @@ export class Interceptor {
     }
     return this.#fits(batch, i, false) ? decision : drop(batch, i, TOO_BIG);
   }
-}
-
-/** A router cuts no IPv6 packet, and an IPv4 packet only without DF. */
-function mustNotBeCut(b: Uint8Array, at: number): boolean {
-  return b[at]! >>> 4 === 6 || (ipv4.fragmentField(b, at) & ipv4.DF) !== 0;
 }
 
 function drop(batch: Batch, i: number, verdict: number): number {

@@ -27,6 +27,7 @@ import { Sad } from '../ipsec/sad.ts';
 import { Spd } from '../ipsec/spd.ts';
 import type { Link } from '../link/link.ts';
 import { type Address, formatPrefix, type Prefix, singlePrefix } from '../wire/address.ts';
+import { addressLen, parse, srcAt } from '../wire/ip.ts';
 import { Batch, HELD } from '../wire/packet.ts';
 import { ARRIVED, DECISIONS, UNDECIDED } from './decisions.ts';
 import { deliver, type Outlet } from './deliver.ts';
@@ -386,18 +387,17 @@ export class Node {
     if (verdict !== OUT_TOO_BIG && verdict !== TOO_BIG && verdict !== HOP_LIMIT) return;
     const { slab } = batch;
     const at = batch.offset[i]!;
-    const len = batch.length[i]!;
-    const route = this.routes.at(batch.from[i]!);
+    // What is wrapped by now comes from this node.
+    const route = this.routes.lookup(slab, srcAt(slab, at), addressLen(slab, at));
     const pod = route?.kind === 'pod' ? this.#pods[route.pod] : undefined;
     if (!pod) return;
     const now = this.#clock.now();
     const answer =
       verdict === HOP_LIMIT
-        ? this.#icmp.timeExceeded(slab, at, len, !pod.isHost, now)
+        ? this.#icmp.timeExceeded(batch, i, !pod.isHost, now)
         : this.#icmp.tooBig(
-            slab,
-            at,
-            len,
+            batch,
+            i,
             this.sad.sas[batch.sa[i]!],
             batch.vni[i]! >= 0 ? this.interceptor.overlayMtu : this.#pathMtu,
             now,
@@ -405,6 +405,7 @@ export class Node {
     if (!answer) return;
     this.#answer.clear();
     this.#answer.push(answer);
+    parse(this.#answer, 0);
     this.routes.note(this.#answer, 0);
     this.#observer?.answered?.(this, this.#answer);
     pod.link.send(this.#answer);
@@ -426,12 +427,10 @@ export class Node {
    */
   #answerOutside(batch: Batch, i: number): void {
     if (batch.verdict[i] !== HOP_LIMIT) return;
-    const { slab } = batch;
-    const at = batch.offset[i]!;
     const isEsp = batch.isEsp[i] !== 0;
     const route = this.routes.at(batch.from[i]!);
     if (isEsp && !(route?.kind === 'remote' && route.peer.encrypts)) return;
-    const answer = this.#icmp.timeExceeded(slab, at, batch.length[i]!, !isEsp, this.#clock.now());
+    const answer = this.#icmp.timeExceeded(batch, i, !isEsp, this.#clock.now());
     if (!answer) return;
     this.#answer.clear();
     this.#answer.push(answer);

@@ -7,8 +7,9 @@
 import { HashChains } from '../base/hash-chains.ts';
 import { identityOf, type Peer, type Route } from '../cilium/ipcache.ts';
 import { inPrefix, type Prefix } from '../wire/address.ts';
+import * as ipv4 from '../wire/ipv4.ts';
+import * as ipv6 from '../wire/ipv6.ts';
 import type { Batch } from '../wire/packet.ts';
-import { addressLen, dstAt, srcAt } from './ip.ts';
 
 /** Longest prefix, in bits. */
 const MAX_BITS = 128;
@@ -80,15 +81,16 @@ export class RouteTable {
   }
 
   /**
-   * Notes which routes the addresses of packet `i` have, whose header was checked ({@link Batch.from}, {@link Batch.to}).
+   * Notes which routes the addresses of packet `i` have, whose header was read ({@link Batch.from}, {@link Batch.to}).
    * @returns that of its destination
    */
   note(batch: Batch, i: number): Route | undefined {
     const { slab } = batch;
-    const at = batch.offset[i]!;
-    const len = addressLen(slab, at);
-    batch.from[i] = this.find(slab, srcAt(slab, at), len);
-    batch.to[i] = this.find(slab, dstAt(slab, at), len);
+    const isV4 = batch.family[i] === 4;
+    const len = isV4 ? ipv4.ADDRESS_LEN : ipv6.ADDRESS_LEN;
+    const srcAt = batch.offset[i]! + (isV4 ? ipv4.SRC_AT : ipv6.SRC_AT);
+    batch.from[i] = this.find(slab, srcAt, len);
+    batch.to[i] = this.find(slab, srcAt + len, len);
     return this.at(batch.to[i]!);
   }
 

@@ -19,17 +19,16 @@ import { IDENTITY, identityOf, type Route } from '../cilium/ipcache.ts';
 import { dropRow } from '../ipsec/drop.ts';
 import { EspPlace } from '../ipsec/esp-place.ts';
 import { ARRIVED, UNDECIDED } from '../node/decisions.ts';
-import { addressLen, dstAt, srcAt } from '../node/ip.ts';
 import type { Node, NodeObserver } from '../node/node.ts';
 import { overlayLength } from '../node/overlay.ts';
+import { addressLen, dstAt, srcAt } from '../wire/ip.ts';
 import { type Batch, HELD, ON } from '../wire/packet.ts';
-import { copy, mark, PacketReader } from './flow-packet.ts';
+import { copy, mark, readPacket } from './flow-packet.ts';
 import type { FlowRecorder } from './flow-recorder.ts';
 import { AT, DIRECTION, FlowRows, HAS, POINT, REASON, ROW } from './flow-rows.ts';
 
 export class FlowObserver implements NodeObserver {
   readonly #recorder: FlowRecorder;
-  readonly #reader = new PacketReader();
   readonly #place = new EspPlace();
   /** By index in the batch: what is known so far. Of packets that leave, and of those that come. */
   readonly #out: FlowRows;
@@ -185,9 +184,7 @@ export class FlowObserver implements NodeObserver {
 
   /** Writes down packet `i` as it is now. @param isInner the row has been written, of the packet around it */
   #describe(node: Node, rows: FlowRows, batch: Batch, i: number, isInner = false): void {
-    const { slab } = batch;
     const { view, bytes } = rows;
-    const at = batch.offset[i]!;
     const rowAt = i * ROW;
     const before = isInner ? view.getUint16(rowAt + AT.HAS) & (HAS.ESP | HAS.OUTER | HAS.OUTER_IPV6) : 0;
     if (isInner) {
@@ -195,7 +192,7 @@ export class FlowObserver implements NodeObserver {
       bytes.fill(0, rowAt + AT.SRC, rowAt + AT.OUTER_SRC);
     } else rows.blank(i);
     view.setUint16(rowAt + AT.NODE, this.#recorder.nameOf(node.name));
-    this.#reader.read(rows, rowAt, slab, at, batch.length[i]!);
+    readPacket(rows, rowAt, batch, i);
     const has = view.getUint16(rowAt + AT.HAS);
     view.setUint16(rowAt + AT.HAS, has | before);
     if ((has & HAS.IP) === 0) return;

@@ -4,9 +4,10 @@
  */
 import { u16 } from '../base/bytes.ts';
 import * as icmp from '../wire/icmp.ts';
+import { LATER_FRAGMENT } from '../wire/ip.ts';
 import * as ipv4 from '../wire/ipv4.ts';
 import * as ipv6 from '../wire/ipv6.ts';
-import { Walk } from '../wire/ipv6-extensions.ts';
+import type { Batch } from '../wire/packet.ts';
 import * as tcp from '../wire/tcp.ts';
 import * as udp from '../wire/udp.ts';
 import { AT, type FlowRows, HAS } from './flow-rows.ts';
@@ -15,41 +16,28 @@ export const SCTP = 132;
 const SCTP_HEADER_LEN = 12;
 const ICMP_HEADER_LEN = 8;
 
-/** Reads packets into rows. One object is used again and again. */
-export class PacketReader {
-  readonly #walk = new Walk();
-
-  /**
-   * Writes down the packet in `b[at..at + len)`, as far as it can be read: a damaged one has perhaps no addresses, a
-   * later fragment has no ports.
-   * @param rowAt where its row starts
-   */
-  read({ view, bytes }: FlowRows, rowAt: number, b: Uint8Array, at: number, len: number): void {
-    view.setUint32(rowAt + AT.LENGTH, len);
-    const end = at + len;
-    const version = len > 0 ? b[at]! >>> 4 : 0;
-    let protocol: number;
-    let upper: number;
-    let isWhole = true;
-    if (version === 4 && len >= ipv4.HEADER_LEN) {
-      copy(bytes, rowAt + AT.SRC, b, at + ipv4.SRC_AT, ipv4.ADDRESS_LEN);
-      copy(bytes, rowAt + AT.DST, b, at + ipv4.DST_AT, ipv4.ADDRESS_LEN);
-      view.setUint16(rowAt + AT.HAS, HAS.IP);
-      protocol = ipv4.protocol(b, at);
-      upper = at + ipv4.headerLen(b, at);
-      isWhole = ipv4.fragmentOffset(b, at) === 0;
-    } else if (version === 6 && len >= ipv6.HEADER_LEN) {
-      copy(bytes, rowAt + AT.SRC, b, at + ipv6.SRC_AT, ipv6.ADDRESS_LEN);
-      copy(bytes, rowAt + AT.DST, b, at + ipv6.DST_AT, ipv6.ADDRESS_LEN);
-      view.setUint16(rowAt + AT.HAS, HAS.IP | HAS.IPV6);
-      if (this.#walk.run(b, at, end)) return;
-      // For a later fragment the walk stops at its fragment header, which is no protocol that follows.
-      protocol = this.#walk.protocol;
-      upper = this.#walk.at;
-    } else return;
-    bytes[rowAt + AT.PROTOCOL] = protocol;
-    if (isWhole) readUpper(view, bytes, rowAt, b, upper, end, protocol);
+/**
+ * Writes down packet `i`, as far as its header could be read: a damaged one has perhaps no addresses, a later fragment has
+ * no ports.
+ * @param rowAt where its row starts
+ */
+export function readPacket({ view, bytes }: FlowRows, rowAt: number, batch: Batch, i: number): void {
+  const { slab, offset, length, family, protocol, l4, fragment } = batch;
+  const at = offset[i]!;
+  view.setUint32(rowAt + AT.LENGTH, length[i]!);
+  if (family[i] === 4) {
+    copy(bytes, rowAt + AT.SRC, slab, at + ipv4.SRC_AT, ipv4.ADDRESS_LEN);
+    copy(bytes, rowAt + AT.DST, slab, at + ipv4.DST_AT, ipv4.ADDRESS_LEN);
+    view.setUint16(rowAt + AT.HAS, HAS.IP);
+  } else if (family[i] === 6) {
+    copy(bytes, rowAt + AT.SRC, slab, at + ipv6.SRC_AT, ipv6.ADDRESS_LEN);
+    copy(bytes, rowAt + AT.DST, slab, at + ipv6.DST_AT, ipv6.ADDRESS_LEN);
+    view.setUint16(rowAt + AT.HAS, HAS.IP | HAS.IPV6);
   }
+  if (protocol[i]! < 0) return;
+  bytes[rowAt + AT.PROTOCOL] = protocol[i]!;
+  if (fragment[i] !== LATER_FRAGMENT)
+    readUpper(view, bytes, rowAt, slab, l4[i]!, at + length[i]!, protocol[i]!);
 }
 
 function readUpper(

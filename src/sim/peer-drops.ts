@@ -4,8 +4,8 @@
  * @module
  */
 import { dropCode, dropRow } from '../ipsec/drop.ts';
-import { addressLen, dstAt, srcAt } from '../node/ip.ts';
 import type { Node, NodeObserver } from '../node/node.ts';
+import { addressLen, dstAt, srcAt } from '../wire/ip.ts';
 import type { Batch } from '../wire/packet.ts';
 import type { DropEvent } from './watcher.ts';
 

@@ -5,10 +5,10 @@
  */
 import { toHex, u32 } from '../base/bytes.ts';
 import { DECISIONS } from '../node/decisions.ts';
-import { addressLen, dstAt, srcAt } from '../node/ip.ts';
 import type { Node, NodeObserver } from '../node/node.ts';
 import { formatAddress, formatPrefix, isAny } from '../wire/address.ts';
 import * as esp from '../wire/esp.ts';
+import { addressLen, dstAt, srcAt } from '../wire/ip.ts';
 import type { Batch } from '../wire/packet.ts';
 import { ttlOf } from './ledger.ts';
 

@@ -6,9 +6,9 @@
  */
 import type { Link } from '../link/link.ts';
 import { deliver, type Outlet } from '../node/deliver.ts';
-import { addressLen, dstAt } from '../node/ip.ts';
 import { RouteTable } from '../node/routes.ts';
 import type { Prefix } from '../wire/address.ts';
+import { addressLen, dstAt } from '../wire/ip.ts';
 import { Batch, NOWHERE, ON } from '../wire/packet.ts';
 
 export class Underlay {

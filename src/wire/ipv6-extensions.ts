@@ -71,11 +71,8 @@ export function isFragment(b: Uint8Array, at: number): boolean {
   return (u16(b, at + 2) & 0xfff9) !== 0;
 }
 
-/**
- * One walk over the headers of a packet; make one and use it again, so that no packet costs an allocation.
- * All offsets are absolute, in the array that was walked.
- */
-export class Walk {
+/** A walk over the headers of a packet. All offsets are absolute, in the array that was walked. */
+class Walk {
   /** The upper-layer protocol. {@link FRAGMENT} for a later fragment, whose bytes are no header. */
   protocol = 0;
   /** Where the upper layer starts; for a later fragment, where its fragment header does. */
@@ -139,6 +136,9 @@ export class Walk {
     return undefined;
   }
 }
+
+/** The one walk there is: what it found holds until it is run again. So no packet costs an allocation. */
+export const walk = new Walk();
 
 /** Is this the number of an extension header? ESP is not: what follows it is encrypted. */
 export function isExtension(protocol: number): boolean {

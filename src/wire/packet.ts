@@ -48,7 +48,7 @@ export const TAILROOM = 304;
 
 /** Those that the addon reads and writes, and all. */
 const NATIVE_COLUMNS = 6;
-const COLUMNS = NATIVE_COLUMNS + 10;
+const COLUMNS = NATIVE_COLUMNS + 14;
 
 export class Batch {
   readonly capacity: number;
@@ -79,6 +79,13 @@ export class Batch {
   readonly next: Int32Array;
   /** {@link PASS}, or the row of the drop table that says why it was dropped: set by {@link drop} alone. */
   readonly verdict: Int32Array;
+  /** What the IP header says (`ip.ts`): 4 or 6, and 0 without one. */
+  readonly family: Int32Array;
+  /** The protocol behind the IP header and its extensions, and where in the slab that begins; -1 where it cannot be read. */
+  readonly protocol: Int32Array;
+  readonly l4: Int32Array;
+  /** Whether it is a fragment: one of `WHOLE`, `FIRST_FRAGMENT`, `LATER_FRAGMENT`. */
+  readonly fragment: Int32Array;
   /** Set by decapsulation: 1 where the packet was ESP, 2 where ESP without whole SPI and number, 0 where it was not ESP. */
   readonly isEsp: Int32Array;
   /** What the ESP header said: the SPI, and the low half of the sequence number. */
@@ -127,6 +134,10 @@ export class Batch {
     this.sa = signed();
     this.next = signed();
     this.verdict = signed();
+    this.family = signed();
+    this.protocol = signed();
+    this.l4 = signed();
+    this.fragment = signed();
     this.isEsp = signed();
     this.spi = unsigned();
     this.seqLo = unsigned();

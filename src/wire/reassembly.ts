@@ -67,7 +67,6 @@ export class Reassembler {
   /** One table a family, each in the order of birth, which is the order of expiry too. */
   readonly #v4: Table;
   readonly #v6: Table;
-  readonly #walk = new extensions.Walk();
   #bytes = 0;
   /** The latest time heard of. */
   #now = Number.NEGATIVE_INFINITY;
@@ -101,8 +100,8 @@ export class Reassembler {
   isFragment(b: Uint8Array, at = 0, end = b.length): boolean {
     if (at >= end) return false;
     if (b[at]! >>> 4 === 4) return end - at >= ipv4.HEADER_LEN && ipv4.isFragment(b, at);
-    if (ipv6.checkHeader(b, at, end) || this.#walk.run(b, at, end)) return false;
-    return this.#walk.fragmentAt >= 0 && extensions.isFragment(b, this.#walk.fragmentAt);
+    if (ipv6.checkHeader(b, at, end) || extensions.walk.run(b, at, end)) return false;
+    return extensions.walk.fragmentAt >= 0 && extensions.isFragment(b, extensions.walk.fragmentAt);
   }
 
   /**
@@ -161,7 +160,7 @@ export class Reassembler {
   #addV6(b: Uint8Array, at: number, end: number, now: number): Uint8Array | undefined {
     if (ipv6.check(b, at, end)) return this.#malformed();
     const to = at + ipv6.HEADER_LEN + ipv6.payloadLength(b, at);
-    const walk = this.#walk;
+    const { walk } = extensions;
     // Once more, now that the packet's own end is known.
     if (walk.run(b, at, to) || walk.fragmentAt < 0) return this.#malformed();
     const header = walk.fragmentAt;

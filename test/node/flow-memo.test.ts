@@ -1,9 +1,17 @@
 import { describe, expect, it } from 'vitest';
 import { xorshift32 } from '../../src/base/rng.ts';
 import { FlowMemo } from '../../src/node/flow-memo.ts';
+import { parse } from '../../src/wire/ip.ts';
 import { Batch } from '../../src/wire/packet.ts';
 import { batchOf } from '../support/frames.ts';
 import { ipv4Packet, ipv6Packet } from '../support/sa.ts';
+
+/** A batch of packets whose headers were read. */
+function read(packets: readonly Uint8Array[]): Batch {
+  const batch = batchOf(packets);
+  for (let i = 0; i < batch.count; i++) parse(batch, i);
+  return batch;
+}
 
 const address = (len: number, fill: number) => new Uint8Array(len).fill(fill);
 
@@ -11,7 +19,7 @@ describe('FlowMemo', () => {
   it('knows two flows in turn', () => {
     const memo = new FlowMemo();
     const [a, b] = [1, 2].map((n) => ipv4Packet(40, { src: address(4, n), dst: address(4, 9) }));
-    const batch = batchOf([a!, b!, a!, b!, b!, a!]);
+    const batch = read([a!, b!, a!, b!, b!, a!]);
     memo.keep(batch, 0);
     memo.keep(batch, 1);
     expect([2, 3, 4, 5].map((i) => memo.find(batch, i))).toEqual([0, 1, 1, 0]);
@@ -20,7 +28,7 @@ describe('FlowMemo', () => {
   it('tells the other way from the way there, and IPv4 from IPv6', () => {
     const memo = new FlowMemo();
     const [one, two] = [address(4, 1), address(4, 2)];
-    const batch = batchOf([
+    const batch = read([
       ipv4Packet(40, { src: one, dst: two }),
       ipv4Packet(40, { src: two, dst: one }),
       ipv6Packet(60, { src: address(16, 1), dst: address(16, 1) }),
@@ -33,7 +41,7 @@ describe('FlowMemo', () => {
 
   it('forgets all at once', () => {
     const memo = new FlowMemo();
-    const batch = batchOf([ipv4Packet(40), ipv4Packet(40)]);
+    const batch = read([ipv4Packet(40), ipv4Packet(40)]);
     memo.keep(batch, 0);
     memo.clear();
     expect(memo.find(batch, 1)).toBe(-1);
@@ -54,7 +62,7 @@ describe('FlowMemo', () => {
             ? ipv4Packet(40, { src: address(4, x), dst: address(4, y) })
             : ipv6Packet(60, { src: address(16, x), dst: address(16, y) });
         const name = `${packet.length}/${x}/${y}`;
-        batch.push(packet);
+        parse(batch, batch.push(packet));
         const found = memo.find(batch, i);
         // Another flow may have driven it out, but none is taken for it.
         if (found >= 0) expect(found, name).toBe(known.get(name));

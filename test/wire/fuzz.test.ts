@@ -79,7 +79,7 @@ const TARGETS: Record<string, Target> = {
   'ipv6 walk': (b, at, end) => {
     const bad = ipv6.checkHeader(b, at, end);
     if (bad) return bad;
-    const walk = new extensions.Walk();
+    const { walk } = extensions;
     const fault = walk.run(b, at, end);
     if (fault) return fault;
     for (const offset of [walk.at, walk.transportAt]) {

@@ -12,10 +12,10 @@ import { addressesOf } from '../../cilium/node-ids.ts';
 import { NobleEngine } from '../../crypto/noble.ts';
 import { type DropRow, dropRow } from '../../ipsec/drop.ts';
 import type { Link } from '../../link/link.ts';
-import { addressLen, dstAt } from '../../node/ip.ts';
 import { Node } from '../../node/node.ts';
 import { parseAddress } from '../../wire/address.ts';
 import * as ethernet from '../../wire/ethernet.ts';
+import { addressLen, dstAt } from '../../wire/ip.ts';
 import { Batch, PASS } from '../../wire/packet.ts';
 import type { PagePacket } from '../packets/page-packet.ts';
 

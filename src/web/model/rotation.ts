@@ -7,12 +7,12 @@ import { equalBytes, u32 } from '../../base/bytes.ts';
 import type { Engine } from '../../crypto/engine.ts';
 import type { DropRow } from '../../ipsec/drop.ts';
 import type { SaConfig } from '../../ipsec/sa-config.ts';
-import { addressLen, srcAt } from '../../node/ip.ts';
 import { Cluster, type NodeRecorder } from '../../sim/cluster.ts';
 import { reportOf, type ScenarioReport } from '../../sim/report.ts';
 import { parseScenario, type Scenario } from '../../sim/scenario.ts';
 import type { DropEvent } from '../../sim/watcher.ts';
 import * as esp from '../../wire/esp.ts';
+import { addressLen, srcAt } from '../../wire/ip.ts';
 import * as ipv4 from '../../wire/ipv4.ts';
 import { MOMENTS, type Moment, type RotationPlan, scenarioText } from './rotation-plan.ts';
 

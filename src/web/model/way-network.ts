@@ -23,11 +23,11 @@ import type { Policy } from '../../ipsec/spd.ts';
 import type { Link } from '../../link/link.ts';
 import { memoryPair } from '../../link/memory.ts';
 import { DECISIONS } from '../../node/decisions.ts';
-import { addressLen, dstAt, srcAt } from '../../node/ip.ts';
 import { Node, type NodeObserver } from '../../node/node.ts';
 import { addressesOf, type DemoCluster, demoCluster } from '../../sim/demo-cluster.ts';
 import { udpPacket } from '../../sim/traffic.ts';
 import { type Prefix, singlePrefix } from '../../wire/address.ts';
+import { addressLen, dstAt, srcAt } from '../../wire/ip.ts';
 import { Batch } from '../../wire/packet.ts';
 import { type CipherCall, ObservingEngine } from './observing-engine.ts';
 
