@@ -27,7 +27,7 @@ import { dirname, join } from 'node:path';
 import { EsplaneError, InputError } from '../base/errors.ts';
 import { type Prepared, type RowMemory, RowStore, recoverRows, type Words } from '../ipsec/row-store.ts';
 import type { SaConfig } from '../ipsec/sa-config.ts';
-import { OUT, rowLength, SaRow, sumOf } from '../ipsec/sa-row.ts';
+import { OUT, rowIn, rowLength, type SaRow, sumOf } from '../ipsec/sa-row.ts';
 import { lockFile, mapFile } from '../native/state.ts';
 
 const NAME = 'sequence-numbers';
@@ -173,7 +173,8 @@ export class StateFile {
 export class StateRows {
   readonly #fd: number;
   readonly #parts: Words[] = [];
-  readonly #rows = new Map<number, SaRow>();
+  /** Where rows that were asked for begin. */
+  readonly #asked = new Set<number>();
   #end = PAGE;
 
   /** @param fd {@link StateFile.fd} */
@@ -186,10 +187,8 @@ export class StateRows {
    * @throws {SystemError} when it cannot be mapped
    */
   row(at: number): SaRow {
-    const words = this.#find(at) ?? this.#map(at);
-    const row = new SaRow(words.subarray(0, rowLength(words)));
-    this.#rows.set(at, row);
-    return row;
+    this.#asked.add(at);
+    return this.#find(at) ?? this.#map(at);
   }
 
   /**
@@ -197,30 +196,29 @@ export class StateRows {
    * number after the process is killed, but no longer after the host loses power.
    */
   release(): void {
-    for (const { out } of this.#rows.values()) {
-      Atomics.store(out, OUT.ALLOWED_LO, -1);
-      Atomics.store(out, OUT.ALLOWED_HI, -1);
+    for (const asked of this.#asked) {
+      const row = this.#find(asked);
+      if (!row) continue;
+      Atomics.store(row.words, row.at + OUT.ALLOWED_LO, -1);
+      Atomics.store(row.words, row.at + OUT.ALLOWED_HI, -1);
     }
   }
 
-  #find(at: number): Int32Array | undefined {
-    for (const part of this.#parts) {
-      if (part.at > at) continue;
-      const words = part.words.subarray(at - part.at);
-      if (rowLength(words) > 0) return words;
-    }
+  #find(at: number): SaRow | undefined {
+    for (const part of this.#parts)
+      if (part.at <= at && rowLength(part.words, at - part.at) > 0) return rowIn(part.words, at - part.at);
     return undefined;
   }
 
   /** Everything from there on, as far as it was not mapped: later rows are found in it. */
-  #map(at: number): Int32Array {
+  #map(at: number): SaRow {
     // The other thread may be making the file longer, in steps of its own.
     const size = toPage(fstatSync(this.#fd).size);
     const begin = 4 * at >= this.#end ? this.#end : toPage(4 * at);
     this.#end = size;
     const words = new Int32Array(mapFile(this.#fd, begin, size - begin));
     this.#parts.push({ at: begin / 4, words });
-    return words.subarray(at - begin / 4);
+    return rowIn(words, at - begin / 4);
   }
 }
 

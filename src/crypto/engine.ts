@@ -39,13 +39,22 @@ export const JOB_OK = 0;
  */
 export const JOB_BAD_ICV = 1;
 
-/** Where the columns of bytes start, in bytes a row: after four of 32 bits. */
-const NONCE_AT = 16;
-const AAD_AT = NONCE_AT + NONCE_LEN;
-const AAD_LEN_AT = AAD_AT + AAD_LEN;
-const ICV_LEN_AT = AAD_LEN_AT + 1;
-const VERDICT_AT = ICV_LEN_AT + 1;
-const ROW_BYTES = VERDICT_AT + 1;
+/**
+ * The columns of a {@link JobTable}, each with where it begins, for a row: the first six in words, of {@link JobTable.cells},
+ * of which nonce and AAD have three a row; the last three in bytes, of {@link JobTable.tables}.
+ */
+export const JOB = {
+  TEXT_AT: 0,
+  TEXT_LEN: 1,
+  KEY: 2,
+  TAG: 3,
+  NONCE: 4,
+  AAD: 7,
+  AAD_LEN: 40,
+  ICV_LEN: 41,
+  VERDICT: 42,
+} as const;
+const ROW_BYTES = 43;
 
 /** What all rows of one SA have in common. Words are in network order (`netWord` in `base/bytes.ts`). */
 export interface JobTemplate {
@@ -68,7 +77,7 @@ export class JobTable {
    */
   readonly tables: Uint8Array;
   /** The columns of 32 bits, nonces and AADs included, in one view: every further array costs its checks. */
-  readonly #cells: Int32Array;
+  readonly cells: Int32Array;
   /** Key handle, from {@link Engine.addKey}. */
   readonly key: Int32Array;
   /** The caller's own number for this row, such as the packet's index in its batch. */
@@ -92,16 +101,18 @@ export class JobTable {
     this.capacity = capacity;
     const tables = new ArrayBuffer(capacity * ROW_BYTES);
     this.tables = new Uint8Array(tables);
-    this.#cells = new Int32Array(tables, 0, (capacity * AAD_LEN_AT) / 4);
-    this.textAt = new Uint32Array(tables, 0, capacity);
-    this.textLen = new Uint32Array(tables, capacity * 4, capacity);
-    this.key = new Int32Array(tables, capacity * 8, capacity);
-    this.tag = new Int32Array(tables, capacity * 12, capacity);
-    this.nonce = new Uint8Array(tables, capacity * NONCE_AT, capacity * NONCE_LEN);
-    this.aad = new Uint8Array(tables, capacity * AAD_AT, capacity * AAD_LEN);
-    this.aadLen = new Uint8Array(tables, capacity * AAD_LEN_AT, capacity);
-    this.icvLen = new Uint8Array(tables, capacity * ICV_LEN_AT, capacity);
-    this.verdict = new Uint8Array(tables, capacity * VERDICT_AT, capacity);
+    this.cells = new Int32Array(tables, 0, (capacity * JOB.AAD_LEN) / 4);
+    const words = (column: number) => new Uint32Array(tables, capacity * column * 4, capacity);
+    const bytes = (at: number, length: number) => new Uint8Array(tables, capacity * at, capacity * length);
+    this.textAt = words(JOB.TEXT_AT);
+    this.textLen = words(JOB.TEXT_LEN);
+    this.key = new Int32Array(tables, capacity * JOB.KEY * 4, capacity);
+    this.tag = new Int32Array(tables, capacity * JOB.TAG * 4, capacity);
+    this.nonce = bytes(JOB.NONCE * 4, NONCE_LEN);
+    this.aad = bytes(JOB.AAD * 4, AAD_LEN);
+    this.aadLen = bytes(JOB.AAD_LEN, 1);
+    this.icvLen = bytes(JOB.ICV_LEN, 1);
+    this.verdict = bytes(JOB.VERDICT, 1);
   }
 
   /**
@@ -110,26 +121,25 @@ export class JobTable {
    * @returns the row
    */
   addRow(of: JobTemplate, tag: number, textAt: number, textLen: number, hi: number, lo: number): number {
-    const { capacity, tables } = this;
-    const cells = this.#cells;
+    const { capacity, cells, tables } = this;
     const row = this.count++;
     cells[row] = textAt;
     cells[capacity + row] = textLen;
-    cells[2 * capacity + row] = of.key;
-    cells[3 * capacity + row] = tag;
-    const at = (capacity * AAD_AT) / 4 + row * 3;
+    cells[JOB.KEY * capacity + row] = of.key;
+    cells[JOB.TAG * capacity + row] = tag;
+    const at = JOB.AAD * capacity + row * 3;
     cells[at] = of.netSpi;
     cells[at + 1] = of.esn ? hi : lo;
     cells[at + 2] = lo;
-    tables[capacity * AAD_LEN_AT + row] = of.esn ? 12 : 8;
-    tables[capacity * ICV_LEN_AT + row] = of.icvLen;
+    tables[JOB.AAD_LEN * capacity + row] = of.esn ? 12 : 8;
+    tables[JOB.ICV_LEN * capacity + row] = of.icvLen;
     return row;
   }
 
   /** Writes the nonce of a row: salt, then IV (RFC 4106 §4), as words in network order. */
   setNonce(row: number, salt: number, ivHi: number, ivLo: number): void {
-    const cells = this.#cells;
-    const at = (this.capacity * NONCE_AT) / 4 + row * 3;
+    const { cells } = this;
+    const at = this.capacity * JOB.NONCE + row * 3;
     cells[at] = salt;
     cells[at + 1] = ivHi;
     cells[at + 2] = ivLo;

@@ -34,13 +34,15 @@ import { parse } from '../wire/ip.ts';
 import * as ipv4 from '../wire/ipv4.ts';
 import * as ipv6 from '../wire/ipv6.ts';
 import { type Batch, ON, PASS } from '../wire/packet.ts';
-import { acceptUsual, admitRun } from './decapsulate-run.ts';
+import { acceptRun, admitRun, Pending } from './decapsulate-run.ts';
 import { dropCode } from './drop.ts';
 import { EspPlace } from './esp-place.ts';
+import { countAll } from './lifetime.ts';
 import { CE, ecnDecapsulate } from './outer-header.ts';
 import { payloadLength } from './padding.ts';
 import { isPlausible } from './plausible.ts';
 import type { SecurityAssociation } from './sa.ts';
+import { FLAG } from './sa-words.ts';
 import type { SaLookup } from './sad.ts';
 import { isByAddress, UpperLayer } from './selector.ts';
 
@@ -63,15 +65,13 @@ const INNER_TRUNCATED = dropCode('inner-truncated');
 const SELECTOR_MISMATCH = dropCode('selector-mismatch');
 const IMPLAUSIBLE = dropCode('implausible');
 
-/** Packets without a second of their SA behind them, after which a batch counts as mixed. */
-const MOST_ALONE = 4;
-
 export class Decapsulator {
   readonly #sad: SaLookup;
   readonly #engine: Engine;
   readonly #jobs: JobTable;
   readonly #place: EspPlace;
   readonly #upper = new UpperLayer();
+  readonly #pending = new Pending();
   readonly #isPort = (port: number): boolean => this.#place.isEncapPort(port);
 
   /**
@@ -93,18 +93,14 @@ export class Decapsulator {
    * @param to only the packets before this one
    */
   run(batch: Batch, from = 0, to = batch.count): void {
-    this.#jobs.count = 0;
-    // Runs of one packet, one after the other: to look for longer ones costs more than it brings.
-    let alone = 0;
+    const jobs = this.#jobs;
+    jobs.count = 0;
+    this.#pending.fit(this.#sad.sas.length);
     for (let i = from; i < to; i++) {
-      const end = alone < MOST_ALONE ? admitRun(batch, this.#jobs, i, to, this.#sad, this.#isPort) : i;
-      if (end > i) {
-        alone = end === i + 1 ? alone + 1 : 0;
-        i = end - 1;
-      } else {
-        batch.isEsp[i] = 0;
-        if (batch.next[i] === ON) this.#admit(batch, i);
-      }
+      i = admitRun(batch, jobs, this.#pending, i, to, this.#sad, this.#isPort);
+      if (i === to) break;
+      batch.isEsp[i] = 0;
+      if (batch.next[i] === ON) this.#admit(batch, i);
     }
     this.#finish(batch);
   }
@@ -147,7 +143,7 @@ export class Decapsulator {
       batch.drop(i, STATE_INVALID);
       return;
     }
-    if (sa.isEncap !== place.udpAt >= 0 && !sa.isEncapOpen) {
+    if (sa.has(FLAG.ENCAP) !== place.udpAt >= 0 && !sa.has(FLAG.ENCAP_OPEN)) {
       batch.drop(i, ENCAP_MISMATCH);
       return;
     }
@@ -156,10 +152,11 @@ export class Decapsulator {
     const textLen = espEnd - textAt - sa.icvLen;
     const isWhole = textLen >= 0 && (sa.padMask <= 3 || (textLen > 0 && (textLen & sa.padMask) === 0));
     // 4.
-    if (sa.pending > 0 && this.#dependsOnPending(sa, lo)) this.#finish(batch);
+    const pending = this.#pending;
+    if (pending.count(index) > 0 && this.#dependsOnPending(sa, index, lo)) this.#finish(batch);
     const hi = window.inferHigh(lo);
     let seen = window.check(hi, lo);
-    if (sa.pending > 0 && (seen !== PASS || !isWhole)) {
+    if (pending.count(index) > 0 && (seen !== PASS || !isWhole)) {
       // It will be dropped, but whether it was seen before, or is left of the window, is for the pending to say.
       this.#finish(batch);
       seen = window.check(hi, lo);
@@ -172,7 +169,7 @@ export class Decapsulator {
       return;
     }
     // 5.
-    if (sa.life.watched && sa.life.expired()) {
+    if (sa.has(FLAG.WATCHED) && sa.life.expired()) {
       // Linux deletes the SA then, at once but by a timer: what comes next finds none.
       sa.gone = true;
       batch.drop(i, EXPIRED);
@@ -192,22 +189,23 @@ export class Decapsulator {
       const ivAt = espAt + esp.HEADER_LEN;
       jobs.setNonce(row, sa.netSalt, netWord(words.getInt32(ivAt)), netWord(words.getInt32(ivAt + 4)));
     }
-    if (sa.pending++ === 0 || isAbove(hi, lo, sa.pendingHi, sa.pendingLo)) {
-      sa.pendingHi = hi;
-      sa.pendingLo = lo;
-    }
+    const isTop = pending.count(index) === 0 || isAbove(hi, lo, pending.hi(index), pending.lo(index));
+    if (isTop) pending.add(index, 1, hi, lo);
+    else pending.add(index, 1, pending.hi(index), pending.lo(index));
   }
 
   /**
    * Could the packets of this SA that wait for the cipher change what becomes of number `lo`? The guess of the
    * high half grows with the top of the window, so it is enough to ask for both ends of where the top may be.
    */
-  #dependsOnPending(sa: SecurityAssociation, lo: number): boolean {
-    if (sa.life.limited) return true;
+  #dependsOnPending(sa: SecurityAssociation, index: number, lo: number): boolean {
+    if (sa.has(FLAG.LIMITED)) return true;
     const { window } = sa;
+    const hi = this.#pending.hi(index);
+    const top = this.#pending.lo(index);
     if (!window.esn) return false;
-    if (lo === 0 || !window.isAhead(sa.pendingHi, sa.pendingLo)) return lo === 0;
-    return window.inferHigh(lo) !== window.inferHighFrom(sa.pendingHi, sa.pendingLo, lo);
+    if (lo === 0 || !window.isAhead(hi, top)) return lo === 0;
+    return window.inferHigh(lo) !== window.inferHighFrom(hi, top, lo);
   }
 
   /** Steps 6 to 10 for everything that waits. */
@@ -216,11 +214,12 @@ export class Decapsulator {
     if (jobs.count === 0) return;
     this.#engine.open(batch.slab, jobs);
     for (let row = 0; row < jobs.count; row++) {
+      row = acceptRun(batch, jobs, this.#pending, row, this.#sad);
+      if (row === jobs.count) break;
       const i = jobs.tag[row]!;
-      const sa = this.#sad.sas[batch.sa[i]!]!;
-      sa.pending = 0;
-      if (acceptUsual(batch, jobs, row, i, sa)) continue;
-      const refused = this.#accept(batch, i, sa, row);
+      const index = batch.sa[i]!;
+      this.#pending.clear(index);
+      const refused = this.#accept(batch, i, this.#sad.sas[index]!, row);
       if (refused !== PASS) batch.drop(i, refused);
     }
     jobs.count = 0;
@@ -254,7 +253,7 @@ export class Decapsulator {
     // 8.
     if (sa.esn) batch.seqHi[i] = hi;
     sa.window.commit(hi, lo);
-    sa.life.count(payloadLen);
+    countAll(sa, 1, payloadLen);
     // 9., 10.
     const isTunnel = sa.isModeOpen ? isIpInside(slab, textAt, next) : sa.isTunnel;
     return isTunnel
@@ -290,7 +289,7 @@ export class Decapsulator {
     if (innerLen > payloadLen) return INNER_TRUNCATED;
     if (!sa.takesAll && !inSelector(sa, slab, at, isV4, this.#upper)) return SELECTOR_MISMATCH;
     const outerTos = trafficClass(slab, batch.offset[i]!);
-    if ((outerTos & CE) === CE || sa.rules.decapDscp)
+    if ((outerTos & CE) === CE || sa.has(FLAG.DECAP_DSCP))
       ecnDecapsulate(slab, outerTos, at, isV4 ? 4 : 6, sa.rules);
     cells[i] = at;
     // Anything after the inner packet is TFC padding (RFC 4303 §2.7).

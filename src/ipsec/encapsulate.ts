@@ -1,15 +1,16 @@
 /**
  * ESP encapsulation of whole batches: inner packets in, outer IP packets out.
  *
- * The order is the kernel's (`xfrm_output_one`, `esp_output`):
+ * The order is the kernel's (`xfrm_output_one`, `esp_output`), but that room is asked for before a number is taken:
  *
  *  1. the packet is IP, and the SA's selector covers it         else XfrmOutStateModeError, XfrmOutPolError
  *     it is of a version that the SA carries, and fits          else XfrmOutStateModeError
  *  2. the SA has not expired                                    else XfrmOutStateExpired, then XfrmOutNoStates
- *  3. there is a sequence number left, and it is reserved       else XfrmOutStateSeqError
- *  4. padding, trailer and room for the ICV go behind           else XfrmOutStateProtoError
- *  5. ESP header and IV go before, then UDP and the outer header
- *  6. the engine seals the batch                               else XfrmOutStateProtoError
+ *  3. there is room for what goes before it and behind          else XfrmOutStateProtoError
+ *  4. there is a sequence number left, and it is reserved       else XfrmOutStateSeqError
+ *  5. padding and trailer go behind
+ *  6. ESP header and IV go before, then UDP and the outer header
+ *  7. the engine seals the batch                               else XfrmOutStateProtoError
  *
  * Runs of usual packets with one SA take the same steps in `encapsulate-run.ts`, where what they share is read once.
  *
@@ -29,8 +30,10 @@ import { type Batch, ON, PASS } from '../wire/packet.ts';
 import * as udp from '../wire/udp.ts';
 import { dropCode } from './drop.ts';
 import { frameRun } from './encapsulate-run.ts';
-import { writeTrailer } from './padding.ts';
+import { countAll } from './lifetime.ts';
+import { padLength, writeTrailer } from './padding.ts';
 import type { SecurityAssociation } from './sa.ts';
+import { FLAG, WORD } from './sa-words.ts';
 import type { Sad } from './sad.ts';
 import { covers, UpperLayer } from './selector.ts';
 
@@ -81,16 +84,11 @@ export class Encapsulator {
     this.#hasUdp6 = false;
     const jobs = this.#jobs;
     for (let i = 0; i < batch.count; i++) {
-      const sa = batch.next[i] === ON ? this.#sad.sas[batch.sa[i]!] : undefined;
+      i = frameRun(batch, jobs, i, this.#sad);
+      const sa = i < batch.count && batch.next[i] === ON ? this.#sad.sas[batch.sa[i]!] : undefined;
       if (!sa) continue;
-      // To read what a run shares pays from the second packet on.
-      const isRun = batch.sa[i + 1] === batch.sa[i];
-      const end = isRun ? frameRun(batch, jobs, i, sa) : i;
-      if (end > i) i = end - 1;
-      else {
-        const refused = this.#frame(batch, i, sa);
-        if (refused !== PASS) batch.drop(i, refused);
-      }
+      const refused = this.#frame(batch, i, sa);
+      if (refused !== PASS) batch.drop(i, refused);
     }
     if (jobs.count === 0) return;
     this.#engine.seal(batch.slab, jobs);
@@ -114,7 +112,7 @@ export class Encapsulator {
     }
   }
 
-  /** Steps 1 to 5 for one packet. Returns its verdict. */
+  /** Steps 1 to 6 for one packet. Returns its verdict. */
   #frame(batch: Batch, i: number, sa: SecurityAssociation): number {
     const { slab, words, cells, capacity } = batch;
     const at = cells[i]!;
@@ -124,50 +122,70 @@ export class Encapsulator {
     if (len === 0) return NOT_IP;
     cells[capacity + i] = len;
     const isV4 = words.getUint8(at) >>> 4 === 4;
-    if (!(isV4 ? sa.sendsAllV4 : sa.sendsAllV6) && !covers(sa.config.selector!, slab, at, isV4, this.#upper))
-      return SELECTOR;
-    const { isTunnel } = sa;
-    let next: number = isV4 ? ipv4.PROTOCOL : ipv6.PROTOCOL;
-    /** What stays in clear before ESP: nothing of the inner packet in tunnel mode. */
-    let clearLen = 0;
-    if (!isTunnel) {
-      clearLen = this.#clearLength(slab, at, len, isV4, sa);
-      if (clearLen < 0) return NOT_IP;
-      next = this.#next;
-    }
-    const payloadLen = len - clearLen;
-    const padLen = -(payloadLen + esp.TRAILER_LEN) & sa.padMask;
-    const { before } = sa;
-    const behind = padLen + sa.behind;
-    const total = len + before + behind;
+    const sendsAll = sa.has(isV4 ? FLAG.SENDS_V4 : FLAG.SENDS_V6);
+    if (!sendsAll && !covers(sa.config.selector!, slab, at, isV4, this.#upper)) return SELECTOR;
+    const verdict = sa.isTunnel
+      ? this.#frameTunnel(batch, i, sa, isV4)
+      : this.#frameTransport(batch, i, sa, isV4);
+    if (verdict === PASS && sa.hasUdp6) this.#hasUdp6 = true;
+    return verdict;
+  }
+
+  /** The packet as a whole, behind headers of its own. */
+  #frameTunnel(batch: Batch, i: number, sa: SecurityAssociation, isV4: boolean): number {
+    const { words, cells, capacity } = batch;
+    const at = cells[i]!;
+    const len = cells[capacity + i]!;
+    const verdict = this.#makeRoom(batch, i, sa, len, isV4);
+    if (verdict !== PASS) return verdict;
+    const textLen = putTrailer(batch.slab, at, len, sa.padMask, isV4 ? ipv4.PROTOCOL : ipv6.PROTOCOL);
+    // 6.
+    sa.outer.emit(words, cells[i]!, at, cells[capacity + i]!);
+    this.#addJob(batch, i, sa, at, textLen);
+    return PASS;
+  }
+
+  /** What the packet carries, behind its own headers. */
+  #frameTransport(batch: Batch, i: number, sa: SecurityAssociation, isV4: boolean): number {
+    const { slab, cells, capacity } = batch;
+    const at = cells[i]!;
+    const len = cells[capacity + i]!;
+    const clearLen = this.#clearLength(slab, at, len, isV4, sa);
+    if (clearLen < 0) return NOT_IP;
+    const verdict = this.#makeRoom(batch, i, sa, len - clearLen, isV4);
+    if (verdict !== PASS) return verdict;
+    const textAt = at + clearLen;
+    const textLen = putTrailer(slab, textAt, len - clearLen, sa.padMask, this.#next);
+    // 6.
+    const start = cells[i]!;
+    slab.copyWithin(start, at, textAt);
+    this.#patchTransport(slab, start, at, clearLen, cells[capacity + i]!, sa, isV4);
+    this.#addJob(batch, i, sa, textAt, textLen);
+    return PASS;
+  }
+
+  /** The rest of step 1, and steps 2 to 4. The packet then has the length and the begin that it leaves with. */
+  #makeRoom(batch: Batch, i: number, sa: SecurityAssociation, payloadLen: number, isV4: boolean): number {
+    const { slab, cells, capacity, slotSize } = batch;
+    const at = cells[i]!;
+    const len = cells[capacity + i]!;
+    const start = at - sa.before;
+    const total = len + sa.before + padLength(payloadLen, sa.padMask + 1) + sa.behind;
     if (total > MAX_LEN) return TOO_BIG;
     // What may be fragmented is fragmented after ESP, by the sending link (Linux xfrm4_tunnel_check_size, xfrm6_tunnel_check_size).
     if (total > sa.pathMtu && !mayBeCut(slab, at, len, isV4, sa.config.dst.length === 4)) return TOO_BIG;
     // 2.
-    if (sa.life.watched && sa.life.expired()) {
+    if (sa.has(FLAG.WATCHED) && sa.life.expired()) {
       sa.gone = true;
       return EXPIRED;
     }
-    // 4. and 5. ask for room before 3. takes a number.
-    const start = at - before;
-    const slotAt = i * batch.slotSize;
-    if (start < slotAt || start + total > slotAt + batch.slotSize) return PROTO_ERROR;
     // 3.
+    if (start < i * slotSize || start + total > (i + 1) * slotSize) return PROTO_ERROR;
+    // 4.
     if (!sa.sequence.advance()) return sa.sequence.isExhausted ? NO_NUMBER : NO_RESERVE;
-    sa.life.count(payloadLen);
+    countAll(sa, 1, payloadLen);
     cells[i] = start;
     cells[capacity + i] = total;
-
-    const textAt = at + clearLen;
-    writeTrailer(slab, textAt + payloadLen, padLen, next);
-    if (isTunnel) {
-      sa.outer.emit(words, start, at, total);
-    } else {
-      slab.copyWithin(start, at, textAt);
-      this.#patchTransport(slab, start, at, clearLen, total, sa, isV4);
-    }
-    this.#addJob(batch, i, sa, textAt, payloadLen + padLen + esp.TRAILER_LEN);
-    if (sa.hasUdp6) this.#hasUdp6 = true;
     return PASS;
   }
 
@@ -218,17 +236,18 @@ export class Encapsulator {
   #addJob(batch: Batch, i: number, sa: SecurityAssociation, textAt: number, textLen: number): void {
     const jobs = this.#jobs;
     const { words } = batch;
-    const { signedHi: hi, signedLo: lo } = sa.sequence;
+    const { signedHi, signedLo: lo } = sa.sequence;
     const espAt = textAt - sa.espLen;
-    words.setInt32(espAt, sa.spi);
+    const hi = netWord(signedHi);
+    const row = jobs.addRow(sa, i, textAt, textLen, hi, netWord(lo));
+    words.setInt32(espAt, sa.config.spi);
     words.setInt32(espAt + 4, lo);
-    const netHi = netWord(hi);
-    const netLo = netWord(lo);
-    const row = jobs.addRow(sa, i, textAt, textLen, netHi, netLo);
     if (sa.hasNonce) {
-      words.setInt32(espAt + 8, hi ^ sa.ivSaltHi);
-      words.setInt32(espAt + 12, lo ^ sa.ivSaltLo);
-      jobs.setNonce(row, sa.netSalt, netHi ^ sa.netIvSaltHi, netLo ^ sa.netIvSaltLo);
+      const ivHi = hi ^ sa.words[sa.at + WORD.NET_IV_HI]!;
+      const ivLo = netWord(lo) ^ sa.words[sa.at + WORD.NET_IV_LO]!;
+      words.setInt32(espAt + 8, netWord(ivHi));
+      words.setInt32(espAt + 12, netWord(ivLo));
+      jobs.setNonce(row, sa.netSalt, ivHi, ivLo);
     } else this.#randomIv(batch.slab, espAt + esp.HEADER_LEN, sa.suite.ivLen);
   }
 
@@ -240,6 +259,13 @@ export class Encapsulator {
     for (let k = 0; k < len; k++) slab[at + k] = this.#pool[this.#poolAt + k]!;
     this.#poolAt += len;
   }
+}
+
+/** Step 5. Returns how much there is to encrypt. */
+function putTrailer(slab: Uint8Array, at: number, len: number, padMask: number, next: number): number {
+  const padLen = padLength(len, padMask + 1);
+  writeTrailer(slab, at + len, padLen, next);
+  return len + padLen + esp.TRAILER_LEN;
 }
 
 /** IPv4 that allows it; of IPv6 what every link must carry, in an outer header that can be cut. */

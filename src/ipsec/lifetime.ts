@@ -6,42 +6,35 @@
  * @module
  */
 import type { Lifetime } from './sa-config.ts';
+import { SaPlace, WORD } from './sa-words.ts';
 
 export class LifetimeCounter {
-  /** Packets, bytes. A typed array: a number field would be a new object for every packet beyond 2^31 bytes. */
-  readonly #carried = new Float64Array(2);
+  readonly #place: SaPlace;
   /** Becomes true once, at the first soft limit that is reached: time for a new key. The caller clears it when it has acted. */
   softEvent = false;
-  /** Is there a hard limit: can the answer of {@link expired} ever become true? */
-  readonly limited: boolean;
-  /** Is there any limit: is it worth asking? */
-  readonly watched: boolean;
   readonly #softPackets: number;
   readonly #softBytes: number;
   readonly #hardPackets: number;
   readonly #hardBytes: number;
   #isDying = false;
 
-  /** @param carried what counts already: new limits for an SA that goes on (Linux xfrm_state_update) */
-  constructor(limits: Lifetime, carried?: Readonly<Pick<LifetimeCounter, 'packets' | 'bytes'>>) {
-    this.#carried[0] = carried?.packets ?? 0;
-    this.#carried[1] = carried?.bytes ?? 0;
+  /** @param place the words of an SA: what they have counted counts already (Linux xfrm_state_update) */
+  constructor(limits: Lifetime, place = new SaPlace(0)) {
+    this.#place = place;
     this.#softPackets = limits.softPackets ?? Number.POSITIVE_INFINITY;
     this.#softBytes = limits.softBytes ?? Number.POSITIVE_INFINITY;
     this.#hardPackets = limits.hardPackets ?? Number.POSITIVE_INFINITY;
     this.#hardBytes = limits.hardBytes ?? Number.POSITIVE_INFINITY;
-    this.limited = limits.hardPackets !== undefined || limits.hardBytes !== undefined;
-    this.watched = this.limited || limits.softPackets !== undefined || limits.softBytes !== undefined;
   }
 
   /** Packets carried. */
   get packets(): number {
-    return this.#carried[0]!;
+    return this.#place.floats[(this.#place.at + WORD.PACKETS) >>> 1]!;
   }
 
   /** Bytes carried: of inner packets, without trailer and outer header. */
   get bytes(): number {
-    return this.#carried[1]!;
+    return this.#place.floats[(this.#place.at + WORD.BYTES) >>> 1]!;
   }
 
   /** Was a soft limit reached? Linux then prefers any other SA that fits (`km.dying`). */
@@ -61,13 +54,23 @@ export class LifetimeCounter {
 
   /** Counts a packet that the SA carried. */
   count(bytes: number): void {
-    this.countAll(1, bytes);
+    countAll(this.#place, 1, bytes);
   }
+}
 
-  /** Counts packets, and their bytes together. */
-  countAll(packets: number, bytes: number): void {
-    const carried = this.#carried;
-    carried[0] = carried[0]! + packets;
-    carried[1] = carried[1]! + bytes;
-  }
+/** Can an SA with these limits ever expire? */
+export function isLimited({ hardPackets, hardBytes }: Lifetime): boolean {
+  return hardPackets !== undefined || hardBytes !== undefined;
+}
+
+/** Is there any limit: is it worth asking? */
+export function isWatched(limits: Lifetime): boolean {
+  return isLimited(limits) || limits.softPackets !== undefined || limits.softBytes !== undefined;
+}
+
+/** Counts packets that an SA carried, and their bytes together. */
+export function countAll({ floats, at }: SaPlace, packets: number, bytes: number): void {
+  const of = at >>> 1;
+  floats[of + WORD.PACKETS / 2]! += packets;
+  floats[of + WORD.BYTES / 2]! += bytes;
 }

@@ -30,6 +30,7 @@ import * as esp from '../wire/esp.ts';
 import * as ipv4 from '../wire/ipv4.ts';
 import * as ipv6 from '../wire/ipv6.ts';
 import * as udp from '../wire/udp.ts';
+import { FLAG, WORD } from './sa-words.ts';
 
 /** First byte: version, and for IPv4 the header length in words. */
 export const VERSION_4 = 0x45;
@@ -68,28 +69,14 @@ export const LINUX_RULES: HeaderRules = {
   decapDscp: false,
 };
 
-/** What an IPv4 header is made of, as words of this machine that are written as they are. */
-export interface QuickHeader {
-  readonly src: number;
-  readonly dst: number;
-  /** Both ports of UDP; 0 without. */
-  readonly ports: number;
-  /** The low half of the word that has the checksum. */
-  readonly ttlAndProtocol: number;
-  /** Of all that does not change, in 16-bit words of this machine. */
-  readonly sum: number;
-  /** Which bits of the inner TOS are taken over, what is put beside them, and ECN outside by ECN inside. */
-  readonly tosMask: number;
-  readonly tos: number;
-  readonly ecn: number;
-  /** Is DF set whatever the inner packet has? Otherwise it is copied. */
-  readonly setsDf: boolean;
+/** Of ESP in UDP (RFC 3948). */
+interface Ports {
+  readonly sport: number;
+  readonly dport: number;
 }
 
 /** Writes the outer headers of one SA. */
 export class OuterHeader {
-  /** For runs of packets; none for IPv6, for a TTL that is copied, and a DF that is cleared. */
-  readonly quick: QuickHeader | undefined;
   /** Bytes it prepends: 20 or 40, and 8 more with UDP. */
   readonly length: number;
   readonly #version: 4 | 6;
@@ -122,51 +109,24 @@ export class OuterHeader {
    * @param encap ports of ESP in UDP (RFC 3948)
    * @throws {RangeError} when the addresses are of two families, or a rule's number does not fit its field
    */
-  constructor(src: Address, dst: Address, rules: HeaderRules, encap?: { sport: number; dport: number }) {
-    if (src.length !== dst.length || (src.length !== 4 && src.length !== 16)) {
-      throw new RangeError(
-        `outer header: expected two addresses of one family, got ${src.length} and ${dst.length} bytes`,
-      );
-    }
-    inRange('DSCP', rules.dscp, 0, 63);
-    inRange('TTL', rules.ttl, 1, 255);
-    inRange('flow label', rules.flowLabel, 0, 0xfffff);
-    this.#tosMask = rules.dscp === 'copy' ? 0xff & ~ECN_MASK : 0;
-    this.#tos = rules.dscp === 'copy' ? 0 : rules.dscp << 2;
-    let ecn = 0;
-    for (let inner = 0; inner <= ECN_MASK; inner++) ecn |= outerEcn(rules, inner) << (2 * inner);
-    this.#ecn = ecn;
+  constructor(src: Address, dst: Address, rules: HeaderRules, encap?: Ports) {
+    checkHeader(src, dst, rules);
+    const tos = tosRules(rules);
+    this.#tosMask = tos & 0xff;
+    this.#tos = (tos >>> 8) & 0xff;
+    this.#ecn = tos >>> 16;
     this.#ttl = rules.ttl === 'copy' ? 0 : rules.ttl;
     this.#dfMask = rules.df === 'copy' ? ipv4.DF : 0;
     this.#df = rules.df === 'set' ? ipv4.DF : 0;
     this.#label = rules.flowLabel === 'copy' ? -1 : rules.flowLabel;
     this.#version = src.length === 4 ? 4 : 6;
-    this.length = (src.length === 4 ? ipv4.HEADER_LEN : ipv6.HEADER_LEN) + (encap ? udp.HEADER_LEN : 0);
+    this.length = headerLength(dst, encap);
     this.#protocol = encap ? udp.PROTOCOL : esp.PROTOCOL;
-    // Without arrays where there need be none: a rotation makes thousands of these between packets.
     this.#addresses = src.length === 4 ? undefined : wordsOf(src, dst);
     this.#src = i32(src, 0);
     this.#dst = i32(dst, 0);
     this.#sum = VERSION_4 * 0x100 + this.#protocol + sum(src, 0, src.length) + sum(dst, 0, dst.length);
     this.#ports = encap ? (encap.sport << 16) | encap.dport : NO_PORTS;
-    this.quick = this.#version === 4 && this.#ttl > 0 ? this.#quickHeader(rules) : undefined;
-  }
-
-  #quickHeader({ df }: HeaderRules): QuickHeader | undefined {
-    if (df === 'clear') return undefined;
-    const [src, dst] = [netWord(this.#src), netWord(this.#dst)];
-    const ttlAndProtocol = this.#ttl | (this.#protocol << 8);
-    return {
-      src,
-      dst,
-      ports: netWord(this.#ports),
-      ttlAndProtocol,
-      sum: VERSION_4 + ttlAndProtocol + (src & 0xffff) + (src >>> 16) + (dst & 0xffff) + (dst >>> 16),
-      tosMask: this.#tosMask,
-      tos: this.#tos,
-      ecn: this.#ecn,
-      setsDf: df === 'set',
-    };
   }
 
   /**
@@ -226,6 +186,63 @@ export class OuterHeader {
     words.setUint32(udpAt, this.#ports);
     words.setUint32(udpAt + 4, (totalLen - (udpAt - at)) << 16);
   }
+}
+
+/** Bytes of an outer header. */
+export function headerLength(dst: Address, encap: Ports | undefined): number {
+  return (dst.length === 4 ? ipv4.HEADER_LEN : ipv6.HEADER_LEN) + (encap ? udp.HEADER_LEN : 0);
+}
+
+/** @throws {RangeError} when the addresses are of two families, or a rule's number does not fit its field */
+export function checkHeader(src: Address, dst: Address, rules: HeaderRules): void {
+  if (src.length !== dst.length || (src.length !== 4 && src.length !== 16)) {
+    throw new RangeError(
+      `outer header: expected two addresses of one family, got ${src.length} and ${dst.length} bytes`,
+    );
+  }
+  inRange('DSCP', rules.dscp, 0, 63);
+  inRange('TTL', rules.ttl, 1, 255);
+  inRange('flow label', rules.flowLabel, 0, 0xfffff);
+}
+
+/**
+ * Writes what a run of packets makes its outer headers of, as words of this machine that go out as they are: addresses,
+ * ports (0 without UDP), TTL and protocol with the sum of all that does not change, and {@link tosRules}.
+ * @returns {@link FLAG.PLAIN_HEADER} and {@link FLAG.SETS_DF}, or 0 with nothing written for IPv6, a TTL that is copied,
+ *   and a DF that is cleared
+ */
+export function writePlainHeader(
+  words: Int32Array,
+  at: number,
+  from: Address,
+  to: Address,
+  rules: HeaderRules,
+  encap: Ports | undefined,
+): number {
+  if (to.length !== 4 || rules.ttl === 'copy' || rules.df === 'clear') return 0;
+  const src = netWord(i32(from, 0));
+  const dst = netWord(i32(to, 0));
+  const ttlAndProtocol = rules.ttl | ((encap ? udp.PROTOCOL : esp.PROTOCOL) << 8);
+  const sum = VERSION_4 + ttlAndProtocol + (src & 0xffff) + (src >>> 16) + (dst & 0xffff) + (dst >>> 16);
+  words[at + WORD.SRC] = src;
+  words[at + WORD.DST] = dst;
+  words[at + WORD.PORTS] = encap ? netWord((encap.sport << 16) | encap.dport) : NO_PORTS;
+  // Folded once it has 17 bits at most, twice 16.
+  words[at + WORD.HEADER] = ttlAndProtocol | (fold(fold(sum)) << 16);
+  words[at + WORD.TOS] = tosRules(rules);
+  return FLAG.PLAIN_HEADER | (rules.df === 'set' ? FLAG.SETS_DF : 0);
+}
+
+function fold(sum: number): number {
+  return (sum & 0xffff) + (sum >>> 16);
+}
+
+/** Which bits of the inner TOS are taken over, above them what is put beside, above that ECN outside by ECN inside. */
+function tosRules(rules: HeaderRules): number {
+  let ecn = 0;
+  for (let inner = 0; inner <= ECN_MASK; inner++) ecn |= outerEcn(rules, inner) << (2 * inner);
+  const { dscp } = rules;
+  return (dscp === 'copy' ? 0xff & ~ECN_MASK : dscp << 10) | (ecn << 16);
 }
 
 /**

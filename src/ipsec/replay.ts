@@ -29,7 +29,8 @@
  */
 import { PASS } from '../wire/packet.ts';
 import { dropCode } from './drop.ts';
-import { BUSY, ringWords, type SaRow, TOP } from './sa-row.ts';
+import { BUSY, RING, ringWords, TOP } from './sa-row.ts';
+import { SaPlace, WORD } from './sa-words.ts';
 
 const ZERO = dropCode('replay-zero');
 const STALE = dropCode('replay-stale');
@@ -43,57 +44,34 @@ export class ReplayWindow {
   readonly size: number;
   /** Extended (64-bit) sequence numbers? */
   readonly esn: boolean;
-  /** The highest number that verified, T: {@link TOP}. A typed array, so that writing allocates nothing. */
-  readonly #top: Uint32Array;
-  /** One bit a number, at its low half modulo the ring: a power of two, at least a word more than the window. */
-  readonly #words: Uint32Array;
-  readonly #mask: number;
-  /**
-   * How many numbers at the bottom were never expected: those before the first. They leave without being lost.
-   * Not 0 where there is no window.
-   */
-  #before: number;
-  #lost = 0;
-  /** A typed array: a number field that has grown beyond 2^31 would be a new object for every packet. */
-  readonly #late = new Float64Array(1);
+  readonly #place: SaPlace;
 
   /**
    * @param size 0 (off, only without ESN) to 2^20 numbers
-   * @param row the SA's row, for a window of this size: the window goes on where that stands
+   * @param place the words of an SA that {@link startWindow} has made ready: the window goes on where they stand
    * @throws {RangeError} for another size
    */
-  constructor(size: number, esn: boolean, row?: SaRow) {
-    if (!Number.isInteger(size) || size < 0 || size > MAX_SIZE) {
-      throw new RangeError(`replay window: expected 0 to ${MAX_SIZE} numbers, got ${size}`);
-    }
-    // Without a window there is nothing to infer the high half from; Linux refuses it too.
-    if (esn && size === 0) throw new RangeError('replay window: ESN needs a window of at least 1');
+  constructor(size: number, esn: boolean, place?: SaPlace) {
+    checkWindow(size, esn);
     this.size = size;
     this.esn = esn;
-    const words = ringWords(size);
-    if (row && row.ring.length !== words)
-      throw new RangeError(
-        `replay window: the row has ${row.ring.length} words, ${size} numbers need ${words}`,
-      );
-    this.#top = row?.top ?? new Uint32Array(TOP.WORDS);
-    this.#words = row && words > 0 ? row.ring : new Uint32Array(Math.max(words, 1));
-    this.#mask = this.#words.length - 1;
-    this.#before = size === 0 ? 1 : this.topHi > 0 ? 0 : Math.max(size - this.topLo, 0);
+    this.#place = place ?? new SaPlace(size);
+    if (!place) startWindow(this.#place, size);
   }
 
   /** High half of the highest number that verified. */
   get topHi(): number {
-    return this.#top[TOP.HI]!;
+    return topOf(this.#place, TOP.HI) >>> 0;
   }
 
   /** Low half of the highest number that verified. */
   get topLo(): number {
-    return this.#top[TOP.LO]!;
+    return topOf(this.#place, TOP.LO) >>> 0;
   }
 
   /** How many numbers left the window without having been seen. A number still in the window is not lost yet. */
   get lost(): number {
-    return this.#lost;
+    return countOf(this.#place, WORD.LOST);
   }
 
   /**
@@ -101,12 +79,12 @@ export class ReplayWindow {
    * window has left them behind are not committed (`replay-stale`, and under ESN a wrong ICV). 0 without a window.
    */
   get late(): number {
-    return this.#late[0]!;
+    return countOf(this.#place, WORD.LATE);
   }
 
   /** The high half that a packet with this low half must have, 0 without ESN (RFC 4303 §A2.2). */
   inferHigh(lo: number): number {
-    return this.inferHighFrom(this.#top[TOP.HI]!, this.#top[TOP.LO]! | 0, lo);
+    return this.inferHighFrom(topOf(this.#place, TOP.HI) >>> 0, topOf(this.#place, TOP.LO), lo);
   }
 
   /** {@link inferHigh} for another top of the window: would the answer change if that number were committed? */
@@ -121,8 +99,8 @@ export class ReplayWindow {
 
   /** Is this number above the highest that verified? As in the kernel the high halves wrap: 0xffffffff is one behind 0. */
   isAhead(hi: number, lo: number): boolean {
-    const epochs = (hi - this.#top[TOP.HI]!) | 0;
-    return epochs > 0 || (epochs === 0 && lo >>> 0 > this.#top[TOP.LO]!);
+    const epochs = (hi - topOf(this.#place, TOP.HI)) | 0;
+    return epochs > 0 || (epochs === 0 && lo >>> 0 > topOf(this.#place, TOP.LO) >>> 0);
   }
 
   /**
@@ -134,25 +112,14 @@ export class ReplayWindow {
    * @returns {@link PASS}, or the code of `replay-zero`, `replay-stale` or `replay-seen`
    */
   check(hi: number, lo: number): number {
-    return this.#isNext(hi, lo) ? PASS : this.#checkAny(hi, lo | 0);
-  }
-
-  /** Does the window hold nothing but numbers that were expected, none of them below zero? */
-  get isGrown(): boolean {
-    return this.#before === 0 && this.#top[TOP.LO]! >= this.size - 1;
-  }
-
-  /** Is it the one after the top, in a window that is no longer young? So is nearly every number. */
-  #isNext(hi: number, lo: number): boolean {
-    const top = this.#top;
-    return lo >>> 0 === top[TOP.LO]! + 1 && hi === top[TOP.HI]! && this.#before === 0;
+    return isNext(this.#place, hi, lo | 0) ? PASS : this.#checkAny(hi, lo | 0);
   }
 
   #checkAny(hi: number, signed: number): number {
     const size = this.size;
     if (size === 0) return PASS;
-    const topHi = this.#top[TOP.HI]!;
-    const topLo = this.#top[TOP.LO]!;
+    const topHi = topOf(this.#place, TOP.HI) >>> 0;
+    const topLo = topOf(this.#place, TOP.LO) >>> 0;
     const lo = signed >>> 0;
     if (!this.esn) {
       if (lo === 0) return ZERO;
@@ -177,44 +144,35 @@ export class ReplayWindow {
    * the top, by any distance, becomes the top.
    */
   commit(hi: number, lo: number): void {
-    if (!this.commitNext(hi, lo)) this.#commitAny(hi, lo | 0);
-  }
-
-  /** {@link check} and {@link commit} of the number after the top. @returns false, with nothing changed, for another */
-  commitNext(hi: number, lo: number): boolean {
-    if (!this.#isNext(hi, lo)) return false;
-    this.#step(lo | 0);
-    this.#top[TOP.LO] = lo;
-    this.#top[TOP.CHECK] = ~lo;
-    return true;
+    if (!commitNext(this.#place, hi, lo | 0)) this.#commitAny(hi, lo | 0);
   }
 
   #commitAny(hi: number, lo: number): void {
     if (this.size === 0) return;
+    const { numbers, numbersAt: n, floats, at } = this.#place;
     if (this.isAhead(hi, lo)) {
-      const top = this.#top;
-      const topLo = top[TOP.LO]!;
-      const epochs = (hi - top[TOP.HI]!) | 0;
+      const topLo = topOf(this.#place, TOP.LO);
+      const epochs = (hi - topOf(this.#place, TOP.HI)) | 0;
       // Killed in the middle of it, the process has still not delivered this packet, nor will any below it be taken.
-      top[TOP.NEW_HI] = hi;
-      top[TOP.NEW_LO] = lo;
-      top[TOP.BUSY] = BUSY;
-      this.#advance(epochs * U32 + (lo >>> 0) - topLo, topLo | 0);
-      top[TOP.HI] = hi;
-      top[TOP.LO] = lo;
-      top[TOP.CHECK] = ~lo;
-      top[TOP.HI_COPY] = hi;
+      numbers[n + TOP.NEW_HI] = hi;
+      numbers[n + TOP.NEW_LO] = lo;
+      numbers[n + TOP.BUSY] = BUSY;
+      this.#advance(epochs * U32 + (lo >>> 0) - (topLo >>> 0), topLo);
+      numbers[n + TOP.HI] = hi;
+      numbers[n + TOP.LO] = lo;
+      numbers[n + TOP.CHECK] = ~lo;
+      numbers[n + TOP.HI_COPY] = hi;
       this.#mark(lo);
-      top[TOP.BUSY] = 0;
+      numbers[n + TOP.BUSY] = 0;
     } else {
-      this.#late[0]!++;
+      floats[(at + WORD.LATE) >>> 1]!++;
       this.#mark(lo);
     }
   }
 
   #mark(lo: number): void {
-    const word = (lo >>> 5) & this.#mask;
-    this.#words[word] = this.#words[word]! | (1 << (lo & 31));
+    const { numbers } = this.#place;
+    numbers[ringAt(this.#place, lo)]! |= 1 << (lo & 31);
   }
 
   /**
@@ -223,25 +181,16 @@ export class ReplayWindow {
    * (0, 0) is no number that is ever sent; it makes a fresh window.
    */
   startBefore(hi: number, lo: number): void {
+    const { numbers, numbersAt: n, words, floats, at } = this.#place;
     const fresh = hi === 0 && lo === 0;
-    const top = this.#top;
-    top[TOP.HI] = fresh ? 0 : lo === 0 ? hi - 1 : hi;
-    top[TOP.LO] = fresh ? 0 : lo - 1;
-    top[TOP.CHECK] = ~top[TOP.LO]!;
-    top[TOP.HI_COPY] = top[TOP.HI]!;
-    this.#words.fill(0);
-    this.#before = Math.max(this.size, 1);
-    this.#lost = 0;
-    this.#late[0] = 0;
-  }
-
-  /** What {@link #advance} by one, to `lo`, does, and the mark of `lo` itself. */
-  #step(lo: number): void {
-    const words = this.#words;
-    const leaves = lo - this.size;
-    if (((words[(leaves >>> 5) & this.#mask]! >>> (leaves & 31)) & 1) === 0) this.#lost++;
-    const word = (lo >>> 5) & this.#mask;
-    words[word] = (lo & 31) === 0 ? 1 : words[word]! | (1 << (lo & 31));
+    numbers[n + TOP.HI] = fresh ? 0 : lo === 0 ? hi - 1 : hi;
+    numbers[n + TOP.LO] = fresh ? 0 : lo - 1;
+    numbers[n + TOP.CHECK] = ~numbers[n + TOP.LO]!;
+    numbers[n + TOP.HI_COPY] = numbers[n + TOP.HI]!;
+    if (this.size > 0) numbers.fill(0, n + RING, n + RING + words[at + WORD.RING_MASK]! + 1);
+    words[at + WORD.UNEXPECTED] = Math.max(this.size, 1);
+    floats[(at + WORD.LOST) >>> 1] = 0;
+    floats[(at + WORD.LATE) >>> 1] = 0;
   }
 
   /**
@@ -249,21 +198,23 @@ export class ReplayWindow {
    * @param ahead how far the top moves
    */
   #advance(ahead: number, topLo: number): void {
-    const before = Math.min(this.#before, ahead);
-    this.#before -= before;
+    const { numbers, numbersAt: n, words, floats, at } = this.#place;
+    const before = Math.min(words[at + WORD.UNEXPECTED]!, ahead);
+    words[at + WORD.UNEXPECTED]! -= before;
     if (ahead > before) {
       // Of the numbers that leave only those of the old window can have been seen.
       const from = (topLo - this.size + 1 + before) | 0;
-      this.#lost += ahead - before - this.#count(from, Math.min(ahead, this.size) - before);
+      floats[(at + WORD.LOST) >>> 1]! +=
+        ahead - before - this.#count(from, Math.min(ahead, this.size) - before);
     }
-    const words = this.#words;
+    const mask = words[at + WORD.RING_MASK]!;
     const entered = Math.floor(((topLo & 31) + ahead) / 32);
-    const last = (topLo >>> 5) + Math.min(entered, words.length);
-    for (let i = (topLo >>> 5) + 1; i <= last; i++) words[i & this.#mask] = 0;
+    const last = (topLo >>> 5) + Math.min(entered, mask + 1);
+    for (let i = (topLo >>> 5) + 1; i <= last; i++) numbers[n + RING + (i & mask)] = 0;
   }
 
   #seen(lo: number): number {
-    return (this.#words[(lo >>> 5) & this.#mask]! >>> (lo & 31)) & 1 ? SEEN : PASS;
+    return (this.#place.numbers[ringAt(this.#place, lo)]! >>> (lo & 31)) & 1 ? SEEN : PASS;
   }
 
   /** How many of the `n` numbers from low half `lo` on have been seen. */
@@ -274,12 +225,71 @@ export class ReplayWindow {
       const take = Math.min(32 - bit, left);
       // A shift by 32 is a shift by 0, so the mask of a whole word is made from the right.
       const bits = (0xffff_ffff >>> (32 - take)) << bit;
-      seen += popCount(this.#words[(at >>> 5) & this.#mask]! & bits);
+      seen += popCount(this.#place.numbers[ringAt(this.#place, at)]! & bits);
       at = (at + take) | 0;
       left -= take;
     }
     return seen;
   }
+}
+
+/** @throws {RangeError} for a size that no window has */
+export function checkWindow(size: number, esn: boolean): void {
+  if (!Number.isInteger(size) || size < 0 || size > MAX_SIZE)
+    throw new RangeError(`replay window: expected 0 to ${MAX_SIZE} numbers, got ${size}`);
+  // Without a window there is nothing to infer the high half from; Linux refuses it too.
+  if (esn && size === 0) throw new RangeError('replay window: ESN needs a window of at least 1');
+}
+
+/** Makes the words of an SA ready for a window of this size, where its numbers stand. */
+export function startWindow(place: SaPlace, size: number): void {
+  const { words, at } = place;
+  const isYoung = topOf(place, TOP.HI) === 0;
+  const topLo = topOf(place, TOP.LO) >>> 0;
+  words[at + WORD.WINDOW] = size;
+  words[at + WORD.RING_MASK] = Math.max(ringWords(size), 1) - 1;
+  words[at + WORD.UNEXPECTED] = size === 0 ? 1 : isYoung ? Math.max(size - topLo, 0) : 0;
+}
+
+/**
+ * {@link ReplayWindow.check} and {@link ReplayWindow.commit} of the number after the top, in a window that is no longer
+ * young: so is nearly every number.
+ * @param lo signed
+ * @returns false, with nothing changed, for another
+ */
+export function commitNext(place: SaPlace, hi: number, lo: number): boolean {
+  if (!isNext(place, hi, lo)) return false;
+  const { numbers, numbersAt: n, words, floats, at } = place;
+  const leaves = lo - words[at + WORD.WINDOW]!;
+  if (((numbers[ringAt(place, leaves)]! >>> (leaves & 31)) & 1) === 0) floats[(at + WORD.LOST) >>> 1]!++;
+  const ring = ringAt(place, lo);
+  numbers[ring] = (lo & 31) === 0 ? 1 : numbers[ring]! | (1 << (lo & 31));
+  numbers[n + TOP.LO] = lo;
+  numbers[n + TOP.CHECK] = ~lo;
+  return true;
+}
+
+function isNext({ numbers, numbersAt: n, words, at }: SaPlace, hi: number, lo: number): boolean {
+  return (
+    lo !== 0 &&
+    lo === ((numbers[n + TOP.LO]! + 1) | 0) &&
+    (hi | 0) === numbers[n + TOP.HI] &&
+    words[at + WORD.UNEXPECTED] === 0
+  );
+}
+
+/** Where the word of the ring is that has the bit of a number, at its low half modulo the ring. */
+function ringAt({ numbersAt, words, at }: SaPlace, lo: number): number {
+  return numbersAt + RING + ((lo >>> 5) & words[at + WORD.RING_MASK]!);
+}
+
+/** Signed: above 2^31 an unsigned one would be an object wherever this is not inlined. */
+function topOf({ numbers, numbersAt }: SaPlace, half: typeof TOP.HI | typeof TOP.LO): number {
+  return numbers[numbersAt + half]!;
+}
+
+function countOf({ floats, at }: SaPlace, word: number): number {
+  return floats[(at + word) >>> 1]!;
 }
 
 /** Bits set in a 32-bit word. */

@@ -98,7 +98,7 @@ export function recoverRows(words: Int32Array, isExact: boolean): Recovered {
   const rows: Int32Array[] = [];
   let damaged = 0;
   for (let at = 0; at < words.length; ) {
-    const length = rowLength(words.subarray(at));
+    const length = rowLength(words, at);
     if (length > 0) {
       const row = words.slice(at, at + length);
       if (recoverRow(row, isExact)) rows.push(row);

@@ -32,13 +32,12 @@ export const IDENTITY_WORDS = 5;
 const SUM = 8;
 const RESERVES = [9, 12] as const;
 const USED_AT = 15;
-const OUT_AT = 16;
-const TOP_AT = 24;
-const RING_AT = 32;
+/** Where the numbers begin: {@link OUT}, {@link TOP} and {@link RING} count from there. */
+export const NUMBERS_AT = 16;
 /** Rows begin and end at multiples of this. */
 export const ROW_UNIT = 32;
 
-/** Words of the outbound half, from its begin. Halves are signed. */
+/** Words of the outbound half. Halves are signed. */
 export const OUT = {
   HI: 0,
   LO: 1,
@@ -54,21 +53,24 @@ export const OUT = {
   WORDS: 7,
 } as const;
 
-/** Words of the inbound half, from its begin. */
+/** Words of the inbound half. */
 export const TOP = {
-  HI: 0,
-  LO: 1,
+  HI: 8,
+  LO: 9,
   /** `~LO`, written after it. */
-  CHECK: 2,
+  CHECK: 10,
   /** {@link BUSY} while the top moves by more than one and the ring is being cleared, otherwise 0. */
-  BUSY: 3,
+  BUSY: 11,
   /** Where it moves. */
-  NEW_HI: 4,
-  NEW_LO: 5,
+  NEW_HI: 12,
+  NEW_LO: 13,
   /** `HI`, written after it. */
-  HI_COPY: 6,
-  WORDS: 7,
+  HI_COPY: 14,
 } as const;
+
+/** Where the ring begins. */
+export const RING = 16;
+const RING_AT = NUMBERS_AT + RING;
 
 /** What no single damaged bit makes of 0. */
 export const BUSY = 0x4255_5359;
@@ -81,23 +83,16 @@ export interface Halves {
 
 const U32 = 2 ** 32;
 
-/** The words of an SA that outlive it. */
-export class SaRow {
-  /** See {@link OUT}. */
-  readonly out: Int32Array;
-  /** See {@link TOP}. */
-  readonly top: Uint32Array;
-  /** The ring of the window; of 0 words where W is 0. */
-  readonly ring: Uint32Array;
+/** Where the words of an SA that outlive it are. */
+export interface SaRow {
+  readonly words: Int32Array;
+  /** Where its numbers begin. */
+  readonly at: number;
+}
 
-  /** @param words all words of a row that {@link makeRow} has made */
-  constructor(words: Int32Array) {
-    this.out = words.subarray(OUT_AT, OUT_AT + OUT.WORDS);
-    const at = (word: number, count: number) =>
-      new Uint32Array(words.buffer, words.byteOffset + 4 * word, count);
-    this.top = at(TOP_AT, TOP.WORDS);
-    this.ring = at(RING_AT, ringWords(words[WINDOW]!));
-  }
+/** @param at where a row begins that {@link makeRow} has made */
+export function rowIn(words: Int32Array, at = 0): SaRow {
+  return { words, at: at + NUMBERS_AT };
 }
 
 /** Words of the ring of a window: a power of two, at least a word more than the window; 0 where the window is off. */
@@ -122,16 +117,17 @@ export function makeRow(words: Int32Array, identity: Uint8Array, window: number)
   words[SUM] = sumOf(words, 0, SUM);
 }
 
-/** How many words the row has that begins here; 0 when none does, or it is damaged. */
-export function rowLength(words: Int32Array): number {
-  if (words.length < RING_AT || words[0] !== MAGIC || words[SUM] !== sumOf(words, 0, SUM)) return 0;
-  const size = words[SIZE]!;
-  const window = words[WINDOW]!;
-  return window >= 0 && window <= 2 ** 20 && size === rowWords(window) && size <= words.length ? size : 0;
+/** How many words the row has that begins at `at`; 0 when none does, or it is damaged. */
+export function rowLength(words: Int32Array, at = 0): number {
+  const room = words.length - at;
+  if (room < RING_AT || words[at] !== MAGIC || words[at + SUM] !== sumOf(words, at, at + SUM)) return 0;
+  const size = words[at + SIZE]!;
+  const window = words[at + WINDOW]!;
+  return window >= 0 && window <= 2 ** 20 && size === rowWords(window) && size <= room ? size : 0;
 }
 
-export function windowOf(words: Int32Array): number {
-  return words[WINDOW]!;
+export function windowOf(words: Int32Array, at = 0): number {
+  return words[at + WINDOW]!;
 }
 
 /** Which SA's it is, as text. */
@@ -165,10 +161,10 @@ export function recoverRow(words: Int32Array, isExact: boolean): boolean {
 
 /** The last number sent; `undefined` where the words do not say it for sure. */
 export function sentOf(words: Int32Array): Halves | undefined {
-  const hi = words[OUT_AT + OUT.HI]!;
-  const next = words[OUT_AT + OUT.NEXT_HI]!;
-  const lo = words[OUT_AT + OUT.LO]!;
-  const check = words[OUT_AT + OUT.CHECK]!;
+  const hi = words[NUMBERS_AT + OUT.HI]!;
+  const next = words[NUMBERS_AT + OUT.NEXT_HI]!;
+  const lo = words[NUMBERS_AT + OUT.LO]!;
+  const check = words[NUMBERS_AT + OUT.CHECK]!;
   // Killed between the two: the low half is one ahead of its copy.
   if (check !== ~lo && check !== ~(lo - 1)) return undefined;
   if (hi === next) return { hi, lo };
@@ -178,23 +174,23 @@ export function sentOf(words: Int32Array): Halves | undefined {
 
 /** The low half of the last number sent, of a row that another thread may be sending with. */
 export function sentLow(words: Int32Array): number {
-  return Atomics.load(words, OUT_AT + OUT.LO);
+  return Atomics.load(words, NUMBERS_AT + OUT.LO);
 }
 
 /** The high half of it; `undefined` while the sender goes from 2^32 to 2^32. */
 export function sentHigh(words: Int32Array): number | undefined {
-  const hi = Atomics.load(words, OUT_AT + OUT.HI);
-  return hi === Atomics.load(words, OUT_AT + OUT.NEXT_HI) ? hi : undefined;
+  const hi = Atomics.load(words, NUMBERS_AT + OUT.HI);
+  return hi === Atomics.load(words, NUMBERS_AT + OUT.NEXT_HI) ? hi : undefined;
 }
 
 /** Number and copies. Not for a row that another thread sends with. */
 export function setOut(words: Int32Array, { hi, lo }: Halves): void {
-  words[OUT_AT + OUT.HI] = hi;
-  words[OUT_AT + OUT.NEXT_HI] = hi;
-  words[OUT_AT + OUT.LO] = lo;
-  words[OUT_AT + OUT.CHECK] = ~lo;
-  words[OUT_AT + OUT.ALLOWED_HI] = hi;
-  words[OUT_AT + OUT.ALLOWED_LO] = lo;
+  words[NUMBERS_AT + OUT.HI] = hi;
+  words[NUMBERS_AT + OUT.NEXT_HI] = hi;
+  words[NUMBERS_AT + OUT.LO] = lo;
+  words[NUMBERS_AT + OUT.CHECK] = ~lo;
+  words[NUMBERS_AT + OUT.ALLOWED_HI] = hi;
+  words[NUMBERS_AT + OUT.ALLOWED_LO] = lo;
 }
 
 /** The greatest number that may have been sent; `undefined` where both copies are damaged. */
@@ -219,17 +215,17 @@ export function setReserve(words: Int32Array, { hi, lo }: Halves): void {
 
 /** Lets the sender go up to a number. From any thread; the order of the halves is what the sender counts on. */
 export function allow(words: Int32Array, { hi, lo }: Halves): void {
-  Atomics.store(words, OUT_AT + OUT.ALLOWED_LO, lo | 0);
-  Atomics.store(words, OUT_AT + OUT.ALLOWED_HI, hi | 0);
+  Atomics.store(words, NUMBERS_AT + OUT.ALLOWED_LO, lo | 0);
+  Atomics.store(words, NUMBERS_AT + OUT.ALLOWED_HI, hi | 0);
 }
 
 export function allowedOf(words: Int32Array): Halves {
-  return { hi: words[OUT_AT + OUT.ALLOWED_HI]!, lo: words[OUT_AT + OUT.ALLOWED_LO]! };
+  return { hi: words[NUMBERS_AT + OUT.ALLOWED_HI]!, lo: words[NUMBERS_AT + OUT.ALLOWED_LO]! };
 }
 
 /** The highest number that was accepted, of a row that is whole. */
 export function topOf(words: Int32Array): Halves {
-  return { hi: words[TOP_AT + TOP.HI]!, lo: words[TOP_AT + TOP.LO]! };
+  return { hi: words[NUMBERS_AT + TOP.HI]!, lo: words[NUMBERS_AT + TOP.LO]! };
 }
 
 /** Makes a number the highest that was accepted, and all below it seen. Not for a row that another thread receives with. */
@@ -243,7 +239,7 @@ export function startAt(words: Int32Array, top: Halves): void {
 }
 
 function recoverTop(words: Int32Array, isExact: boolean): void {
-  const at = (word: number) => words[TOP_AT + word]!;
+  const at = (word: number) => words[NUMBERS_AT + word]!;
   const [hi, lo, check] = [at(TOP.HI), at(TOP.LO), at(TOP.CHECK)];
   const isWhole = at(TOP.BUSY) === 0 && at(TOP.HI_COPY) === hi && (check === ~lo || check === ~(lo - 1));
   if (isWhole && isExact) {
@@ -271,11 +267,11 @@ function clearAhead(ring: Uint32Array, lo: number): void {
 }
 
 function setTop(words: Int32Array, { hi, lo }: Halves): void {
-  words[TOP_AT + TOP.HI] = hi;
-  words[TOP_AT + TOP.LO] = lo;
-  words[TOP_AT + TOP.CHECK] = ~lo;
-  words[TOP_AT + TOP.BUSY] = 0;
-  words[TOP_AT + TOP.HI_COPY] = hi;
+  words[NUMBERS_AT + TOP.HI] = hi;
+  words[NUMBERS_AT + TOP.LO] = lo;
+  words[NUMBERS_AT + TOP.CHECK] = ~lo;
+  words[NUMBERS_AT + TOP.BUSY] = 0;
+  words[NUMBERS_AT + TOP.HI_COPY] = hi;
 }
 
 export function greater(a: Halves, b: Halves): Halves {

@@ -4,6 +4,9 @@
  * Like a Linux `xfrm_state` it does not know whether it sends or receives; the node that sends uses
  * {@link SecurityAssociation.sequence}, the one that receives {@link SecurityAssociation.window}. One thread owns
  * it; others may read its statistics.
+ *
+ * What packets ask of it are words (`sa-words.ts`). Everything else is made of them, or of the configuration, when it is
+ * asked for: a node holds thousands of SAs, makes them between packets, and most of them carry nothing.
  * @module
  */
 import { i32, netWord, putU32 } from '../base/bytes.ts';
@@ -15,13 +18,21 @@ import * as esp from '../wire/esp.ts';
 import * as ipv4 from '../wire/ipv4.ts';
 import * as ipv6 from '../wire/ipv6.ts';
 import * as udp from '../wire/udp.ts';
-import { LifetimeCounter } from './lifetime.ts';
-import { type HeaderRules, LINUX_RULES, OuterHeader } from './outer-header.ts';
-import { ReplayWindow } from './replay.ts';
+import { isLimited, isWatched, LifetimeCounter } from './lifetime.ts';
+import {
+  checkHeader,
+  type HeaderRules,
+  headerLength,
+  LINUX_RULES,
+  OuterHeader,
+  writePlainHeader,
+} from './outer-header.ts';
+import { checkWindow, ReplayWindow, startWindow } from './replay.ts';
 import type { SaConfig } from './sa-config.ts';
 import type { SaRow } from './sa-row.ts';
+import { FLAG, SaPlace, WORD } from './sa-words.ts';
 import { isByAddress, type Selector } from './selector.ts';
-import { OutboundSequence } from './sequence.ts';
+import { lookAgain, OutboundSequence, startNumbers } from './sequence.ts';
 
 export interface SaOptions {
   /** Where the per-SA part of the IVs comes from. */
@@ -51,72 +62,19 @@ export interface SaStats {
   failed: number;
 }
 
-export class SecurityAssociation {
+export class SecurityAssociation implements SaPlace {
+  readonly words: Int32Array;
+  readonly at: number;
+  readonly numbers: Int32Array;
+  readonly numbersAt: number;
+  readonly floats: Float64Array;
   readonly config: SaConfig;
-  readonly suite: Suite;
-  /** Handle of the key in the engine that made this SA. */
-  readonly key: number;
-  readonly sequence: OutboundSequence;
-  readonly window: ReplayWindow;
-  readonly life: LifetimeCounter;
-  readonly stats: SaStats;
-  readonly outer: OuterHeader;
   readonly rules: HeaderRules;
-  /** False while the SA is being deleted: inbound packets are then XfrmInStateInvalid. */
-  valid = true;
-  /** True once a packet met a hard limit: Linux deletes the SA then, and no packet finds it any more. */
-  gone = false;
-  /** Largest whole outer packet that the path takes, in bytes. */
-  pathMtu = 0xffff;
-
-  // What follows is made of the configuration once, because it is asked for every packet.
-
-  /** As a signed 32-bit integer. */
-  readonly spi: number;
-  readonly esn: boolean;
-  readonly icvLen: number;
-  readonly isTunnel: boolean;
-  /** ESP in UDP? */
-  readonly isEncap: boolean;
-  /** Where the source says neither, each packet tells its mode, and whether it comes in UDP. */
-  readonly isModeOpen: boolean;
-  readonly isEncapOpen: boolean;
-  /** Does no ICV vouch for what it opens, and neither the kernel's word that there is none? */
-  readonly isUnchecked: boolean;
-  /** ESP header and IV, in bytes. */
-  readonly espLen: number;
-  /** What goes before the inner packet (tunnel mode) or between its headers (transport mode), in bytes. */
-  readonly before: number;
-  /** What goes behind its padding: the rest of the trailer, and the ICV. */
-  readonly behind: number;
-  /** One less than what text is padded to a multiple of. */
-  readonly padMask: number;
-  /** Is it ESP in UDP over IPv6, which has a checksum? */
-  readonly hasUdp6: boolean;
-  /** Is the nonce salt ‖ IV? CBC has none. */
-  readonly hasNonce: boolean;
-  /** {@link ivSalt} as signed 32-bit integers. */
-  readonly ivSaltHi: number;
-  readonly ivSaltLo: number;
-  /** The same, the key's salt and {@link spi} as words in network order (`netWord`). */
-  readonly netIvSaltHi: number;
-  readonly netIvSaltLo: number;
-  readonly netSalt: number;
-  readonly netSpi: number;
-  /** May it send every IPv4 (IPv6) packet, whatever its addresses? */
-  readonly sendsAllV4: boolean;
-  readonly sendsAllV6: boolean;
-  /** May a packet that it brings have any addresses? Here a selector of length 0 covers either version, as in Linux. */
-  readonly takesAll: boolean;
-  /** Tunnel mode, a nonce that is salt ‖ IV, no limits, and nothing left open: may its packets be done in runs? */
-  readonly isUsual: boolean;
-
-  /** Packets of the batch at hand that wait for the cipher: the decapsulator's own note. */
-  pending = 0;
-  /** The highest number among them; the low half is signed. */
-  pendingHi = 0;
-  pendingLo = 0;
-
+  #sequence: OutboundSequence | undefined;
+  #window: ReplayWindow | undefined;
+  #life: LifetimeCounter | undefined;
+  #stats: SaStats | undefined;
+  #outer: OuterHeader | undefined;
   #srcText: string | undefined;
   #dstText: string | undefined;
 
@@ -125,59 +83,190 @@ export class SecurityAssociation {
    * @throws {RangeError} when the window's size is impossible
    */
   constructor(config: SaConfig, engine: Engine, options: SaOptions) {
-    const old = options.continues;
+    const { continues: old, row, startAfter } = options;
+    const { src, dst, replayWindow, esn, keys, encap } = config;
+    const rules = options.rules ?? rulesOf(config.flags);
+    checkWindow(replayWindow, esn);
+    checkHeader(src, dst, rules);
+    const { words, at, numbers, numbersAt, floats } = old ?? new SaPlace(replayWindow, row);
+    this.words = words;
+    this.at = at;
+    this.numbers = numbers;
+    this.numbersAt = numbersAt;
+    this.floats = floats;
     this.config = config;
-    this.suite = config.keys.suite;
-    this.sequence =
-      old?.sequence ??
-      new OutboundSequence(
-        config.esn,
-        options.startAfter?.hi ?? 0,
-        options.startAfter?.lo ?? 0,
-        options.row?.out,
-      );
-    this.window = old?.window ?? new ReplayWindow(config.replayWindow, config.esn, options.row);
-    this.life = new LifetimeCounter(config.lifetime ?? {}, old?.life);
-    this.stats = old?.stats ?? { replayWindow: 0, replay: 0, failed: 0 };
-    this.rules = options.rules ?? rulesOf(config.flags);
-    this.outer = new OuterHeader(config.src, config.dst, this.rules, config.encap);
-    if (!old && !options.ivSalt) options.random(MADE);
-    const ivSalt = options.ivSalt ?? MADE;
-    this.ivSaltHi = old ? old.ivSaltHi : i32(ivSalt, 0);
-    this.ivSaltLo = old ? old.ivSaltLo : i32(ivSalt, 4);
-    MADE.fill(0);
-    const { suite, outer } = this;
-    this.spi = config.spi | 0;
-    this.esn = config.esn;
-    this.icvLen = suite.icvLen;
-    this.isTunnel = config.mode === 'tunnel';
-    this.isEncap = config.encap !== undefined;
-    this.isModeOpen = config.unstated?.mode ?? false;
-    this.isEncapOpen = config.unstated?.encap ?? false;
-    this.isUnchecked = suite.unchecked ?? false;
-    this.espLen = esp.HEADER_LEN + suite.ivLen;
-    this.before = this.espLen + (this.isTunnel ? outer.length : config.encap ? udp.HEADER_LEN : 0);
-    this.behind = esp.TRAILER_LEN + suite.icvLen;
-    this.padMask = suite.align - 1;
-    this.hasUdp6 = config.encap !== undefined && config.dst.length === ipv6.ADDRESS_LEN;
-    this.hasNonce = suite.saltLen > 0;
-    this.netIvSaltHi = netWord(this.ivSaltHi);
-    this.netIvSaltLo = netWord(this.ivSaltLo);
-    this.netSalt = netWord(config.keys.saltWord());
-    this.netSpi = netWord(config.spi);
-    this.sendsAllV4 = coversAll(config.selector, ipv4.ADDRESS_LEN);
-    this.sendsAllV6 = coversAll(config.selector, ipv6.ADDRESS_LEN);
-    this.takesAll = !config.selector || coversBoth(config.selector);
-    this.isUsual =
-      this.isTunnel &&
-      !this.isModeOpen &&
-      !this.isEncapOpen &&
-      !this.isUnchecked &&
-      this.hasNonce &&
-      suite.ivLen === 8 &&
-      this.padMask === 3 &&
-      !this.life.watched;
-    this.key = old?.key ?? engine.addKey(config.keys);
+    this.rules = rules;
+    if (row) lookAgain(row);
+    else if (!old) startNumbers(numbers, numbersAt, esn, startAfter?.hi ?? 0, startAfter?.lo ?? 0);
+    if (old) this.#stats = old.stats;
+    else {
+      startWindow(this, replayWindow);
+      const ivSalt = options.ivSalt ?? MADE;
+      if (!options.ivSalt) options.random(MADE);
+      words[at + WORD.NET_IV_HI] = netWord(i32(ivSalt, 0));
+      words[at + WORD.NET_IV_LO] = netWord(i32(ivSalt, 4));
+      MADE.fill(0);
+      words[at + WORD.KEY] = engine.addKey(keys);
+    }
+    const espLen = esp.HEADER_LEN + keys.suite.ivLen;
+    const isTunnel = config.mode === 'tunnel';
+    words[at + WORD.NET_SPI] = netWord(config.spi);
+    words[at + WORD.NET_SALT] = netWord(keys.saltWord());
+    const before = espLen + (isTunnel ? headerLength(dst, encap) : encap ? udp.HEADER_LEN : 0);
+    const behind = esp.TRAILER_LEN + keys.suite.icvLen;
+    words[at + WORD.LENGTHS] = before | (behind << 8) | (0xffff << 16);
+    const isReserved = row !== undefined || (old?.has(FLAG.RESERVED) ?? false);
+    words[at + WORD.FLAGS] =
+      flagsOf(config, rules) |
+      writePlainHeader(words, at, src, dst, rules, encap) |
+      (isReserved ? FLAG.RESERVED : 0);
+  }
+
+  /** Has it one of these {@link FLAG}s? */
+  has(flags: number): boolean {
+    return (this.words[this.at + WORD.FLAGS]! & flags) !== 0;
+  }
+
+  #set(flag: number, is: boolean): void {
+    if (is) this.words[this.at + WORD.FLAGS]! |= flag;
+    else this.words[this.at + WORD.FLAGS]! &= ~flag;
+  }
+
+  get suite(): Suite {
+    return this.config.keys.suite;
+  }
+
+  /** Handle of the key in the engine that made this SA. */
+  get key(): number {
+    return this.words[this.at + WORD.KEY]!;
+  }
+
+  get sequence(): OutboundSequence {
+    if (!this.#sequence) {
+      const row = { words: this.numbers, at: this.numbersAt };
+      this.#sequence = new OutboundSequence(this.esn, 0, 0, row, this.has(FLAG.RESERVED));
+    }
+    return this.#sequence;
+  }
+
+  get window(): ReplayWindow {
+    this.#window ??= new ReplayWindow(this.words[this.at + WORD.WINDOW]!, this.esn, this);
+    return this.#window;
+  }
+
+  get life(): LifetimeCounter {
+    this.#life ??= new LifetimeCounter(this.config.lifetime ?? {}, this);
+    return this.#life;
+  }
+
+  get stats(): SaStats {
+    this.#stats ??= { replayWindow: 0, replay: 0, failed: 0 };
+    return this.#stats;
+  }
+
+  get outer(): OuterHeader {
+    const { src, dst, encap } = this.config;
+    this.#outer ??= new OuterHeader(src, dst, this.rules, encap);
+    return this.#outer;
+  }
+
+  /** False while the SA is being deleted: inbound packets are then XfrmInStateInvalid. */
+  get valid(): boolean {
+    return !this.has(FLAG.INVALID);
+  }
+
+  set valid(is: boolean) {
+    this.#set(FLAG.INVALID, !is);
+  }
+
+  /** True once a packet met a hard limit: Linux deletes the SA then, and no packet finds it any more. */
+  get gone(): boolean {
+    return this.has(FLAG.GONE);
+  }
+
+  set gone(is: boolean) {
+    this.#set(FLAG.GONE, is);
+  }
+
+  /** Largest whole outer packet that the path takes, in bytes; 65535 is as good as more. */
+  get pathMtu(): number {
+    return this.words[this.at + WORD.LENGTHS]! >>> 16;
+  }
+
+  set pathMtu(mtu: number) {
+    const lengths = this.at + WORD.LENGTHS;
+    this.words[lengths] = (this.words[lengths]! & 0xffff) | (Math.min(mtu, 0xffff) << 16);
+  }
+
+  /** Was a soft limit reached? Linux then prefers any other SA that fits. */
+  get isDying(): boolean {
+    return this.has(FLAG.WATCHED) && this.life.dying;
+  }
+
+  get esn(): boolean {
+    return this.has(FLAG.ESN);
+  }
+
+  get icvLen(): number {
+    return this.suite.icvLen;
+  }
+
+  get isTunnel(): boolean {
+    return this.has(FLAG.TUNNEL);
+  }
+
+  /** Where the source says neither, each packet tells its mode, and whether it comes in UDP. */
+  get isModeOpen(): boolean {
+    return this.has(FLAG.MODE_OPEN);
+  }
+
+  /** Does no ICV vouch for what it opens, and neither the kernel's word that there is none? */
+  get isUnchecked(): boolean {
+    return this.has(FLAG.UNCHECKED);
+  }
+
+  /** ESP header and IV, in bytes. */
+  get espLen(): number {
+    return esp.HEADER_LEN + this.suite.ivLen;
+  }
+
+  /** What goes before the inner packet (tunnel mode) or between its headers (transport mode), in bytes. */
+  get before(): number {
+    return this.words[this.at + WORD.LENGTHS]! & 0xff;
+  }
+
+  /** What goes behind its padding: the rest of the trailer, and the ICV. */
+  get behind(): number {
+    return (this.words[this.at + WORD.LENGTHS]! >>> 8) & 0xff;
+  }
+
+  /** One less than what text is padded to a multiple of. */
+  get padMask(): number {
+    return this.suite.align - 1;
+  }
+
+  /** Is it ESP in UDP over IPv6, which has a checksum? */
+  get hasUdp6(): boolean {
+    return this.has(FLAG.ENCAP) && this.config.dst.length === ipv6.ADDRESS_LEN;
+  }
+
+  /** Is the nonce salt ‖ IV? CBC has none. */
+  get hasNonce(): boolean {
+    return this.has(FLAG.NONCE);
+  }
+
+  /** SPI, and the key's salt, as words in network order (`netWord`). */
+  get netSpi(): number {
+    return this.words[this.at + WORD.NET_SPI]!;
+  }
+
+  get netSalt(): number {
+    return this.words[this.at + WORD.NET_SALT]!;
+  }
+
+  /** May a packet that it brings have any addresses? Here a selector of length 0 covers either version, as in Linux. */
+  get takesAll(): boolean {
+    return this.has(FLAG.TAKES_ALL);
   }
 
   /**
@@ -186,8 +275,8 @@ export class SecurityAssociation {
    */
   get ivSalt(): Uint8Array {
     const ivSalt = new Uint8Array(8);
-    putU32(ivSalt, 0, this.ivSaltHi);
-    putU32(ivSalt, 4, this.ivSaltLo);
+    putU32(ivSalt, 0, netWord(this.words[this.at + WORD.NET_IV_HI]!));
+    putU32(ivSalt, 4, netWord(this.words[this.at + WORD.NET_IV_LO]!));
     return ivSalt;
   }
 
@@ -206,6 +295,31 @@ export class SecurityAssociation {
 /** For the per-SA part of an IV, while an SA is made. */
 const MADE = new Uint8Array(8);
 
+/** What follows from the configuration. */
+function flagsOf(
+  { keys, mode, esn, encap, selector, lifetime = {}, unstated }: SaConfig,
+  rules: HeaderRules,
+): number {
+  const { suite } = keys;
+  const flags =
+    (esn ? FLAG.ESN : 0) |
+    (mode === 'tunnel' ? FLAG.TUNNEL : 0) |
+    (encap ? FLAG.ENCAP : 0) |
+    (suite.saltLen > 0 ? FLAG.NONCE : 0) |
+    (isWatched(lifetime) ? FLAG.WATCHED : 0) |
+    (isLimited(lifetime) ? FLAG.LIMITED : 0) |
+    (coversAll(selector, ipv4.ADDRESS_LEN) ? FLAG.SENDS_V4 : 0) |
+    (coversAll(selector, ipv6.ADDRESS_LEN) ? FLAG.SENDS_V6 : 0) |
+    (!selector || coversBoth(selector) ? FLAG.TAKES_ALL : 0) |
+    (rules.decapDscp ? FLAG.DECAP_DSCP : 0) |
+    (unstated?.mode ? FLAG.MODE_OPEN : 0) |
+    (unstated?.encap ? FLAG.ENCAP_OPEN : 0) |
+    (suite.unchecked ? FLAG.UNCHECKED : 0);
+  const open = FLAG.MODE_OPEN | FLAG.ENCAP_OPEN | FLAG.UNCHECKED | FLAG.WATCHED;
+  const isPlain = (flags & (FLAG.TUNNEL | FLAG.NONCE | open)) === (FLAG.TUNNEL | FLAG.NONCE);
+  return isPlain && suite.ivLen === 8 && suite.align === 4 ? flags | FLAG.USUAL : flags;
+}
+
 /** Are neither addresses nor protocol and ports asked for? */
 function coversBoth(selector: Selector): boolean {
   return selector.src.bits === 0 && selector.dst.bits === 0 && isByAddress(selector);
@@ -219,6 +333,8 @@ function coversAll(selector: SaConfig['selector'], addressLen: number): boolean 
 
 /** The outer header as Linux makes it under the flags of `ip xfrm state`. */
 function rulesOf(flags: readonly string[]): HeaderRules {
+  // One object for nearly all SAs.
+  if (flags.length === 0) return LINUX_RULES;
   return {
     ...LINUX_RULES,
     dscp: flags.includes('dont-encap-dscp') ? 0 : LINUX_RULES.dscp,

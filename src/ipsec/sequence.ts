@@ -5,8 +5,7 @@
  * the key stream and the integrity key away. So it stops at the last number, and stays stopped.
  * @module
  */
-
-import { OUT } from './sa-row.ts';
+import { OUT, type SaRow } from './sa-row.ts';
 
 /** 2^32-1 as a signed 32-bit integer. */
 const LAST = -1;
@@ -15,27 +14,27 @@ const MOST = 0xffff_ffff;
 export class OutboundSequence {
   /** Extended (64-bit) numbers? Only the low half is sent, the high half is authenticated. */
   readonly esn: boolean;
-  /** The last number given out, and the one not to be passed: {@link OUT}. Signed 32-bit integers stay unboxed. */
+  /** Where {@link OUT} is: the last number given out, and the one not to be passed. */
   readonly #words: Int32Array;
+  readonly #at: number;
   /** Is there a number not to be passed, before the last one? */
   readonly #isReserved: boolean;
 
   /**
    * @param startHi high half of the last number already used (`oseq-hi` of `ip xfrm state`)
    * @param startLo low half of it (`oseq`); the first {@link advance} gives the number after it
-   * @param words the outbound words of the SA's row (`SaRow.out`): the numbers go on there, and `start` does not count
+   * @param row the numbers of an SA: they go on where they stand, and `start` does not count
+   * @param isReserved has the row a number not to be passed?
    * @throws {RangeError} for a half that is not 32 bits, or a high half without ESN
    */
-  constructor(esn: boolean, startHi = 0, startLo = 0, words?: Int32Array) {
-    if (startHi >>> 0 !== startHi || startLo >>> 0 !== startLo) {
-      throw new RangeError(`sequence: expected two 32-bit halves, got ${startHi} and ${startLo}`);
-    }
-    if (!esn && startHi !== 0) throw new RangeError('sequence: a high half needs ESN');
+  constructor(esn: boolean, startHi = 0, startLo = 0, row?: SaRow, isReserved = row !== undefined) {
     this.esn = esn;
-    this.#isReserved = words !== undefined;
-    this.#words = words ?? Int32Array.of(startHi, startLo, ~startLo, startHi, LAST, LAST, LAST);
+    this.#words = row?.words ?? new Int32Array(OUT.WORDS);
+    this.#at = row?.at ?? 0;
+    this.#isReserved = isReserved;
+    if (!row) startNumbers(this.#words, 0, esn, startHi, startLo);
     // In the row and not here: for a moment of a change of plans two SAs may share it.
-    if (words) words[OUT.END] = words[OUT.LO]!;
+    else if (isReserved) lookAgain(row);
   }
 
   /**
@@ -45,83 +44,74 @@ export class OutboundSequence {
    */
   advance(): boolean {
     const words = this.#words;
-    const lo = words[OUT.LO]!;
+    const at = this.#at;
+    const lo = words[at + OUT.LO]!;
     // The end is never below the current number, so the last one is always an end.
-    if (lo === words[OUT.END]) {
+    if (lo === words[at + OUT.END]) {
       if (!this.#mayPass(lo)) return false;
       if (lo === LAST) {
         this.#wrap();
         return true;
       }
     }
-    words[OUT.LO] = lo + 1;
-    words[OUT.CHECK] = ~(lo + 1);
+    words[at + OUT.LO] = lo + 1;
+    words[at + OUT.CHECK] = ~(lo + 1);
     return true;
-  }
-
-  /** The low half, signed, at which {@link advance} has more to do than to count. */
-  get end(): number {
-    return this.#words[OUT.END]!;
-  }
-
-  /** As many times {@link advance} as it takes to this low half, signed, which does not lie beyond {@link end}. */
-  moveTo(lo: number): void {
-    const words = this.#words;
-    words[OUT.LO] = lo;
-    words[OUT.CHECK] = ~lo;
   }
 
   /** At the end: is there a number after the current one? Sets the next end. */
   #mayPass(lo: number): boolean {
     const words = this.#words;
-    const hi = words[OUT.HI]!;
+    const at = this.#at;
+    const hi = words[at + OUT.HI]!;
     if (!this.#isReserved) return this.esn && hi !== LAST;
     // This half first: who raises it has written the other one before.
-    const allowedHi = Atomics.load(words, OUT.ALLOWED_HI);
-    const allowedLo = Atomics.load(words, OUT.ALLOWED_LO);
+    const allowedHi = Atomics.load(words, at + OUT.ALLOWED_HI);
+    const allowedLo = Atomics.load(words, at + OUT.ALLOWED_LO);
     if (allowedHi >>> 0 > hi >>> 0) {
-      words[OUT.END] = LAST;
+      words[at + OUT.END] = LAST;
       return lo !== LAST || this.esn;
     }
     if (allowedHi !== hi || allowedLo >>> 0 <= lo >>> 0) return false;
-    words[OUT.END] = allowedLo;
+    words[at + OUT.END] = allowedLo;
     return true;
   }
 
   /** To the first number of the next 2^32. A process killed in between is told by the high half's copy. */
   #wrap(): void {
     const words = this.#words;
-    const hi = (words[OUT.HI]! + 1) | 0;
-    words[OUT.NEXT_HI] = hi;
-    words[OUT.LO] = 0;
-    words[OUT.CHECK] = ~0;
-    words[OUT.HI] = hi;
+    const at = this.#at;
+    const hi = (words[at + OUT.HI]! + 1) | 0;
+    words[at + OUT.NEXT_HI] = hi;
+    words[at + OUT.LO] = 0;
+    words[at + OUT.CHECK] = ~0;
+    words[at + OUT.HI] = hi;
     // The reserve may end in these 2^32, and is looked at before the next number.
-    if (this.#isReserved) words[OUT.END] = 0;
+    if (this.#isReserved) words[at + OUT.END] = 0;
   }
 
   /** Was the last number that there is given out? */
   get isExhausted(): boolean {
-    return this.#words[OUT.LO] === LAST && (!this.esn || this.#words[OUT.HI] === LAST);
+    return this.#words[this.#at + OUT.LO] === LAST && (!this.esn || this.#words[this.#at + OUT.HI] === LAST);
   }
 
   /** High half of the current number; 0 without ESN. */
   get hi(): number {
-    return this.#words[OUT.HI]! >>> 0;
+    return this.#words[this.#at + OUT.HI]! >>> 0;
   }
 
   /** Low half of the current number; 0 with a high half of 0 means that none was given out yet. */
   get lo(): number {
-    return this.#words[OUT.LO]! >>> 0;
+    return this.#words[this.#at + OUT.LO]! >>> 0;
   }
 
   /** {@link hi} and {@link lo} as signed integers, as the data plane passes them on. */
   get signedHi(): number {
-    return this.#words[OUT.HI]!;
+    return this.#words[this.#at + OUT.HI]!;
   }
 
   get signedLo(): number {
-    return this.#words[OUT.LO]!;
+    return this.#words[this.#at + OUT.LO]!;
   }
 
   /** How many numbers are left. Rounded beyond 2^53. */
@@ -129,4 +119,24 @@ export class OutboundSequence {
     const epochs = this.esn ? MOST - this.hi : 0;
     return epochs * 2 ** 32 + (MOST - this.lo);
   }
+}
+
+/**
+ * The begin of numbers that only the last one ends.
+ * @throws {RangeError} for a half that is not 32 bits, or a high half without ESN
+ */
+export function startNumbers(words: Int32Array, at: number, esn: boolean, hi: number, lo: number): void {
+  if (hi >>> 0 !== hi || lo >>> 0 !== lo)
+    throw new RangeError(`sequence: expected two 32-bit halves, got ${hi} and ${lo}`);
+  if (!esn && hi !== 0) throw new RangeError('sequence: a high half needs ESN');
+  words[at + OUT.HI] = hi;
+  words[at + OUT.NEXT_HI] = hi;
+  words[at + OUT.LO] = lo;
+  words[at + OUT.CHECK] = ~lo;
+  words[at + OUT.END] = LAST;
+}
+
+/** Has the sender look at the number that it must not pass before the next one. */
+export function lookAgain({ words, at }: SaRow): void {
+  words[at + OUT.END] = words[at + OUT.LO]!;
 }

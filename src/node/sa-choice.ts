@@ -45,7 +45,7 @@ export class SaChoice {
       if (want && ((mark ^ want.value) & want.mask) !== 0) continue;
       const { selector } = sa.config;
       if (selector && !covers(selector, slab, at, isV4, this.#upper)) continue;
-      if (!sa.life.dying) return index;
+      if (!sa.isDying) return index;
       if (dying < 0) dying = index;
     }
     return dying;

@@ -18,10 +18,11 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, expect, it } from 'vitest';
 import { StateFile, StateLock, StateRows } from '../../src/cli/state-file.ts';
-import { ReplayWindow } from '../../src/ipsec/replay.ts';
+import { ReplayWindow, startWindow } from '../../src/ipsec/replay.ts';
 import { MAX_IDLE, RESERVE } from '../../src/ipsec/row-store.ts';
 import type { SaConfig } from '../../src/ipsec/sa-config.ts';
 import { sumOf } from '../../src/ipsec/sa-row.ts';
+import { SaPlace } from '../../src/ipsec/sa-words.ts';
 import { OutboundSequence } from '../../src/ipsec/sequence.ts';
 import { PASS } from '../../src/wire/packet.ts';
 import { ADDON, needs } from '../support/needs.ts';
@@ -62,8 +63,12 @@ function open(folder: string, ...configs: readonly SaConfig[]): Opened {
       file.close();
       lock.release(true);
     },
-    out: (config) => new OutboundSequence(config.esn, 0, 0, row(config).out),
-    window: (config) => new ReplayWindow(config.replayWindow, config.esn, row(config)),
+    out: (config) => new OutboundSequence(config.esn, 0, 0, row(config)),
+    window: (config) => {
+      const place = new SaPlace(config.replayWindow, row(config));
+      startWindow(place, config.replayWindow);
+      return new ReplayWindow(config.replayWindow, config.esn, place);
+    },
   };
 }
 
@@ -222,7 +227,7 @@ needs([ADDON], 'the state file', () => {
       seconds++;
       const places = file.prepare(configs);
       file.settle(configs);
-      return (config: SaConfig) => new OutboundSequence(true, 0, 0, rows.row(places.get(config)!).out);
+      return (config: SaConfig) => new OutboundSequence(true, 0, 0, rows.row(places.get(config)!));
     };
     const small = (spi: number) => saConfig({ spi, replayWindow: 32 });
     const one = small(1);

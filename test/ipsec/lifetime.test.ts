@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { LifetimeCounter } from '../../src/ipsec/lifetime.ts';
+import { isLimited, isWatched, LifetimeCounter } from '../../src/ipsec/lifetime.ts';
 import { CAPTURES, needs, shared } from '../support/needs.ts';
 
 /** Sends packets of `bytes` until the SA expires, `most` at the most. Returns how many passed. */
@@ -51,17 +51,17 @@ describe('LifetimeCounter', () => {
   });
 
   it('knows whether it can ever expire', () => {
-    expect(new LifetimeCounter({}).limited).toBe(false);
-    expect(new LifetimeCounter({ softBytes: 1, softPackets: 1 }).limited).toBe(false);
-    expect(new LifetimeCounter({ hardBytes: 1 }).limited).toBe(true);
-    expect(new LifetimeCounter({ hardPackets: 1 }).limited).toBe(true);
+    expect(isLimited({})).toBe(false);
+    expect(isLimited({ softBytes: 1, softPackets: 1 })).toBe(false);
+    expect(isLimited({ hardBytes: 1 })).toBe(true);
+    expect(isLimited({ hardPackets: 1 })).toBe(true);
     expect(carry(new LifetimeCounter({}), 2 ** 40)).toBe(100);
   });
 
   it('knows whether there is any limit', () => {
-    expect(new LifetimeCounter({}).watched).toBe(false);
+    expect(isWatched({})).toBe(false);
     for (const limit of ['softPackets', 'softBytes', 'hardPackets', 'hardBytes'])
-      expect(new LifetimeCounter({ [limit]: 1 }).watched, limit).toBe(true);
+      expect(isWatched({ [limit]: 1 }), limit).toBe(true);
   });
 
   it('is dying from the first soft limit on, told of it or not', () => {

@@ -16,7 +16,7 @@ import { seededBytes, xorshift32 } from '../../src/base/rng.ts';
 import { NodeEngine } from '../../src/crypto/node.ts';
 import { type RowMemory, RowStore, recoverRows } from '../../src/ipsec/row-store.ts';
 import type { SaConfig } from '../../src/ipsec/sa-config.ts';
-import { compare, type Halves, SaRow } from '../../src/ipsec/sa-row.ts';
+import { compare, type Halves, rowIn } from '../../src/ipsec/sa-row.ts';
 import { TunnelEnd } from '../../src/ipsec/tunnel-end.ts';
 import { address, ipv4Packet, saConfig } from '../support/sa.ts';
 
@@ -82,7 +82,7 @@ class Machine {
     prepared.commit?.();
     this.#store.settle([out, into], seconds);
     const end = (config: SaConfig) => {
-      const row = new SaRow(this.#disk.cache.subarray(prepared.rows.get(config)!));
+      const row = rowIn(this.#disk.cache, prepared.rows.get(config)!);
       return new TunnelEnd(config, engine, { random: seededBytes(this.#random() * 2 ** 31), row });
     };
     this.out = end(out);

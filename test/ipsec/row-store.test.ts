@@ -10,7 +10,6 @@ import {
   reserveOf,
   rowLength,
   rowWords,
-  SaRow,
   sentOf,
   setOut,
   setUsedAt,
@@ -336,7 +335,7 @@ describe('the file of another process', () => {
     expect(again.map((place) => sentOf(next.memory.row(place)))).toEqual(
       [100, 101, 102].map((n) => number(n)),
     );
-    expect(new SaRow(next.memory.words.subarray(again[1]!)).ring.length).toBe(256);
+    expect(rowLength(next.memory.words, again[1]!)).toBe(rowWords(8160));
   });
 
   it('says how many rows are damaged, and takes the others', () => {

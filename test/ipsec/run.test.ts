@@ -11,7 +11,7 @@ import { JobTable as Jobs } from '../../src/crypto/engine.ts';
 import { NodeEngine } from '../../src/crypto/node.ts';
 import { aead, authenc } from '../../src/crypto/suite.ts';
 import { Decapsulator } from '../../src/ipsec/decapsulate.ts';
-import { admitRun } from '../../src/ipsec/decapsulate-run.ts';
+import { admitRun, Pending } from '../../src/ipsec/decapsulate-run.ts';
 import { Encapsulator } from '../../src/ipsec/encapsulate.ts';
 import { frameRun } from '../../src/ipsec/encapsulate-run.ts';
 import { SecurityAssociation } from '../../src/ipsec/sa.ts';
@@ -197,7 +197,7 @@ describe('a run of usual packets', () => {
       for (let i = 0; i < CAPACITY; i++) batch.sa[batch.push(ipv4Packet(64, { dontFragment: true }))] = index;
     };
     fill();
-    expect([frameRun(batch, jobs, 0, sa), jobs.count, sa.sequence.lo]).toEqual([
+    expect([frameRun(batch, jobs, 0, sad), jobs.count, sa.sequence.lo]).toEqual([
       CAPACITY,
       CAPACITY,
       2000 + CAPACITY,
@@ -205,8 +205,10 @@ describe('a run of usual packets', () => {
     engine.seal(batch.slab, jobs);
     sa.window.commit(0, 2000);
     jobs.count = 0;
-    expect(admitRun(batch, jobs, 0, CAPACITY, sad, () => false)).toBe(CAPACITY);
-    expect([jobs.count, sa.pending, batch.seqLo[CAPACITY - 1]]).toEqual([
+    const pending = new Pending();
+    pending.fit(1);
+    expect(admitRun(batch, jobs, pending, 0, CAPACITY, sad, () => false)).toBe(CAPACITY);
+    expect([jobs.count, pending.count(index), batch.seqLo[CAPACITY - 1]]).toEqual([
       CAPACITY,
       CAPACITY,
       2000 + CAPACITY,

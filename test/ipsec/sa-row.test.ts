@@ -4,7 +4,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { xorshift32 } from '../../src/base/rng.ts';
-import { ReplayWindow } from '../../src/ipsec/replay.ts';
+import { ReplayWindow, startWindow } from '../../src/ipsec/replay.ts';
 import { rowIdentity } from '../../src/ipsec/row-identity.ts';
 import {
   allow,
@@ -15,12 +15,14 @@ import {
   identityText,
   later,
   makeRow,
+  NUMBERS_AT,
+  RING,
   recoverRow,
   reserveOf,
   ringWords,
+  rowIn,
   rowLength,
   rowWords,
-  SaRow,
   sentHigh,
   sentLow,
   sentOf,
@@ -32,6 +34,7 @@ import {
   topOf,
   usedAt,
 } from '../../src/ipsec/sa-row.ts';
+import { SaPlace } from '../../src/ipsec/sa-words.ts';
 import { OutboundSequence } from '../../src/ipsec/sequence.ts';
 import { PASS } from '../../src/wire/packet.ts';
 import { saConfig } from '../support/sa.ts';
@@ -43,17 +46,21 @@ function newRow(window: number): Int32Array {
 }
 
 /** A row's words that tell of every write to them, before it is done. */
-function watched(words: Int32Array, told: () => void): SaRow {
-  const row = new SaRow(words);
-  const watch = (part: Uint32Array) =>
-    new Proxy(part, {
-      get: (target, key) => Reflect.get(target, key, target),
-      set: (target, key, value) => {
-        told();
-        return Reflect.set(target, key, value, target);
-      },
-    });
-  return { out: row.out, top: watch(row.top), ring: watch(row.ring) };
+function watched(words: Int32Array, told: () => void): Int32Array {
+  return new Proxy(words, {
+    get: (target, key) => Reflect.get(target, key, target),
+    set: (target, key, value) => {
+      told();
+      return Reflect.set(target, key, value, target);
+    },
+  });
+}
+
+/** The window of a row. */
+function windowIn(words: Int32Array, size: number, esn: boolean): ReplayWindow {
+  const place = new SaPlace(size, rowIn(words));
+  startWindow(place, size);
+  return new ReplayWindow(size, esn, place);
 }
 
 describe('a window that was killed', () => {
@@ -77,7 +84,7 @@ describe('a window that was killed', () => {
       kills++;
       const copy = words.slice();
       expect(recoverRow(copy, true)).toBe(true);
-      const window = new ReplayWindow(size, esn, new SaRow(copy));
+      const window = windowIn(copy, size, esn);
       for (const number of accepted.values()) {
         const guess = window.inferHigh(number.lo | 0);
         if (guess >>> 0 === number.hi >>> 0 && window.check(guess, number.lo | 0) === PASS)
@@ -87,7 +94,7 @@ describe('a window that was killed', () => {
       const left = { hi: window.topHi, lo: window.topLo };
       expect(compare(left, compare(current, top) > 0 ? current : top)).toBeLessThanOrEqual(0);
     };
-    const window = new ReplayWindow(size, esn, watched(words, look));
+    const window = windowIn(watched(words, look), size, esn);
     for (let k = 0; k < 150; k++) {
       const jump = Math.floor(random() * 8);
       const step =
@@ -125,7 +132,7 @@ describe('a sender that was killed', () => {
     ['after the wrap', [1, 0, -1, 1], { hi: 1, lo: 0 }],
   ])('%s: its last number is known, or nothing is said', (_, out, last) => {
     const words = newRow(0);
-    new SaRow(words).out.set(out);
+    words.set(out, NUMBERS_AT);
     expect(sentOf(words)).toEqual(last);
   });
 
@@ -133,7 +140,7 @@ describe('a sender that was killed', () => {
     const words = newRow(0);
     setOut(words, { hi: 0, lo: -3 });
     allow(words, { hi: 1, lo: 5 });
-    const sequence = new OutboundSequence(true, 0, 0, new SaRow(words).out);
+    const sequence = new OutboundSequence(true, 0, 0, rowIn(words));
     const numbers: string[] = [];
     while (sequence.advance()) {
       numbers.push(`${sequence.hi}/${sequence.lo}`);
@@ -150,7 +157,7 @@ describe('a sender that was killed', () => {
     const words = newRow(0);
     setOut(words, { hi: 0, lo: -3 });
     allow(words, { hi: 0, lo: -2 });
-    const [a, b] = [0, 1].map(() => new OutboundSequence(true, 0, 0, new SaRow(words).out)) as [
+    const [a, b] = [0, 1].map(() => new OutboundSequence(true, 0, 0, rowIn(words))) as [
       OutboundSequence,
       OutboundSequence,
     ];
@@ -169,7 +176,7 @@ describe('a sender that was killed', () => {
     const words = newRow(0);
     setOut(words, start);
     allow(words, later(start, 2 ** 20, esn));
-    const sequence = new OutboundSequence(esn, 0, 0, new SaRow(words).out);
+    const sequence = new OutboundSequence(esn, 0, 0, rowIn(words));
     expect([sequence.advance(), sequence.advance(), sequence.advance()]).toEqual([true, true, false]);
     expect(sequence.isExhausted).toBe(true);
   });
@@ -203,10 +210,10 @@ describe('a reserve', () => {
     setReserve(words, { hi: 0, lo: 2 ** 20 });
     setOut(words, { hi: 0, lo: 17 });
     startAt(words, { hi: 0, lo: 100 });
-    new SaRow(words).ring.fill(0);
+    words.fill(0, NUMBERS_AT + RING);
     expect(recoverRow(words, false)).toBe(true);
     expect(sentOf(words)).toEqual({ hi: 0, lo: 2 ** 20 });
-    const window = new ReplayWindow(64, true, new SaRow(words));
+    const window = windowIn(words, 64, true);
     for (let n = 1; n <= 100; n++) {
       const hi = window.inferHigh(n);
       expect(hi !== 0 || window.check(hi, n) !== PASS).toBe(true);

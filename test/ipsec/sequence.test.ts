@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { rowIdentity } from '../../src/ipsec/row-identity.ts';
-import { allow, type Halves, makeRow, rowWords, SaRow, sentOf, setOut } from '../../src/ipsec/sa-row.ts';
+import { allow, type Halves, makeRow, rowIn, rowWords, sentOf, setOut } from '../../src/ipsec/sa-row.ts';
 import { OutboundSequence } from '../../src/ipsec/sequence.ts';
 import { saConfig } from '../support/sa.ts';
 
@@ -85,7 +85,7 @@ describe('OutboundSequence in a row', () => {
     const words = new Int32Array(rowWords(0));
     makeRow(words, rowIdentity(saConfig()), 0);
     setOut(words, sent);
-    return { s: new OutboundSequence(esn, 0, 0, new SaRow(words).out), words };
+    return { s: new OutboundSequence(esn, 0, 0, rowIn(words)), words };
   }
 
   /** How many numbers it gives out, 10 at the most; the row says at each which it was. */
