@@ -95,7 +95,11 @@ class Engine {
   template <bool sealing>
   void run(const Bytes& slab, const Jobs& jobs, uint32_t count) {
     for (uint32_t i = 0; i < count; i++) {
-      // The next packet's first bytes are on their way while this one is at work.
+      // The key after the next, and the next packet's first bytes, are on their way while this one is at work.
+      if (i + 2 < count && jobs.key[i + 2] != jobs.key[i + 1]) {
+        const Key* ahead = this->key(jobs.key[i + 2]);
+        if (ahead != nullptr) ahead->fetch(jobs.text_len[i + 2]);
+      }
       if (i + 1 < count && jobs.text_at[i + 1] < slab.len) {
         __builtin_prefetch(slab.at + jobs.text_at[i + 1], 1);
         __builtin_prefetch(slab.at + jobs.text_at[i + 1] + 64, 1);

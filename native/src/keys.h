@@ -57,6 +57,8 @@ class Key {
   Key& operator=(const Key&) = delete;
   virtual void seal(const Row& row) = 0;
   virtual bool open(const Row& row) = 0;
+  // Brings what a text of `len` bytes needs of the key nearer, before its turn.
+  virtual void fetch(uint32_t) const {}
 
   const Cipher cipher;
   const uint32_t iv_len;
