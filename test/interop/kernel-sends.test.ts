@@ -10,7 +10,6 @@ import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { hex, toHex, u32 } from '../../src/base/bytes.ts';
 import { seededBytes } from '../../src/base/rng.ts';
-import { NodeEngine } from '../../src/crypto/node.ts';
 import type { SaConfig } from '../../src/ipsec/sa-config.ts';
 import { Spd } from '../../src/ipsec/spd.ts';
 import { TunnelEnd } from '../../src/ipsec/tunnel-end.ts';
@@ -20,6 +19,7 @@ import * as ipv6 from '../../src/wire/ipv6.ts';
 import { LINK_ETHERNET } from '../../src/wire/link-type.ts';
 import { decryptBytes, type Line } from '../support/decrypt.ts';
 import { frameOf } from '../support/ethernet.ts';
+import { fullEngine } from '../support/full-engine.ts';
 import { KERNEL_NEEDS, KernelPlan, sayRefused } from '../support/kernel.ts';
 import {
   command,
@@ -83,7 +83,10 @@ const SENT: readonly Sending[] = [
   const counters = { seqHi: 6, seq: 0xffff_fffc, oseqHi: 6, oseq: 0xffff_fffc };
   return [
     sending(`${name}, no ESN`, shape, { keys, esn: false, replayWindow: 32 }, LENGTHS),
-    sending(`${name}, ESN over 2^32`, shape, { keys, sequence: counters }, LENGTHS),
+    // Without an ICV nothing tells the high half.
+    ...(keys.suite.icvLen > 0
+      ? [sending(`${name}, ESN over 2^32`, shape, { keys, sequence: counters }, LENGTHS)]
+      : []),
   ];
 });
 
@@ -173,7 +176,7 @@ needs(KERNEL_NEEDS, 'a Linux kernel sends', () => {
           sent.get(each)!().flatMap(({ wire }) => wire.map((b) => frameOf(hex(b)))),
         );
         const options = { xfrmState: [state] };
-        ({ lines } = await decryptBytes(pcapOf(frames, LINK_ETHERNET), options, new NodeEngine()));
+        ({ lines } = await decryptBytes(pcapOf(frames, LINK_ETHERNET), options, fullEngine()));
       } finally {
         rmSync(folder, { recursive: true, force: true });
       }
@@ -203,7 +206,7 @@ needs(KERNEL_NEEDS, 'a Linux kernel sends', () => {
       const { config, clear } = each;
       const wire = sent.get(each)!().map((seen) => seen.wire);
       const { oseqHi: hi = 0, oseq: lo = 0 } = config.sequence ?? {};
-      const sender = new TunnelEnd(config, new NodeEngine(), {
+      const sender = new TunnelEnd(config, fullEngine(), {
         random: seededBytes(1),
         startAfter: { hi, lo },
         ivSalt: saltOf(hex(wire[0]![0]!), hi, lo + 1),
@@ -219,7 +222,7 @@ needs(KERNEL_NEEDS, 'a Linux kernel sends', () => {
   describe('stops sending when esplane does', () => {
     it.each([...ENDING, ...UNFIT].map((each) => ({ ...each, each })))('$name', ({ each }) => {
       const { oseqHi: hi = 0, oseq: lo = 0 } = each.config.sequence ?? {};
-      const sender = new TunnelEnd(each.config, new NodeEngine(), {
+      const sender = new TunnelEnd(each.config, fullEngine(), {
         random: seededBytes(1),
         startAfter: { hi, lo },
       });

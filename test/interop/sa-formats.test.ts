@@ -9,13 +9,17 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { hex, putU16, putU32, toHex } from '../../src/base/bytes.ts';
 import type { KeyMaterial } from '../../src/crypto/suite.ts';
 import type { SaConfig } from '../../src/ipsec/sa-config.ts';
+import { TunnelEnd } from '../../src/ipsec/tunnel-end.ts';
 import { writeEspSa } from '../../src/sa-text/esp-sa.ts';
 import { writeScapy } from '../../src/sa-text/scapy.ts';
 import { parseXfrmState } from '../../src/sa-text/xfrm-sas.ts';
 import { parseAddress } from '../../src/wire/address.ts';
 import { EVERY_SUITE } from '../support/arbitrary-sa.ts';
+import { fullEngine } from '../support/full-engine.ts';
+import { inner4, SUITES as LINUX_SUITES } from '../support/kernel-network.ts';
 import { CAPTURES, needs, program, shared } from '../support/needs.ts';
 import { SCAPY, SCAPY_PYTHON } from '../support/python.ts';
+import { RANDOM, saConfig } from '../support/sa.ts';
 import { dissect } from '../support/tshark.ts';
 
 interface Expected {
@@ -248,6 +252,29 @@ needs([SCAPY], 'scapy: every suite', () => {
     const opened = scapy(SUITES, capture(SUITES), true);
     const want = SUITES.flatMap((sa, i) => (able.includes(sa) ? [[i + 1, toHex(INNER)] as const] : []));
     expect(opened).toEqual(new Map(want));
+  });
+
+  it('opens the rest of what Linux has and scapy knows', () => {
+    const src = parseAddress('10.0.0.1')!;
+    const dst = parseAddress('10.0.0.2')!;
+    const sas = LINUX_SUITES.map(([origin, keys], i) =>
+      saConfig({ src, dst, keys, esn: false, spi: 0x200 + i, origin }),
+    );
+    const clear = sas.map((_, i) => inner4(60 + i));
+    const sealed = sas.map((sa, i) => {
+      const outcome = new TunnelEnd(sa, fullEngine(), RANDOM).encapsulate(clear[i]!);
+      if (outcome.verdict !== 'ok') throw new Error(outcome.reason);
+      return outcome.packet;
+    });
+    const file = join(folder, 'linux.pcap');
+    writeFileSync(file, pcap(sealed));
+    const text = writeScapy(sas, { showKeys: true });
+    const able = (sa: SaConfig) => !text.includes(`# ${sa.origin}: scapy 2.5 has no `);
+    expect(sas.filter(able).map(({ keys }) => keys.suite.cipher)).toEqual(
+      expect.arrayContaining(['aes-ccm', 'aes-ctr', 'des3-cbc', 'des-cbc']),
+    );
+    const want = sas.flatMap((sa, i) => (able(sa) ? [[i + 1, toHex(clear[i]!)] as const] : []));
+    expect(scapy(sas, file, true)).toEqual(new Map(want));
   });
 
   it('does not run with hidden keys', () => {

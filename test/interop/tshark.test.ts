@@ -4,15 +4,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { toHex } from '../../src/base/bytes.ts';
-import { NodeEngine } from '../../src/crypto/node.ts';
-import type { KeyMaterial } from '../../src/crypto/suite.ts';
+import { authenc, type KeyMaterial } from '../../src/crypto/suite.ts';
 import type { SaConfig } from '../../src/ipsec/sa-config.ts';
 import { TunnelEnd } from '../../src/ipsec/tunnel-end.ts';
 import { writeEspSa } from '../../src/sa-text/esp-sa.ts';
 import { LINK_ETHERNET } from '../../src/wire/link-type.ts';
-import { EVERY_SUITE } from '../support/arbitrary-sa.ts';
+import { countingKey, EVERY_SUITE } from '../support/arbitrary-sa.ts';
 import { udp4, udp6 } from '../support/datagram.ts';
 import { frameOf } from '../support/ethernet.ts';
+import { fullEngine, HAS_ADDON } from '../support/full-engine.ts';
 import { needs, program } from '../support/needs.ts';
 import { pcapOf } from '../support/pcap.ts';
 import { address, RANDOM, saConfig } from '../support/sa.ts';
@@ -22,12 +22,31 @@ const V4 = { src: address('192.0.2.1'), dst: address('192.0.2.2') };
 const V6 = { src: address('2001:db8::1'), dst: address('2001:db8::2') };
 const UDP = { encap: { sport: 4500, dport: 4500 } };
 
+const mixed = (auth: string, authLen: number, enc: string, encLen: number) =>
+  [
+    `${enc} ${encLen * 8}+${auth}`,
+    authenc(auth, countingKey(authLen), enc, countingKey(encLen), 96),
+  ] as const;
+
 /** Suites of which Wireshark 4.0 knows the cipher and checks the ICV. */
-const SUITES = EVERY_SUITE.filter(
-  ([name]) =>
-    name.startsWith('gcm') ||
-    /^(cbc.*|null)\+hmac.*(sha1\)\/96|sha256\).96|sha256\).128|sha384\).192|sha512\).256)$/.test(name),
-);
+const SUITES: readonly (readonly [string, KeyMaterial])[] = [
+  ...EVERY_SUITE.filter(
+    ([name]) =>
+      name.startsWith('gcm') ||
+      /^(cbc.*|null)\+hmac.*(sha1\)\/96|sha256\).96|sha256\).128|sha384\).192|sha512\).256)$/.test(name),
+  ),
+  mixed('hmac(md5)', 16, 'cbc(des3_ede)', 24),
+  mixed('hmac(rmd160)', 20, 'cbc(des)', 8),
+  mixed('hmac(sha1)', 20, 'rfc3686(ctr(aes))', 20),
+  mixed('hmac(md5)', 16, 'rfc3686(ctr(aes))', 36),
+  ...(HAS_ADDON
+    ? [
+        mixed('hmac(sha1)', 20, 'cbc(cast5)', 16),
+        mixed('hmac(sha1)', 20, 'cbc(blowfish)', 16),
+        mixed('hmac(sha1)', 20, 'cbc(twofish)', 32),
+      ]
+    : []),
+];
 
 const SHAPES: readonly {
   readonly name: string;
@@ -57,7 +76,7 @@ function send(suites: readonly (readonly [string, KeyMaterial])[], esn: boolean)
     SHAPES.map(({ name, given, inner }) => {
       const config = saConfig({ ...given, keys, esn, spi: spi++ });
       const clear = inner();
-      const outcome = new TunnelEnd(config, new NodeEngine(), RANDOM).encapsulate(clear);
+      const outcome = new TunnelEnd(config, fullEngine(), RANDOM).encapsulate(clear);
       if (outcome.verdict !== 'ok') throw new Error(outcome.reason);
       return { name: `${suite}, ${name}`, config, clear, esp: outcome.packet };
     }),
@@ -102,7 +121,7 @@ function carried({ config, clear }: Sent): string {
 
 needs([program('tshark', 'tshark')], 'tshark opens what esplane sealed', () => {
   it('has every suite', () => {
-    expect(SUITES.map(([name]) => name)).toHaveLength(9 + 2 * 5 + 1);
+    expect(SUITES.map(([name]) => name)).toHaveLength(9 + 2 * 5 + 1 + (HAS_ADDON ? 7 : 4));
   });
 
   describe('without ESN the ICV is good, too', () => {

@@ -5,7 +5,6 @@
 import { putU32 } from '../../src/base/bytes.ts';
 import { seededBytes } from '../../src/base/rng.ts';
 import { JOB_OK, JobTable } from '../../src/crypto/engine.ts';
-import { NodeEngine } from '../../src/crypto/node.ts';
 import { writeTrailer } from '../../src/ipsec/padding.ts';
 import type { SaConfig } from '../../src/ipsec/sa-config.ts';
 import type { Address } from '../../src/wire/address.ts';
@@ -14,6 +13,7 @@ import * as esp from '../../src/wire/esp.ts';
 import * as ipv4 from '../../src/wire/ipv4.ts';
 import * as ipv6 from '../../src/wire/ipv6.ts';
 import * as udp from '../../src/wire/udp.ts';
+import { fullEngine } from './full-engine.ts';
 
 /** What may be odd about the header around ESP. */
 export interface OuterGiven {
@@ -30,7 +30,7 @@ export interface OuterGiven {
 
 export class Forge {
   readonly config: SaConfig;
-  readonly #engine = new NodeEngine();
+  readonly #engine = fullEngine();
   readonly #key: number;
   readonly #iv = seededBytes(0xf0e);
 

@@ -8,6 +8,7 @@ import { EspPlace } from '../../src/ipsec/esp-place.ts';
 import type { SaConfig } from '../../src/ipsec/sa-config.ts';
 import { writeXfrmState } from '../../src/sa-text/xfrm-write.ts';
 import { formatAddress } from '../../src/wire/address.ts';
+import { HAS_ADDON } from './full-engine.ts';
 import { address, counting, ipv4Packet, ipv6Packet } from './sa.ts';
 
 /** The outer addresses: far sends to near. */
@@ -71,7 +72,38 @@ export const SUITES: readonly (readonly [name: string, keys: KeyMaterial])[] = [
   ['cbc, hmac(sha384)', cbc('hmac(sha384)')],
   ['cbc, hmac(sha512)', cbc('hmac(sha512)')],
   ['null, hmac(sha256)', authenc('hmac(sha256)', counting(32, 64), 'cipher_null', new Uint8Array(0))],
+  ['ccm-128', aead('rfc4309(ccm(aes))', counting(19), 128)],
+  ['ccm-192, ICV 96', aead('rfc4309(ccm(aes))', counting(27), 96)],
+  ['ccm-256, ICV 64', aead('rfc4309(ccm(aes))', counting(35), 64)],
+  ['null, xcbc', authenc('xcbc(aes)', counting(16, 64), 'cipher_null', new Uint8Array(0))],
+  mixed('xcbc(aes)', 32, 'cbc(aes)', 24),
+  mixed('cmac(aes)', 16, 'rfc3686(ctr(aes))', 20),
+  mixed('cmac(aes)', 24, 'cbc(camellia)', 32, 128),
+  mixed('hmac(sha512)', 64, 'rfc3686(ctr(aes))', 36),
+  mixed('hmac(md5)', 16, 'cbc(des3_ede)', 24),
+  mixed('hmac(sha1)', 20, 'cbc(des)', 8),
+  mixed('hmac(rmd160)', 200, 'cbc(aes)', 16, 160),
+  mixed('digest_null', 0, 'rfc3686(ctr(aes))', 28),
+  mixed('digest_null', 0, 'cbc(des3_ede)', 24),
+  // In the addon only.
+  ...(HAS_ADDON
+    ? [
+        mixed('hmac(sha256)', 32, 'cbc(cast5)', 16),
+        mixed('hmac(md5)', 16, 'cbc(cast5)', 5, 128),
+        mixed('hmac(sha256)', 32, 'cbc(blowfish)', 16),
+        mixed('xcbc(aes)', 16, 'cbc(blowfish)', 56),
+        mixed('hmac(sha384)', 48, 'cbc(serpent)', 32),
+        mixed('hmac(sha1)', 20, 'cbc(serpent)', 11),
+        mixed('cmac(aes)', 16, 'cbc(twofish)', 16),
+        mixed('hmac(rmd160)', 20, 'cbc(twofish)', 32),
+      ]
+    : []),
 ];
+
+function mixed(auth: string, authLen: number, enc: string, encLen: number, bits?: number) {
+  const keys = authenc(auth, counting(authLen, 64), enc, counting(encLen), bits);
+  return [`${auth} ${authLen * 8}, ${enc} ${encLen * 8}`, keys] as const;
+}
 
 /** A mode and the IP versions in and around ESP. */
 export interface Shape {

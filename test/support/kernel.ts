@@ -9,7 +9,7 @@
 import { readFileSync } from 'node:fs';
 import { toHex } from '../../src/base/bytes.ts';
 import { program } from './needs.ts';
-import { runInUml, UML_NEEDS } from './uml.ts';
+import { ALGORITHM_MODULES, runInUml, UML_NEEDS } from './uml.ts';
 
 export const KERNEL_NEEDS = [...UML_NEEDS, program('python3', 'python3')];
 
@@ -77,6 +77,7 @@ export class KernelPlan {
     const guest = readFileSync(new URL('../interop/kernel-guest.py', import.meta.url));
     const { files, stdout, stderr, exit } = await runInUml('python3 guest.py', {
       timeout,
+      modules: ALGORITHM_MODULES,
       files: { 'guest.py': guest, 'plan.json': JSON.stringify(this.#steps) },
     });
     const answers = files.get('answers.json');
