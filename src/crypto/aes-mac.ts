@@ -21,7 +21,7 @@ interface Keys {
 export class AesMac implements KeyedMac {
   readonly #keys: Keys;
 
-  /** @param cbcOf makes a cipher of a key of 16, 24 or 32 bytes */
+  /** @param cbcOf makes a cipher of a key of 16, 24 or 32 bytes; it keeps a copy, for the key it is given is wiped */
   constructor(kind: 'aes-xcbc' | 'aes-cmac', key: Uint8Array, cbcOf: (key: Uint8Array) => ZeroCbc) {
     this.#keys = kind === 'aes-xcbc' ? xcbcKeys(key, cbcOf) : cmacKeys(key, cbcOf);
   }
