@@ -72,7 +72,7 @@ export interface PlaneTalk {
 /** ms between two reports of the statistics. */
 const REPORT_EVERY = 250;
 /** Of many SAs they take longer to make: not more than one part in so many of the time goes into them. */
-const REPORT_SHARE = 20;
+const REPORT_SHARE = 50;
 /** SAs of one message of a report, and keys that are counted in one go: some 0.2 ms. */
 const REPORT_STEPS = 50;
 /** ms between two looks at the interface outside. */
