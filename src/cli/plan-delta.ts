@@ -14,12 +14,13 @@
  * of a message lie in one memory; and what SAs of a message have in common crosses once.
  * @module
  */
+import { toHex } from '../base/bytes.ts';
 import type { AgentPlan, PlannedRoute } from '../cilium/agent-plan.ts';
 import type { Peer, Route } from '../cilium/ipcache.ts';
 import { KeyMaterial, type Suite } from '../crypto/suite.ts';
 import type { SaConfig } from '../ipsec/sa-config.ts';
 import type { Policy } from '../ipsec/spd.ts';
-import { formatAddress, formatPrefix, type Prefix } from '../wire/address.ts';
+import { type Address, formatAddress, formatPrefix, type Prefix } from '../wire/address.ts';
 import type { LoadedPlan } from './node-plan.ts';
 
 /** Ids in one message. */
@@ -31,13 +32,14 @@ const ITEMS_A_PART = 8;
 interface SaKind {
   readonly config: Omit<SaConfig, 'src' | 'dst' | 'keys' | 'origin'>;
   readonly suite: Suite;
-  readonly addressLen: number;
   readonly macKeyLen: number;
 }
 
-/** An SA without its addresses and keys: those are in the memory of its message, which is never logged. */
+/** An SA without its keys: those are in the memory of its message, which is never logged. Addresses are named by id. */
 interface SentSa {
   readonly kind: SaKind;
+  readonly src: number;
+  readonly dst: number;
   readonly origin: string;
   /** Where its row is in the state file. */
   readonly row: number | undefined;
@@ -55,20 +57,22 @@ interface SentRoute {
 
 /** What each list is sent as, and what it is. */
 interface Sent {
+  readonly addresses: Address;
   readonly peers: Peer;
   readonly routes: SentRoute;
   readonly policies: Policy;
   readonly sas: SentSa;
 }
 interface Held {
+  readonly addresses: Address;
   readonly peers: Peer;
   readonly routes: PlannedRoute;
   readonly policies: Policy;
   readonly sas: SaConfig;
 }
 type ListName = keyof Sent;
-/** Routes need their peers. */
-const LISTS: readonly ListName[] = ['peers', 'routes', 'policies', 'sas'];
+/** Routes need their peers, SAs their addresses. */
+const LISTS: readonly ListName[] = ['addresses', 'peers', 'routes', 'policies', 'sas'];
 
 /** Ids that go on with a list, and those of its items that are new, with their ids. */
 interface ListPart<N extends ListName = ListName> {
@@ -77,7 +81,7 @@ interface ListPart<N extends ListName = ListName> {
   readonly ids: Uint32Array;
   readonly newIds: Uint32Array;
   readonly items: readonly Sent[N][];
-  /** Of SAs: source, destination, key, salt and integrity key of each, one behind the other. */
+  /** Of SAs: key, salt and integrity key of each, one behind the other. */
   readonly bytes?: Uint8Array;
 }
 
@@ -130,6 +134,7 @@ class IdTable {
 /** Turns plans into messages. What it made must all be taken, in its order, by one {@link PlanDecoder}. */
 export class PlanEncoder {
   readonly #tables: Readonly<Record<ListName, IdTable>> = {
+    addresses: new IdTable(),
     peers: new IdTable(),
     routes: new IdTable(),
     policies: new IdTable(),
@@ -151,6 +156,7 @@ export class PlanEncoder {
     const parts: PlanPart[] = [];
     const kept = {} as Record<ListName, ReadonlySet<number>>;
     const peers = new Map<Peer, number>();
+    const addresses = new Map<Address, number>();
     const add = <N extends ListName>(
       list: N,
       items: readonly Held[N][],
@@ -181,7 +187,11 @@ export class PlanEncoder {
       (fresh) => inOneMemory(fresh.map((route) => sentRoute(route, peers))),
     );
     add('policies', policies, itself, inOneMemory);
-    add('sas', sas, itself, (fresh) => sentSas(fresh, rows));
+    const ofSas = [...new Set(sas.flatMap(({ src, dst }) => [src, dst]))];
+    add('addresses', ofSas, (address) => toHex(address), inOneMemory).forEach((id, i) => {
+      addresses.set(ofSas[i]!, id);
+    });
+    add('sas', sas, itself, (fresh) => sentSas(fresh, addresses, rows));
     const gone = Object.fromEntries(
       LISTS.map((list) => [list, this.#tables[list].keep(kept[list])]),
     ) as EndPart['gone'];
@@ -239,6 +249,7 @@ class PartMaker<N extends ListName> {
 /** Makes plans of messages again. */
 export class PlanDecoder {
   readonly #slots: { readonly [N in ListName]: (Held[N] | undefined)[] } = {
+    addresses: [],
     peers: [],
     routes: [],
     policies: [],
@@ -273,7 +284,7 @@ export class PlanDecoder {
   }
 
   #decode(list: ListName, item: Sent[ListName]): Held[ListName] {
-    if (list !== 'routes') return item as Peer | Policy;
+    if (list !== 'routes') return item as Address | Peer | Policy;
     const { prefix, route, peer } = item as SentRoute;
     const whole = peer === undefined ? route : { ...route, peer: this.#slots.peers[peer]! };
     return { prefix, route: whole as Route };
@@ -291,11 +302,11 @@ export class PlanDecoder {
       return bytes.subarray(at - length, at);
     };
     for (let i = 0; i < items.length; i++) {
-      const { kind, origin, row } = items[i]!;
-      const { config, addressLen, macKeyLen } = kind;
+      const { kind, origin, row, src: from, dst: to } = items[i]!;
+      const { config, macKeyLen } = kind;
       const suite = this.#suite(kind.suite);
-      const src = next(addressLen);
-      const dst = next(addressLen);
+      const src = this.#slots.addresses[from]!;
+      const dst = this.#slots.addresses[to]!;
       const keysAt = at;
       const keys = new KeyMaterial(suite, next(suite.keyLen), next(suite.saltLen), next(macKeyLen));
       // It has copied them: one copy of a key is enough.
@@ -315,24 +326,28 @@ export class PlanDecoder {
 }
 
 function emptyLists(): { [N in ListName]: Held[N][] } {
-  return { peers: [], routes: [], policies: [], sas: [] };
+  return { addresses: [], peers: [], routes: [], policies: [], sas: [] };
 }
 
 /**
  * SAs of one message. No two share bytes, though they may have one key (all do under a global one), so the receiver can
  * wipe each.
  */
-function sentSas(sas: readonly SaConfig[], rows: ReadonlyMap<SaConfig, number> | undefined): Encoded<'sas'> {
+function sentSas(
+  sas: readonly SaConfig[],
+  addresses: ReadonlyMap<Address, number>,
+  rows: ReadonlyMap<SaConfig, number> | undefined,
+): Encoded<'sas'> {
   const kinds = new Map<string, SaKind>();
   const bytes: number[] = [];
   const items = sas.map((sa): SentSa => {
     const { src, dst, keys, origin, ...config } = sa;
-    const made = { config, suite: keys.suite, addressLen: src.length, macKeyLen: keys.macKey().length };
+    const made = { config, suite: keys.suite, macKeyLen: keys.macKey().length };
     const text = JSON.stringify(made);
     const kind = kinds.get(text) ?? made;
     kinds.set(text, kind);
-    for (const part of [src, dst, keys.key(), keys.salt(), keys.macKey()]) bytes.push(...part);
-    return { kind, origin, row: rows?.get(sa) };
+    bytes.push(...keys.all());
+    return { kind, src: addresses.get(src)!, dst: addresses.get(dst)!, origin, row: rows?.get(sa) };
   });
   const sent = { items, bytes: Uint8Array.from(bytes) };
   bytes.fill(0);

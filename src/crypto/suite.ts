@@ -33,9 +33,8 @@ export interface Suite {
  */
 export class KeyMaterial {
   readonly suite: Suite;
-  readonly #key: Uint8Array;
-  readonly #salt: Uint8Array;
-  readonly #macKey: Uint8Array;
+  /** Key, salt and integrity key: one array, because a node has thousands of these. */
+  readonly #bytes: Uint8Array;
 
   /**
    * @param key cipher key, without salt
@@ -49,29 +48,38 @@ export class KeyMaterial {
       );
     }
     this.suite = suite;
-    this.#key = copyOf(key);
-    this.#salt = copyOf(salt);
-    this.#macKey = copyOf(macKey);
+    this.#bytes = new Uint8Array(key.length + salt.length + macKey.length);
+    this.#bytes.set(key);
+    this.#bytes.set(salt, key.length);
+    this.#bytes.set(macKey, key.length + salt.length);
   }
 
   /** Cipher key. The array is the material's own: read it, do not keep it. */
   key(): Uint8Array {
-    return this.#key;
+    return this.#bytes.subarray(0, this.suite.keyLen);
   }
 
   /** Salt: the first bytes of every nonce. */
   salt(): Uint8Array {
-    return this.#salt;
+    return this.#bytes.subarray(this.suite.keyLen, this.suite.keyLen + this.suite.saltLen);
   }
 
   /** The salt as the first four bytes of a row's nonce, big-endian; one of three bytes stands behind a zero. */
   saltWord(): number {
-    return this.#salt.reduce((word, byte) => (word << 8) | byte, 0) >>> 0;
+    const { keyLen, saltLen } = this.suite;
+    let word = 0;
+    for (let i = keyLen; i < keyLen + saltLen; i++) word = (word << 8) | this.#bytes[i]!;
+    return word >>> 0;
+  }
+
+  /** All of it: key, salt and integrity key. The array is the material's own: read it, do not keep it. */
+  all(): Uint8Array {
+    return this.#bytes;
   }
 
   /** Integrity key of a suite with a MAC. */
   macKey(): Uint8Array {
-    return this.#macKey;
+    return this.#bytes.subarray(this.suite.keyLen + this.suite.saltLen);
   }
 
   /** Same suite and same bytes? Not constant time; both are ours. */
@@ -81,19 +89,15 @@ export class KeyMaterial {
 
   /** The same, but perhaps for the length of the ICV. */
   equalsButIcv(other: KeyMaterial): boolean {
+    const { name, keyLen } = this.suite;
     return (
-      this.suite.name === other.suite.name &&
-      equalBytes(this.#key, other.#key) &&
-      equalBytes(this.#salt, other.#salt) &&
-      equalBytes(this.#macKey, other.#macKey)
+      name === other.suite.name && keyLen === other.suite.keyLen && equalBytes(this.#bytes, other.#bytes)
     );
   }
 
   /** Overwrites the bytes. Every later use fails to decrypt. */
   wipe(): void {
-    this.#key.fill(0);
-    this.#salt.fill(0);
-    this.#macKey.fill(0);
+    this.#bytes.fill(0);
   }
 
   toJSON(): string {
@@ -110,10 +114,6 @@ export class KeyMaterial {
 }
 
 const EMPTY = new Uint8Array(0);
-
-function copyOf(bytes: Uint8Array): Uint8Array {
-  return bytes.length === 0 ? EMPTY : bytes.slice();
-}
 
 /** Does an ICV vouch for what opens? Not under `digest_null`, nor where the ICV is not checked. */
 export function isAuthenticated({ icvLen, unchecked }: Suite): boolean {

@@ -53,19 +53,13 @@ export class UniqueKeys {
 
 /** FNV-1a. */
 function hashOf(keys: KeyMaterial): number {
+  const bytes = keys.all();
   let h = 0x811c_9dc5;
-  h = addBytes(h, keys.key());
-  h = addBytes(h, keys.salt());
-  return addBytes(h, keys.macKey());
-}
-
-function addBytes(hash: number, bytes: Uint8Array): number {
-  let h = hash;
   for (let i = 0; i < bytes.length; i++) h = Math.imul(h ^ bytes[i]!, 0x0100_0193);
   return h;
 }
 
 /** The bytes alone: Cilium does not look at the algorithm. */
 function isSameKey(a: KeyMaterial, b: KeyMaterial): boolean {
-  return equalBytes(a.key(), b.key()) && equalBytes(a.salt(), b.salt()) && equalBytes(a.macKey(), b.macKey());
+  return equalBytes(a.all(), b.all());
 }
