@@ -79,7 +79,9 @@ export class Unpacker {
     this.#thread ??= this.#start();
     const id = this.#count++;
     this.#thread.ref();
-    this.#thread.postMessage({ id, packed, size });
+    // Bytes of their own go over without a copy.
+    const isOwn = packed.byteLength === packed.buffer.byteLength;
+    this.#thread.postMessage({ id, packed, size }, isOwn ? [packed.buffer as ArrayBuffer] : []);
     return new Promise((resolve, reject) => this.#waiting.set(id, { resolve, reject }));
   }
 
