@@ -166,7 +166,7 @@ class Walk {
   /** Errors that were thrown to the reader of an entry, who knows of them. */
   readonly #told = new WeakSet<object>();
   #unpacked = 0;
-  /** Files that have passed. */
+  /** Files that have passed, of the archive that is read. */
   #read = 0;
 
   constructor(
@@ -207,9 +207,6 @@ class Walk {
       const container = containerOf(head);
       if (container === undefined) {
         yield this.#entry(path, head, stream, undefined, whole);
-        // Those that are not whole have thrown by now.
-        await stream.close();
-        this.#read++;
         return;
       }
       if (depth >= this.#budget.limits.depth) {
@@ -243,7 +240,11 @@ class Walk {
 
   async *#tar(stream: ByteStream, path: readonly string[], depth: number): AsyncGenerator<Entry> {
     const source = path.join('/');
+    const before = this.#read;
+    let files = 0;
     for await (const { name, bytes } of tarFiles(stream, source)) {
+      // The one before is through: where it is not whole, that is found when the next one is looked for.
+      this.#read = before + files++;
       this.#budget.entry(source);
       const inner = [...path, ...partsOf(name)];
       if (this.#wants(inner)) yield* this.#open(new ByteStream(bytes), inner, depth);

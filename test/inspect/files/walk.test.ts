@@ -193,6 +193,19 @@ describe('damage is a sentence, and what is whole is read', () => {
     expect(texts['last']).toBeUndefined();
   });
 
+  it('gzip that is cut off, in a file that is not read', async () => {
+    const bytes = gzip(tar(files));
+    const damage: string[] = [];
+    const options = { onDamage: ({ message }: Error) => damage.push(message) };
+    const names: string[] = [];
+    for await (const { path } of walk(memoryFile('f', bytes.slice(0, bytes.length * 0.75)), options))
+      names.push(path.at(-1)!);
+    expect(names).toEqual(['a.txt', 'empty.txt', 'long.txt', 'last']);
+    expect(damage).toEqual([
+      'f: the gzip data is damaged or cut off; 3 files before that are whole and used. Copy the file again, or unpack it yourself.',
+    ]);
+  });
+
   it('zstd that is cut off', async () => {
     const bytes = tar(files);
     // One block of bytes as they are, and another that is not whole.
