@@ -43,10 +43,15 @@ export class FlowMemo {
 
 function isSameFlow({ words, offset, family }: Batch, kept: number, i: number): boolean {
   if (family[kept] !== family[i]) return false;
-  const isV4 = family[i] === 4;
-  const end = isV4 ? ipv4.HEADER_LEN : ipv6.HEADER_LEN;
-  for (let k = isV4 ? ipv4.SRC_AT : ipv6.SRC_AT; k < end; k += 4)
-    if (words.getInt32(offset[kept]! + k) !== words.getInt32(offset[i]! + k)) return false;
+  const a = offset[kept]!;
+  const b = offset[i]!;
+  if (family[i] === 4)
+    return (
+      words.getInt32(a + ipv4.SRC_AT) === words.getInt32(b + ipv4.SRC_AT) &&
+      words.getInt32(a + ipv4.DST_AT) === words.getInt32(b + ipv4.DST_AT)
+    );
+  for (let k: number = ipv6.SRC_AT; k < ipv6.HEADER_LEN; k += 4)
+    if (words.getInt32(a + k) !== words.getInt32(b + k)) return false;
   return true;
 }
 

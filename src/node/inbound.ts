@@ -90,9 +90,10 @@ export class Inbound {
 
   #admit(batch: Batch, i: number): number {
     batch.mark[i] = 0;
-    batch.sa[i] = batch.from[i] = batch.to[i] = batch.vni[i] = -1;
+    batch.sa[i] = batch.vni[i] = -1;
     // 1.
     if (!parse(batch, i)) {
+      batch.from[i] = batch.to[i] = -1;
       batch.drop(i, IP_HEADER);
       return ARRIVED.FOR_NODE;
     }
@@ -181,68 +182,66 @@ export class Inbound {
   /** Steps 6 to 8. The packet goes to a pod, or is dropped. */
   #forward(batch: Batch, i: number, sa: SecurityAssociation | undefined): void {
     const refused = this.#toPod(batch, i, sa);
-    if (refused !== PASS) batch.drop(i, refused);
+    if (refused === PASS) return;
+    // Of the packet as it is now, for those who look on.
+    this.#routes.note(batch, i);
+    batch.drop(i, refused);
   }
 
   /** Finds the pod of a packet. Returns the verdict. */
   #toPod(batch: Batch, i: number, sa: SecurityAssociation | undefined): number {
     const { slab } = batch;
-    const at = batch.offset[i]!;
+    let isUnwrapped = false;
     if (sa) {
       // Decrypted packets are received anew, and with the mark that xfrm leaves on them.
-      if (!parse(batch, i)) {
-        this.#routes.note(batch, i);
-        return INNER_HEADER;
-      }
+      if (!parse(batch, i)) return INNER_HEADER;
       const left = sa.config.outputMark;
       if (left) batch.mark[i] = ((batch.mark[i]! & ~left.mask) | left.value) >>> 0;
+      isUnwrapped = this.overlayMode !== undefined && this.#routes.goal(batch, i)?.kind === 'self';
+      const refused = isUnwrapped ? this.#unwrapDecrypted(batch, i, sa) : PASS;
+      if (refused !== PASS) return refused;
       const known = this.#memo.find(batch, i);
-      if (known >= 0 && batch.sa[known] === batch.sa[i] && batch.mark[known] === batch.mark[i]) {
+      if (known >= 0 && isAlike(batch, known, i)) {
+        if (!decrementHopLimit(slab, batch.offset[i]!)) return HOP_LIMIT;
         batch.from[i] = batch.from[known]!;
         batch.to[i] = batch.to[known]!;
-        if (!decrementHopLimit(slab, at)) return HOP_LIMIT;
         batch.next[i] = batch.next[known]!;
         return PASS;
       }
       this.#routes.note(batch, i);
     }
-    // As a signed word: above 2^31 it would be a new object wherever it is passed on.
-    const mark = batch.mark[i]! | 0;
-    const route = this.#routes.at(batch.to[i]!);
-    if (sa && this.overlayMode && route?.kind === 'self') return this.#unwrapDecrypted(batch, i, mark, sa);
-    // 6.
-    const refused = checkPolicy(this.#spd, 'fwd', slab, at, mark, sa);
+    const at = batch.offset[i]!;
+    // 6. As a signed word: above 2^31 the mark would be a new object wherever it is passed on.
+    const refused = isUnwrapped ? PASS : checkPolicy(this.#spd, 'fwd', slab, at, batch.mark[i]! | 0, sa);
     if (refused !== PASS) return refused;
     // 7.
+    const route = this.#routes.at(batch.to[i]!);
     if (route?.kind !== 'pod') return NO_POD;
     // 8.
     if (!decrementHopLimit(slab, at)) return HOP_LIMIT;
     batch.next[i] = route.pod;
-    if (sa && this.#spd.byAddress('fwd')) this.#memo.keep(batch, i);
+    if (sa && (isUnwrapped || this.#spd.byAddress('fwd'))) this.#memo.keep(batch, i);
     return PASS;
   }
 
   /**
-   * Takes a decrypted packet for this node out of VXLAN and hands it on: steps 6 to 8, with the policy for the node
-   * itself, since it is the vxlan device that gets it.
-   * @returns the verdict
+   * Takes a decrypted packet for this node out of VXLAN, if the policy for the node itself allows it, since it is the vxlan
+   * device that gets it. Returns the verdict.
    */
-  #unwrapDecrypted(batch: Batch, i: number, mark: number, sa: SecurityAssociation): number {
-    const { slab } = batch;
-    const at = batch.offset[i]!;
-    const refused = checkPolicy(this.#spd, 'in', slab, at, mark, sa);
+  #unwrapDecrypted(batch: Batch, i: number, sa: SecurityAssociation): number {
+    const refused = checkPolicy(this.#spd, 'in', batch.slab, batch.offset[i]!, batch.mark[i]! | 0, sa);
     if (refused !== PASS) return refused;
     const vni = this.#overlay.unwrap(batch, i);
     if (vni === NO_VXLAN) return NO_ROUTE;
     if (vni < 0) return BAD_VXLAN;
     const isSound = parse(batch, i);
-    const route = this.#routes.note(batch, i);
     if (vni === IDENTITY.HOST) return INVALID_IDENTITY;
-    if (!isSound) return INNER_HEADER;
     batch.vni[i] = vni;
-    if (route?.kind !== 'pod') return NO_POD;
-    if (!decrementHopLimit(slab, batch.offset[i]!)) return HOP_LIMIT;
-    batch.next[i] = route.pod;
-    return PASS;
+    return isSound ? PASS : INNER_HEADER;
   }
+}
+
+/** Did two packets of one flow come by one SA, with one mark and VNI? */
+function isAlike({ sa, mark, vni }: Batch, known: number, i: number): boolean {
+  return sa[known] === sa[i] && mark[known] === mark[i] && vni[known] === vni[i];
 }

@@ -105,12 +105,13 @@ export class Interceptor {
 
   /** Returns the decision. */
   #decide(batch: Batch, i: number): number {
-    batch.mark[i] = 0;
-    batch.sa[i] = batch.from[i] = batch.to[i] = batch.policy[i] = batch.vni[i] = -1;
     // 1.
-    if (!parse(batch, i)) return drop(batch, i, IP_HEADER);
-    const known = this.#memo.find(batch, i);
+    const isSound = parse(batch, i);
+    const known = isSound ? this.#memo.find(batch, i) : -1;
     if (known >= 0) return this.#repeat(batch, i, known);
+    forget(batch, i);
+    batch.from[i] = batch.to[i] = -1;
+    if (!isSound) return drop(batch, i, IP_HEADER);
     const decision = this.#ask(batch, i);
     const isByAddress = decision !== ENCRYPT || (this.#spd.byAddress('out') && this.#sad.byAddress);
     if (decision !== DROP && isByAddress) this.#memo.keep(batch, i);
@@ -121,7 +122,10 @@ export class Interceptor {
   #repeat(batch: Batch, i: number, known: number): number {
     batch.from[i] = batch.from[known]!;
     batch.to[i] = batch.to[known]!;
-    if (!decrementHopLimit(batch.slab, batch.offset[i]!)) return drop(batch, i, HOP_LIMIT);
+    if (!decrementHopLimit(batch.slab, batch.offset[i]!)) {
+      forget(batch, i);
+      return drop(batch, i, HOP_LIMIT);
+    }
     batch.next[i] = batch.next[known]!;
     batch.mark[i] = batch.mark[known]!;
     batch.sa[i] = batch.sa[known]!;
@@ -232,4 +236,10 @@ export class Interceptor {
 function drop(batch: Batch, i: number, verdict: number): number {
   batch.drop(i, verdict);
   return DROP;
+}
+
+/** Of a packet about which nothing has been decided yet. */
+function forget(batch: Batch, i: number): void {
+  batch.mark[i] = 0;
+  batch.sa[i] = batch.policy[i] = batch.vni[i] = -1;
 }

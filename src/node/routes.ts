@@ -85,12 +85,17 @@ export class RouteTable {
    * @returns that of its destination
    */
   note(batch: Batch, i: number): Route | undefined {
-    const { slab } = batch;
     const isV4 = batch.family[i] === 4;
     const len = isV4 ? ipv4.ADDRESS_LEN : ipv6.ADDRESS_LEN;
-    const srcAt = batch.offset[i]! + (isV4 ? ipv4.SRC_AT : ipv6.SRC_AT);
-    batch.from[i] = this.find(slab, srcAt, len);
-    batch.to[i] = this.find(slab, srcAt + len, len);
+    batch.from[i] = this.find(batch.slab, batch.offset[i]! + (isV4 ? ipv4.SRC_AT : ipv6.SRC_AT), len);
+    return this.goal(batch, i);
+  }
+
+  /** Notes the route of the destination alone, and returns it. */
+  goal(batch: Batch, i: number): Route | undefined {
+    const isV4 = batch.family[i] === 4;
+    const dstAt = batch.offset[i]! + (isV4 ? ipv4.DST_AT : ipv6.DST_AT);
+    batch.to[i] = this.find(batch.slab, dstAt, isV4 ? ipv4.ADDRESS_LEN : ipv6.ADDRESS_LEN);
     return this.at(batch.to[i]!);
   }
 
