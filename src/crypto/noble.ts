@@ -53,7 +53,10 @@ function macOf(mac: Mac | undefined, key: Uint8Array): KeyedMac | undefined {
 }
 
 function missing(what: Cipher | Mac): EsplaneError {
-  return new EsplaneError('ERR_SUITE', `the engine noble has no ${what}: take --crypto node, or the addon`);
+  return new EsplaneError(
+    'ERR_SUITE',
+    `JavaScript alone has no ${what} here: decrypt it with the command esplane and --crypto node, or the addon`,
+  );
 }
 
 /** RFC 4106. A shorter ICV is the front of the full tag. */

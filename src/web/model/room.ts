@@ -53,6 +53,12 @@ export const ROOM_SUITES: readonly RoomSuite[] = [
   roomSuite('cbc-sha256', 'AES-CBC, SHA-256', `hmac(sha256) ${'22'.repeat(16)} cbc(aes) ${'11'.repeat(16)}`),
   roomSuite('cbc-sha384', 'AES-CBC, SHA-384', `hmac(sha384) ${'22'.repeat(24)} cbc(aes) ${'11'.repeat(16)}`),
   roomSuite('cbc-sha512', 'AES-CBC, SHA-512', `hmac(sha512) ${'22'.repeat(32)} cbc(aes) ${'11'.repeat(16)}`),
+  roomSuite(
+    'ctr-sha512',
+    'AES-CTR, SHA-512',
+    `hmac(sha512) ${'22'.repeat(32)} rfc3686(ctr(aes)) ${'11'.repeat(20)}`,
+  ),
+  roomSuite('3des-sha1', '3DES, SHA-1', `hmac(sha1) ${'22'.repeat(20)} cbc(des3_ede) ${'11'.repeat(24)}`),
   roomSuite('null-sha256', 'no cipher, SHA-256', `hmac(sha256) ${'22'.repeat(16)} cipher_null ""`),
 ];
 

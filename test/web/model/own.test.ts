@@ -22,7 +22,7 @@ import { type OpeningText, type Piece, piecesOf, type Subject } from '../../../s
 import { parseAddress } from '../../../src/wire/address.ts';
 import { fixedFields, type Line, readLines } from '../../support/decrypt.ts';
 import { xfrmStatOf } from '../../support/diagnose.ts';
-import { CAPTURES } from '../../support/needs.ts';
+import { CAPTURES, needs, SHARED, shared } from '../../support/needs.ts';
 import { ownCaptures } from '../../support/own-captures.ts';
 import { IS_LONG, sample } from '../../support/sample.ts';
 
@@ -348,5 +348,27 @@ describe('the command', () => {
     expect(ownCommands(inputOfPieces([packet!]), undefined)[0]!.text).toBe(
       'esplane explain 4500001400000000\n',
     );
+  });
+});
+
+needs([shared('captures-linux-7.2')], 'captures of Linux 7.2', () => {
+  const readAll = async (folder: string) => {
+    const files = ['wire.pcap', 'n1.xfrm_state.txt', 'n2.xfrm_state.txt'];
+    return read(await inputOf(files.map((file) => `${SHARED}captures-linux-7.2/${folder}/${file}`)));
+  };
+
+  it.each(['alg-ccm-tun', 'alg-ctr-tra-esn', 'alg-xcbc-tun', 'alg-cmac-tun', 'alg-md5-tun'])(
+    '%s is opened in a browser, too',
+    async (folder) => {
+      const { result } = await readAll(folder);
+      expect(result.ok).toBeGreaterThan(40);
+      expect(result.warnings).toEqual([]);
+    },
+  );
+
+  it('names a cipher that a browser does not have, and opens nothing with it', async () => {
+    const { result } = await readAll('alg-3des-sha1-tun');
+    expect(result.ok).toBe(0);
+    expect(result.warnings).toEqual([expect.stringContaining('JavaScript alone has no des3-cbc here')]);
   });
 });

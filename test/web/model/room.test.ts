@@ -3,7 +3,8 @@
  */
 import { describe, expect, it } from 'vitest';
 import { seededBytes } from '../../../src/base/rng.ts';
-import { NobleEngine } from '../../../src/crypto/noble.ts';
+import { NodeEngine } from '../../../src/crypto/node.ts';
+import { authenc } from '../../../src/crypto/suite.ts';
 import { TunnelEnd } from '../../../src/ipsec/tunnel-end.ts';
 import {
   ciliumMtu,
@@ -49,9 +50,15 @@ describe.each(CHOICES.map((choice) => [titleOf(choice), choice] as const))('%s',
   });
 });
 
+/** Beside those of support/sa.ts. */
+const OTHER_SUITES = [
+  authenc('hmac(sha512)', new Uint8Array(32), 'rfc3686(ctr(aes))', new Uint8Array(20)),
+  authenc('hmac(sha1)', new Uint8Array(20), 'cbc(des3_ede)', new Uint8Array(24)),
+];
+
 describe('parts', () => {
   it.each(ROOM_SUITES.map((room) => [room.value, room] as const))('are those that %s makes', (_, room) => {
-    const keys = SUITES.find(
+    const keys = [...SUITES, ...OTHER_SUITES].find(
       ({ suite }) => suite.name === room.suite.name && suite.icvLen === room.suite.icvLen,
     )!;
     expect(keys.suite).toMatchObject({ ivLen: room.suite.ivLen, align: room.suite.align });
@@ -59,7 +66,7 @@ describe('parts', () => {
       const [src, dst] = family === 4 ? ['192.0.2.1', '192.0.2.2'] : ['2001:db8::1', '2001:db8::2'];
       const end = new TunnelEnd(
         saConfig({ keys, src: address(src!), dst: address(dst!) }),
-        new NobleEngine(),
+        new NodeEngine(),
         { random: seededBytes(1) },
       );
       const choice: RoomChoice = { mode: 'native', suite: room, family, encap: false, mtu: 1500 };
