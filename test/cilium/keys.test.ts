@@ -5,6 +5,7 @@ import { toHex } from '../../src/base/bytes.ts';
 import { InputError } from '../../src/base/errors.ts';
 import { mergeKeys, parseKeys } from '../../src/cilium/keys.ts';
 import { parseVersion } from '../../src/cilium/version.ts';
+import { AEADS, CIPHERS, MACS } from '../../src/crypto/algorithms.ts';
 import { formatAddress } from '../../src/wire/address.ts';
 
 const RUNS = Number(process.env['ESPLANE_FUZZ_RUNS'] ?? 200);
@@ -92,6 +93,47 @@ describe('parseKeys: what Cilium accepts', () => {
       [1, 2],
       [2, 3],
     ]);
+  });
+});
+
+describe('parseKeys: every algorithm of Linux', () => {
+  const hexOf = (bytes: number) => (bytes === 0 ? '""' : '5a'.repeat(bytes));
+  const CILIUM_ICVS = [96, 128];
+
+  it.each(AEADS.map((row) => [row.name, row] as const))('%s', (name, { keyLens, saltLen, icvBits }) => {
+    for (const keyLen of keyLens) {
+      for (const bits of icvBits.filter((one) => CILIUM_ICVS.includes(one))) {
+        const [key] = parse(`3+ ${name} ${hexOf(keyLen + saltLen)} ${bits}`);
+        expect(key!.material.suite).toMatchObject({ name, keyLen, saltLen, icvLen: bits / 8 });
+      }
+    }
+  });
+
+  it.each(MACS.map((row) => [row.name, row] as const))('%s', (name, { short, keyLens, defaultBits }) => {
+    for (const said of short === undefined ? [name] : [name, short]) {
+      const [key] = parse(`3+ ${said} ${hexOf(keyLens?.[0] ?? 16)} cbc(aes) ${K16}`);
+      expect(key!.material.suite).toMatchObject({
+        name: `authenc(${name},cbc(aes))`,
+        icvLen: defaultBits / 8,
+      });
+    }
+  });
+
+  it.each(CIPHERS.map((row) => [row.name, row] as const))('%s', (name, { short, keyLens, saltLen }) => {
+    for (const said of short === undefined ? [name] : [name, short]) {
+      const [key] = parse(`3+ hmac(sha256) ${K16} ${said} ${hexOf(keyLens.at(-1)! + saltLen)}`);
+      expect(key!.material.suite).toMatchObject({
+        name: `authenc(hmac(sha256),${name})`,
+        keyLen: keyLens.at(-1)!,
+        saltLen,
+      });
+    }
+  });
+
+  it('refuses a key that Cilium cannot derive', () => {
+    expect(() => parse(`3+ hmac(md5) ${'5a'.repeat(65)} cbc(des) ${'5a'.repeat(8)}`)).toThrow(
+      /longer than 64 bytes: no per-tunnel key/,
+    );
   });
 });
 

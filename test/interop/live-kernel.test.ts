@@ -13,7 +13,7 @@ import { LiveGuest } from '../support/live-guest.ts';
 import { needs, PYTHON, PYTHON_NEED } from '../support/needs.ts';
 import { LIVE } from '../support/netns.ts';
 import { NodeProcess } from '../support/node-process.ts';
-import { UML_NEEDS } from '../support/uml.ts';
+import { ALGORITHM_MODULES, UML_NEEDS } from '../support/uml.ts';
 
 const TCP_PEER = fileURLToPath(new URL('./tcp-peer.py', import.meta.url));
 const INJECT = fileURLToPath(new URL('./inject.py', import.meta.url));
@@ -40,6 +40,21 @@ const CASES: readonly Case[] = [
   { name: 'AES-GCM-256, ICV 16, ESN', algorithm: gcm(32), extra: 'flag esn replay-window 1024' },
   { name: 'AES-GCM-128, ICV 8, no window', algorithm: gcm(16, 64) },
   { name: 'AES-CBC with HMAC-SHA256, ESN', algorithm: cbc, extra: 'flag esn replay-window 128' },
+  {
+    name: 'AES-CCM-128, ESN',
+    algorithm: `aead 'rfc4309(ccm(aes))' 0x${'a7'.repeat(16)}515253 128`,
+    extra: 'flag esn replay-window 128',
+  },
+  {
+    name: 'AES-CTR with XCBC',
+    algorithm: `auth-trunc 'xcbc(aes)' 0x${'b1'.repeat(16)} 96 enc 'rfc3686(ctr(aes))' 0x${'c2'.repeat(16)}${SALT}`,
+    extra: 'replay-window 32',
+  },
+  {
+    name: '3DES with HMAC-MD5, ESN',
+    algorithm: `auth-trunc 'hmac(md5)' 0x${'b1'.repeat(16)} 96 enc 'cbc(des3_ede)' 0x${'c2a1b0'.repeat(8)}`,
+    extra: 'flag esn replay-window 128',
+  },
   { name: 'IPv6 in IPv6', algorithm: gcm(16), extra: 'replay-window 32', outer: 6, inner: 6 },
   { name: 'IPv6 in IPv4', algorithm: gcm(16), extra: 'replay-window 32', inner: 6 },
   { name: 'IPv4 in IPv6', algorithm: gcm(16), extra: 'replay-window 32', outer: 6 },
@@ -65,7 +80,7 @@ needs([...UML_NEEDS, PYTHON_NEED, ...LIVE], 'live against the kernel', () => {
   const children: ChildProcess[] = [];
 
   beforeAll(async () => {
-    guest = await LiveGuest.boot(600_000);
+    guest = await LiveGuest.boot(600_000, ALGORITHM_MODULES);
     // The guest has a /tmp of its own, and sees this folder.
     copyFileSync(TCP_PEER, join(guest.folder, 'tcp-peer.py'));
     copyFileSync(INJECT, join(guest.folder, 'inject.py'));
