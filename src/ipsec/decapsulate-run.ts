@@ -86,6 +86,12 @@ export function admitRun(
   const { words32: w, slab, cells, capacity, next, isEsp, spi: spis, seqHi, seqLo, inferred } = batch;
   if (w === undefined) return from;
   const { cells: j, tables: jb, capacity: rows } = jobs;
+  const keys = JOB.KEY * rows;
+  const tags = JOB.TAG * rows;
+  const nonces = JOB.NONCE * rows;
+  const aads = JOB.AAD * rows;
+  const aadLens = JOB.AAD_LEN * rows;
+  const icvLens = JOB.ICV_LEN * rows;
   // What packets of one SA have in common, from the first.
   let index = -1;
   let netSpi = 0;
@@ -175,20 +181,20 @@ export function admitRun(
     seqLo[i] = lo;
     inferred[i] = hi;
     j[job] = textAt;
-    j[JOB.TEXT_LEN * rows + job] = textLen;
-    j[JOB.KEY * rows + job] = key;
-    j[JOB.TAG * rows + job] = i;
-    let c = JOB.NONCE * rows + 3 * job;
+    j[rows + job] = textLen;
+    j[keys + job] = key;
+    j[tags + job] = i;
+    const c = nonces + 3 * job;
     j[c] = netSalt;
     j[c + 1] = w[e + 2]!;
     j[c + 2] = w[e + 3]!;
-    c = JOB.AAD * rows + 3 * job;
+    const d = aads + 3 * job;
     const esn = (flags & FLAG.ESN) !== 0;
-    j[c] = netSpi;
-    j[c + 1] = esn ? netHi : netLo;
-    j[c + 2] = netLo;
-    jb[JOB.AAD_LEN * rows + job] = esn ? 12 : 8;
-    jb[JOB.ICV_LEN * rows + job] = icvLen;
+    j[d] = netSpi;
+    j[d + 1] = esn ? netHi : netLo;
+    j[d + 2] = netLo;
+    jb[aadLens + job] = esn ? 12 : 8;
+    jb[icvLens + job] = icvLen;
     job++;
   }
   if (waits > 0) pending.add(index, waits, hi, above);

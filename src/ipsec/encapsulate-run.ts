@@ -33,6 +33,12 @@ export function frameRun(batch: Batch, jobs: JobTable, from: number, sad: SaLook
   const { words32: w, slab, cells, capacity, count, slotSize } = batch;
   if (w === undefined) return from;
   const { cells: j, tables: jb, capacity: rows } = jobs;
+  const keys = JOB.KEY * rows;
+  const tags = JOB.TAG * rows;
+  const nonces = JOB.NONCE * rows;
+  const aads = JOB.AAD * rows;
+  const aadLens = JOB.AAD_LEN * rows;
+  const icvLens = JOB.ICV_LEN * rows;
   const { sas } = sad;
   // What packets of one SA have in common, from the first.
   let index = -1;
@@ -143,20 +149,20 @@ export function frameRun(batch: Batch, jobs: JobTable, from: number, sad: SaLook
     w[o + 2] = ivHi;
     w[o + 3] = ivLo;
     j[job] = at;
-    j[JOB.TEXT_LEN * rows + job] = len + padLen + esp.TRAILER_LEN;
-    j[JOB.KEY * rows + job] = key;
-    j[JOB.TAG * rows + job] = i;
-    let c = JOB.NONCE * rows + 3 * job;
+    j[rows + job] = len + padLen + esp.TRAILER_LEN;
+    j[keys + job] = key;
+    j[tags + job] = i;
+    const c = nonces + 3 * job;
     j[c] = netSalt;
     j[c + 1] = ivHi;
     j[c + 2] = ivLo;
-    c = JOB.AAD * rows + 3 * job;
-    j[c] = netSpi;
+    const d = aads + 3 * job;
+    j[d] = netSpi;
     const esn = (flags & FLAG.ESN) !== 0;
-    j[c + 1] = esn ? netHi : netLo;
-    j[c + 2] = netLo;
-    jb[JOB.AAD_LEN * rows + job] = esn ? 12 : 8;
-    jb[JOB.ICV_LEN * rows + job] = behind - esp.TRAILER_LEN;
+    j[d + 1] = esn ? netHi : netLo;
+    j[d + 2] = netLo;
+    jb[aadLens + job] = esn ? 12 : 8;
+    jb[icvLens + job] = behind - esp.TRAILER_LEN;
     job++;
   }
   if (sa !== undefined) settle(sa, lo, packets, bytes);
