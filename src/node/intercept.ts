@@ -133,6 +133,9 @@ export class Interceptor {
     batch.vni[i] = batch.vni[known]!;
     const decision = batch.decision[known]!;
     if (decision === SAME_NODE || this.#fits(batch, i, decision === ENCRYPT)) return decision;
+    // As of the first of a flow: its sender is told what the overlay takes, not the SA.
+    batch.mark[i] = 0;
+    batch.sa[i] = batch.policy[i] = -1;
     return drop(batch, i, TOO_BIG);
   }
 
