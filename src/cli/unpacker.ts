@@ -79,9 +79,7 @@ export class Unpacker {
     this.#thread ??= this.#start();
     const id = this.#count++;
     this.#thread.ref();
-    // Bytes of their own go over without a copy.
-    const isOwn = packed.byteLength === packed.buffer.byteLength;
-    this.#thread.postMessage({ id, packed, size }, isOwn ? [packed.buffer as ArrayBuffer] : []);
+    this.#thread.postMessage({ id, packed, size });
     return new Promise((resolve, reject) => this.#waiting.set(id, { resolve, reject }));
   }
 

@@ -89,7 +89,6 @@ export interface WalkOptions {
 
 /**
  * Unpacks a raw deflate stream (`zlib.inflateRaw` of Node).
- * @param bytes taken over: the caller reads them no more
  * @param size bytes that it is to yield
  * @throws when it is damaged, or yields more
  */
