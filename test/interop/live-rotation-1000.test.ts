@@ -26,7 +26,7 @@ const CALM = 6;
 /** So many times as long as without a rotation one ping of a hundred may take in one. */
 const LONGEST_P99 = 2;
 /** ms. A collection of V8 takes as long, and a rotation cannot do without: below it calm pings are no measure of that. */
-const LEAST_CALM = 1;
+const LEAST_CALM = 0.75;
 const PING_EVERY = 0.005;
 /** Room in iperf3's socket for what comes while it has no processor. */
 const SOCKET_ROOM = 4 << 20;
