@@ -20,11 +20,12 @@ import * as linkType from '../wire/link-type.ts';
 import { addEngineOption, type EngineName, makeEngine } from './engine.ts';
 import { loadOpening } from './evidence-options.ts';
 import { explainText } from './explain-text.ts';
-import { counted, readChunks, readText, sizeOf, unpackedCapture } from './files.ts';
+import { readText } from './files.ts';
 import { FILES_ARGUMENT, type GivenFiles, isVersionGiven, noCapture, takeFiles } from './given-files.ts';
 import { Output, Progress, say } from './output.ts';
 import { addTimeOption, type TimeOptions } from './packet-options.ts';
 import { paintFor } from './paint.ts';
+import { BytesRead } from './read-capture.ts';
 import { addSaOptions, type SaOptions } from './sa-options.ts';
 
 /** Columns where nothing says how wide the terminal is. */
@@ -248,15 +249,11 @@ async function explainFrame(
       if (!found) session.secrets(type, data);
     },
   });
-  const size = sizeOf(capture);
   const progress = new Progress('explain');
-  const file = counted(readChunks(capture));
-  for await (const chunk of unpackedCapture(file.chunks, capture)) {
+  const read = new BytesRead([capture]);
+  for await (const chunk of read.chunks(capture)) {
     reader.feed(chunk);
-    progress.update(() => {
-      const share = size ? `${Math.floor((100 * file.bytes()) / size)} %, ` : '';
-      return `${share}${grouped(frames)} frames`;
-    });
+    progress.update(() => `${read.share()}${grouped(frames)} frames`);
     if (found) break;
   }
   progress.done();

@@ -110,9 +110,13 @@ function openFifo(file: string): Socket {
 /**
  * Streams a file's bytes. A chunk is the caller's, to be read and overwritten, until the next one is asked for: its
  * memory is then used again.
+ * @param onRead told how many bytes each chunk of a file has, before it is handed out
  * @throws {InputError} when it cannot be read
  */
-export async function* readChunks(file: string): AsyncGenerator<Uint8Array> {
+export async function* readChunks(
+  file: string,
+  onRead?: (bytes: number) => void,
+): AsyncGenerator<Uint8Array> {
   const known = held.get(file);
   if (known?.chunks) return yield* known.chunks();
   try {
@@ -122,7 +126,7 @@ export async function* readChunks(file: string): AsyncGenerator<Uint8Array> {
       return;
     }
     const kind = statSync(file);
-    if (kind.isFile()) yield* readWhole(file);
+    if (kind.isFile()) yield* readWhole(file, onRead);
     else yield* (kind.isFIFO() ? openFifo(file) : createReadStream(file)) as AsyncIterable<Uint8Array>;
   } catch (error) {
     throw readError(file, error);
@@ -137,34 +141,18 @@ export function unpackedCapture(
   return unpacked(bytes, source, async () => (await import('../capture/decompress.ts')).decompress);
 }
 
-/** The same chunks, and how many bytes of them were taken so far. */
-export function counted(chunks: AsyncIterable<Uint8Array>): {
-  readonly chunks: AsyncIterable<Uint8Array>;
-  readonly bytes: () => number;
-} {
-  let bytes = 0;
-  return {
-    chunks: (async function* () {
-      for await (const chunk of chunks) {
-        bytes += chunk.length;
-        yield chunk;
-      }
-    })(),
-    bytes: () => bytes,
-  };
-}
-
 /**
  * Reads a file on this thread. (To hand each read to another thread costs more than the copy that it saves, and the
  * bytes then come from the cache of the other core.)
  */
-async function* readWhole(file: string): AsyncGenerator<Uint8Array> {
+async function* readWhole(file: string, onRead?: (bytes: number) => void): AsyncGenerator<Uint8Array> {
   const fd = openSync(file, 'r');
   try {
     const buffer = new Uint8Array(CHUNK);
     for (let chunks = 1; ; chunks++) {
       const len = readSync(fd, buffer, 0, CHUNK, null);
       if (len === 0) return;
+      onRead?.(len);
       yield len === CHUNK ? buffer : buffer.subarray(0, len);
       if (chunks % CHUNKS_A_TURN === 0) await setImmediate();
     }

@@ -8,7 +8,7 @@ import { grouped } from '../base/count-text.ts';
 import { EsplaneError } from '../base/errors.ts';
 import type { FrameSink } from '../capture/frame.ts';
 import { type CaptureReader, captureReader } from '../capture/reader.ts';
-import { counted, readChunks, sizeOf, unpackedCapture } from './files.ts';
+import { readChunks, sizeOf, unpackedCapture } from './files.ts';
 import { Progress, say } from './output.ts';
 import type { Interrupt } from './signals.ts';
 
@@ -106,9 +106,9 @@ async function* several(
 }
 
 /** Counts what was read, for the line that shows progress. */
-class BytesRead {
+export class BytesRead {
   readonly #size: number | undefined;
-  readonly #bytes = new Map<string, () => number>();
+  #bytes = 0;
 
   constructor(captures: readonly string[]) {
     const sizes = captures.map(sizeOf);
@@ -120,16 +120,14 @@ class BytesRead {
 
   /** The bytes of a capture, unpacked. */
   chunks(capture: string): AsyncIterable<Uint8Array> {
-    const file = counted(readChunks(capture));
-    this.#bytes.set(capture, file.bytes);
-    return unpackedCapture(file.chunks, capture);
+    const count = (bytes: number) => {
+      this.#bytes += bytes;
+    };
+    return unpackedCapture(readChunks(capture, count), capture);
   }
 
   /** `12 %, `, where it is known how much there is. */
   share(): string {
-    if (!this.#size) return '';
-    let bytes = 0;
-    for (const read of this.#bytes.values()) bytes += read();
-    return `${Math.floor((100 * bytes) / this.#size)} %, `;
+    return this.#size ? `${Math.floor((100 * this.#bytes) / this.#size)} %, ` : '';
   }
 }

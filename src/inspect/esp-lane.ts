@@ -115,7 +115,7 @@ export class EspLane {
 
   clear(): void {
     // The arrays that frames lay in may be large.
-    for (let i = 0; i < this.batch.count; i++) this.wire[i] = NOTHING;
+    this.wire.fill(NOTHING, 0, this.batch.count);
     this.batch.clear();
     this.ran = 0;
     this.#copied = 0;

@@ -32,8 +32,9 @@ export class EspStream {
   /** Source of the last packet, and its text. */
   readonly #source: Uint8Array;
   #src = '';
-  /** Once it is certain that stays so until a packet fails. */
+  /** Once it is certain that stays so until a packet fails, and whether it has started does, too. */
   #isCertain = false;
+  #hasStarted = false;
 
   constructor(contenders: Contenders, resolution: Resolution, dst: Uint8Array, isShared: boolean) {
     this.contenders = contenders;
@@ -60,12 +61,14 @@ export class EspStream {
 
   /** Has a packet authenticated? */
   get isStarted(): boolean {
-    return this.#isCertain ? !this.contenders.isUnchecked : this.contenders.current.high.isStarted;
+    return this.#isCertain ? this.#hasStarted : this.contenders.current.high.isStarted;
   }
 
   /** Is there nothing to try on its packets? */
   get isCertain(): boolean {
-    this.#isCertain ||= this.#judge();
+    if (this.#isCertain) return true;
+    this.#isCertain = this.#judge();
+    if (this.#isCertain) this.#hasStarted = !this.contenders.isUnchecked;
     return this.#isCertain;
   }
 

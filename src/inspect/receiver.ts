@@ -484,18 +484,19 @@ export class Receiver implements FrameSink {
     this.#judge(event, stream, lane, i);
     this.#count(event);
     for (let k = 0; k < this.#sinks.length; k++) this.#sinks[k]!.packet?.(event);
-    if (event.tried === PASS && this.#mayCarry(event)) this.#lookInside(event);
+    if (event.tried === PASS && this.#mayCarry(lane.batch, i)) this.#lookInside(event);
   }
 
-  /** May there be ESP in the packet that came out of this one? */
-  #mayCarry({ bytes, at, end }: EspEvent): boolean {
+  /** May there be ESP in the packet that came out of packet `i`? */
+  #mayCarry({ slab: bytes, offset, length }: Batch, i: number): boolean {
+    const at = offset[i]!;
     const isV4 = bytes[at]! >>> 4 === 4;
     const protocol = bytes[isV4 ? at + 9 : at + 6]!;
     if (protocol === tcp.PROTOCOL || protocol === icmp.PROTOCOL || protocol === icmp.PROTOCOL_V6)
       return false;
     if (protocol !== udp.PROTOCOL) return true;
     const udpAt = at + (isV4 ? ipv4.headerLen(bytes, at) : ipv6.HEADER_LEN);
-    if (end - udpAt < udp.HEADER_LEN) return false;
+    if (at + length[i]! - udpAt < udp.HEADER_LEN) return false;
     const dst = u16(bytes, udpAt + 2);
     return (
       isPortOf(CARRIER_PORTS, dst) || isPortOf(this.#ports, dst) || isPortOf(this.#ports, u16(bytes, udpAt))
