@@ -43,7 +43,10 @@ export interface BatchOptions {
 
 /** Outer IPv6 (40), UDP (8), ESP header (8) and the longest IV (16) fit, and VXLAN over IPv6 (70) with them. */
 export const HEADROOM = 144;
-/** The longest padding (255), its two trailer bytes and the longest ICV (32) fit. */
+/**
+ * The longest padding (255), its two trailer bytes and an ICV of 32 bytes fit. The longest ICV (64, HMAC-SHA-512 in full) does, too:
+ * what is sealed here is padded to a block and no further.
+ */
 export const TAILROOM = 304;
 
 /** Those that the addon reads and writes, and all. */
