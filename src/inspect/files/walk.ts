@@ -286,7 +286,10 @@ class Walk {
         cut = new InputError({ source }, `${problemOf(error)}${salvagedText(whole)}`, COPY, {
           cause: error,
         });
-        return opened();
+        // What is whole need not be what can be unpacked.
+        return opened().catch((again) => {
+          throw damaged(again);
+        });
       });
       /** Entries that are wanted, and are being unpacked while those before them are read. */
       const ahead: { readonly entry: ZipEntry; readonly inner: readonly string[]; readonly whole: Whole }[] =

@@ -301,6 +301,19 @@ describe('damage is a sentence, and what is whole is read', () => {
     expect(damage).toEqual(['f/in.zip/a: is encrypted. Unpack it yourself, with its password.']);
   });
 
+  it('a zip that is cut off, and encrypted in a way that is not read', async () => {
+    const bytes = zip([
+      ['a', 'x'],
+      ['b', 'y'],
+    ]).slice(0, -30);
+    // Bits 0 and 6 of the flags of the first local header: "strong encryption".
+    bytes[6]! |= 0x41;
+    expect(await walked(bytes)).toEqual({
+      texts: {},
+      damage: ['f: the zip is damaged (strong encryption is not supported). Copy the file again.'],
+    });
+  });
+
   it('bytes of a zip that are changed', async () => {
     const bytes = zip(FILES);
     bytes.fill(0x55, 100, 140);
