@@ -110,12 +110,14 @@ it('says of many bad lines the first ones, however many blocks there are', () =>
   expect(notes.at(-1)).toBe('more of the secrets is left out');
 });
 
+/** The same out of one capture of several. */
+const of = (file: number, added: readonly SaConfig[], gone: readonly SaConfig[] = []) => ({
+  ...secrets(added, gone),
+  file,
+});
+
 it('takes away of several captures what the last one that has it takes away', () => {
   const first = senderOf(one);
-  const of = (file: number, added: readonly SaConfig[], gone: readonly SaConfig[] = []) => ({
-    ...secrets(added, gone),
-    file,
-  });
   expect(
     read(
       of(0, [one]),
@@ -135,10 +137,6 @@ it('takes away of several captures what the last one that has it takes away', ()
 it('goes by the new SA of one capture while another one has the old one still', () => {
   const [first, second] = [senderOf(one), senderOf(two)];
   const again = second();
-  const of = (file: number, added: readonly SaConfig[], gone: readonly SaConfig[] = []) => ({
-    ...secrets(added, gone),
-    file,
-  });
   expect(
     read(
       of(0, [one]),

@@ -3,6 +3,7 @@
  * @module
  */
 import { seededBytes } from '../../src/base/rng.ts';
+import type { CiliumNode } from '../../src/cilium/nodes.ts';
 import type { PodAddresses } from '../../src/cilium/pod-addresses.ts';
 import { NodeEngine } from '../../src/crypto/node.ts';
 import { Checker } from '../../src/inspect/check/checker.ts';
@@ -12,7 +13,20 @@ import { Names } from '../../src/inspect/names.ts';
 import { type FilterSpec, NO_FILTER } from '../../src/inspect/packet-filter.ts';
 import { CaptureSession } from '../../src/inspect/session.ts';
 import { CaptureSas } from '../../src/sa-text/capture-sas.ts';
+import { parsePrefix } from '../../src/wire/address.ts';
 import { feedPacket } from './pcap.ts';
+import { address } from './sa.ts';
+
+/** Three nodes, each with one range of pods. */
+export const NODES: CiliumNode[] = [1, 2, 3].map((n) => ({
+  name: `node-${n}`,
+  ciliumAddresses: [address(`10.0.${n}.1`)],
+  nodeAddresses: [address(`192.168.0.${n}`)],
+  bootId: `00000000-0000-0000-0000-00000000000${n}`,
+  keyId: 3,
+  podCidrs: [parsePrefix(`10.0.${n}.0/24`)!],
+  source: 'nodes.json',
+}));
 
 /** Seconds between packets, names of pods, and what is asked for. */
 export interface CheckWith extends Partial<FilterSpec> {

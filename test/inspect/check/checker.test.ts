@@ -1,24 +1,14 @@
 import { describe, expect, it } from 'vitest';
 import { hex } from '../../../src/base/bytes.ts';
-import type { CiliumNode } from '../../../src/cilium/nodes.ts';
 import { authenc, uncheckedCipher } from '../../../src/crypto/suite.ts';
 import { AskedFrames } from '../../../src/inspect/check/span.ts';
 import { parsePrefix } from '../../../src/wire/address.ts';
 import { ethernet, ip, udp } from '../../support/carried.ts';
-import { type CheckWith, checkPackets } from '../../support/check.ts';
+import { type CheckWith, checkPackets, NODES } from '../../support/check.ts';
 import { sender } from '../../support/diagnose.ts';
 import { START } from '../../support/pcap.ts';
 import { address, counting, ipv4Packet, saConfig } from '../../support/sa.ts';
 
-const NODES: CiliumNode[] = [1, 2, 3].map((n) => ({
-  name: `node-${n}`,
-  ciliumAddresses: [address(`10.0.${n}.1`)],
-  nodeAddresses: [address(`192.168.0.${n}`)],
-  bootId: `00000000-0000-0000-0000-00000000000${n}`,
-  keyId: 3,
-  podCidrs: [parsePrefix(`10.0.${n}.0/24`)!],
-  source: 'nodes.json',
-}));
 const cluster = { keys: [], nodes: NODES };
 const config = saConfig({ src: address('10.0.1.1'), dst: address('10.0.2.1') });
 const back = saConfig({ src: address('10.0.2.1'), dst: address('10.0.1.1') });
