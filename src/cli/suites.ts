@@ -37,7 +37,7 @@ export interface SuiteLine {
   readonly engines: readonly string[];
   /** Lengths of keys in bytes that none of them has, though others they have. */
   readonly missing: readonly number[];
-  /** What is known against it; null where nothing is. */
+  /** Why it is weak; null where it is not. */
   readonly weak: string | null;
 }
 
