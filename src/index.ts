@@ -50,7 +50,7 @@ export { type Explanation, type Field, type Protection, walkFields } from './ins
 export { type EspSink, Receiver, type ReceiverOptions } from './inspect/receiver.ts';
 export { CaptureSession, type CaptureSink, type SessionOptions } from './inspect/session.ts';
 export { Decapsulator } from './ipsec/decapsulate.ts';
-export { DROPS, type DropReason, type DropRow, dropCode, dropRow } from './ipsec/drop.ts';
+export { DROP, DROPS, type DropReason, type DropRow, dropRow } from './ipsec/drop.ts';
 export { Encapsulator } from './ipsec/encapsulate.ts';
 export { maxInner, packetLength } from './ipsec/mtu.ts';
 export { ReplayWindow } from './ipsec/replay.ts';

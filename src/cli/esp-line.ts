@@ -12,11 +12,9 @@ import { dropText } from '../inspect/esp-words.ts';
 import type { Names } from '../inspect/names.ts';
 import { putPacketLine } from '../inspect/packet-line.ts';
 import type { PacketTimes } from '../inspect/packet-time.ts';
-import { dropCode } from '../ipsec/drop.ts';
+import { DROP } from '../ipsec/drop.ts';
 import { formatAddress } from '../wire/address.ts';
 import { PASS } from '../wire/packet.ts';
-
-const NO_STATE = dropCode('no-state');
 
 /** How lines are written. */
 export interface LineStyle {
@@ -55,7 +53,7 @@ export function putEspLine(
     out.text(')');
   } else out.text(': ESP(short)');
   // As tcpdump has it.
-  if (!r.stream && r.isUnopened && r.verdict === NO_STATE) {
+  if (!r.stream && r.isUnopened && r.verdict === DROP['no-state']) {
     out.text(', length ');
     out.decimal(r.espEnd - r.espAt);
     out.text('\n');

@@ -3,7 +3,7 @@
  * @module
  */
 import { isAuthenticated } from '../crypto/suite.ts';
-import { DROPS, type DropReason, dropCode } from '../ipsec/drop.ts';
+import { DROP, DROPS, type DropReason } from '../ipsec/drop.ts';
 import type { SecurityAssociation } from '../ipsec/sa.ts';
 import type { SaConfig } from '../ipsec/sa-config.ts';
 import { PASS } from '../wire/packet.ts';
@@ -18,7 +18,7 @@ for (const reason of [
   ...(['bad-padding', 'dummy', 'not-ip', 'inner-short', 'inner-header', 'inner-truncated'] as const),
   'selector-mismatch',
 ] satisfies DropReason[])
-  OPENED_DROPS[dropCode(reason)] = 1;
+  OPENED_DROPS[DROP[reason]] = 1;
 
 /** One ESP packet of the capture. The object is used again: copy what you keep. */
 export class EspEvent {

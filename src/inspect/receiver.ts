@@ -25,7 +25,7 @@ import { u16, u32 } from '../base/bytes.ts';
 import type { RandomBytes } from '../base/rng.ts';
 import type { FrameInfo, FrameSink } from '../capture/frame.ts';
 import type { Engine } from '../crypto/engine.ts';
-import { dropCode } from '../ipsec/drop.ts';
+import { DROP } from '../ipsec/drop.ts';
 import { type EspPlace, espPorts, isPortOf } from '../ipsec/esp-place.ts';
 import type { SecurityAssociation } from '../ipsec/sa.ts';
 import type { SaConfig, SaPlace } from '../ipsec/sa-config.ts';
@@ -58,12 +58,9 @@ import { SearchBudget } from './high-half.ts';
 import { SecondChance } from './second-chance.ts';
 import { StreamTable } from './stream-table.ts';
 
-const BAD_ICV = dropCode('bad-icv');
-const TOO_SHORT = dropCode('too-short');
-const NO_STATE = dropCode('no-state');
-const KEY_HIDDEN = dropCode('key-hidden');
-const IMPLAUSIBLE = dropCode('implausible');
-const REPLAYS: readonly number[] = (['replay-zero', 'replay-stale', 'replay-seen'] as const).map(dropCode);
+const REPLAYS: readonly number[] = (['replay-zero', 'replay-stale', 'replay-seen'] as const).map(
+  (reason) => DROP[reason],
+);
 
 /** Streams that are kept although nothing in them has authenticated, and sources of SAs that take any source. */
 const MOST_UNOPENED = 4096;
@@ -329,13 +326,13 @@ export class Receiver implements FrameSink {
     const { contenders } = stream;
     const { current } = contenders;
     const isOnly = contenders.configs.length === 1;
-    const isClosed = verdict === BAD_ICV;
+    const isClosed = verdict === DROP['bad-icv'];
     // Of several SAs the one in use refuses a number first, as it does in a kernel. One with ESN alone may stand too low.
     if (REPLAYS.includes(verdict)) {
       if (!isOnly || !current.sa.esn) return 'follows';
-    } else if (verdict === TOO_SHORT) {
+    } else if (verdict === DROP['too-short']) {
       if (isOnly) return 'follows';
-    } else if (!isClosed && verdict !== IMPLAUSIBLE) return 'follows';
+    } else if (!isClosed && verdict !== DROP.implausible) return 'follows';
     const { window } = current.sa;
     if (window.esn) current.high.standAt(window.topHi, window.topLo);
     return contenders.look(lane.wire[i]!, lane.espAt[i]!, lane.espEnd[i]!, isClosed);
@@ -379,7 +376,7 @@ export class Receiver implements FrameSink {
     lane.ran = to;
     const { verdict } = batch;
     for (let i = from; i < to; i++) {
-      if (verdict[i] !== BAD_ICV) continue;
+      if (verdict[i] !== DROP['bad-icv']) continue;
       const one = stream[i]!;
       if (one.isCertain) one.doubt();
       if (one.hasOthers) lane.openedBy[i] = this.#elsewhere(one, lane, i);
@@ -535,7 +532,7 @@ export class Receiver implements FrameSink {
       event.basis = known.isTold || isHidden ? 'told' : 'assumed';
       // ESP inside ESP may be for another node, whose SAs a list need not have.
       event.isUnopened = isHidden || (!known.isTold && (!known.hasSas || this.#depth > 0));
-      if (isHidden && tried === NO_STATE) event.verdict = KEY_HIDDEN;
+      if (isHidden && tried === DROP['no-state']) event.verdict = DROP['key-hidden'];
       return;
     }
     switch (stream.resolution.atReceiver) {
@@ -547,12 +544,12 @@ export class Receiver implements FrameSink {
         event.basis = 'told';
         event.openedBy = lane.openedBy[i];
         // What no key at hand opens may open with the receiver's.
-        event.isUnopened = tried === BAD_ICV && event.openedBy === undefined;
-        if (event.isUnopened) event.verdict = KEY_HIDDEN;
+        event.isUnopened = tried === DROP['bad-icv'] && event.openedBy === undefined;
+        if (event.isUnopened) event.verdict = DROP['key-hidden'];
         return;
       case 'missing':
         event.basis = 'told';
-        event.verdict = NO_STATE;
+        event.verdict = DROP['no-state'];
         event.openedBy = event.isOpened ? event.sa!.config : undefined;
         return;
       default:

@@ -35,7 +35,7 @@ import * as ipv4 from '../wire/ipv4.ts';
 import * as ipv6 from '../wire/ipv6.ts';
 import { type Batch, ON, PASS } from '../wire/packet.ts';
 import { acceptRun, admitRun, Pending } from './decapsulate-run.ts';
-import { dropCode } from './drop.ts';
+import { DROP } from './drop.ts';
 import { EspPlace } from './esp-place.ts';
 import { countAll } from './lifetime.ts';
 import { CE, ecnDecapsulate } from './outer-header.ts';
@@ -45,25 +45,6 @@ import type { SecurityAssociation } from './sa.ts';
 import { FLAG } from './sa-words.ts';
 import type { SaLookup } from './sad.ts';
 import { isByAddress, UpperLayer } from './selector.ts';
-
-const HEADER_ERROR = dropCode('header-error');
-const NOT_CAPTURED = dropCode('not-captured');
-const NO_STATE = dropCode('no-state');
-const STATE_INVALID = dropCode('state-invalid');
-const ENCAP_MISMATCH = dropCode('encap-mismatch');
-const REPLAY_STALE = dropCode('replay-stale');
-const REPLAY_SEEN = dropCode('replay-seen');
-const EXPIRED = dropCode('expired');
-const TOO_SHORT = dropCode('too-short');
-const BAD_ICV = dropCode('bad-icv');
-const BAD_PADDING = dropCode('bad-padding');
-const DUMMY = dropCode('dummy');
-const NOT_IP = dropCode('not-ip');
-const INNER_SHORT = dropCode('inner-short');
-const INNER_HEADER = dropCode('inner-header');
-const INNER_TRUNCATED = dropCode('inner-truncated');
-const SELECTOR_MISMATCH = dropCode('selector-mismatch');
-const IMPLAUSIBLE = dropCode('implausible');
 
 export class Decapsulator {
   readonly #sad: SaLookup;
@@ -117,7 +98,7 @@ export class Decapsulator {
     // 1.
     if (espEnd - espAt < esp.HEADER_LEN) {
       batch.isEsp[i] = 2;
-      batch.drop(i, place.cut ? NOT_CAPTURED : HEADER_ERROR);
+      batch.drop(i, place.cut ? DROP['not-captured'] : DROP['header-error']);
       return;
     }
     const spi = words.getUint32(espAt);
@@ -126,7 +107,7 @@ export class Decapsulator {
     batch.spi[i] = spi;
     batch.seqLo[i] = lo;
     if (place.cut) {
-      batch.drop(i, NOT_CAPTURED);
+      batch.drop(i, DROP['not-captured']);
       return;
     }
     // 2.
@@ -135,16 +116,16 @@ export class Decapsulator {
     cells[3 * capacity + i] = index;
     const sa = index < 0 ? undefined : this.#sad.sas[index];
     if (!sa || sa.gone) {
-      batch.drop(i, NO_STATE);
+      batch.drop(i, DROP['no-state']);
       return;
     }
     // 3.
     if (!sa.valid) {
-      batch.drop(i, STATE_INVALID);
+      batch.drop(i, DROP['state-invalid']);
       return;
     }
     if (sa.has(FLAG.ENCAP) !== place.udpAt >= 0 && !sa.has(FLAG.ENCAP_OPEN)) {
-      batch.drop(i, ENCAP_MISMATCH);
+      batch.drop(i, DROP['encap-mismatch']);
       return;
     }
     const { window } = sa;
@@ -172,14 +153,14 @@ export class Decapsulator {
     if (sa.has(FLAG.WATCHED) && sa.life.expired()) {
       // Linux deletes the SA then, at once but by a timer: what comes next finds none.
       sa.gone = true;
-      batch.drop(i, EXPIRED);
+      batch.drop(i, DROP.expired);
       return;
     }
     // 6. (the lengths; the ICV itself in #finish, also for a text too short to hold a trailer)
     if (!isWhole) {
       // Linux looks at the HMAC before it finds that the blocks are not whole, and then the cut is what failed.
       if (textLen >= 0) sa.stats.failed++;
-      batch.drop(i, TOO_SHORT);
+      batch.drop(i, DROP['too-short']);
       return;
     }
     const jobs = this.#jobs;
@@ -239,17 +220,17 @@ export class Decapsulator {
     }
     if (jobs.verdict[row] !== JOB_OK) {
       sa.stats.failed++;
-      return BAD_ICV;
+      return DROP['bad-icv'];
     }
     const textAt = jobs.textAt[row]!;
     const textLen = jobs.textLen[row]!;
     if (sa.isUnchecked && !isPlausible(slab, textAt, textLen, sa.isTunnel && !sa.isModeOpen))
-      return IMPLAUSIBLE;
+      return DROP.implausible;
     // 7.
     const payloadLen = payloadLength(slab, textAt, textLen);
-    if (payloadLen < 0) return BAD_PADDING;
+    if (payloadLen < 0) return DROP['bad-padding'];
     const next = slab[textAt + textLen - 1]!;
-    if (next === esp.DUMMY) return DUMMY;
+    if (next === esp.DUMMY) return DROP.dummy;
     // 8.
     if (sa.esn) batch.seqHi[i] = hi;
     sa.window.commit(hi, lo);
@@ -274,20 +255,20 @@ export class Decapsulator {
     const isV4 = next === ipv4.PROTOCOL;
     let innerLen: number;
     if (isV4) {
-      if (payloadLen < ipv4.HEADER_LEN) return INNER_SHORT;
+      if (payloadLen < ipv4.HEADER_LEN) return DROP['inner-short'];
       const first = words.getUint32(at);
       const headerLen = (first >>> 22) & 0x3c;
       innerLen = first & 0xffff;
       if (first >>> 28 !== 4 || headerLen < ipv4.HEADER_LEN || headerLen > payloadLen || innerLen < headerLen)
-        return INNER_HEADER;
+        return DROP['inner-header'];
     } else {
-      if (next !== ipv6.PROTOCOL) return NOT_IP;
-      if (payloadLen < ipv6.HEADER_LEN) return INNER_SHORT;
-      if (slab[at]! >>> 4 !== 6) return INNER_HEADER;
+      if (next !== ipv6.PROTOCOL) return DROP['not-ip'];
+      if (payloadLen < ipv6.HEADER_LEN) return DROP['inner-short'];
+      if (slab[at]! >>> 4 !== 6) return DROP['inner-header'];
       innerLen = ipv6.HEADER_LEN + words.getUint16(at + 4);
     }
-    if (innerLen > payloadLen) return INNER_TRUNCATED;
-    if (!sa.takesAll && !inSelector(sa, slab, at, isV4, this.#upper)) return SELECTOR_MISMATCH;
+    if (innerLen > payloadLen) return DROP['inner-truncated'];
+    if (!sa.takesAll && !inSelector(sa, slab, at, isV4, this.#upper)) return DROP['selector-mismatch'];
     const outerTos = trafficClass(slab, batch.offset[i]!);
     if ((outerTos & CE) === CE || sa.has(FLAG.DECAP_DSCP))
       ecnDecapsulate(slab, outerTos, at, isV4 ? 4 : 6, sa.rules);
@@ -327,7 +308,7 @@ export class Decapsulator {
     if (sa.takesAll || inSelector(sa, slab, at, isV4, this.#upper)) return PASS;
     // It is another packet now, also for those who look on.
     parse(batch, i);
-    return SELECTOR_MISMATCH;
+    return DROP['selector-mismatch'];
   }
 }
 
@@ -347,8 +328,8 @@ function isBelowZero(sa: SecurityAssociation, hi: number): boolean {
 
 /** The statistics of `ip -s xfrm state` (Linux counts a zero number nowhere but in XfrmInStateSeqError). */
 function countReplay(sa: SecurityAssociation, verdict: number): void {
-  if (verdict === REPLAY_STALE) sa.stats.replayWindow++;
-  else if (verdict === REPLAY_SEEN) sa.stats.replay++;
+  if (verdict === DROP['replay-stale']) sa.stats.replayWindow++;
+  else if (verdict === DROP['replay-seen']) sa.stats.replay++;
 }
 
 /** As in Linux (tried on 6.1.176) a prefix of length 0 covers the other IP version, too. */

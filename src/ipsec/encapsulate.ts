@@ -28,7 +28,7 @@ import * as ipv6 from '../wire/ipv6.ts';
 import { walk } from '../wire/ipv6-extensions.ts';
 import { type Batch, ON, PASS } from '../wire/packet.ts';
 import * as udp from '../wire/udp.ts';
-import { dropCode } from './drop.ts';
+import { DROP } from './drop.ts';
 import { frameRun } from './encapsulate-run.ts';
 import { countAll } from './lifetime.ts';
 import { padLength, writeTrailer } from './padding.ts';
@@ -36,15 +36,6 @@ import type { SecurityAssociation } from './sa.ts';
 import { FLAG, WORD } from './sa-words.ts';
 import type { Sad } from './sad.ts';
 import { covers, UpperLayer } from './selector.ts';
-
-const NOT_IP = dropCode('out-not-ip');
-const TOO_BIG = dropCode('out-too-big');
-const NO_STATE = dropCode('out-no-state');
-const SELECTOR = dropCode('out-selector');
-const EXPIRED = dropCode('out-expired');
-const NO_NUMBER = dropCode('out-sequence');
-const NO_RESERVE = dropCode('out-reserve');
-const PROTO_ERROR = dropCode('out-proto-error');
 
 /** What 16 bits of total length can say. */
 const MAX_LEN = 0xffff;
@@ -94,7 +85,7 @@ export class Encapsulator {
     this.#engine.seal(batch.slab, jobs);
     // A row that was not sealed may still be in the clear: it must not leave.
     for (let row = 0; row < jobs.count; row++) {
-      if (jobs.verdict[row] !== JOB_OK) batch.drop(jobs.tag[row]!, PROTO_ERROR);
+      if (jobs.verdict[row] !== JOB_OK) batch.drop(jobs.tag[row]!, DROP['out-proto-error']);
     }
     if (this.#hasUdp6) this.#fillUdpChecksums(batch);
   }
@@ -116,14 +107,14 @@ export class Encapsulator {
   #frame(batch: Batch, i: number, sa: SecurityAssociation): number {
     const { slab, words, cells, capacity } = batch;
     const at = cells[i]!;
-    if (sa.gone) return NO_STATE;
+    if (sa.gone) return DROP['out-no-state'];
     // 1.
     const len = lengthOf(slab, at, cells[capacity + i]!);
-    if (len === 0) return NOT_IP;
+    if (len === 0) return DROP['out-not-ip'];
     cells[capacity + i] = len;
     const isV4 = words.getUint8(at) >>> 4 === 4;
     const sendsAll = sa.has(isV4 ? FLAG.SENDS_V4 : FLAG.SENDS_V6);
-    if (!sendsAll && !covers(sa.config.selector!, slab, at, isV4, this.#upper)) return SELECTOR;
+    if (!sendsAll && !covers(sa.config.selector!, slab, at, isV4, this.#upper)) return DROP['out-selector'];
     const verdict = sa.isTunnel
       ? this.#frameTunnel(batch, i, sa, isV4)
       : this.#frameTransport(batch, i, sa, isV4);
@@ -151,7 +142,7 @@ export class Encapsulator {
     const at = cells[i]!;
     const len = cells[capacity + i]!;
     const clearLen = this.#clearLength(slab, at, len, isV4, sa);
-    if (clearLen < 0) return NOT_IP;
+    if (clearLen < 0) return DROP['out-not-ip'];
     const verdict = this.#makeRoom(batch, i, sa, len - clearLen, isV4);
     if (verdict !== PASS) return verdict;
     const textAt = at + clearLen;
@@ -171,18 +162,19 @@ export class Encapsulator {
     const len = cells[capacity + i]!;
     const start = at - sa.before;
     const total = len + sa.before + padLength(payloadLen, sa.padMask + 1) + sa.behind;
-    if (total > MAX_LEN) return TOO_BIG;
+    if (total > MAX_LEN) return DROP['out-too-big'];
     // What may be fragmented is fragmented after ESP, by the sending link (Linux xfrm4_tunnel_check_size, xfrm6_tunnel_check_size).
-    if (total > sa.pathMtu && !mayBeCut(slab, at, len, isV4, sa.config.dst.length === 4)) return TOO_BIG;
+    if (total > sa.pathMtu && !mayBeCut(slab, at, len, isV4, sa.config.dst.length === 4))
+      return DROP['out-too-big'];
     // 2.
     if (sa.has(FLAG.WATCHED) && sa.life.expired()) {
       sa.gone = true;
-      return EXPIRED;
+      return DROP['out-expired'];
     }
     // 3.
-    if (start < i * slotSize || start + total > (i + 1) * slotSize) return PROTO_ERROR;
+    if (start < i * slotSize || start + total > (i + 1) * slotSize) return DROP['out-proto-error'];
     // 4.
-    if (!sa.sequence.advance()) return sa.sequence.isExhausted ? NO_NUMBER : NO_RESERVE;
+    if (!sa.sequence.advance()) return sa.sequence.isExhausted ? DROP['out-sequence'] : DROP['out-reserve'];
     countAll(sa, 1, payloadLen);
     cells[i] = start;
     cells[capacity + i] = total;

@@ -28,13 +28,9 @@
  * @module
  */
 import { PASS } from '../wire/packet.ts';
-import { dropCode } from './drop.ts';
+import { DROP } from './drop.ts';
 import { BUSY, RING, ringWords, TOP } from './sa-row.ts';
 import { SaPlace, WORD } from './sa-words.ts';
-
-const ZERO = dropCode('replay-zero');
-const STALE = dropCode('replay-stale');
-const SEEN = dropCode('replay-seen');
 
 const U32 = 2 ** 32;
 const MAX_SIZE = 2 ** 20;
@@ -122,17 +118,17 @@ export class ReplayWindow {
     const topLo = topOf(this.#place, TOP.LO) >>> 0;
     const lo = signed >>> 0;
     if (!this.esn) {
-      if (lo === 0) return ZERO;
+      if (lo === 0) return DROP['replay-zero'];
       if (lo > topLo) return PASS;
-      return topLo - lo >= size ? STALE : this.#seen(signed);
+      return topLo - lo >= size ? DROP['replay-stale'] : this.#seen(signed);
     }
-    if (hi !== this.inferHighFrom(topHi, topLo | 0, signed)) return STALE;
+    if (hi !== this.inferHighFrom(topHi, topLo | 0, signed)) return DROP['replay-stale'];
     const bottom = (topLo - size + 1) >>> 0;
     if (topLo >= size - 1) {
       if (lo > topLo || lo < bottom) return PASS;
     } else {
       // Only a young window knows that 0 was never sent; later it is an ordinary low half.
-      if (lo === 0 && topHi === 0) return ZERO;
+      if (lo === 0 && topHi === 0) return DROP['replay-zero'];
       if (lo > topLo && lo < bottom) return PASS;
     }
     // Inside. For a young window that includes low halves near 2^32, "below zero": their bits are clear.
@@ -214,7 +210,7 @@ export class ReplayWindow {
   }
 
   #seen(lo: number): number {
-    return (this.#place.numbers[ringAt(this.#place, lo)]! >>> (lo & 31)) & 1 ? SEEN : PASS;
+    return (this.#place.numbers[ringAt(this.#place, lo)]! >>> (lo & 31)) & 1 ? DROP['replay-seen'] : PASS;
   }
 
   /** How many of the `n` numbers from low half `lo` on have been seen. */

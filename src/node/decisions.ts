@@ -5,32 +5,33 @@
  */
 
 interface DecisionSpec {
-  readonly name: string;
   readonly way: 'encrypted' | 'clear' | 'dropped';
   readonly why: string;
 }
 
-/** A decision's code is its place here. */
-export const DECISIONS = [
-  {
-    name: 'encrypt',
-    way: 'encrypted',
-    why: 'the destination is a pod on another node that has a key',
-  },
-  { name: 'same-node', way: 'clear', why: 'both pods are on this node: the packet never leaves it' },
-  {
-    name: 'off-cluster',
-    way: 'clear',
-    why: 'the destination is not in the cluster: nobody there could decrypt',
-  },
-  { name: 'to-node', way: 'clear', why: 'the destination is a node itself, not a pod' },
-  { name: 'from-host', way: 'clear', why: 'the source is a node itself, not a pod' },
-  { name: 'no-source', way: 'clear', why: 'nobody in the cluster is known to have the source address' },
-  { name: 'no-key', way: 'clear', why: 'the node of the destination has not published a key' },
-  { name: 'drop', way: 'dropped', why: 'see the verdict' },
-] as const satisfies readonly DecisionSpec[];
+/** By name. A decision's code is its place here. */
+const TABLE = {
+  encrypt: { way: 'encrypted', why: 'the destination is a pod on another node that has a key' },
+  'same-node': { way: 'clear', why: 'both pods are on this node: the packet never leaves it' },
+  'off-cluster': { way: 'clear', why: 'the destination is not in the cluster: nobody there could decrypt' },
+  'to-node': { way: 'clear', why: 'the destination is a node itself, not a pod' },
+  'from-host': { way: 'clear', why: 'the source is a node itself, not a pod' },
+  'no-source': { way: 'clear', why: 'nobody in the cluster is known to have the source address' },
+  'no-key': { way: 'clear', why: 'the node of the destination has not published a key' },
+  drop: { way: 'dropped', why: 'see the verdict' },
+} as const satisfies Record<string, DecisionSpec>;
 
-export type Decision = (typeof DECISIONS)[number]['name'];
+export type Decision = keyof typeof TABLE;
+
+const NAMES = Object.keys(TABLE) as Decision[];
+
+/** All rows, in the order of their codes. */
+export const DECISIONS = NAMES.map((name) => ({ name, ...TABLE[name] }));
+
+/** The code of each decision: what stands in `Batch.decision`. */
+export const DECISION = Object.fromEntries(NAMES.map((name, code) => [name, code])) as Readonly<
+  Record<Decision, number>
+>;
 
 /** What a node does with a packet from outside. */
 export const ARRIVED = {
@@ -42,8 +43,3 @@ export const ARRIVED = {
 
 /** Of a packet without a decision, in both directions: it had been dropped before. */
 export const UNDECIDED = -1;
-
-/** The code of a decision. */
-export function decisionCode(name: Decision): number {
-  return DECISIONS.findIndex((row) => row.name === name);
-}

@@ -17,7 +17,7 @@
  */
 import type { OverlayMode } from '../cilium/agent-plan.ts';
 import { IDENTITY } from '../cilium/ipcache.ts';
-import { dropCode } from '../ipsec/drop.ts';
+import { DROP } from '../ipsec/drop.ts';
 import { EspPlace } from '../ipsec/esp-place.ts';
 import { decrementHopLimit } from '../ipsec/hop-limit.ts';
 import type { SecurityAssociation } from '../ipsec/sa.ts';
@@ -31,15 +31,6 @@ import { FlowMemo } from './flow-memo.ts';
 import { NO_VXLAN, type Overlay } from './overlay.ts';
 import { checkPolicy } from './policy-check.ts';
 import type { RouteTable } from './routes.ts';
-
-const IP_HEADER = dropCode('ip-header');
-const INNER_HEADER = dropCode('inner-header');
-const HOP_LIMIT = dropCode('hop-limit');
-const NO_ROUTE = dropCode('no-route');
-const NO_POD = dropCode('no-pod');
-const NO_NODE_ID = dropCode('no-node-id');
-const BAD_VXLAN = dropCode('bad-vxlan');
-const INVALID_IDENTITY = dropCode('invalid-identity');
 
 export class Inbound {
   readonly reassembler = new Reassembler();
@@ -94,7 +85,7 @@ export class Inbound {
     // 1.
     if (!parse(batch, i)) {
       batch.from[i] = batch.to[i] = -1;
-      batch.drop(i, IP_HEADER);
+      batch.drop(i, DROP['ip-header']);
       return ARRIVED.FOR_NODE;
     }
     const isWhole = batch.fragment[i] === WHOLE;
@@ -112,7 +103,7 @@ export class Inbound {
       return ARRIVED.CLEAR;
     }
     if (route?.kind !== 'self') {
-      batch.drop(i, NO_ROUTE);
+      batch.drop(i, DROP['no-route']);
       return ARRIVED.CLEAR;
     }
     // 3.
@@ -135,13 +126,13 @@ export class Inbound {
   /** What an overlay packet carried in the clear: a packet for a pod, or ESP (up to 1.17). */
   #admitInner(batch: Batch, i: number, vni: number): number {
     if (vni < 0) {
-      batch.drop(i, BAD_VXLAN);
+      batch.drop(i, DROP['bad-vxlan']);
       return ARRIVED.FOR_NODE;
     }
     const isSound = parse(batch, i);
     const route = this.#routes.note(batch, i);
     if (vni === IDENTITY.HOST || !isSound) {
-      batch.drop(i, vni === IDENTITY.HOST ? INVALID_IDENTITY : INNER_HEADER);
+      batch.drop(i, vni === IDENTITY.HOST ? DROP['invalid-identity'] : DROP['inner-header']);
       return ARRIVED.CLEAR;
     }
     // What it carries encrypted loses the VNI: its identity is in the ipcache.
@@ -161,7 +152,7 @@ export class Inbound {
       batch.mark[i] = peer.decryptMark;
       if (!this.overlayMode) this.#memo.keep(batch, i);
     } else if (!this.anySource && this.#place.find(slab, at, at + batch.length[i]!) === 'esp')
-      batch.drop(i, NO_NODE_ID);
+      batch.drop(i, DROP['no-node-id']);
     return ARRIVED.FOR_NODE;
   }
 
@@ -175,7 +166,7 @@ export class Inbound {
       const sa = batch.isEsp[i] === 0 ? undefined : this.#sad.sas[batch.sa[i]!];
       // 5.
       if (sa) this.#forward(batch, i, sa);
-      else batch.drop(i, NO_ROUTE);
+      else batch.drop(i, DROP['no-route']);
     }
   }
 
@@ -194,7 +185,7 @@ export class Inbound {
     let isUnwrapped = false;
     if (sa) {
       // Decrypted packets are received anew, and with the mark that xfrm leaves on them.
-      if (!parse(batch, i)) return INNER_HEADER;
+      if (!parse(batch, i)) return DROP['inner-header'];
       const left = sa.config.outputMark;
       if (left) batch.mark[i] = ((batch.mark[i]! & ~left.mask) | left.value) >>> 0;
       isUnwrapped = this.overlayMode !== undefined && this.#routes.goal(batch, i)?.kind === 'self';
@@ -202,7 +193,7 @@ export class Inbound {
       if (refused !== PASS) return refused;
       const known = this.#memo.find(batch, i);
       if (known >= 0 && isAlike(batch, known, i)) {
-        if (!decrementHopLimit(slab, batch.offset[i]!)) return HOP_LIMIT;
+        if (!decrementHopLimit(slab, batch.offset[i]!)) return DROP['hop-limit'];
         batch.from[i] = batch.from[known]!;
         batch.to[i] = batch.to[known]!;
         batch.next[i] = batch.next[known]!;
@@ -216,9 +207,9 @@ export class Inbound {
     if (refused !== PASS) return refused;
     // 7.
     const route = this.#routes.at(batch.to[i]!);
-    if (route?.kind !== 'pod') return NO_POD;
+    if (route?.kind !== 'pod') return DROP['no-pod'];
     // 8.
-    if (!decrementHopLimit(slab, at)) return HOP_LIMIT;
+    if (!decrementHopLimit(slab, at)) return DROP['hop-limit'];
     batch.next[i] = route.pod;
     if (sa && (isUnwrapped || this.#spd.byAddress('fwd'))) this.#memo.keep(batch, i);
     return PASS;
@@ -232,12 +223,12 @@ export class Inbound {
     const refused = checkPolicy(this.#spd, 'in', batch.slab, batch.offset[i]!, batch.mark[i]! | 0, sa);
     if (refused !== PASS) return refused;
     const vni = this.#overlay.unwrap(batch, i);
-    if (vni === NO_VXLAN) return NO_ROUTE;
-    if (vni < 0) return BAD_VXLAN;
+    if (vni === NO_VXLAN) return DROP['no-route'];
+    if (vni < 0) return DROP['bad-vxlan'];
     const isSound = parse(batch, i);
-    if (vni === IDENTITY.HOST) return INVALID_IDENTITY;
+    if (vni === IDENTITY.HOST) return DROP['invalid-identity'];
     batch.vni[i] = vni;
-    return isSound ? PASS : INNER_HEADER;
+    return isSound ? PASS : DROP['inner-header'];
   }
 }
 

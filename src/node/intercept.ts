@@ -17,7 +17,7 @@
  */
 import type { OverlayMode } from '../cilium/agent-plan.ts';
 import { IDENTITY, identityOf, type Peer } from '../cilium/ipcache.ts';
-import { dropCode } from '../ipsec/drop.ts';
+import { DROP } from '../ipsec/drop.ts';
 import { decrementHopLimit } from '../ipsec/hop-limit.ts';
 import type { Sad } from '../ipsec/sad.ts';
 import type { Spd } from '../ipsec/spd.ts';
@@ -27,28 +27,10 @@ import * as ipv4 from '../wire/ipv4.ts';
 import * as ipv6 from '../wire/ipv6.ts';
 import { type Batch, ON } from '../wire/packet.ts';
 import * as udp from '../wire/udp.ts';
-import { decisionCode, UNDECIDED } from './decisions.ts';
+import { DECISION, UNDECIDED } from './decisions.ts';
 import { FlowMemo } from './flow-memo.ts';
 import type { RouteTable } from './routes.ts';
 import { SaChoice } from './sa-choice.ts';
-
-const ENCRYPT = decisionCode('encrypt');
-const SAME_NODE = decisionCode('same-node');
-const OFF_CLUSTER = decisionCode('off-cluster');
-const TO_NODE = decisionCode('to-node');
-const FROM_HOST = decisionCode('from-host');
-const NO_SOURCE = decisionCode('no-source');
-const NO_KEY = decisionCode('no-key');
-const DROP = decisionCode('drop');
-
-const IP_HEADER = dropCode('ip-header');
-const HOP_LIMIT = dropCode('hop-limit');
-const NO_ROUTE = dropCode('no-route');
-const TOO_BIG = dropCode('too-big');
-const UNENCRYPTED = dropCode('unencrypted');
-const NO_NODE_ID = dropCode('no-node-id');
-const POLICY_BLOCK = dropCode('out-policy-block');
-const NO_STATE = dropCode('out-no-state');
 
 /** An IPv6 header with UDP behind it. */
 const OUTER_LEN = ipv6.HEADER_LEN + udp.HEADER_LEN;
@@ -111,10 +93,10 @@ export class Interceptor {
     if (known >= 0) return this.#repeat(batch, i, known);
     forget(batch, i);
     batch.from[i] = batch.to[i] = -1;
-    if (!isSound) return drop(batch, i, IP_HEADER);
+    if (!isSound) return drop(batch, i, DROP['ip-header']);
     const decision = this.#ask(batch, i);
-    const isByAddress = decision !== ENCRYPT || (this.#spd.byAddress('out') && this.#sad.byAddress);
-    if (decision !== DROP && isByAddress) this.#memo.keep(batch, i);
+    const isByAddress = decision !== DECISION.encrypt || (this.#spd.byAddress('out') && this.#sad.byAddress);
+    if (decision !== DECISION.drop && isByAddress) this.#memo.keep(batch, i);
     return decision;
   }
 
@@ -124,7 +106,7 @@ export class Interceptor {
     batch.to[i] = batch.to[known]!;
     if (!decrementHopLimit(batch.slab, batch.offset[i]!)) {
       forget(batch, i);
-      return drop(batch, i, HOP_LIMIT);
+      return drop(batch, i, DROP['hop-limit']);
     }
     batch.next[i] = batch.next[known]!;
     batch.mark[i] = batch.mark[known]!;
@@ -132,11 +114,12 @@ export class Interceptor {
     batch.policy[i] = batch.policy[known]!;
     batch.vni[i] = batch.vni[known]!;
     const decision = batch.decision[known]!;
-    if (decision === SAME_NODE || this.#fits(batch, i, decision === ENCRYPT)) return decision;
+    if (decision === DECISION['same-node'] || this.#fits(batch, i, decision === DECISION.encrypt))
+      return decision;
     // As of the first of a flow: its sender is told what the overlay takes, not the SA.
     batch.mark[i] = 0;
     batch.sa[i] = batch.policy[i] = -1;
-    return drop(batch, i, TOO_BIG);
+    return drop(batch, i, DROP['too-big']);
   }
 
   /** Steps 2 to 7: asks the tables. Returns the decision. */
@@ -146,16 +129,16 @@ export class Interceptor {
     // 2.
     const route = this.#routes.note(batch, i);
     // Programs of the node itself are not simulated: none listens.
-    if (route?.kind === 'self') return drop(batch, i, NO_ROUTE);
+    if (route?.kind === 'self') return drop(batch, i, DROP['no-route']);
     // 3.
-    if (!decrementHopLimit(slab, at)) return drop(batch, i, HOP_LIMIT);
+    if (!decrementHopLimit(slab, at)) return drop(batch, i, DROP['hop-limit']);
     if (route?.kind === 'pod') {
       batch.next[i] = route.pod;
-      return SAME_NODE;
+      return DECISION['same-node'];
     }
     // 4.
-    if (!route) return this.#leave(batch, i, OFF_CLUSTER);
-    if (route.kind === 'node') return this.#leave(batch, i, TO_NODE);
+    if (!route) return this.#leave(batch, i, DECISION['off-cluster']);
+    if (route.kind === 'node') return this.#leave(batch, i, DECISION['to-node']);
     const { peer } = route;
     const from = this.#routes.at(batch.from[i]!);
     const isPod = from?.kind === 'pod' || from?.kind === 'remote';
@@ -163,14 +146,14 @@ export class Interceptor {
     if (mode) {
       // A host's packets bear the identity that hosts have for others.
       batch.vni[i] = from?.kind === 'self' ? IDENTITY.REMOTE_NODE : identityOf(from);
-      if (!this.#fits(batch, i, true)) return drop(batch, i, TOO_BIG);
+      if (!this.#fits(batch, i, true)) return drop(batch, i, DROP['too-big']);
     }
     // All that the overlay carries is encrypted when it goes around the packets, not in them.
     if (mode !== 'vxlan-in-esp' && !isPod && !this.anySource)
-      return this.#leave(batch, i, from ? FROM_HOST : NO_SOURCE);
-    if (!peer.encrypts) return this.#leave(batch, i, NO_KEY);
+      return this.#leave(batch, i, from ? DECISION['from-host'] : DECISION['no-source']);
+    if (!peer.encrypts) return this.#leave(batch, i, DECISION['no-key']);
     // 5.
-    if (peer.nodeId === 0) return drop(batch, i, NO_NODE_ID);
+    if (peer.nodeId === 0) return drop(batch, i, DROP['no-node-id']);
     const mark = peer.encryptMark;
     batch.mark[i] = mark;
     // 6. What is asked about is what will be encrypted.
@@ -181,12 +164,12 @@ export class Interceptor {
     batch.policy[i] = place;
     const policy = this.#spd.policies('out')[place];
     const template = policy?.templates[0];
-    if (policy?.action !== 'allow' || !template) return drop(batch, i, POLICY_BLOCK);
+    if (policy?.action !== 'allow' || !template) return drop(batch, i, DROP['out-policy-block']);
     // 7.
     const sa = this.#choice.choose(template, header, headerAt, mark);
-    if (sa < 0) return drop(batch, i, NO_STATE);
+    if (sa < 0) return drop(batch, i, DROP['out-no-state']);
     batch.sa[i] = sa;
-    return ENCRYPT;
+    return DECISION.encrypt;
   }
 
   /**
@@ -228,17 +211,17 @@ export class Interceptor {
       const isInside =
         inPrefix(strict, slab, srcAt(slab, at), family) && inPrefix(strict, slab, dstAt(slab, at), family);
       const isFree =
-        decision === FROM_HOST ||
-        (decision === TO_NODE && (this.#strictAllowsNodes || this.overlayMode !== undefined));
-      if (isInside && !isFree) return drop(batch, i, UNENCRYPTED);
+        decision === DECISION['from-host'] ||
+        (decision === DECISION['to-node'] && (this.#strictAllowsNodes || this.overlayMode !== undefined));
+      if (isInside && !isFree) return drop(batch, i, DROP.unencrypted);
     }
-    return this.#fits(batch, i, false) ? decision : drop(batch, i, TOO_BIG);
+    return this.#fits(batch, i, false) ? decision : drop(batch, i, DROP['too-big']);
   }
 }
 
 function drop(batch: Batch, i: number, verdict: number): number {
   batch.drop(i, verdict);
-  return DROP;
+  return DECISION.drop;
 }
 
 /** Of a packet about which nothing has been decided yet. */

@@ -19,7 +19,7 @@ import type { AgentPlan, PlannedRoute } from '../cilium/agent-plan.ts';
 import type { Route } from '../cilium/ipcache.ts';
 import type { Engine } from '../crypto/engine.ts';
 import { Decapsulator } from '../ipsec/decapsulate.ts';
-import { dropCode } from '../ipsec/drop.ts';
+import { DROP } from '../ipsec/drop.ts';
 import { Encapsulator } from '../ipsec/encapsulate.ts';
 import type { SaConfig } from '../ipsec/sa-config.ts';
 import type { SaRow } from '../ipsec/sa-row.ts';
@@ -47,9 +47,6 @@ const WHOLE_CAPACITY = 4;
 const MAX_PACKET = 0xffff;
 /** No link has less (RFC 791 §3.2). */
 const MIN_MTU = 68;
-const OUT_TOO_BIG = dropCode('out-too-big');
-const TOO_BIG = dropCode('too-big');
-const HOP_LIMIT = dropCode('hop-limit');
 
 /**
  * Looks on at every stage of a batch; for traces, not for counting. Batches are borrowed, and not to be changed.
@@ -384,7 +381,8 @@ export class Node {
   /** Tells the pod that sent packet `i`, if the packet was dropped for its length or its hops. */
   #answerPod(batch: Batch, i: number): void {
     const verdict = batch.verdict[i]!;
-    if (verdict !== OUT_TOO_BIG && verdict !== TOO_BIG && verdict !== HOP_LIMIT) return;
+    if (verdict !== DROP['out-too-big'] && verdict !== DROP['too-big'] && verdict !== DROP['hop-limit'])
+      return;
     const { slab } = batch;
     const at = batch.offset[i]!;
     // What is wrapped by now comes from this node.
@@ -393,7 +391,7 @@ export class Node {
     if (!pod) return;
     const now = this.#clock.now();
     const answer =
-      verdict === HOP_LIMIT
+      verdict === DROP['hop-limit']
         ? this.#icmp.timeExceeded(batch, i, !pod.isHost, now)
         : this.#icmp.tooBig(
             batch,
@@ -426,7 +424,7 @@ export class Node {
    * that goes the way of a pod's packets, and only where those are encrypted (Linux sends it in the clear).
    */
   #answerOutside(batch: Batch, i: number): void {
-    if (batch.verdict[i] !== HOP_LIMIT) return;
+    if (batch.verdict[i] !== DROP['hop-limit']) return;
     const isEsp = batch.isEsp[i] !== 0;
     const route = this.routes.at(batch.from[i]!);
     if (isEsp && !(route?.kind === 'remote' && route.peer.encrypts)) return;

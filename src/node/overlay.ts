@@ -11,7 +11,7 @@
  * @module
  */
 import type { Peer } from '../cilium/ipcache.ts';
-import { dropCode } from '../ipsec/drop.ts';
+import { DROP } from '../ipsec/drop.ts';
 import { ecnDecapsulate } from '../ipsec/outer-header.ts';
 import * as checksum from '../wire/checksum.ts';
 import * as esp from '../wire/esp.ts';
@@ -28,7 +28,6 @@ export const NO_VXLAN = -1;
 /** And of VXLAN that carries no IP packet, is damaged, or met congestion that the packet in it does not understand. */
 export const BAD_VXLAN = -2;
 
-const PROTO_ERROR = dropCode('out-proto-error');
 const TTL = 64;
 /** Linux's `net.ipv4.ip_local_port_range`. */
 const FIRST_PORT = 32_768;
@@ -65,7 +64,7 @@ export class Overlay {
       const vni = batch.vni[i]!;
       if (vni < 0 || batch.next[i] !== ON) continue;
       const tunnel = routes.peerOf(batch, i)?.tunnel;
-      if (!tunnel || !this.wrap(batch, i, tunnel, vni)) batch.drop(i, PROTO_ERROR);
+      if (!tunnel || !this.wrap(batch, i, tunnel, vni)) batch.drop(i, DROP['out-proto-error']);
     }
   }
 

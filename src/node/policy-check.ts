@@ -4,14 +4,10 @@
  * @module
  */
 import { equalBytes } from '../base/bytes.ts';
-import { dropCode } from '../ipsec/drop.ts';
+import { DROP } from '../ipsec/drop.ts';
 import type { SecurityAssociation } from '../ipsec/sa.ts';
 import type { Direction, Spd, Template } from '../ipsec/spd.ts';
 import { PASS } from '../wire/packet.ts';
-
-const NO_POLICY = dropCode('in-no-policy');
-const TEMPLATE_MISMATCH = dropCode('in-template-mismatch');
-const POLICY_BLOCK = dropCode('in-policy-block');
 
 /**
  * Asks for one packet.
@@ -32,16 +28,16 @@ export function checkPolicy(
   const isTunnelled = sa?.config.mode === 'tunnel';
   const policy = spd.lookup(dir, slab, at, mark);
   // Without a policy the default decides, but what came by a tunnel needs one in any case.
-  if (!policy) return isTunnelled || spd.defaults[dir] === 'block' ? NO_POLICY : PASS;
-  if (policy.action === 'block') return POLICY_BLOCK;
+  if (!policy) return isTunnelled || spd.defaults[dir] === 'block' ? DROP['in-no-policy'] : PASS;
+  if (policy.action === 'block') return DROP['in-policy-block'];
   let isUsed = false;
   for (let k = 0; k < policy.templates.length; k++) {
     const template = policy.templates[k]!;
     if (sa && !isUsed && fits(template, sa)) isUsed = true;
-    else if (template.level === 'required') return TEMPLATE_MISMATCH;
+    else if (template.level === 'required') return DROP['in-template-mismatch'];
   }
   // A tunnel that no template has is as wrong as a missing one.
-  return isTunnelled && !isUsed ? TEMPLATE_MISMATCH : PASS;
+  return isTunnelled && !isUsed ? DROP['in-template-mismatch'] : PASS;
 }
 
 /** Linux xfrm_state_ok: of the addresses only the source is compared. */

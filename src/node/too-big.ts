@@ -2,15 +2,13 @@
  * Sends what is longer than the path takes and may be cut, in fragments.
  * @module
  */
-import { dropCode } from '../ipsec/drop.ts';
+import { DROP } from '../ipsec/drop.ts';
 import { fragment, mayFragment } from '../ipsec/fragment.ts';
 import type { Link } from '../link/link.ts';
 import { Batch, NOWHERE, ON } from '../wire/packet.ts';
 
 /** Fragments sent in one go. */
 const FRAGMENTS = 64;
-const OUT_TOO_BIG = dropCode('out-too-big');
-const TOO_BIG = dropCode('too-big');
 
 export interface CutStats {
   /** Packets that left in fragments, and these. */
@@ -61,7 +59,7 @@ export class TooBig {
       this.#id = (this.#id + 1) >>> 0;
       const made = this.#send(batch, i, outside);
       if (made < 0) {
-        batch.drop(i, batch.sa[i]! >= 0 ? OUT_TOO_BIG : TOO_BIG);
+        batch.drop(i, batch.sa[i]! >= 0 ? DROP['out-too-big'] : DROP['too-big']);
         continue;
       }
       batch.next[i] = NOWHERE;

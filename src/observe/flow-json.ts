@@ -109,7 +109,7 @@ export class FlowReader {
     const facts: EsplaneFacts = {
       ...(dropped && {
         reason: dropped.reason,
-        counter: dropped.counter ?? dropped.elsewhere ?? dropped.reason,
+        counter: dropped.counter ?? dropped.elsewhere,
       }),
       ...(peer && { peer }),
       ...(spi !== 0 && { spi }),

@@ -3,13 +3,11 @@
  * one figure for the whole node.
  * @module
  */
-import { dropCode, dropRow } from '../ipsec/drop.ts';
+import { DROP, dropRow } from '../ipsec/drop.ts';
 import type { Node, NodeObserver } from '../node/node.ts';
 import { addressLen, dstAt, srcAt } from '../wire/ip.ts';
 import type { Batch } from '../wire/packet.ts';
 import type { DropEvent } from './watcher.ts';
-
-const UNENCRYPTED = dropCode('unencrypted');
 
 /** Drops of one kind at one node. */
 export interface PeerDrop {
@@ -55,7 +53,8 @@ export class PeerDrops implements NodeObserver {
     for (let i = 0; i < batch.count; i++)
       if (batch.verdict[i] !== 0) {
         const peer = routes.peerOf(batch, i);
-        const to = peer?.name ?? (batch.verdict[i] === UNENCRYPTED ? this.#receiver(batch, i) : undefined);
+        const to =
+          peer?.name ?? (batch.verdict[i] === DROP.unencrypted ? this.#receiver(batch, i) : undefined);
         this.#count(name, to, 'out', batch.verdict[i]!, peer?.keyId ?? 0);
       }
   }
@@ -95,7 +94,7 @@ export class PeerDrops implements NodeObserver {
     let drop = this.#byKey.get(key);
     if (!drop) {
       const { reason } = row;
-      const counter = row.counter ?? row.elsewhere ?? row.reason;
+      const counter = row.counter ?? row.elsewhere;
       drop = { node, peer: peer ?? null, direction, reason, counter, count: 0, first: at, last: at };
       this.#byKey.set(key, drop);
       this.drops.push(drop);

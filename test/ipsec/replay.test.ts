@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { xorshift32 } from '../../src/base/rng.ts';
-import { dropCode, dropRow } from '../../src/ipsec/drop.ts';
+import { DROP, dropRow } from '../../src/ipsec/drop.ts';
 import { ReplayWindow } from '../../src/ipsec/replay.ts';
 import { PASS } from '../../src/wire/packet.ts';
 import { CAPTURES, needs, SHARED, shared } from '../support/needs.ts';
@@ -509,8 +509,8 @@ needs([shared('captures')], 'the window of a Linux 6.1 receiver', () => {
       expect(code !== PASS, `${row.seq} ${row.verdict} ${row.counter}`).toBe(
         row.counter === 'XfrmInStateSeqError',
       );
-      if (code === dropCode('replay-stale')) stats.stale++;
-      if (code === dropCode('replay-seen')) stats.seen++;
+      if (code === DROP['replay-stale']) stats.stale++;
+      if (code === DROP['replay-seen']) stats.seen++;
       // A bad inside shows only after the window has moved.
       if (row.verdict === 'ok' || row.counter === 'XfrmInStateModeError') w.commit(hi, lo);
     }

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { planAgent } from '../../src/cilium/agent-plan.ts';
 import { parseVersion } from '../../src/cilium/version.ts';
-import { dropCode } from '../../src/ipsec/drop.ts';
+import { DROP } from '../../src/ipsec/drop.ts';
 import { PeerDropCounters } from '../../src/node/peer-drops.ts';
 import { GCM, keysFrom, nodesFrom } from '../support/cilium-cluster.ts';
 import { ipv4Packet } from '../support/sa.ts';
@@ -108,10 +108,10 @@ describe("a node's figures", () => {
 describe('PeerDropCounters', () => {
   it('keeps the sum when a peer goes', () => {
     const drops = new PeerDropCounters();
-    drops.count('a', 'in', dropCode('no-state'));
-    drops.count('a', 'out', dropCode('out-no-state'));
-    drops.count('b', 'in', dropCode('no-state'));
-    drops.count(undefined, 'in', dropCode('no-state'));
+    drops.count('a', 'in', DROP['no-state']);
+    drops.count('a', 'out', DROP['out-no-state']);
+    drops.count('b', 'in', DROP['no-state']);
+    drops.count(undefined, 'in', DROP['no-state']);
     drops.keep(new Set(['b']));
     drops.keep(new Set(['b']));
     const seen = drops.report().map(({ peer, direction, count }) => [peer, direction, count]);

@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'vitest';
 import { NodeEngine } from '../../src/crypto/node.ts';
-import { type DropReason, dropCode, dropRow } from '../../src/ipsec/drop.ts';
+import { DROP, type DropReason, dropRow } from '../../src/ipsec/drop.ts';
 import type { NodeReport, ScenarioReport } from '../../src/sim/report.ts';
 import { decryptBytes, type Line } from './decrypt.ts';
 
@@ -48,7 +48,7 @@ function received({ drops }: ScenarioReport, { node, decrypted }: NodeReport): R
 function count(lines: readonly Line[]): Record<string, number> {
   const counts: Record<string, number> = {};
   for (const { verdict, reason, counter } of lines) {
-    const counted = verdict === 'unopened' ? dropRow(dropCode(reason as DropReason))!.counter : counter;
+    const counted = verdict === 'unopened' ? dropRow(DROP[reason as DropReason])!.counter : counter;
     const kind = verdict === 'ok' ? 'ok' : `${reason} ${counted}`;
     counts[kind] = (counts[kind] ?? 0) + 1;
   }

@@ -4,13 +4,12 @@
  * @module
  */
 import { count, grouped } from '../../base/count-text.ts';
-import { dropCode } from '../../ipsec/drop.ts';
+import { DROP } from '../../ipsec/drop.ts';
 import type { Case } from './case.ts';
 import type { Conclusion, Finding, ReceiverReport } from './finding.ts';
 import type { Stream } from './stream.ts';
 import { countOf } from './tally.ts';
 
-const KEY_HIDDEN = dropCode('key-hidden');
 /** Nodes and sources that a sentence names. */
 const MOST_NAMES = 3;
 
@@ -87,7 +86,7 @@ function wanted({ streams, evidence, strange, closed, nested }: Case): string[] 
   const of = (isOne: (stream: Stream) => boolean) =>
     names(streams.filter(isOne).map(({ dst }) => evidence.nameOf(dst)));
   const said: string[] = [];
-  const hidden = of(({ fate, verdicts }) => fate === 'unread' || verdicts.has(KEY_HIDDEN));
+  const hidden = of(({ fate, verdicts }) => fate === 'unread' || verdicts.has(DROP['key-hidden']));
   if (hidden !== '')
     said.push(
       `The text of ${hidden} shows no keys: run \`ip -s xfrm state\` as root without \`nokeys\`, or give --keys and --nodes.`,

@@ -7,7 +7,7 @@ import { u32 } from '../../base/bytes.ts';
 import type { FrameInfo } from '../../capture/frame.ts';
 import { type FrameNames, ONE_CAPTURE } from '../../capture/frame-id.ts';
 import type { KeyMaterial } from '../../crypto/suite.ts';
-import { dropCode } from '../../ipsec/drop.ts';
+import { DROP } from '../../ipsec/drop.ts';
 import { countsUp } from '../../ipsec/padding.ts';
 import type { SaPlace } from '../../ipsec/sa-config.ts';
 import { isAtOneOf } from '../../sa-text/sa-source.ts';
@@ -42,8 +42,6 @@ import { pairName, Stream, streamKey } from './stream.ts';
 import { rankOf } from './table.ts';
 import { countOf, Tally } from './tally.ts';
 
-const HEADER_ERROR = dropCode('header-error');
-const KEY_HIDDEN = dropCode('key-hidden');
 /** Receivers of packets without SPI that are told apart. */
 const MOST_RECEIVERS = 4096;
 /** Different keys that nonces are compared under. */
@@ -201,7 +199,7 @@ export class Diagnoser implements CaptureSink {
       return;
     }
     if (!event.hasSpi) {
-      if (verdict === HEADER_ERROR) this.#headerError(event.dst).add(frame);
+      if (verdict === DROP['header-error']) this.#headerError(event.dst).add(frame);
       return;
     }
     const stream = this.#streamOf(event);
@@ -228,7 +226,7 @@ export class Diagnoser implements CaptureSink {
       // The receiver refuses what another key opens. It may be its own that opens the rest.
       const isUnknown = stream.resolution.atReceiver === 'other-key' && event.isUnopened;
       if (isUnknown && stream.countOf('other-key') === before) {
-        stream.count(KEY_HIDDEN);
+        stream.count(DROP['key-hidden']);
         return;
       }
     }

@@ -6,7 +6,7 @@
  * stream counts where the sources have been right about others of that receiver.
  * @module
  */
-import { dropCode, dropRow } from '../../ipsec/drop.ts';
+import { DROP, dropRow } from '../../ipsec/drop.ts';
 import type { Basis } from '../basis.ts';
 import type { Evidence } from '../evidence.ts';
 import { OTHER_RECEIVERS } from './case.ts';
@@ -14,10 +14,6 @@ import type { ReceiverReport } from './finding.ts';
 import type { FurtherStreams } from './further.ts';
 import type { Stream } from './stream.ts';
 import type { Tally } from './tally.ts';
-
-const NO_STATE = dropCode('no-state');
-const HEADER_ERROR = dropCode('header-error');
-const KEY_HIDDEN = dropCode('key-hidden');
 
 export interface Received {
   readonly evidence: Evidence;
@@ -44,7 +40,7 @@ export function settle(
       else if (stream.ok === 0 && stream.countOf('in-the-clear') > 0) stream.fate = 'unencrypted';
       else if (atReceiver === 'hidden') stream.fate = 'unread';
       else if (atReceiver === 'other-key')
-        stream.fate = stream.verdicts.get(KEY_HIDDEN) === stream.packets ? 'unread' : 'known';
+        stream.fate = stream.verdicts.get(DROP['key-hidden']) === stream.packets ? 'unread' : 'known';
       else if (atReceiver === 'held' || stream.ok > 0) stream.fate = 'known';
       else if (candidates.length > 0) stream.fate = 'unopened';
       else if (!evidence.knows(stream.dst)) stream.fate = 'foreign';
@@ -79,10 +75,10 @@ export function receiverReports({
     const receiver = of(stream.dst);
     receiver.packets += stream.packets;
     if (!stream.isCounted) continue;
-    if (stream.fate === 'gone') receiver.add(NO_STATE, stream.packets, stream.basis);
+    if (stream.fate === 'gone') receiver.add(DROP['no-state'], stream.packets, stream.basis);
     else
       for (const [verdict, n] of stream.verdicts)
-        if (verdict !== KEY_HIDDEN) receiver.add(verdict, n, stream.basis);
+        if (verdict !== DROP['key-hidden']) receiver.add(verdict, n, stream.basis);
   }
   for (const further of [strange, closed]) {
     for (const [dst, counted] of further.verdicts) {
@@ -100,7 +96,7 @@ export function receiverReports({
     receiver.packets += count;
     // They need no SA to be counted, but a node that takes ESP.
     const basis = evidence.heldBy(dst).length > 0 ? 'told' : 'assumed';
-    if (basis === 'told' || evidence.knows(dst)) receiver.add(HEADER_ERROR, count, basis);
+    if (basis === 'told' || evidence.knows(dst)) receiver.add(DROP['header-error'], count, basis);
   }
   return [...byNode.values()].map((receiver) => receiver.report());
 }

@@ -10,7 +10,7 @@ import type { RandomBytes } from '../../base/rng.ts';
 import type { FrameInfo } from '../../capture/frame.ts';
 import type { Engine } from '../../crypto/engine.ts';
 import { isAuthenticated, isEncrypting } from '../../crypto/suite.ts';
-import { dropCode } from '../../ipsec/drop.ts';
+import { DROP } from '../../ipsec/drop.ts';
 import type { SecurityAssociation } from '../../ipsec/sa.ts';
 import { CaptureSas } from '../../sa-text/capture-sas.ts';
 import * as esp from '../../wire/esp.ts';
@@ -163,7 +163,7 @@ export class ExplainSink implements CaptureSink {
     // It was opened already, but for packets that the window refuses, and ECN may have changed what came out.
     if (event.isOpened && !sa.rules.decapDscp && (trafficClass(wire, ipAt) & ECN_CE) !== ECN_CE)
       return event.bytes.slice(event.textAt, event.textEnd);
-    if (event.tried === BAD_ICV) return undefined;
+    if (event.tried === DROP['bad-icv']) return undefined;
     const { trials } = this.#receiver;
     return trials.opens(sa, wire, espAt, espEnd, this.#high) ? trials.text() : undefined;
   }
@@ -194,7 +194,6 @@ export class ExplainSink implements CaptureSink {
   }
 }
 
-const BAD_ICV = dropCode('bad-icv');
 /** Congestion experienced (RFC 3168 §5). */
 const ECN_CE = 3;
 

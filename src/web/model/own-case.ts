@@ -119,7 +119,7 @@ export class OwnCase {
       hasSas,
       drops: hasSas
         ? dropCounts(dropped).map(({ row: { reason, counter, elsewhere, look }, count }) => {
-            return { reason, counter: counter ?? elsewhere ?? '', look, count };
+            return { reason, counter: counter ?? elsewhere, look, count };
           })
         : [],
       beside: besideCounts(receiver),

@@ -15,7 +15,7 @@ import { seededBytes } from '../../base/rng.ts';
 import { NobleEngine } from '../../crypto/noble.ts';
 import { aead } from '../../crypto/suite.ts';
 import { Decapsulator } from '../../ipsec/decapsulate.ts';
-import { type DropRow, dropCode, dropRow } from '../../ipsec/drop.ts';
+import { DROP, type DropRow, dropRow } from '../../ipsec/drop.ts';
 import { Encapsulator } from '../../ipsec/encapsulate.ts';
 import { SecurityAssociation } from '../../ipsec/sa.ts';
 import type { SaConfig } from '../../ipsec/sa-config.ts';
@@ -94,7 +94,6 @@ export interface WindowRun {
 }
 
 const U32 = 2 ** 32;
-const SEEN = dropCode('replay-seen');
 /** Of the lab alone: the page shows it, and it protects nothing. */
 const KEY = '6c61622d6f6e6c793a206e6f2073656372657421';
 const FORGER_KEY = '666f726765723a20616e6f74686572206b657921';
@@ -196,7 +195,7 @@ class WindowLab implements WindowRun {
     if (window.size === 0) return 'unknown';
     if (number > this.top) return 'ahead';
     if (number <= this.top - window.size) return 'gone';
-    return window.check(...halves(number)) === SEEN ? 'seen' : 'open';
+    return window.check(...halves(number)) === DROP['replay-seen'] ? 'seen' : 'open';
   }
 
   /** Is what was done so far the beginning of this? */

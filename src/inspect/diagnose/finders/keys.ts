@@ -3,7 +3,7 @@
  * @module
  */
 import { count } from '../../../base/count-text.ts';
-import { dropCode } from '../../../ipsec/drop.ts';
+import { DROP } from '../../../ipsec/drop.ts';
 import { formatAddress } from '../../../wire/address.ts';
 import type { Evidence } from '../../evidence.ts';
 import { type Case, countedAs, finding, keyIdOf, streamName } from '../case.ts';
@@ -93,13 +93,12 @@ function capital(text: string): string {
   return `${text[0]!.toUpperCase()}${text.slice(1)}`;
 }
 
-const BAD_ICV = dropCode('bad-icv');
 const PROTO_ERROR = 'XfrmInStateProtoError';
 
 /** The window is asked before the key is. */
 function dropped(stream: Stream, packets: number): string {
   if (stream.fate === 'unopened') return 'not opened';
-  return (stream.verdicts.get(BAD_ICV) ?? 0) >= packets
+  return (stream.verdicts.get(DROP['bad-icv']) ?? 0) >= packets
     ? `with a wrong ICV${countedAs(stream, PROTO_ERROR)}`
     : 'that begin to count again, with IVs of another counter and another key (XfrmInStateSeqError while the numbers were seen, then XfrmInStateProtoError)';
 }
