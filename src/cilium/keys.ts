@@ -6,10 +6,11 @@
  * 3+ hmac(sha256) 0123…cdef cbc(aes) 0123…cdef          key id, integrity and its key, cipher and its key
  * ```
  *
- * Fields are separated by exactly one space; there are no comments and no empty lines. A key may begin with
- * `0x`; `""` is an empty key. Every line that Cilium accepts and whose algorithms are known is accepted here,
+ * Fields are separated by white space, up to 1.19 by exactly one space; there are no comments and no empty lines. A key
+ * may begin with `0x`; `""` is an empty key. Every line that Cilium accepts and whose algorithms are known is accepted here,
  * and what it refuses, or panics at, is an {@link InputError}. Stricter than Cilium:
  * - a negative key id is an error (Cilium wraps it to 8 bits);
+ * - an empty file is an error (up to 1.19 Cilium takes it for no key);
  * - algorithms, key lengths and ICV are checked at once (Cilium leaves that to the kernel).
  *
  * By version:
@@ -21,6 +22,7 @@
  * | the key id may be missing (it is 1 then); a last field may hold the node address that a key is for | to 1.16 |
  * | a line must change the key id of the line before it | from 1.17 |
  * | a line must keep the key length of the line before it | from 1.18 |
+ * | any run of white space separates, and some at the ends does no harm (#44815) | from 1.20 |
  *
  * No error holds anything that could be part of a key, whatever stands where in a line.
  * @module
@@ -38,6 +40,10 @@ export const MAX_KEY_ID = 15;
 
 const FORMAT =
   'Write KEYID+ AEAD HEXKEY ICVBITS, or KEYID+ AUTH HEXKEY CIPHER HEXKEY, with one space between fields.';
+/** The release whose agent splits a line at any white space. */
+const SPLITS_AT_WHITE_SPACE = 20;
+/** What is white space to Go (unicode.IsSpace), which is not what `\\s` is. */
+const GO_SPACE = /[\t-\r \u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+/;
 const ICV_REMEDY = 'Use 128, or 96.';
 
 /** Algorithms by the names that stand in the line. */
@@ -117,10 +123,27 @@ function placeOf({ source, line }: LinePlace): LinePlace {
 }
 
 function parseLine(line: string, place: LinePlace, version: CiliumVersion): CiliumKey {
-  const fail = (problem: string, remedy = spacing(line) ?? FORMAT) => new InputError(place, problem, remedy);
+  const byWhiteSpace = line.split(GO_SPACE).filter((field) => field !== '');
+  if (isAtLeast(version, SPLITS_AT_WHITE_SPACE)) return parseFields(byWhiteSpace, place, version);
+  try {
+    return parseFields(line.split(' '), place, version);
+  } catch (error) {
+    if (!(error instanceof InputError) || byWhiteSpace.join(' ') === line) throw error;
+    // What else is wrong with the line is said first; then nothing is but its white space.
+    parseFields(byWhiteSpace, place, version);
+    throw new InputError(
+      place,
+      'the fields are not separated by exactly one space, with none at the ends',
+      `Cilium 1.${SPLITS_AT_WHITE_SPACE} and later take this line; ${formatVersion(version)} does not. Separate the fields by one space, or give --cilium as the version that runs.`,
+    );
+  }
+}
+
+function parseFields(fields: readonly string[], place: LinePlace, version: CiliumVersion): CiliumKey {
+  const fail = (problem: string, remedy = FORMAT) => new InputError(place, problem, remedy);
   const old = !isAtLeast(version, 17);
-  const fields = line.split(' ');
-  if (fields.length < 3) throw fail(line === '' ? 'the line is empty' : 'the line has too few fields');
+  if (fields.length < 3)
+    throw fail(fields.join('') === '' ? 'the line is empty' : 'the line has too few fields');
 
   // 1. The key id.
   const [first = ''] = fields;
@@ -225,12 +248,6 @@ function build(names: readonly string[], fail: Fail, make: () => KeyMaterial): K
 /** Looks like `name(…)` and holds no run of hex digits: a mistyped algorithm, not a key in the wrong place. */
 function isSafeToShow(name: string): boolean {
   return /^[\w(),-]{1,64}\)$/.test(name) && !/[0-9a-f]{8}/i.test(name);
-}
-
-function spacing(line: string): string | undefined {
-  return /^ | {2}| $|\t/.test(line)
-    ? 'Separate the fields by exactly one space, with none at the ends.'
-    : undefined;
 }
 
 function checkRotation(before: CiliumKey, key: CiliumKey, version: CiliumVersion): void {

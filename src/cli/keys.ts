@@ -1,7 +1,7 @@
 /**
- * `esplane keys`: make a key for Cilium, make the next one, derive the key of one tunnel.
+ * `esplane keys`: make a key for Cilium, make the next one, say which one is in use, derive the key of one tunnel.
  *
- * These commands are about keys, so they print them.
+ * These commands are about keys, so they print them; `status` prints them when asked.
  * @module
  */
 import { type Command, InvalidArgumentError, Option } from 'commander';
@@ -9,11 +9,20 @@ import { toHex } from '../base/bytes.ts';
 import { InputError } from '../base/errors.ts';
 import { secureBytes } from '../base/rng.ts';
 import { deriveMaterial } from '../cilium/derive.ts';
-import { generateKey, KEY_RECIPES, type KeyRecipe, rotateKey } from '../cilium/key-line.ts';
+import {
+  DEFAULT_RECIPE,
+  generateKey,
+  KEY_RECIPES,
+  type KeyRecipe,
+  keyLine,
+  keyRecipe,
+  rotateKey,
+} from '../cilium/key-line.ts';
 import { type CiliumKey, MAX_KEY_ID, parseKeys } from '../cilium/keys.ts';
 import { parseNodes } from '../cilium/nodes.ts';
 import { findKeysText, readKeys, type SecretName, writeSecret } from '../cilium/secret.ts';
-import type { CiliumVersion } from '../cilium/version.ts';
+import { type CiliumVersion, formatVersion, isAtLeast } from '../cilium/version.ts';
+import { keyText } from '../sa-text/show-keys.ts';
 import { type Address, formatAddress, parseAddress } from '../wire/address.ts';
 import { readText } from './files.ts';
 import { print, printLine, say } from './output.ts';
@@ -22,11 +31,13 @@ import { WeakSuites } from './weak-suites.ts';
 
 type Format = 'line' | 'yaml' | 'json';
 
-/** Adds the command and its three parts. */
+const KEYS_ARGUMENT = 'the mounted keys file, or the Secret as YAML or JSON; - is standard input';
+
+/** Adds the command and its four parts. */
 export function keysCommand(program: Command): void {
   const keys = program
     .command('keys')
-    .description("Make, rotate and derive keys for Cilium's IPsec.")
+    .description("Make, rotate, show and derive keys for Cilium's IPsec.")
     .addHelpText(
       'after',
       `
@@ -37,9 +48,7 @@ Examples:
 
   addFormat(keys.command('generate'), 'line')
     .description('Make a new key.')
-    .addOption(
-      new Option('--algorithm <name>', 'what the key is for').choices(KEY_RECIPES).default('gcm-aes'),
-    )
+    .option('--algorithm <name>', `what the key is for: ${KEY_RECIPES.join(', ')}`, recipe, DEFAULT_RECIPE)
     .option('--bits <n>', 'length of the AES key: 128, 192 or 256', wholeNumber, 128)
     .option('--id <n>', `key id, 1 to ${MAX_KEY_ID}`, wholeNumber, 1)
     .addHelpText(
@@ -54,7 +63,12 @@ Example:
     .description(
       'Make the key that comes after the current one: next id (15 wraps to 1), same algorithm and length.',
     )
-    .argument('<keys>', 'the mounted keys file, or the Secret as YAML or JSON; - is standard input')
+    .argument('<keys>', KEYS_ARGUMENT)
+    .option(
+      '--algorithm <name>',
+      `another algorithm, with an AES key as long as before: ${KEY_RECIPES.join(', ')}`,
+      recipe,
+    )
     .addHelpText(
       'after',
       `
@@ -62,6 +76,19 @@ Example:
   kubectl -n kube-system get secret cilium-ipsec-keys -o yaml | esplane keys rotate - | kubectl apply -f -`,
     )
     .action(rotate);
+
+  addVersionOption(keys.command('status'))
+    .description('Say which key is in use: the last line of the keys file, as the agents read it.')
+    .argument('<keys>', KEYS_ARGUMENT)
+    .option('--show-keys', 'print the key itself')
+    .option('--json', 'one JSON object')
+    .addHelpText(
+      'after',
+      `
+Example:
+  kubectl -n kube-system get secret cilium-ipsec-keys -o yaml | esplane keys status -`,
+    )
+    .action(status);
 
   addVersionOption(keys.command('derive'))
     .description('Derive the key of one SA, sender to receiver, as the agents on both ends do.')
@@ -110,14 +137,43 @@ function generate(options: {
   printKey(generateKey({ algorithm, bits, id, random: secureBytes }), json ? 'json' : format);
 }
 
-function rotate(file: string, options: { format?: Format; json?: boolean; cilium: CiliumVersion }): void {
+interface RotateOptions {
+  readonly algorithm?: KeyRecipe;
+  readonly format?: Format;
+  readonly json?: boolean;
+  readonly cilium: CiliumVersion;
+}
+
+function rotate(file: string, options: RotateOptions): void {
   const text = readText(file);
   const found = findKeysText(text, file);
   const keys = parseKeys(found.text, found.source, options.cilium);
-  const line = rotateKey(keys, secureBytes);
-  warnOfWeak(keys.slice(-1));
+  const line = rotateKey(keys, secureBytes, options.algorithm);
+  const next = parseKeys(line, 'the new key', options.cilium);
+  warnOfWeak(next);
+  warnOfLength(keys.at(-1)!, next[0]!, options.cilium);
   const inputFormat = found.secret ? (text.trimStart().startsWith('{') ? 'json' : 'yaml') : 'line';
   printKey(line, options.json ? 'json' : (options.format ?? inputFormat), found.secret);
+}
+
+/** From 1.18 an agent that holds a key takes none of another length. */
+function warnOfLength(before: CiliumKey, after: CiliumKey, version: CiliumVersion): void {
+  if (before.keyLen === after.keyLen || !isAtLeast(version, 18)) return;
+  say(
+    `warning: the key length changes from ${before.keyLen} to ${after.keyLen}: agents of Cilium ${formatVersion(version)} that run refuse this key and stay with key ${before.id}; each takes it when it starts anew`,
+  );
+}
+
+function status(file: string, options: { showKeys?: boolean; json?: boolean; cilium: CiliumVersion }): void {
+  const keys = readKeys(readText(file), file, options.cilium);
+  const key = keys.at(-1)!;
+  warnOfWeak([key]);
+  const line = keyLine(key, (bytes) => keyText(options.showKeys ?? false, bytes));
+  if (options.json)
+    printLine(
+      JSON.stringify({ 'ipsec-key': line, 'key-id': key.id, 'key-length': key.keyLen, keys: keys.length }),
+    );
+  else print(`IPsec key: ${line}\nKey id: ${key.id}\nKey length: ${key.keyLen}\n`);
 }
 
 function printKey(line: string, format: Format, secret?: SecretName): void {
@@ -190,6 +246,12 @@ function pickKey(keys: readonly CiliumKey[], { keys: source, keyId }: DeriveOpti
   const key = keyId === undefined ? keys.at(-1) : keys.findLast((k) => k.id === keyId);
   if (key) return key;
   throw new InputError({ source }, `it has no key with id ${keyId}`, 'Give another --key-id.');
+}
+
+function recipe(name: string): KeyRecipe {
+  const found = keyRecipe(name);
+  if (!found) throw new InvalidArgumentError(`Allowed choices are ${KEY_RECIPES.join(', ')}.`);
+  return found;
 }
 
 function wholeNumber(text: string): number {

@@ -4,7 +4,7 @@
  */
 import { z } from 'zod';
 import type { YamlPath, YamlText } from '../base/yaml-text.ts';
-import { isKeyRecipe, KEY_RECIPES, type KeyRecipe } from '../cilium/key-line.ts';
+import { KEY_RECIPES, type KeyRecipe, keyRecipe } from '../cilium/key-line.ts';
 import { type Prefix, parsePrefix } from '../wire/address.ts';
 
 /** A value that is read by hand. The text says what was expected, as in "Give …". */
@@ -86,7 +86,7 @@ const names = value('a node, or a list of nodes, each once', (input) => {
   return isFit && list.length > 0 ? (list as string[]) : undefined;
 });
 const recipe = value(`one of ${KEY_RECIPES.join(', ')}`, (input): KeyRecipe | undefined =>
-  typeof input === 'string' && isKeyRecipe(input) ? input : undefined,
+  typeof input === 'string' ? keyRecipe(input) : undefined,
 );
 /** `rotate:` or `rotate: true`. */
 const bare = value('nothing, or true', (input) => (input === null || input === true ? true : undefined));

@@ -17,7 +17,7 @@
  */
 
 import { type YamlPath, YamlText } from '../base/yaml-text.ts';
-import type { KeyRecipe } from '../cilium/key-line.ts';
+import { DEFAULT_RECIPE, type KeyRecipe } from '../cilium/key-line.ts';
 import { KEY_ROTATION_DURATION, type RotationOptions } from '../cilium/rotation.ts';
 import { type CiliumVersion, DEFAULT_VERSION, isAtLeast, parseVersion } from '../cilium/version.ts';
 import type { Impairments } from '../link/impair.ts';
@@ -167,7 +167,7 @@ export function parseScenario(text: string, source: string): Scenario {
     version,
     mode: raw.mode ?? 'native',
     family,
-    key: { id: raw.key?.id ?? 3, algorithm: raw.key?.algorithm ?? 'gcm-aes', perTunnel },
+    key: { id: raw.key?.id ?? 3, algorithm: raw.key?.algorithm ?? DEFAULT_RECIPE, perTunnel },
     ...(raw.strict && { strict: readStrict(raw.strict, raw, yaml) }),
     podRangesKnown: raw.ipcache !== 'pods',
     peersByTraffic: raw.peers === 'traffic',

@@ -1,7 +1,14 @@
 import { describe, expect, it } from 'vitest';
 import { InputError } from '../../src/base/errors.ts';
 import { seededBytes } from '../../src/base/rng.ts';
-import { generateKey, isKeyRecipe, KEY_RECIPES, nextKeyId, rotateKey } from '../../src/cilium/key-line.ts';
+import {
+  generateKey,
+  KEY_RECIPES,
+  keyLine,
+  keyRecipe,
+  nextKeyId,
+  rotateKey,
+} from '../../src/cilium/key-line.ts';
 import { parseKeys } from '../../src/cilium/keys.ts';
 import { parseVersion } from '../../src/cilium/version.ts';
 
@@ -17,9 +24,9 @@ function parse(line: string, version = '1.18') {
 
 describe('generateKey', () => {
   it.each([
-    ['gcm-aes', 128, /^5\+ rfc4106\(gcm\(aes\)\) [0-9a-f]{40} 128$/],
-    ['gcm-aes', 192, /^5\+ rfc4106\(gcm\(aes\)\) [0-9a-f]{56} 128$/],
-    ['gcm-aes', 256, /^5\+ rfc4106\(gcm\(aes\)\) [0-9a-f]{72} 128$/],
+    ['rfc4106-gcm-aes', 128, /^5\+ rfc4106\(gcm\(aes\)\) [0-9a-f]{40} 128$/],
+    ['rfc4106-gcm-aes', 192, /^5\+ rfc4106\(gcm\(aes\)\) [0-9a-f]{56} 128$/],
+    ['rfc4106-gcm-aes', 256, /^5\+ rfc4106\(gcm\(aes\)\) [0-9a-f]{72} 128$/],
     ['cbc-aes-sha256', 128, /^5\+ hmac\(sha256\) [0-9a-f]{32} cbc\(aes\) [0-9a-f]{32}$/],
     ['cbc-aes-sha512', 128, /^5\+ hmac\(sha512\) [0-9a-f]{64} cbc\(aes\) [0-9a-f]{32}$/],
     ['cbc-aes-sha512', 256, /^5\+ hmac\(sha512\) [0-9a-f]{64} cbc\(aes\) [0-9a-f]{64}$/],
@@ -49,9 +56,11 @@ describe('generateKey', () => {
     expect(() => generateKey({ ...options, random })).toThrow(expect.objectContaining({ code: 'ERR_KEY' }));
   });
 
-  it('knows its recipes', () => {
-    expect(KEY_RECIPES.every(isKeyRecipe)).toBe(true);
-    expect(isKeyRecipe('toString')).toBe(false);
+  it('knows its recipes by the names of cilium-cli, new and old', () => {
+    expect(KEY_RECIPES).toEqual(['rfc4106-gcm-aes', 'cbc-aes-sha256', 'cbc-aes-sha512']);
+    expect(KEY_RECIPES.map(keyRecipe)).toEqual(KEY_RECIPES);
+    expect(['gcm-aes', 'hmac-sha256', 'hmac-sha512'].map(keyRecipe)).toEqual(KEY_RECIPES);
+    expect(keyRecipe('toString')).toBeUndefined();
   });
 });
 
@@ -77,6 +86,16 @@ describe('rotateKey', () => {
     expect(parse(`${line}\n${rotated}`)).toHaveLength(2);
   });
 
+  it('takes another algorithm, with an AES key as long as before', () => {
+    const before = parse(generateKey({ id: 15, bits: 256, random }));
+    expect(rotateKey(before, random, 'cbc-aes-sha512')).toMatch(
+      /^1\+ hmac\(sha512\) [0-9a-f]{64} cbc\(aes\) [0-9a-f]{64}$/,
+    );
+    // What is no AES key is followed by one of cilium-cli's length.
+    const des = parse(`3+ hmac(md5) ${'5a'.repeat(16)} cbc(des) ${'5a'.repeat(8)}`);
+    expect(rotateKey(des, random, 'rfc4106-gcm-aes')).toMatch(/^4\+ rfc4106\(gcm\(aes\)\) [0-9a-f]{40} 128$/);
+  });
+
   it('follows the last line', () => {
     const text = [3, 4, 9].map((id) => generateKey({ id, random })).join('\n');
     expect(rotateKey(parse(text), random)).toMatch(/^10\+ /);
@@ -97,5 +116,18 @@ describe('rotateKey', () => {
   it('refuses a key for one node', () => {
     const line = `${generateKey({ algorithm: 'cbc-aes-sha256', random })} 10.0.0.1`;
     expect(() => rotateKey(parse(line, '1.16'), random)).toThrow(InputError);
+  });
+});
+
+describe('keyLine', () => {
+  it.each([
+    ['3+ rfc4106(gcm(aes)) 44434241343332312423222114131211f4f3f2f1 96', '1.18'],
+    [`2+ hmac(sha256) ${'ab'.repeat(16)} cbc(aes) ${'cd'.repeat(32)}`, '1.18'],
+    ['3+ digest_null "" cipher_null ""', '1.18'],
+    [`7 hmac(sha256) ${'ab'.repeat(16)} rfc3686(ctr(aes)) ${'cd'.repeat(20)} 10.0.0.1`, '1.16'],
+  ])('writes %s as it was read', (line, version) => {
+    const hex = (key: Uint8Array) => Buffer.from(key).toString('hex');
+    expect(keyLine(parse(line, version)[0]!, hex)).toBe(line);
+    expect(keyLine(parse(line, version)[0]!, () => 'X')).not.toMatch(/abab|cdcd|4443/);
   });
 });

@@ -146,15 +146,11 @@ describe('parseKeys: what it refuses', () => {
     ['three fields, where Cilium panics', `3+ rfc4106(gcm(aes)) ${K20}`, /too few fields/],
     ['six fields', `3+ ${CBC} 10.0.0.1`, /too many fields/],
     ['a comment', `# key\n3+ ${GCM}`, /^keys:1: the line has too few fields/],
-    ['a space before, where Cilium panics', ` 3+ ${GCM}`, /exactly one space/],
-    ['two spaces', `3+  ${GCM}`, /exactly one space/],
-    ['a tab', `3+\t${GCM}`, /exactly one space/],
-    ['a space behind', `3+ ${GCM} `, /exactly one space/],
+    ['a blank line', `3+ ${GCM}\n \n4+ ${GCM}`, /^keys:2: the line is empty/],
     ['no key id', GCM, /first field is no key id/],
     ['a word as key id', `abc ${GCM}`, /first field is no key id/],
     ['two plus signs', `3++ ${GCM}`, /first field is no key id/],
     ['a letter before the key id', `x3+ ${GCM}`, /first field is no key id/],
-    ['a carriage return within the line', `3+\r ${GCM}`, /first field is no key id/],
     ['key id 254', `254 ${GCM}`, /key id is above 15/],
     ['key id 16', `16 ${GCM}`, /key id is above 15.*1 to 15/],
     ['key id 0', `0 ${GCM}`, /key id is zero/],
@@ -221,6 +217,44 @@ describe('parseKeys: what it refuses', () => {
   });
 });
 
+describe('parseKeys: white space', () => {
+  const lines = [
+    ['two spaces', `3+  ${GCM}`],
+    ['a tab', `3+\t${GCM}`],
+    ['a space before, where the agent panicked', ` 3+ ${GCM}`],
+    ['a space behind', `3+ ${GCM} `],
+    ['a tab behind', `3+ ${GCM}\t`],
+    ['a carriage return within the line', `3+\r ${GCM}`],
+    ['what is white space to Go alone', `3+\u0085${GCM}`],
+  ] as const;
+
+  it.each(lines)('%s: taken from 1.20 on', (_, text) => {
+    for (const version of ['1.20', '1.21'])
+      expect(parse(text, version)[0]!.material.equals(parse(`3+ ${GCM}`)[0]!.material)).toBe(true);
+  });
+
+  it.each(lines)('%s: an error below, which says which release takes it', (_, text) => {
+    for (const version of ['1.16', '1.18', '1.19'])
+      expect(failure(text, version)).toMatch(
+        new RegExp(
+          `^keys:1: the fields are not separated by exactly one space.*Cilium 1\\.20 and later take this line; ${version} does not`,
+        ),
+      );
+  });
+
+  it('still refuses too few and too many fields, empty lines, and what is white space to others alone', () => {
+    expect(failure(`\t3+  rfc4106(gcm(aes)) ${K20}`, '1.20')).toMatch(/too few fields/);
+    expect(failure(`3+ ${CBC}\tx`, '1.20')).toMatch(/too many fields/);
+    expect(failure(` \t`, '1.20')).toMatch(/the line is empty/);
+    expect(failure('', '1.20')).toMatch(/the file is empty/);
+    expect(failure(`\ufeff3+ ${GCM}`, '1.20')).toMatch(/first field is no key id/);
+  });
+
+  it('says what else is wrong with such a line', () => {
+    expect(failure(`3+  rfc4106(gcm(aes)) ${K20}zz 128`)).toMatch(/AEAD key is not pairs of hex/);
+  });
+});
+
 describe('parseKeys: rotation inside a file', () => {
   it('refuses another key under the same id, from 1.17', () => {
     const text = `7 ${GCM}\n7 rfc4106(gcm(aes)) ${'00'.repeat(20)} 128`;
@@ -274,7 +308,7 @@ describe('parseKeys: up to 1.16', () => {
 
   it('refuses what made it panic', () => {
     expect(failure(`3 rfc4106(gcm(aes)) ${K20}`, '1.16')).toMatch(/too few fields/);
-    expect(failure(` ${GCM}`, '1.16')).toMatch(/first field is no key id.*exactly one space/);
+    expect(failure(` ${GCM}`, '1.16')).toMatch(/1\.20 and later take this line/);
   });
 
   it('uses any length for a global key: nothing is derived', () => {
@@ -359,7 +393,7 @@ describe('secrecy', () => {
     '+',
   );
   const line = fc.array(piece, { maxLength: 8 }).map((pieces) => pieces.join(' '));
-  const version = fc.constantFrom('1.13.5', '1.16', '1.17', '1.18').map((text) => parseVersion(text));
+  const version = fc.constantFrom('1.13.5', '1.16', '1.17', '1.18', '1.20').map((text) => parseVersion(text));
 
   it('never says in an error what may be a key', () => {
     let errors = 0;

@@ -105,6 +105,40 @@ describe('esplane keys', () => {
     expect(next.slice(3)).not.toBe(stdout.slice(4));
   });
 
+  it('generate takes the names of cilium-cli, the older ones too', () => {
+    for (const name of ['rfc4106-gcm-aes', 'gcm-aes'])
+      expect(esplane(['keys', 'generate', '--algorithm', name]).stdout).toMatch(/^1\+ rfc4106/);
+    const { code, stderr } = esplane(['keys', 'generate', '--algorithm', 'aes']);
+    expect(code).toBe(2);
+    expect(stderr).toMatch(/Allowed choices are rfc4106-gcm-aes, cbc-aes-sha256, cbc-aes-sha512/);
+  });
+
+  it('rotate to another algorithm says that running agents refuse another key length', () => {
+    const line = esplane(['keys', 'generate']).stdout;
+    const words = ['keys', 'rotate', '-', '--algorithm', 'cbc-aes-sha512'];
+    const { stdout, stderr } = esplane(words, line);
+    expect(stdout).toMatch(/^2\+ hmac\(sha512\) [0-9a-f]{64} cbc\(aes\) [0-9a-f]{32}\n$/);
+    expect(stderr).toMatch(/key length changes from 16 to 64.*stay with key 1/);
+    expect(esplane([...words, '--cilium', '1.17'], line).stderr).toBe('');
+  });
+
+  it('status says which key is in use, and the key itself only when asked', () => {
+    const lines = [3, 4].map((id) => esplane(['keys', 'generate', '--id', String(id)]).stdout.trim());
+    const text = `${lines.join('\n')}\n`;
+    const key = lines[1]!.split(' ')[2]!;
+    const hidden = esplane(['keys', 'status', '-'], text);
+    expect(hidden.stdout).toBe(
+      'IPsec key: 4+ rfc4106(gcm(aes)) <<hidden: use --show-keys>> 128\nKey id: 4\nKey length: 16\n',
+    );
+    expect(esplane(['keys', 'status', '-', '--show-keys'], text).stdout).toContain(key);
+    expect(JSON.parse(esplane(['keys', 'status', '-', '--json', '--show-keys'], text).stdout)).toEqual({
+      'ipsec-key': lines[1],
+      'key-id': 4,
+      'key-length': 16,
+      keys: 2,
+    });
+  });
+
   it('rotate of a Secret is a Secret, in YAML and in JSON', () => {
     for (const format of ['yaml', 'json']) {
       const secret = esplane(['keys', 'generate', '--format', format]).stdout;
