@@ -20,6 +20,7 @@ import { IDENTITY } from '../cilium/ipcache.ts';
 import { DROP } from '../ipsec/drop.ts';
 import { EspPlace } from '../ipsec/esp-place.ts';
 import { decrementHopLimit } from '../ipsec/hop-limit.ts';
+import { checkPolicy } from '../ipsec/policy-check.ts';
 import type { SecurityAssociation } from '../ipsec/sa.ts';
 import type { Sad } from '../ipsec/sad.ts';
 import type { Spd } from '../ipsec/spd.ts';
@@ -29,7 +30,6 @@ import { Reassembler } from '../wire/reassembly.ts';
 import { ARRIVED, UNDECIDED } from './decisions.ts';
 import { FlowMemo } from './flow-memo.ts';
 import { NO_VXLAN, type Overlay } from './overlay.ts';
-import { checkPolicy } from './policy-check.ts';
 import type { RouteTable } from './routes.ts';
 
 export class Inbound {
@@ -203,7 +203,9 @@ export class Inbound {
     }
     const at = batch.offset[i]!;
     // 6. As a signed word: above 2^31 the mark would be a new object wherever it is passed on.
-    const refused = isUnwrapped ? PASS : checkPolicy(this.#spd, 'fwd', slab, at, batch.mark[i]! | 0, sa);
+    const refused = isUnwrapped
+      ? PASS
+      : checkPolicy(this.#spd, 'fwd', slab, at, batch.mark[i]! | 0, sa?.config);
     if (refused !== PASS) return refused;
     // 7.
     const route = this.#routes.at(batch.to[i]!);
@@ -220,7 +222,14 @@ export class Inbound {
    * device that gets it. Returns the verdict.
    */
   #unwrapDecrypted(batch: Batch, i: number, sa: SecurityAssociation): number {
-    const refused = checkPolicy(this.#spd, 'in', batch.slab, batch.offset[i]!, batch.mark[i]! | 0, sa);
+    const refused = checkPolicy(
+      this.#spd,
+      'in',
+      batch.slab,
+      batch.offset[i]!,
+      batch.mark[i]! | 0,
+      sa?.config,
+    );
     if (refused !== PASS) return refused;
     const vni = this.#overlay.unwrap(batch, i);
     if (vni === NO_VXLAN) return DROP['no-route'];

@@ -1,12 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { NodeEngine } from '../../src/crypto/node.ts';
 import { dropRow } from '../../src/ipsec/drop.ts';
-import { SecurityAssociation } from '../../src/ipsec/sa.ts';
+import { checkPolicy, complies, type UsedSa } from '../../src/ipsec/policy-check.ts';
 import type { SaConfig } from '../../src/ipsec/sa-config.ts';
 import { type Policy, Spd, type Template } from '../../src/ipsec/spd.ts';
-import { checkPolicy } from '../../src/node/policy-check.ts';
 import { parsePrefix } from '../../src/wire/address.ts';
-import { address, ipv4Packet, RANDOM, saConfig } from '../support/sa.ts';
+import { address, ipv4Packet, saConfig } from '../support/sa.ts';
 
 const any = parsePrefix('0.0.0.0/0')!;
 
@@ -29,8 +27,7 @@ function check(
 ) {
   const spd = new Spd({ fwd: defaults });
   for (const p of policies) spd.set(p);
-  const by = sa && new SecurityAssociation(saConfig(sa), new NodeEngine(), RANDOM);
-  return dropRow(checkPolicy(spd, 'fwd', ipv4Packet(60), 0, mark, by))?.reason ?? 'pass';
+  return dropRow(checkPolicy(spd, 'fwd', ipv4Packet(60), 0, mark, sa && saConfig(sa)))?.reason ?? 'pass';
 }
 
 describe('inbound policy, as Linux __xfrm_policy_check', () => {
@@ -73,4 +70,33 @@ describe('inbound policy, as Linux __xfrm_policy_check', () => {
     expect(check(marked, tunnel, 'allow', 0xd00)).toBe('pass');
     expect(check(marked, tunnel, 'allow', 0)).toBe('in-no-policy');
   });
+
+  // The first is the outermost.
+  it.each([
+    ['ESP in ESP, both asked for', 'pass', ['transport 1', 'transport 2'], ['transport 2', 'transport 1']],
+    [
+      'in the wrong order',
+      'in-template-mismatch',
+      ['transport 1', 'transport 2'],
+      ['transport 1', 'transport 2'],
+    ],
+    ['transport mode that none asked for', 'pass', ['transport 1', 'tunnel 2'], ['tunnel 2']],
+    ['a tunnel that none asked for', 'in-template-mismatch', ['tunnel 1', 'transport 2'], ['transport 2']],
+    ['behind a tunnel that none asked for', 'in-template-mismatch', ['tunnel 1', 'tunnel 2'], ['tunnel 2']],
+    ['optional, and passed over', 'pass', ['tunnel 2'], ['tunnel 2', 'tunnel 1 use']],
+    ['optional transport mode is no match', 'in-template-mismatch', ['tunnel 1'], ['transport 1 use']],
+  ])('of several SAs: %s', (_, want, path, templates) => {
+    const sas = path.map((text) => sa(text) as UsedSa);
+    const found = complies({ action: 'allow', templates: templates.map(sa) }, sas);
+    expect(dropRow(found)?.reason ?? 'pass').toBe(want);
+  });
 });
+
+/** Mode, reqid and level. */
+function sa(text: string): Template & UsedSa {
+  const [mode, reqid, level] = text.split(' ');
+  return {
+    ...{ mode: mode as Template['mode'], reqid: Number(reqid), spi: 3, src: address('192.0.2.1') },
+    level: level === 'use' ? 'use' : 'required',
+  };
+}
