@@ -257,6 +257,26 @@ const TABLE = {
     rule: 'esplane: a text of `ip xfrm state` may hide its keys',
     look: "The receiver's text has the SA and does not show its key, or its cipher is not here: run `ip -s xfrm state` as root, without `nokeys`; `esplane suites` says which ciphers are here.",
   },
+  'iptfs-short': {
+    counter: 'XfrmInBufferError',
+    rule: 'RFC 9347 §6.1; Linux iptfs_input_ordered',
+    look: 'An SA in IP-TFS carries a payload that is shorter than its AGGFRAG header: the sender is not in IP-TFS, or wrong.',
+  },
+  'iptfs-header': {
+    counter: 'XfrmInHdrError',
+    rule: 'RFC 9347 §6.1; Linux iptfs_input_ordered',
+    look: 'An SA in IP-TFS carries a payload of an unknown sub-type, one with flags, or an IPv4 packet with an impossible length. A sender in tunnel mode does that.',
+  },
+  'iptfs-block': {
+    counter: 'XfrmInBufferError',
+    rule: 'RFC 9347 §6.1.3; Linux __input_process_payload',
+    look: 'A data block in an IP-TFS payload is neither IPv4 nor IPv6 nor padding: none of its inner packets is delivered.',
+  },
+  'iptfs-abandoned': {
+    counter: 'XfrmInIptfsError',
+    rule: 'RFC 9347 §2.2.3; Linux iptfs_reassem_cont',
+    look: 'The rest of an inner packet in fragments did not come: an outer packet was lost, or is beyond the reorder window. The other inner packets are delivered.',
+  },
 } as const satisfies Record<string, DropSpec>;
 
 export type DropReason = keyof typeof TABLE;

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { xorshift32 } from '../../src/base/rng.ts';
+import * as aggfrag from '../../src/wire/aggfrag.ts';
 import * as esp from '../../src/wire/esp.ts';
 import * as ethernet from '../../src/wire/ethernet.ts';
 import { type FieldSpec, fieldNumber } from '../../src/wire/field.ts';
@@ -22,6 +23,13 @@ const MAPS: readonly [string, readonly FieldSpec[], number, object][] = [
   ['icmp', icmp.FIELDS, icmp.HEADER_LEN, icmp],
   ['vxlan', vxlan.FIELDS, vxlan.HEADER_LEN, vxlan],
   ['esp', esp.FIELDS, esp.HEADER_LEN, esp],
+  ['aggfrag', aggfrag.FIELDS, aggfrag.HEADER_LEN, aggfrag],
+  [
+    'aggfrag with congestion control',
+    [...aggfrag.FIELDS, ...aggfrag.CONGESTION_FIELDS],
+    aggfrag.CONGESTION_HEADER_LEN,
+    { ...aggfrag, delays: undefined },
+  ],
 ];
 
 /** Fields whose accessor gives bytes where the wire counts units of 8. */
