@@ -15,7 +15,7 @@ export interface NotHonoured {
 
 /** Of a state: reasons follow `the state is left out: `. */
 export function stateNotHonoured(state: XfrmState): NotHonoured {
-  const { ifId, selector, offload, pcpuNum, tfcPad, secctx, natKeepalive, lifetime, coa } = state;
+  const { ifId, selector, offload, pcpuNum, tfcPad, secctx, natKeepalive, coa } = state;
   const notes: string[] = [];
   if (offload) notes.push(`is offloaded to ${device(offload.dev)}: esplane node encrypts by itself`);
   if (pcpuNum !== null) notes.push(`belongs to CPU ${pcpuNum} (pcpu-num): esplane node uses it on all`);
@@ -23,14 +23,6 @@ export function stateNotHonoured(state: XfrmState): NotHonoured {
   if (natKeepalive !== null) notes.push('asks for NAT keepalives, which esplane node does not send');
   if (secctx !== null) notes.push('has a security context, which esplane node does not look at');
   if (coa !== null) notes.push('has a care-of address (coa), which esplane node does not look at');
-  const seconds = [
-    lifetime?.softAddSeconds,
-    lifetime?.hardAddSeconds,
-    lifetime?.softUseSeconds,
-    lifetime?.hardUseSeconds,
-  ];
-  if (seconds.some((limit) => limit !== null && limit !== undefined))
-    notes.push('has a limit in seconds, which esplane node does not keep');
   const reason =
     ifId !== null && ifId !== 0
       ? 'it is for an xfrm interface (if_id), which esplane node does not have'

@@ -1,8 +1,9 @@
 /**
- * How much an SA may still carry: soft and hard limits by packets and by bytes (RFC 4301 §4.4.2.1).
+ * How much an SA may still carry, and how long: soft and hard limits by packets, bytes and seconds (RFC 4301 §4.4.2.1).
  *
  * As in Linux (xfrm_state_check_expire) the question is asked before a packet is counted. So a hard limit of n
- * packets lets n of them pass, and a hard limit of n bytes is overrun by the packet that crosses it.
+ * packets lets n of them pass, and a hard limit of n bytes is overrun by the packet that crosses it. Seconds are for
+ * {@link LifetimeCounter.look}, which those call who have a clock.
  * @module
  */
 import type { Lifetime } from './sa-config.ts';
@@ -16,11 +17,13 @@ export class LifetimeCounter {
   readonly #softBytes: number;
   readonly #hardPackets: number;
   readonly #hardBytes: number;
+  readonly #limits: Lifetime;
   #isDying = false;
 
   /** @param place the words of an SA: what they have counted counts already (Linux xfrm_state_update) */
   constructor(limits: Lifetime, place = new SaPlace(0)) {
     this.#place = place;
+    this.#limits = limits;
     this.#softPackets = limits.softPackets ?? Number.POSITIVE_INFINITY;
     this.#softBytes = limits.softBytes ?? Number.POSITIVE_INFINITY;
     this.#hardPackets = limits.hardPackets ?? Number.POSITIVE_INFINITY;
@@ -52,6 +55,26 @@ export class LifetimeCounter {
     return false;
   }
 
+  /**
+   * What a clock says of the limits in seconds (Linux xfrm_timer_handler). The first call behind the first packet says when that
+   * came, and the first of all when the SA was added, unless {@link noteAdded} has.
+   * @param now ms since any epoch
+   * @returns the time at which the next limit is reached; not later than `now` once it is a hard one: the SA is gone then
+   */
+  look(now: number): number {
+    const { floats, at } = this.#place;
+    const { softAddSeconds, hardAddSeconds, softUseSeconds, hardUseSeconds } = this.#limits;
+    const added = since(floats, (at + WORD.ADDED) >>> 1, now);
+    const used = this.packets > 0 ? since(floats, (at + WORD.USED) >>> 1, now) : Number.POSITIVE_INFINITY;
+    const hard = Math.min(after(added, hardAddSeconds), after(used, hardUseSeconds));
+    if (hard <= now || this.#isDying) return hard;
+    const soft = Math.min(after(added, softAddSeconds), after(used, softUseSeconds));
+    if (soft > now) return Math.min(soft, hard);
+    this.#isDying = true;
+    this.softEvent = true;
+    return hard;
+  }
+
   /** Counts a packet that the SA carried. */
   count(bytes: number): void {
     countAll(this.#place, 1, bytes);
@@ -66,6 +89,31 @@ export function isLimited({ hardPackets, hardBytes }: Lifetime): boolean {
 /** Is there any limit: is it worth asking? */
 export function isWatched(limits: Lifetime): boolean {
   return isLimited(limits) || limits.softPackets !== undefined || limits.softBytes !== undefined;
+}
+
+/** Has an SA limits in seconds: must one {@link LifetimeCounter.look}? */
+export function isTimed({
+  softAddSeconds,
+  hardAddSeconds,
+  softUseSeconds,
+  hardUseSeconds,
+}: Lifetime): boolean {
+  return (softAddSeconds ?? hardAddSeconds ?? softUseSeconds ?? hardUseSeconds) !== undefined;
+}
+
+/** Notes when an SA was added, in ms since the epoch that {@link LifetimeCounter.look} will have. */
+export function noteAdded({ floats, at }: SaPlace, now: number): void {
+  since(floats, (at + WORD.ADDED) >>> 1, now);
+}
+
+/** The time in a word; one that is not there yet is now. Stored is 1 ms more: memory that is 0 says nothing. */
+function since(floats: Float64Array, at: number, now: number): number {
+  if (floats[at] === 0) floats[at] = now + 1;
+  return floats[at]! - 1;
+}
+
+function after(time: number, seconds: number | undefined): number {
+  return seconds === undefined ? Number.POSITIVE_INFINITY : time + 1000 * seconds;
 }
 
 /** Counts packets that an SA carried, and their bytes together. */

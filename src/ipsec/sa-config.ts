@@ -21,6 +21,12 @@ export interface Lifetime {
   readonly hardPackets?: number;
   readonly softBytes?: number;
   readonly hardBytes?: number;
+  /** Seconds since it was added. */
+  readonly softAddSeconds?: number;
+  readonly hardAddSeconds?: number;
+  /** Seconds since it first carried a packet. */
+  readonly softUseSeconds?: number;
+  readonly hardUseSeconds?: number;
 }
 
 /**

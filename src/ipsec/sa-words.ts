@@ -49,6 +49,9 @@ export const WORD = {
   /** Numbers that were lost, and that came late, as doubles. */
   LOST: 20,
   LATE: 22,
+  /** When the SA was added, and first carried a packet: ms and 1, as doubles; 0 where nothing asks, or it has not. */
+  ADDED: 24,
+  USED: 26,
 } as const;
 
 /** Bits of {@link WORD.FLAGS}. */
@@ -80,6 +83,8 @@ export const FLAG = {
   SETS_DF: 1 << 17,
   /** There is a number that must not be passed: `OUT.ALLOWED_HI`. */
   RESERVED: 1 << 18,
+  /** Has limits in seconds. */
+  TIMED: 1 << 19,
 } as const;
 
 const NUMBERS = 32;

@@ -18,7 +18,7 @@ import * as esp from '../wire/esp.ts';
 import * as ipv4 from '../wire/ipv4.ts';
 import * as ipv6 from '../wire/ipv6.ts';
 import * as udp from '../wire/udp.ts';
-import { isLimited, isWatched, LifetimeCounter } from './lifetime.ts';
+import { isLimited, isTimed, isWatched, LifetimeCounter, noteAdded } from './lifetime.ts';
 import {
   checkHeader,
   type HeaderRules,
@@ -48,6 +48,8 @@ export interface SaOptions {
    * counters and the per-SA part of the IVs go on, and the old one must not be used any more. The two then share them.
    */
   readonly continues?: SecurityAssociation;
+  /** When it is added, in ms since the epoch of those who look at its limits in seconds; left out, when they first look. */
+  readonly addedAt?: number;
   /** Where numbers and window are kept: they go on where the row stands. Not with {@link startAfter}. */
   readonly row?: SaRow;
 }
@@ -83,7 +85,7 @@ export class SecurityAssociation implements SaPlace {
    * @throws {RangeError} when the window's size is impossible
    */
   constructor(config: SaConfig, engine: Engine, options: SaOptions) {
-    const { continues: old, row, startAfter } = options;
+    const { continues: old, row, startAfter, addedAt } = options;
     const { src, dst, replayWindow, esn, keys, encap } = config;
     const rules = options.rules ?? rulesOf(config.flags);
     checkWindow(replayWindow, esn);
@@ -107,6 +109,7 @@ export class SecurityAssociation implements SaPlace {
       words[at + WORD.NET_IV_LO] = netWord(i32(ivSalt, 4));
       MADE.fill(0);
       words[at + WORD.KEY] = engine.addKey(keys);
+      if (addedAt !== undefined) noteAdded(this, addedAt);
     }
     const espLen = esp.HEADER_LEN + keys.suite.ivLen;
     const isTunnel = config.mode === 'tunnel';
@@ -179,7 +182,7 @@ export class SecurityAssociation implements SaPlace {
     this.#set(FLAG.INVALID, !is);
   }
 
-  /** True once a packet met a hard limit: Linux deletes the SA then, and no packet finds it any more. */
+  /** True once a hard limit was met: Linux deletes the SA then, and no packet finds it any more. */
   get gone(): boolean {
     return this.has(FLAG.GONE);
   }
@@ -200,7 +203,7 @@ export class SecurityAssociation implements SaPlace {
 
   /** Was a soft limit reached? Linux then prefers any other SA that fits. */
   get isDying(): boolean {
-    return this.has(FLAG.WATCHED) && this.life.dying;
+    return this.has(FLAG.WATCHED | FLAG.TIMED) && this.life.dying;
   }
 
   get esn(): boolean {
@@ -308,6 +311,7 @@ function flagsOf(
     (suite.saltLen > 0 ? FLAG.NONCE : 0) |
     (isWatched(lifetime) ? FLAG.WATCHED : 0) |
     (isLimited(lifetime) ? FLAG.LIMITED : 0) |
+    (isTimed(lifetime) ? FLAG.TIMED : 0) |
     (coversAll(selector, ipv4.ADDRESS_LEN) ? FLAG.SENDS_V4 : 0) |
     (coversAll(selector, ipv6.ADDRESS_LEN) ? FLAG.SENDS_V6 : 0) |
     (!selector || coversBoth(selector) ? FLAG.TAKES_ALL : 0) |

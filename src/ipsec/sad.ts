@@ -14,6 +14,7 @@ import { HashChains } from '../base/hash-chains.ts';
 import { formatAddress } from '../wire/address.ts';
 import type { SecurityAssociation } from './sa.ts';
 import type { SaConfig } from './sa-config.ts';
+import { FLAG } from './sa-words.ts';
 import { isByAddress } from './selector.ts';
 
 /** What a decapsulator asks: which SA, by index, is a packet of? */
@@ -55,6 +56,7 @@ export class Sad implements SaLookup {
   #lastIndex = -1;
   /** How many SAs have a selector that asks for protocol or ports. */
   #withUpper = 0;
+  #timed = 0;
 
   /** How many SAs are here. */
   get size(): number {
@@ -79,7 +81,7 @@ export class Sad implements SaLookup {
     this.version++;
     this.#setRow(index, config);
     this.#chains.add(index, hashOf(config));
-    this.#countUpper(sa, 1);
+    this.#count(sa, 1);
     this.#countMask(maskOf(config), 1);
     this.#places.add(index, placeHash(config, maskOf(config)));
     return index;
@@ -105,8 +107,8 @@ export class Sad implements SaLookup {
    * @param age left out, its age is the old one's
    */
   replace(index: number, sa: SecurityAssociation, age = this.#ages[index]!): void {
-    this.#countUpper(this.sas[index]!, -1);
-    this.#countUpper(sa, 1);
+    this.#count(this.sas[index]!, -1);
+    this.#count(sa, 1);
     this.sas[index] = sa;
     this.#ages[index] = age;
     this.version++;
@@ -117,8 +119,15 @@ export class Sad implements SaLookup {
     return this.#withUpper === 0;
   }
 
-  #countUpper({ config: { selector } }: SecurityAssociation, by: 1 | -1): void {
+  /** How many SAs have limits in seconds. */
+  get timed(): number {
+    return this.#timed;
+  }
+
+  #count(sa: SecurityAssociation, by: 1 | -1): void {
+    const { selector } = sa.config;
     if (selector && !isByAddress(selector)) this.#withUpper += by;
+    if (sa.has(FLAG.TIMED)) this.#timed += by;
   }
 
   /** A number that is greater the later the SA at `index` was added. */
@@ -132,7 +141,7 @@ export class Sad implements SaLookup {
     if (!sa) return;
     this.#lastIndex = -1;
     this.#chains.remove(index);
-    this.#countUpper(sa, -1);
+    this.#count(sa, -1);
     this.#countMask(maskOf(sa.config), -1);
     this.#places.remove(index);
     this.sas[index] = undefined;

@@ -39,6 +39,7 @@ import { PeerDropCounters } from './peer-drops.ts';
 import { PlanChange } from './plan-change.ts';
 import { RouteTable } from './routes.ts';
 import { DirectionCounters, type NodeStats, report, type SaReport, saReport } from './stats.ts';
+import { TimeLimits } from './time-limits.ts';
 import { TooBig } from './too-big.ts';
 import { UniqueKeys } from './unique-keys.ts';
 
@@ -120,6 +121,7 @@ export class Node {
   readonly #decisions = new Float64Array(DECISIONS.length);
   readonly #peerDrops = new PeerDropCounters();
   readonly #keys = new UniqueKeys(this.sad);
+  readonly #limits = new TimeLimits(this.sad);
   /** Packets that fragments were put together to, until the rest of their batch is done. */
   readonly #whole: Uint8Array[] = [];
   /** The batch they then go into; made for the first of them. */
@@ -194,6 +196,7 @@ export class Node {
         routes: this.routes,
         engine: this.#engine,
         random: this.#random,
+        now: () => this.#clock.now(),
         plan: this.#plan,
         pathMtu: () => this.#pathMtu,
         rowOf: this.#rowOf,
@@ -241,9 +244,14 @@ export class Node {
     for (const sa of this.sad.sas) if (sa) sa.pathMtu = this.#pathMtu;
   }
 
-  /** Drops fragments that have waited too long. {@link fromOutside} does it too; call it when nothing arrives. */
+  /**
+   * Drops fragments that have waited too long, and ends SAs whose time is over. What brings packets does it too; call it when
+   * nothing arrives.
+   */
   expire(): void {
-    this.inbound.reassembler.expire(this.#clock.now());
+    const now = this.#clock.now();
+    this.inbound.reassembler.expire(now);
+    if (this.sad.timed > 0) this.#limits.look(now);
   }
 
   /**
@@ -309,6 +317,7 @@ export class Node {
    */
   fromPods(batch: Batch): void {
     this.#checkSize(batch);
+    if (this.sad.timed > 0) this.#limits.look(this.#clock.now());
     const { interceptor } = this;
     interceptor.run(batch);
     this.#observer?.intercepted?.(this, batch);
@@ -329,7 +338,9 @@ export class Node {
    */
   fromOutside(batch: Batch): void {
     this.#checkSize(batch);
-    this.inbound.admit(batch, this.#clock.now());
+    const now = this.#clock.now();
+    if (this.sad.timed > 0) this.#limits.look(now);
+    this.inbound.admit(batch, now);
     this.#in.packets += this.#process(batch);
     this.#finishWhole();
   }

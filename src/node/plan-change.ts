@@ -32,6 +32,8 @@ export interface PlanTarget {
   readonly routes: RouteTable;
   readonly engine: Engine;
   readonly random: RandomBytes;
+  /** ms. */
+  readonly now: () => number;
   /** The plan that is there now. */
   readonly plan: AgentPlan | undefined;
   readonly pathMtu: () => number;
@@ -185,10 +187,10 @@ export class PlanChange {
 
   /** @param old the SA whose key, numbers and window it goes on with */
   #newSa(config: SaConfig, old?: SecurityAssociation): SecurityAssociation {
-    const { engine, random, rowOf } = this.#target;
+    const { engine, random, rowOf, now } = this.#target;
     if (old) return new SecurityAssociation(config, engine, { random, continues: old });
     const row = rowOf?.(config);
-    return new SecurityAssociation(config, engine, { random, ...(row && { row }) });
+    return new SecurityAssociation(config, engine, { random, addedAt: now(), ...(row && { row }) });
   }
 
   *#add(): Generator<void, void> {
@@ -310,7 +312,11 @@ function sameLifetime(a: Lifetime, b: Lifetime): boolean {
     a.softPackets === b.softPackets &&
     a.hardPackets === b.hardPackets &&
     a.softBytes === b.softBytes &&
-    a.hardBytes === b.hardBytes
+    a.hardBytes === b.hardBytes &&
+    a.softAddSeconds === b.softAddSeconds &&
+    a.hardAddSeconds === b.hardAddSeconds &&
+    a.softUseSeconds === b.softUseSeconds &&
+    a.hardUseSeconds === b.hardUseSeconds
   );
 }
 

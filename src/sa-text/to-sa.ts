@@ -200,6 +200,11 @@ function toLifetime(limits: XfrmLifetime | null): Lifetime | undefined {
     const limit = Number(limits?.[name] ?? Number.NaN);
     if (Number.isSafeInteger(limit)) lifetime[name] = limit;
   }
+  for (const name of ['softAddSeconds', 'hardAddSeconds', 'softUseSeconds', 'hardUseSeconds'] as const) {
+    const limit = limits?.[name];
+    // 0 is none.
+    if (limit) lifetime[name] = limit;
+  }
   return Object.keys(lifetime).length > 0 ? lifetime : undefined;
 }
 

@@ -82,6 +82,7 @@ function stateCommand(sa: SaConfig, showKeys: boolean): string {
     antiReplay: sequence ? { esn, window: null, bitmap: [], ...sequence } : null,
     selector: selector ? fromSelector(selector) : null,
     lifetime: {
+      ...lifetime,
       softBytes: limit(lifetime.softBytes),
       hardBytes: limit(lifetime.hardBytes),
       softPackets: limit(lifetime.softPackets),

@@ -42,6 +42,14 @@ describe('loadStaticPlan', () => {
   it('uses states and policies, and has nothing to say of what it does', async () => {
     const { plan, said } = await planned(STATE, POLICY);
     expect([plan.sas.length, plan.policies.length, said]).toEqual([1, 1, []]);
+    const timed = await planned(
+      `${STATE}\tlifetime config:\n\t  expire add: soft 0(sec), hard 60(sec)\n\t  expire use: soft 5(sec), hard 0(sec)\n`,
+      POLICY,
+    );
+    expect([timed.plan.sas[0]?.lifetime, timed.said]).toEqual([
+      { hardAddSeconds: 60, softUseSeconds: 5 },
+      [],
+    ]);
   });
 
   it('leaves out a state of an xfrm interface or a device, and says so', async () => {
@@ -64,10 +72,6 @@ describe('loadStaticPlan', () => {
     ],
     ['\tpcpu-num 3\n', 'belongs to CPU 3 (pcpu-num): esplane node uses it on all'],
     ['\ttfcpad 100\n', 'asks for TFC padding (tfcpad), which esplane node does not add'],
-    [
-      '\tlifetime config:\n\t  expire add: soft 0(sec), hard 60(sec)\n',
-      'has a limit in seconds, which esplane node does not keep',
-    ],
   ])('uses a state with %j, and says what is not done', async (more, says) => {
     const { plan, said } = await planned(STATE + more, POLICY);
     expect([plan.sas.length, said]).toEqual([1, [`state:1: the state ${says}`]]);

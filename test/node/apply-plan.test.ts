@@ -10,6 +10,7 @@ import type { Policy, Template } from '../../src/ipsec/spd.ts';
 import { memoryPair } from '../../src/link/memory.ts';
 import { Node } from '../../src/node/node.ts';
 import { parseAddress, parsePrefix } from '../../src/wire/address.ts';
+import * as ipv4 from '../../src/wire/ipv4.ts';
 import { udp4 } from '../support/datagram.ts';
 import { batchOf, received } from '../support/frames.ts';
 
@@ -81,11 +82,69 @@ function nodeWith(plan: AgentPlan) {
     for (let n = 0; n < count; n++) node.fromPods(batchOf([packet]));
     clock.run();
   };
-  return { node, engine, sent, send };
+  return { node, engine, sent, send, clock };
 }
 
 /** SPI and low half of the number of what left. */
 const numbers = (sent: readonly Uint8Array[]) => sent.map((frame) => [frame[23], frame[27]]);
+
+describe('limits in seconds, as Linux keeps them (xfrm_timer_handler)', () => {
+  it('ends an SA its time after it was added, whatever it carried, and also under a new plan', () => {
+    const { node, send, sent, clock } = nodeWith(planOf([state(1, { lifetime: { hardAddSeconds: 4 } })]));
+    send();
+    node.applyPlan(planOf([state(1, { lifetime: { hardAddSeconds: 5 } })]));
+    clock.run(4999);
+    send();
+    expect(sent).toHaveLength(2);
+    clock.run(5000);
+    send(2);
+    expect([sent.length, node.stats().xfrm]).toEqual([2, { XfrmOutNoStates: 2 }]);
+  });
+
+  it('counts the other limit from the first packet, and does not begin before', () => {
+    const { node, send, sent, clock } = nodeWith(planOf([state(1, { lifetime: { hardUseSeconds: 3 } })]));
+    for (const at of [2000, 9000]) {
+      clock.run(at);
+      node.expire();
+    }
+    send();
+    // Seen within a second, as Linux counts them.
+    clock.run(10_000);
+    node.expire();
+    clock.run(12_999);
+    send();
+    expect(sent).toHaveLength(2);
+    clock.run(13_000);
+    send();
+    expect(sent).toHaveLength(2);
+  });
+
+  it('takes another SA once a soft one is reached', () => {
+    const { send, sent, clock } = nodeWith(
+      planOf([state(2, { lifetime: { softAddSeconds: 2 } }), state(1, { keys: key(2) })]),
+    );
+    send();
+    clock.run(2000);
+    send();
+    expect(numbers(sent)).toEqual([
+      [2, 1],
+      [1, 1],
+    ]);
+  });
+
+  it('lets in nothing more either: no state is found', () => {
+    const sa = state(1, { src: B, dst: A, lifetime: { hardAddSeconds: 1 } });
+    const { node, clock } = nodeWith(planOf([sa]));
+    clock.run(1000);
+    const frame = udp4(40, { src: B, dst: A });
+    frame[9] = 50;
+    ipv4.fillChecksum(frame);
+    frame.set([0, 0, 0, 1], 20);
+    node.inbound.anySource = true;
+    node.fromOutside(batchOf([frame]));
+    expect(node.stats().xfrm).toEqual({ XfrmInNoStates: 1 });
+  });
+});
 
 describe('a plan that changes an SA in place', () => {
   it('obeys a new hard limit; what was carried before counts, as in Linux (xfrm_state_update)', () => {

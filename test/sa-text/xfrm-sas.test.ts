@@ -84,7 +84,7 @@ describe('parseXfrmState', () => {
       outputMark: { value: 0xe00, mask: 0xf00 },
       encap: { sport: 4500, dport: 4501 },
       flags: ['noecn', 'dont-encap-dscp'],
-      lifetime: { hardBytes: 1_000_000, softPackets: 10 },
+      lifetime: { hardBytes: 1_000_000, softPackets: 10, hardAddSeconds: 30 },
       sequence: { seqHi: 1, seq: 0x2e, oseqHi: 2, oseq: 0xffff_fff0 },
       direction: 'in',
       origin: 'n2.txt:1',
