@@ -18,7 +18,8 @@ export function stateNotHonoured(state: XfrmState): NotHonoured {
   const { ifId, selector, offload, pcpuNum, tfcPad, secctx, natKeepalive, coa } = state;
   const notes: string[] = [];
   if (offload) notes.push(`is offloaded to ${device(offload.dev)}: esplane node encrypts by itself`);
-  if (pcpuNum !== null) notes.push(`belongs to CPU ${pcpuNum} (pcpu-num): esplane node uses it on all`);
+  if (pcpuNum !== null && pcpuNum > 0)
+    notes.push(`belongs to CPU ${pcpuNum} (pcpu-num): esplane node sends as CPU 0, and only receives by it`);
   if (tfcPad !== null) notes.push('asks for TFC padding (tfcpad), which esplane node does not add');
   if (natKeepalive !== null) notes.push('asks for NAT keepalives, which esplane node does not send');
   if (secctx !== null) notes.push('has a security context, which esplane node does not look at');

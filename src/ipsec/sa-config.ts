@@ -101,6 +101,8 @@ export interface SaConfig {
   readonly offloadedTo?: string;
   /** Known for planned SAs and for states that print `dir`. */
   readonly direction?: 'in' | 'out';
+  /** The CPU that sends by it (`pcpu-num`); absent, any does. */
+  readonly cpu?: number;
   /** Absent, all is said. Packets then tell, each for itself, mode and UDP; ESN is found by trying. */
   readonly unstated?: Unstated;
   /** Of the SAs with one and the same choice only one is right: the first that opens a packet. */

@@ -293,6 +293,7 @@ function isUnchanged(a: SaConfig, b: SaConfig): boolean {
     a.mode === b.mode &&
     a.reqid === b.reqid &&
     a.direction === b.direction &&
+    a.cpu === b.cpu &&
     a.encap?.sport === b.encap?.sport &&
     a.encap?.dport === b.encap?.dport &&
     sameMark(a.mark, b.mark) &&

@@ -3,6 +3,9 @@
  *
  * With destination and SPI there is one. With less there may be several, during a rotation for instance: then the newest
  * is taken that covers the packet, and one that has reached a soft limit only when there is no other (tried on 6.1).
+ *
+ * A node sends as CPU 0: states of its own (`pcpu-num 0`) come first, those of other CPUs not at all
+ * (Linux xfrm_state_look_at).
  * @module
  */
 import { equalBytes } from '../base/bytes.ts';
@@ -64,16 +67,21 @@ export class SaChoice {
         const sa = sad.sas[i];
         if (sa && asksFor(template, sa.config)) found.push(i);
       }
-      found.sort((a, b) => sad.age(b) - sad.age(a));
+      found.sort((a, b) => ownFirst(sad, a) - ownFirst(sad, b) || sad.age(b) - sad.age(a));
       this.#candidates.set(template, found);
     }
     return found;
   }
 }
 
+function ownFirst({ sas }: Sad, index: number): number {
+  return sas[index]!.config.cpu === 0 ? 0 : 1;
+}
+
 function asksFor({ src, dst, spi, reqid, mode }: Template, config: SaConfig): boolean {
   return (
     config.mode === mode &&
+    (config.cpu ?? 0) === 0 &&
     (spi === undefined || spi === config.spi) &&
     (reqid === undefined || reqid === config.reqid) &&
     (src === undefined || equalBytes(src, config.src)) &&

@@ -106,6 +106,7 @@ function convert(state: XfrmState): StateResult {
     ...(state.stats && { counted: state.stats }),
     ...(state.offload?.dev && { offloadedTo: state.offload.dev }),
     ...((state.direction === 'in' || state.direction === 'out') && { direction: state.direction }),
+    ...(state.pcpuNum !== null && { cpu: state.pcpuNum }),
     origin: state.origin,
   };
   if (!isKeyless) return { kind: 'sa', sa: { ...sa, keys: toKeys(algorithms) } };

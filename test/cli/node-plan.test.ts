@@ -70,7 +70,7 @@ describe('loadStaticPlan', () => {
       '\tcrypto offload parameters: dev eth0 dir out\n',
       'is offloaded to eth0: esplane node encrypts by itself',
     ],
-    ['\tpcpu-num 3\n', 'belongs to CPU 3 (pcpu-num): esplane node uses it on all'],
+    ['\tpcpu-num 3\n', 'belongs to CPU 3 (pcpu-num): esplane node sends as CPU 0, and only receives by it'],
     ['\ttfcpad 100\n', 'asks for TFC padding (tfcpad), which esplane node does not add'],
   ])('uses a state with %j, and says what is not done', async (more, says) => {
     const { plan, said } = await planned(STATE + more, POLICY);

@@ -38,6 +38,15 @@ describe('among several SAs that a template asks for', () => {
     expect(chosen()).toBe(3);
   });
 
+  it('one of CPU 0 is before those of all, and those of other CPUs are not taken', () => {
+    const { sad, make, chosen } = setUp();
+    sad.add(make(1, { cpu: 1 }));
+    expect([chosen(), chosen({ dst: saConfig().dst, spi: 1 })]).toEqual([0, 0]);
+    sad.add(make(2, { cpu: 0 }));
+    sad.add(make(3));
+    expect(chosen()).toBe(2);
+  });
+
   it('of those that come together the first is, as `ip xfrm state` prints it', () => {
     const { sad, make, chosen } = setUp();
     sad.addAll([make(1), make(2)]);
