@@ -277,6 +277,11 @@ const TABLE = {
     rule: 'RFC 9347 §2.2.3; Linux iptfs_reassem_cont',
     look: 'The rest of an inner packet in fragments did not come: an outer packet was lost, or is beyond the reorder window. The other inner packets are delivered.',
   },
+  'in-depth': {
+    counter: 'XfrmInBufferError',
+    rule: 'Linux xfrm_input: XFRM_MAX_DEPTH',
+    look: 'ESP in transport mode inside ESP, more than six deep: the sender builds wrong packets.',
+  },
 } as const satisfies Record<string, DropSpec>;
 
 export type DropReason = keyof typeof TABLE;

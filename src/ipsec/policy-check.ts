@@ -12,9 +12,8 @@ import type { Direction, Policy, Spd, Template } from './spd.ts';
 /** What a template asks of an SA. */
 export type UsedSa = Pick<SaConfig, 'mode' | 'spi' | 'reqid' | 'src'>;
 
-/** Of one SA, filled anew for each packet. */
-const BY_ONE: UsedSa[] = [];
-const BY_NONE: readonly UsedSa[] = [];
+/** The way of the packet at hand, filled anew for each. */
+const PATH: UsedSa[] = [];
 
 /**
  * Asks for one packet.
@@ -22,6 +21,7 @@ const BY_NONE: readonly UsedSa[] = [];
  * @param at where the (inner) IP header starts
  * @param mark what xfrm left on the packet
  * @param sa the SA it came by; `undefined` when it came in the clear
+ * @param around those around that one, the outermost first
  * @returns PASS or the verdict
  */
 export function checkPolicy(
@@ -31,9 +31,12 @@ export function checkPolicy(
   at: number,
   mark: number,
   sa: UsedSa | undefined,
+  around?: readonly UsedSa[],
 ): number {
-  if (sa) BY_ONE[0] = sa;
-  return complies(spd.lookup(dir, slab, at, mark), sa ? BY_ONE : BY_NONE, spd.defaults[dir] === 'block');
+  PATH.length = 0;
+  if (around) for (let k = 0; k < around.length; k++) PATH.push(around[k]!);
+  if (sa) PATH.push(sa);
+  return complies(spd.lookup(dir, slab, at, mark), PATH, spd.defaults[dir] === 'block');
 }
 
 /**

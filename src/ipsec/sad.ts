@@ -57,6 +57,7 @@ export class Sad implements SaLookup {
   /** How many SAs have a selector that asks for protocol or ports. */
   #withUpper = 0;
   #timed = 0;
+  #inTransport = 0;
 
   /** How many SAs are here. */
   get size(): number {
@@ -124,10 +125,16 @@ export class Sad implements SaLookup {
     return this.#timed;
   }
 
+  /** Is an SA of transport mode here: may there be ESP in ESP for one node? */
+  get hasTransport(): boolean {
+    return this.#inTransport > 0;
+  }
+
   #count(sa: SecurityAssociation, by: 1 | -1): void {
     const { selector } = sa.config;
     if (selector && !isByAddress(selector)) this.#withUpper += by;
     if (sa.has(FLAG.TIMED)) this.#timed += by;
+    if (sa.config.mode === 'transport') this.#inTransport += by;
   }
 
   /** A number that is greater the later the SA at `index` was added. */

@@ -6,22 +6,24 @@
  *  2. whose is the destination? a pod here: it came in the clear, go on with 6
  *  3. this node itself: fragments are put together, others are marked with the node id of their source
  *     (ESP from a source without one: Cilium's drop 197)
- *  4. (decapsulation: the SA by destination, SPI and mark)
+ *  4. (decapsulation: the SA by destination, SPI and mark; of ESP inside transport-mode ESP the inner one, too)
  *  5. what is not ESP was for the node itself               nobody listens: no route
  *  6. the inbound policy allows it                          else XfrmInNoPols, XfrmInTmplMismatch, XfrmInPolBlock
  *  7. a pod here has the destination                        else XfrmFwdHdrError
  *  8. the hop limit allows another hop                      else IpInHdrErrors
  *
- * {@link Inbound.admit} is steps 1 to 3, {@link Inbound.route} steps 5 to 8.
+ * {@link Inbound.admit} is steps 1 to 3, {@link Inbound.open} step 4, {@link Inbound.route} steps 5 to 8.
  * @module
  */
 import type { OverlayMode } from '../cilium/agent-plan.ts';
 import { IDENTITY } from '../cilium/ipcache.ts';
+import type { Decapsulator } from '../ipsec/decapsulate.ts';
 import { DROP } from '../ipsec/drop.ts';
 import { EspPlace } from '../ipsec/esp-place.ts';
 import { decrementHopLimit } from '../ipsec/hop-limit.ts';
 import { checkPolicy } from '../ipsec/policy-check.ts';
 import type { SecurityAssociation } from '../ipsec/sa.ts';
+import type { SaConfig } from '../ipsec/sa-config.ts';
 import type { Sad } from '../ipsec/sad.ts';
 import type { Spd } from '../ipsec/spd.ts';
 import { parse, WHOLE } from '../wire/ip.ts';
@@ -31,6 +33,9 @@ import { ARRIVED, UNDECIDED } from './decisions.ts';
 import { FlowMemo } from './flow-memo.ts';
 import { NO_VXLAN, type Overlay } from './overlay.ts';
 import type { RouteTable } from './routes.ts';
+
+/** Linux XFRM_MAX_DEPTH: ESP in more ESP than that is given up. */
+const MAX_DEPTH = 6;
 
 export class Inbound {
   readonly reassembler = new Reassembler();
@@ -45,6 +50,8 @@ export class Inbound {
   readonly #memo = new FlowMemo();
   /** The time of the batch at hand, ms. Passed to every packet it would be a new object each time. */
   #now = 0;
+  /** Of packets of the batch at hand: the SAs around the one that they came by, the outermost first. */
+  readonly #around = new Map<number, SaConfig[]>();
   /** Whether ESP from a source that is no known node goes on to the SAs. */
   anySource = false;
   /** How the overlay is built; undefined in native routing, where nothing is taken out of VXLAN. */
@@ -156,6 +163,33 @@ export class Inbound {
     return ARRIVED.FOR_NODE;
   }
 
+  /** Step 4. */
+  open(batch: Batch, decapsulator: Decapsulator): void {
+    if (this.#around.size > 0) this.#around.clear();
+    if (!this.#sad.hasTransport) {
+      decapsulator.run(batch);
+      return;
+    }
+    // One after the other: what is inside may be for an SA that others in the batch come by.
+    for (let i = 0; i < batch.count; i++) {
+      decapsulator.run(batch, i, i + 1);
+      while (this.#hasEspInside(batch, i)) {
+        const around = this.#around.get(i) ?? [];
+        this.#around.set(i, around);
+        around.push(this.#sad.sas[batch.sa[i]!]!.config);
+        if (around.length < MAX_DEPTH) decapsulator.run(batch, i, i + 1);
+        else batch.drop(i, DROP['in-depth']);
+      }
+    }
+  }
+
+  /** Is what an SA of transport mode brought ESP again? Linux goes on with that at once (xfrm_input). */
+  #hasEspInside(batch: Batch, i: number): boolean {
+    if (batch.next[i] !== ON || batch.isEsp[i] === 0 || this.#sad.sas[batch.sa[i]!]?.isTunnel) return false;
+    const at = batch.offset[i]!;
+    return this.#place.find(batch.slab, at, at + batch.length[i]!) === 'esp';
+  }
+
   /**
    * Steps 5 to 8, after decapsulation, for every packet that is left.
    */
@@ -205,7 +239,7 @@ export class Inbound {
     // 6. As a signed word: above 2^31 the mark would be a new object wherever it is passed on.
     const refused = isUnwrapped
       ? PASS
-      : checkPolicy(this.#spd, 'fwd', slab, at, batch.mark[i]! | 0, sa?.config);
+      : checkPolicy(this.#spd, 'fwd', slab, at, batch.mark[i]! | 0, sa?.config, this.#around.get(i));
     if (refused !== PASS) return refused;
     // 7.
     const route = this.#routes.at(batch.to[i]!);
@@ -228,7 +262,8 @@ export class Inbound {
       batch.slab,
       batch.offset[i]!,
       batch.mark[i]! | 0,
-      sa?.config,
+      sa.config,
+      this.#around.get(i),
     );
     if (refused !== PASS) return refused;
     const vni = this.#overlay.unwrap(batch, i);

@@ -479,9 +479,9 @@ export class Node {
 
   /** What {@link fromOutside} does with a batch that has been admitted. Returns how many frames it held. */
   #process(batch: Batch): number {
-    const { inbound, decapsulator } = this;
+    const { inbound } = this;
     this.#observer?.admitted?.(this, batch);
-    decapsulator.run(batch);
+    inbound.open(batch, this.decapsulator);
     inbound.route(batch);
     this.#observer?.decrypted?.(this, batch);
     const delivered = deliver(batch, this.#pods);

@@ -1,8 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import type { AgentPlan } from '../../src/cilium/agent-plan.ts';
+import { NodeEngine } from '../../src/crypto/node.ts';
+import type { SaConfig } from '../../src/ipsec/sa-config.ts';
+import { TunnelEnd } from '../../src/ipsec/tunnel-end.ts';
 import * as ipv4 from '../../src/wire/ipv4.ts';
 import { ip } from '../support/cilium-cluster.ts';
-import { ipv4Packet, ipv6Packet } from '../support/sa.ts';
+import { ipv4Packet, ipv6Packet, RANDOM, saConfig } from '../support/sa.ts';
 import { ends, IDS, PODS, type TwoNodesOptions, twoNodes } from '../support/two-nodes.ts';
 
 /** An ESP packet from `a1` to `b1`, as it is on the wire of a cluster with the same keys. */
@@ -259,5 +262,54 @@ describe('what arrives at a node from outside', () => {
     busy.clock.run(busy.clock.now() + 31_000);
     busy.inject(2, frame);
     expect(busy.nodes[1].inbound.reassembler.pending).toBe(0);
+  });
+});
+
+describe('ESP inside transport-mode ESP, as in Linux xfrm_input', () => {
+  const [src, dst] = [espFrame().slice(12, 16), espFrame().slice(16, 20)];
+  const config = saConfig({ spi: 0x77, mode: 'transport', src, dst });
+
+  /** A frame for a tunnel's SA, in so many times transport mode, arrives; what is changed of the outermost and of the plan. */
+  function wrapped(times: number, given: Partial<SaConfig> = {}, change = (plan: AgentPlan) => plan) {
+    const outer = new TunnelEnd(config, new NodeEngine(), RANDOM);
+    let frame = espFrame();
+    for (let k = 0; k < times; k++) {
+      const outcome = outer.encapsulate(frame);
+      if (outcome.verdict !== 'ok') throw new Error(outcome.reason);
+      frame = outcome.packet;
+    }
+    return arrive([frame, frame], {
+      change: (plan, node) =>
+        node === 2 ? change({ ...plan, sas: [...plan.sas, { ...config, ...given }] }) : plan,
+    });
+  }
+
+  it('goes on to the inner SA; both have counted, and the policy has an optional template for one', () => {
+    const { two, in: into, sas, xfrm } = wrapped(1);
+    expect(into).toMatchObject({ packets: 2, esp: 2, decrypted: 1, delivered: 1 });
+    expect(sas.filter(({ packets }) => packets > 0).map(({ spi }) => spi)).toEqual([3, 0x77]);
+    expect([two.got.b1.length, xfrm]).toEqual([1, { XfrmInStateSeqError: 1 }]);
+  });
+
+  it('judges policies by all SAs that a packet came by, and in their order', () => {
+    const both = (modes: readonly ('tunnel' | 'transport')[]) =>
+      wrapped(1, {}, (plan) => ({
+        ...plan,
+        policies: plan.policies.map((policy) => ({
+          ...policy,
+          templates: modes.map((mode) => ({ mode, level: 'required' as const })),
+        })),
+      })).xfrm;
+    expect(both(['tunnel', 'transport'])).toEqual({ XfrmInStateSeqError: 1 });
+    expect(both(['transport', 'tunnel'])).toEqual({ XfrmInTmplMismatch: 1, XfrmInStateSeqError: 1 });
+  });
+
+  it('counts what is wrong with the inner one, and gives up six deep', () => {
+    expect(wrapped(1, {}, (plan) => ({ ...plan, sas: plan.sas.slice(-1) })).xfrm).toEqual({
+      XfrmInNoStates: 1,
+      XfrmInStateSeqError: 1,
+    });
+    expect(wrapped(5).in.delivered).toBe(1);
+    expect(wrapped(6).xfrm).toEqual({ XfrmInBufferError: 1, XfrmInStateSeqError: 1 });
   });
 });
