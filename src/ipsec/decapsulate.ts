@@ -28,7 +28,6 @@
  */
 import { netWord } from '../base/bytes.ts';
 import { type Engine, JOB_OK, JobTable } from '../crypto/engine.ts';
-import { inPrefix } from '../wire/address.ts';
 import * as esp from '../wire/esp.ts';
 import { parse } from '../wire/ip.ts';
 import * as ipv4 from '../wire/ipv4.ts';
@@ -44,14 +43,14 @@ import { isPlausible } from './plausible.ts';
 import type { SecurityAssociation } from './sa.ts';
 import { FLAG } from './sa-words.ts';
 import type { SaLookup } from './sad.ts';
-import { isByAddress, UpperLayer } from './selector.ts';
+import { SelectedPacket } from './selector.ts';
 
 export class Decapsulator {
   readonly #sad: SaLookup;
   readonly #engine: Engine;
   readonly #jobs: JobTable;
   readonly #place: EspPlace;
-  readonly #upper = new UpperLayer();
+  readonly #packet = new SelectedPacket();
   readonly #pending = new Pending();
   readonly #isPort = (port: number): boolean => this.#place.isEncapPort(port);
 
@@ -268,7 +267,7 @@ export class Decapsulator {
       innerLen = ipv6.HEADER_LEN + words.getUint16(at + 4);
     }
     if (innerLen > payloadLen) return DROP['inner-truncated'];
-    if (!sa.takesAll && !inSelector(sa, slab, at, isV4, this.#upper)) return DROP['selector-mismatch'];
+    if (!this.#takes(sa, slab, at)) return DROP['selector-mismatch'];
     const outerTos = trafficClass(slab, batch.offset[i]!);
     if ((outerTos & CE) === CE || sa.has(FLAG.DECAP_DSCP))
       ecnDecapsulate(slab, outerTos, at, isV4 ? 4 : 6, sa.rules);
@@ -305,10 +304,15 @@ export class Decapsulator {
     } else ipv6.setPayloadLength(slab, at, len - ipv6.HEADER_LEN);
     batch.offset[i] = at;
     batch.length[i] = len;
-    if (sa.takesAll || inSelector(sa, slab, at, isV4, this.#upper)) return PASS;
+    if (this.#takes(sa, slab, at)) return PASS;
     // It is another packet now, also for those who look on.
     parse(batch, i);
     return DROP['selector-mismatch'];
+  }
+
+  /** Does the SA's selector cover the packet at `at`? */
+  #takes(sa: SecurityAssociation, slab: Uint8Array, at: number): boolean {
+    return sa.takesAll || this.#packet.look(slab, at).isIn(sa.config.selector!, true);
   }
 }
 
@@ -330,26 +334,6 @@ function isBelowZero(sa: SecurityAssociation, hi: number): boolean {
 function countReplay(sa: SecurityAssociation, verdict: number): void {
   if (verdict === DROP['replay-stale']) sa.stats.replayWindow++;
   else if (verdict === DROP['replay-seen']) sa.stats.replay++;
-}
-
-/** As in Linux (tried on 6.1.176) a prefix of length 0 covers the other IP version, too. */
-function inSelector(
-  sa: SecurityAssociation,
-  slab: Uint8Array,
-  at: number,
-  isV4: boolean,
-  upper: UpperLayer,
-): boolean {
-  const { selector } = sa.config;
-  if (!selector) return true;
-  const len = isV4 ? ipv4.ADDRESS_LEN : ipv6.ADDRESS_LEN;
-  const srcAt = at + (isV4 ? ipv4.SRC_AT : ipv6.SRC_AT);
-  const { src, dst } = selector;
-  if (src.bits > 0 && !inPrefix(src, slab, srcAt, len)) return false;
-  if (dst.bits > 0 && !inPrefix(dst, slab, srcAt + len, len)) return false;
-  if (isByAddress(selector)) return true;
-  upper.read(slab, at, isV4);
-  return upper.fits(selector);
 }
 
 /** TOS of IPv4, traffic class of IPv6: DSCP and ECN in one byte. */

@@ -35,7 +35,7 @@ import { padLength, writeTrailer } from './padding.ts';
 import type { SecurityAssociation } from './sa.ts';
 import { FLAG, WORD } from './sa-words.ts';
 import type { Sad } from './sad.ts';
-import { covers, UpperLayer } from './selector.ts';
+import { SelectedPacket } from './selector.ts';
 
 /** What 16 bits of total length can say. */
 const MAX_LEN = 0xffff;
@@ -47,7 +47,7 @@ export class Encapsulator {
   readonly #engine: Engine;
   readonly #jobs: JobTable;
   readonly #random: RandomBytes;
-  readonly #upper = new UpperLayer();
+  readonly #packet = new SelectedPacket();
   readonly #pool = new Uint8Array(IV_POOL);
   #poolAt = IV_POOL;
   /** Is there ESP in UDP over IPv6 in this batch? */
@@ -114,7 +114,7 @@ export class Encapsulator {
     cells[capacity + i] = len;
     const isV4 = words.getUint8(at) >>> 4 === 4;
     const sendsAll = sa.has(isV4 ? FLAG.SENDS_V4 : FLAG.SENDS_V6);
-    if (!sendsAll && !covers(sa.config.selector!, slab, at, isV4, this.#upper)) return DROP['out-selector'];
+    if (!sendsAll && !this.#packet.look(slab, at).isIn(sa.config.selector!)) return DROP['out-selector'];
     const verdict = sa.isTunnel
       ? this.#frameTunnel(batch, i, sa, isV4)
       : this.#frameTransport(batch, i, sa, isV4);

@@ -5,10 +5,9 @@
  * and texts would keep the collector busy between packets.
  * @module
  */
-import { equalBytes } from '../base/bytes.ts';
 import { HashChains } from '../base/hash-chains.ts';
-import type { Prefix } from '../wire/address.ts';
 import { hashOf } from './policy-index.ts';
+import { isSameSelector } from './selector.ts';
 import type { Policy } from './spd.ts';
 
 /** What tells the policies of one direction apart. */
@@ -56,17 +55,5 @@ function hashOfName({ selector: { src, dst }, mark }: PolicyName): number {
 
 /** No mark is one of 0 under mask 0. */
 function isSameName({ selector: a, mark: m }: PolicyName, { selector: b, mark: n }: PolicyName): boolean {
-  return (
-    (m?.value ?? 0) === (n?.value ?? 0) &&
-    (m?.mask ?? 0) === (n?.mask ?? 0) &&
-    isSamePrefix(a.dst, b.dst) &&
-    isSamePrefix(a.src, b.src) &&
-    a.proto === b.proto &&
-    a.sport === b.sport &&
-    a.dport === b.dport
-  );
-}
-
-function isSamePrefix(a: Prefix, b: Prefix): boolean {
-  return a.bits === b.bits && equalBytes(a.address, b.address);
+  return (m?.value ?? 0) === (n?.value ?? 0) && (m?.mask ?? 0) === (n?.mask ?? 0) && isSameSelector(a, b);
 }

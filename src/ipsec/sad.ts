@@ -88,15 +88,6 @@ export class Sad implements SaLookup {
     return index;
   }
 
-  /**
-   * Adds SAs that come together, none of which collides. The first is the newest of them, as `ip xfrm state` prints
-   * them.
-   */
-  addAll(sas: readonly SecurityAssociation[]): void {
-    const newest = this.reserve(sas.length) + sas.length - 1;
-    for (let k = 0; k < sas.length; k++) this.add(sas[k]!, newest - k);
-  }
-
   /** Sets ages aside for `count` SAs that come together: newer than all that are here. @returns the lowest of them */
   reserve(count: number): number {
     this.#added += count;

@@ -7,7 +7,7 @@
  * @module
  */
 import { u16 } from '../base/bytes.ts';
-import { inPrefix, type Prefix } from '../wire/address.ts';
+import { inPrefix, isSamePrefix, type Prefix } from '../wire/address.ts';
 import * as ipv4 from '../wire/ipv4.ts';
 import * as ipv6 from '../wire/ipv6.ts';
 import { FRAGMENT, walk } from '../wire/ipv6-extensions.ts';
@@ -29,6 +29,17 @@ export function isByAddress({ proto, sport, dport }: Selector): boolean {
   return proto === undefined && sport === undefined && dport === undefined;
 }
 
+/** Do both ask for the same? */
+export function isSameSelector(a: Selector, b: Selector): boolean {
+  return (
+    isSamePrefix(a.dst, b.dst) &&
+    isSamePrefix(a.src, b.src) &&
+    a.proto === b.proto &&
+    a.sport === b.sport &&
+    a.dport === b.dport
+  );
+}
+
 /** No port: the packet is a fragment, or its protocol has none. */
 const NO_PORT = -1;
 
@@ -36,20 +47,55 @@ const NO_PORT = -1;
 const GRE_CHECKSUM = 0x80;
 const GRE_KEY = 0x20;
 
-/** Protocol and ports of one packet at a time, read when they are asked for. Allocates nothing. */
-export class UpperLayer {
-  proto = 0;
-  sport = NO_PORT;
-  dport = NO_PORT;
+/** One packet at a time as selectors look at it. Protocol and ports are read when they are asked for. Allocates nothing. */
+export class SelectedPacket {
+  #b: Uint8Array = new Uint8Array(0);
+  #at = 0;
+  #isV4 = true;
+  #isRead = false;
+  #proto = 0;
+  #sport = NO_PORT;
+  #dport = NO_PORT;
 
-  /** Reads the IP packet at `at`, which `wire` has found whole. */
-  read(b: Uint8Array, at: number, isV4: boolean): void {
-    this.sport = NO_PORT;
-    this.dport = NO_PORT;
+  /** Looks at the IP packet at `at`, which `wire` has found whole. */
+  look(b: Uint8Array, at: number): this {
+    this.#b = b;
+    this.#at = at;
+    this.#isV4 = b[at]! >>> 4 === 4;
+    this.#isRead = false;
+    return this;
+  }
+
+  /**
+   * Does a selector cover it?
+   * @param asReceiver does a prefix of length 0 cover either IP version, as in Linux on the way in (tried on 6.1.176)?
+   */
+  isIn(selector: Selector, asReceiver = false): boolean {
+    const { src, dst } = selector;
+    const len = this.#isV4 ? ipv4.ADDRESS_LEN : ipv6.ADDRESS_LEN;
+    const srcAt = this.#at + (this.#isV4 ? ipv4.SRC_AT : ipv6.SRC_AT);
+    if (!(asReceiver && dst.bits === 0) && !inPrefix(dst, this.#b, srcAt + len, len)) return false;
+    if (!(asReceiver && src.bits === 0) && !inPrefix(src, this.#b, srcAt, len)) return false;
+    return isByAddress(selector) || this.#hasUpper(selector);
+  }
+
+  #hasUpper({ proto, sport, dport }: Selector): boolean {
+    if (!this.#isRead) this.#read(this.#b, this.#at);
+    return (
+      (proto === undefined || proto === this.#proto) &&
+      (sport === undefined || sport === this.#sport) &&
+      (dport === undefined || dport === this.#dport)
+    );
+  }
+
+  #read(b: Uint8Array, at: number): void {
+    this.#isRead = true;
+    this.#sport = NO_PORT;
+    this.#dport = NO_PORT;
     let upperAt: number;
     let end: number;
-    if (isV4) {
-      this.proto = ipv4.protocol(b, at);
+    if (this.#isV4) {
+      this.#proto = ipv4.protocol(b, at);
       if (ipv4.isFragment(b, at)) return;
       upperAt = at + ipv4.headerLen(b, at);
       end = at + ipv4.totalLength(b, at);
@@ -58,68 +104,38 @@ export class UpperLayer {
       // A chain that is broken ends at an extension header, and those have no ports.
       walk.run(b, at, end);
       // A later fragment does not show what it carries, but its fragment header says it.
-      this.proto = walk.protocol === FRAGMENT ? b[walk.fragmentAt]! : walk.protocol;
+      this.#proto = walk.protocol === FRAGMENT ? b[walk.fragmentAt]! : walk.protocol;
       if (walk.fragmentAt >= 0) return;
       upperAt = walk.at;
     }
-    switch (this.proto) {
+    switch (this.#proto) {
       case 6: // TCP
       case 17: // UDP
       case 33: // DCCP
       case 132: // SCTP
       case 136: // UDP-Lite
         if (upperAt + 4 > end) return;
-        this.sport = u16(b, upperAt);
-        this.dport = u16(b, upperAt + 2);
+        this.#sport = u16(b, upperAt);
+        this.#dport = u16(b, upperAt + 2);
         return;
       case 1: // ICMP
       case 58: // ICMPv6
         if (upperAt + 2 > end) return;
-        this.sport = b[upperAt]!;
-        this.dport = b[upperAt + 1]!;
+        this.#sport = b[upperAt]!;
+        this.#dport = b[upperAt + 1]!;
         return;
       case 47: {
         // GRE: the key lies behind the checksum, where there is one.
         if (upperAt + 4 > end) return;
         // Linux takes one that is not there for 0.
-        this.sport = 0;
-        this.dport = 0;
+        this.#sport = 0;
+        this.#dport = 0;
         if ((b[upperAt]! & GRE_KEY) === 0) return;
         const keyAt = upperAt + ((b[upperAt]! & GRE_CHECKSUM) === 0 ? 4 : 8);
         if (keyAt + 4 > end) return;
-        this.sport = u16(b, keyAt);
-        this.dport = u16(b, keyAt + 2);
+        this.#sport = u16(b, keyAt);
+        this.#dport = u16(b, keyAt + 2);
       }
     }
   }
-
-  /** Is what was read last of the protocol and ports that a selector asks for? */
-  fits({ proto, sport, dport }: Selector): boolean {
-    return (
-      (proto === undefined || proto === this.proto) &&
-      (sport === undefined || sport === this.sport) &&
-      (dport === undefined || dport === this.dport)
-    );
-  }
-}
-
-/**
- * Does a selector cover the IP packet at `at`, on its way out? As in Linux it is of one IP version, even one of length 0; a
- * receiver is not as strict.
- * @param upper reads what is above IP, if the selector asks for it
- */
-export function covers(
-  selector: Selector,
-  slab: Uint8Array,
-  at: number,
-  isV4: boolean,
-  upper: UpperLayer,
-): boolean {
-  const len = isV4 ? ipv4.ADDRESS_LEN : ipv6.ADDRESS_LEN;
-  const srcAt = at + (isV4 ? ipv4.SRC_AT : ipv6.SRC_AT);
-  if (!inPrefix(selector.src, slab, srcAt, len) || !inPrefix(selector.dst, slab, srcAt + len, len))
-    return false;
-  if (isByAddress(selector)) return true;
-  upper.read(slab, at, isV4);
-  return upper.fits(selector);
 }

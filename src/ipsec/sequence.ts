@@ -9,7 +9,6 @@ import { OUT, type SaRow } from './sa-row.ts';
 
 /** 2^32-1 as a signed 32-bit integer. */
 const LAST = -1;
-const MOST = 0xffff_ffff;
 
 export class OutboundSequence {
   /** Extended (64-bit) numbers? Only the low half is sent, the high half is authenticated. */
@@ -112,12 +111,6 @@ export class OutboundSequence {
 
   get signedLo(): number {
     return this.#words[this.#at + OUT.LO]!;
-  }
-
-  /** How many numbers are left. Rounded beyond 2^53. */
-  get remaining(): number {
-    const epochs = this.esn ? MOST - this.hi : 0;
-    return epochs * 2 ** 32 + (MOST - this.lo);
   }
 }
 

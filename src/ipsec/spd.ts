@@ -11,13 +11,13 @@
  * authentication header.
  * @module
  */
-import { type Address, inPrefix } from '../wire/address.ts';
+import type { Address } from '../wire/address.ts';
 import * as ipv4 from '../wire/ipv4.ts';
 import * as ipv6 from '../wire/ipv6.ts';
 import { PolicyIndex } from './policy-index.ts';
 import { PolicyNames } from './policy-names.ts';
 import type { Mark } from './sa-config.ts';
-import { isByAddress, type Selector, UpperLayer } from './selector.ts';
+import { isByAddress, SelectedPacket, type Selector } from './selector.ts';
 
 /** Where a packet is asked about: leaving, for this host, or passing through it after decryption. */
 export type Direction = 'in' | 'out' | 'fwd';
@@ -63,9 +63,7 @@ export class Spd {
   /** What becomes of a packet that no policy matches (`ip xfrm policy setdefault`). */
   readonly defaults: Readonly<Record<Direction, Action>>;
   readonly #tables: Record<Direction, PolicyTable> = { in: newTable(), out: newTable(), fwd: newTable() };
-  readonly #upper = new UpperLayer();
-  /** What was read last of the packet at hand. */
-  #isRead = false;
+  readonly #packet = new SelectedPacket();
 
   /** @param defaults those that are not `allow` */
   constructor(defaults: Partial<Record<Direction, Action>> = {}) {
@@ -150,34 +148,18 @@ export class Spd {
     table.index ??= PolicyIndex.of(list);
     const { index } = table;
     const shapes = index.shapes(len);
-    this.#isRead = false;
+    const packet = this.#packet.look(slab, at);
     let best = list.length;
     for (let k = 0; k < shapes; k++) {
       let place = index.head(k, best, mark, slab, srcAt, len);
       if (place === -2) break;
       for (; place >= 0 && place < best; place = index.next(place)) {
-        if (this.#matches(list[place]!, slab, at, isV4, srcAt, len, mark)) best = place;
+        const { mark: want, selector } = list[place]!;
+        if (want && ((mark & want.mask) ^ want.value) !== 0) continue;
+        if (packet.isIn(selector)) best = place;
       }
     }
     return best < list.length ? best : -1;
-  }
-
-  #matches(
-    { mark: want, selector }: Policy,
-    slab: Uint8Array,
-    at: number,
-    isV4: boolean,
-    srcAt: number,
-    len: number,
-    mark: number,
-  ): boolean {
-    if (want && ((mark & want.mask) ^ want.value) !== 0) return false;
-    if (!inPrefix(selector.dst, slab, srcAt + len, len) || !inPrefix(selector.src, slab, srcAt, len))
-      return false;
-    if (isByAddress(selector)) return true;
-    if (!this.#isRead) this.#upper.read(slab, at, isV4);
-    this.#isRead = true;
-    return this.#upper.fits(selector);
   }
 }
 

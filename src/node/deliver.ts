@@ -12,36 +12,30 @@ export interface Outlet {
   readonly link: Link;
   /** Whether the host that the node runs on is behind it: it drops what bears an address of its own. */
   readonly isHost?: boolean;
-  /** Packets that the link took. */
+  /** Packets that the link took, and that it did not take. */
   delivered: number;
-  /** Packets that it did not take. */
   refused: number;
+  /** Packets of the batch at hand that have not been sent yet. */
+  offered: number;
 }
 
 /**
  * Sends every packet that goes to a port (`batch.next`) to the outlet of this number, in order.
  * @returns how many packets the links took
  */
-export function deliver(batch: Batch, outlets: readonly (Outlet | undefined)[]): number {
+export function deliver(batch: Batch, outlets: readonly Outlet[]): number {
   const { count, next } = batch;
+  for (let i = 0; i < count; i++) if (next[i]! >= 0) outlets[next[i]!]!.offered++;
   let delivered = 0;
   for (let i = 0; i < count; i++) {
     const port = next[i]!;
-    if (port < 0 || isEarlier(next, i)) continue;
-    const outlet = outlets[port];
-    if (!outlet) continue;
-    let offered = 0;
-    for (let k = i; k < count; k++) if (next[k] === port) offered++;
+    if (port < 0 || outlets[port]!.offered === 0) continue;
+    const outlet = outlets[port]!;
     const taken = outlet.link.send(batch, port);
     outlet.delivered += taken;
-    outlet.refused += offered - taken;
+    outlet.refused += outlet.offered - taken;
+    outlet.offered = 0;
     delivered += taken;
   }
   return delivered;
-}
-
-/** Does a packet before `i` go to the same port? */
-function isEarlier(next: Int32Array, i: number): boolean {
-  for (let k = 0; k < i; k++) if (next[k] === next[i]) return true;
-  return false;
 }

@@ -113,7 +113,7 @@ export class Node {
   readonly #tooBig: TooBig;
   readonly #icmp = new IcmpAnswers();
   readonly #answer = new Batch({ capacity: 1 });
-  readonly #pods: (Outlet | undefined)[] = [];
+  readonly #pods: Outlet[] = [];
   /** The routes to them, by prefix: no plan has them. */
   readonly #podRoutes = new Map<string, PlannedRoute>();
   readonly #out = new DirectionCounters();
@@ -273,7 +273,7 @@ export class Node {
 
   /** Leads what is for other prefixes to a link that is there; what was for the old ones and is for no other has nowhere to go. */
   movePods(name: string, before: readonly Prefix[], after: readonly Prefix[]): void {
-    const pod = this.#pods.findIndex((one) => one?.name === name);
+    const pod = this.#pods.findIndex((one) => one.name === name);
     if (pod < 0) return;
     const kept = new Set(after.map(formatPrefix));
     const old = new Set(before.map(formatPrefix));
@@ -289,7 +289,7 @@ export class Node {
 
   #attach(name: string, prefixes: readonly Prefix[], link: Link, isHost: boolean, identity?: number): void {
     const pod = this.#pods.length;
-    this.#pods.push({ name, link, isHost, delivered: 0, refused: 0 });
+    this.#pods.push({ name, link, isHost, delivered: 0, refused: 0, offered: 0 });
     for (const prefix of prefixes)
       this.#setPodRoute(prefix, { kind: 'pod', pod, ...(identity !== undefined && { identity }) });
     link.receive((batch) => this.fromPods(batch));
@@ -298,17 +298,6 @@ export class Node {
   #setPodRoute(prefix: Prefix, route: Route): void {
     this.#podRoutes.set(formatPrefix(prefix), { prefix, route });
     this.routes.set(prefix, route);
-  }
-
-  /** Removes a pod. What still comes for its addresses has nowhere to go. */
-  removePod(name: string, addresses: readonly Address[]): void {
-    const at = this.#pods.findIndex((pod) => pod?.name === name);
-    this.#pods[at]?.link.receive(undefined);
-    if (at >= 0) this.#pods[at] = undefined;
-    for (const prefix of addresses.map(singlePrefix)) {
-      this.#podRoutes.delete(formatPrefix(prefix));
-      this.routes.remove(prefix);
-    }
   }
 
   /**

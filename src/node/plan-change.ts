@@ -20,8 +20,8 @@ import { SecurityAssociation } from '../ipsec/sa.ts';
 import type { Lifetime, Mark, SaConfig } from '../ipsec/sa-config.ts';
 import type { SaRow } from '../ipsec/sa-row.ts';
 import { collision, Sad } from '../ipsec/sad.ts';
+import { isSameSelector } from '../ipsec/selector.ts';
 import { Spd } from '../ipsec/spd.ts';
-import type { Prefix } from '../wire/address.ts';
 import { RouteTable } from './routes.ts';
 
 /** What a change works on. */
@@ -322,16 +322,5 @@ function sameLifetime(a: Lifetime, b: Lifetime): boolean {
 }
 
 function sameSelector(a: SaConfig['selector'], b: SaConfig['selector']): boolean {
-  if (!a || !b) return a === b;
-  return (
-    samePrefix(a.src, b.src) &&
-    samePrefix(a.dst, b.dst) &&
-    a.proto === b.proto &&
-    a.sport === b.sport &&
-    a.dport === b.dport
-  );
-}
-
-function samePrefix(a: Prefix, b: Prefix): boolean {
-  return a.bits === b.bits && equalBytes(a.address, b.address);
+  return a && b ? isSameSelector(a, b) : a === b;
 }

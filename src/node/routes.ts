@@ -28,11 +28,6 @@ export class RouteTable {
   #lengths4 = new Lengths();
   #lengths6 = new Lengths();
 
-  /** How many routes there are. */
-  get size(): number {
-    return this.#prefixes.length - this.#free.length;
-  }
-
   /** Adds a route, in place of one for the same prefix. */
   set(prefix: Prefix, route: Route): void {
     const known = this.#indexOf(prefix);

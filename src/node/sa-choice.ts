@@ -11,7 +11,7 @@
 import { equalBytes } from '../base/bytes.ts';
 import type { SaConfig } from '../ipsec/sa-config.ts';
 import type { Sad } from '../ipsec/sad.ts';
-import { covers, UpperLayer } from '../ipsec/selector.ts';
+import { SelectedPacket } from '../ipsec/selector.ts';
 import type { Template } from '../ipsec/spd.ts';
 
 export class SaChoice {
@@ -19,7 +19,7 @@ export class SaChoice {
   /** For templates without an SPI: the SAs they ask for, the newest first. Good for one version of the SAD. */
   readonly #candidates = new Map<Template, number[]>();
   #version = -1;
-  readonly #upper = new UpperLayer();
+  readonly #packet = new SelectedPacket();
 
   constructor(sad: Sad) {
     this.#sad = sad;
@@ -38,7 +38,7 @@ export class SaChoice {
       return sa?.valid && asksFor(template, sa.config) ? index : -1;
     }
     const candidates = this.#candidatesOf(template);
-    const isV4 = slab[at]! >>> 4 === 4;
+    const packet = this.#packet.look(slab, at);
     let dying = -1;
     for (let k = 0; k < candidates.length; k++) {
       const index = candidates[k]!;
@@ -47,7 +47,7 @@ export class SaChoice {
       const want = sa.config.mark;
       if (want && ((mark ^ want.value) & want.mask) !== 0) continue;
       const { selector } = sa.config;
-      if (selector && !covers(selector, slab, at, isV4, this.#upper)) continue;
+      if (selector && !packet.isIn(selector)) continue;
       if (!sa.isDying) return index;
       if (dying < 0) dying = index;
     }

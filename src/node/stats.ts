@@ -123,7 +123,7 @@ export interface Counted {
   readonly out: DirectionCounters;
   readonly into: DirectionCounters;
   readonly decisions: Float64Array;
-  readonly pods: readonly (Outlet | undefined)[];
+  readonly pods: readonly Outlet[];
   readonly sas: readonly SaReport[];
   readonly peerDrops: readonly PeerDropReport[];
   readonly spd: Spd;
@@ -177,9 +177,7 @@ export function report(counted: Counted): NodeStats {
       fwd: spd.policies('fwd').length,
     },
     keys,
-    pods: pods.flatMap((pod) =>
-      pod ? [{ name: pod.name, delivered: pod.delivered, refused: pod.refused }] : [],
-    ),
+    pods: pods.map(({ name, delivered, refused }) => ({ name, delivered, refused })),
     sas,
     reassembly: { ...counted.reassembly },
     tooBig: { ...counted.tooBig },

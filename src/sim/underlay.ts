@@ -32,7 +32,7 @@ export class Underlay {
   /** Adds a port: the switch's end of a link, and the addresses behind it. */
   connect(name: string, link: Link, prefixes: readonly Prefix[]): void {
     const pod = this.#ports.length;
-    this.#ports.push({ name, link, delivered: 0, refused: 0 });
+    this.#ports.push({ name, link, delivered: 0, refused: 0, offered: 0 });
     for (const prefix of prefixes) this.#owners.set(prefix, { kind: 'pod', pod });
     link.receive((batch) => this.#forward(batch, name));
   }

@@ -3,7 +3,7 @@
  * @module
  */
 import ipaddr from 'ipaddr.js';
-import { u16 } from '../base/bytes.ts';
+import { equalBytes, u16 } from '../base/bytes.ts';
 import type { TextBuffer } from '../base/text-buffer.ts';
 
 /** An IPv4 (4 bytes) or IPv6 (16 bytes) address, network order. */
@@ -104,6 +104,10 @@ export function inPrefix(prefix: Prefix, b: Uint8Array, at = 0, len = b.length -
   for (let i = 0; i < whole; i++) if (b[at + i] !== want[i]) return false;
   const rest = prefix.bits & 7;
   return rest === 0 || ((b[at + whole]! ^ want[whole]!) & (0xff00 >>> rest) & 0xff) === 0;
+}
+
+export function isSamePrefix(a: Prefix, b: Prefix): boolean {
+  return a.bits === b.bits && equalBytes(a.address, b.address);
 }
 
 /** An IPv4 address inside an IPv6 one (`::ffff:a.b.c.d`) as 4 bytes; any other address unchanged. */

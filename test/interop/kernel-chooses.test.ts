@@ -77,9 +77,9 @@ needs(UML_NEEDS, 'the state that Linux sends by', () => {
       const [before, after] = said[at]!.split('---\n') as [string, string];
       const sad = new Sad();
       const engine = new NobleEngine();
-      sad.addAll(
-        parseXfrmState(before, 'guest').map((config) => new SecurityAssociation(config, engine, RANDOM)),
-      );
+      // The kernel prints the newest first.
+      for (const config of parseXfrmState(before, 'guest').reverse())
+        sad.add(new SecurityAssociation(config, engine, RANDOM));
       const choice = new SaChoice(sad);
       const encapsulator = new Encapsulator(sad, engine, 1, RANDOM.random);
       const template = { reqid: 1, mode: 'tunnel', level: 'required' } as const;

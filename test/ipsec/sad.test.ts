@@ -237,10 +237,12 @@ describe('an SAD that grows and shrinks', () => {
     expect(sad.sas.length).toBe(5000);
   });
 
-  it('gives SAs of one call ages in reverse, all above what was there', () => {
+  it('gives SAs ages in the order in which they come, or that were set aside', () => {
     const sad = new Sad();
     const first = sad.add(sa({ spi: 1 }));
-    sad.addAll([sa({ spi: 2 }), sa({ spi: 3 })]);
+    const aside = sad.reserve(2);
+    sad.add(sa({ spi: 2 }), aside + 1);
+    sad.add(sa({ spi: 3 }), aside);
     const lowest = sad.reserve(2);
     const early = sad.add(sa({ spi: 4 }), lowest + 1);
     const ages = [first, 1, 2, early].map((index) => sad.age(index));

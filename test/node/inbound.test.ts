@@ -3,6 +3,7 @@ import type { AgentPlan } from '../../src/cilium/agent-plan.ts';
 import { NodeEngine } from '../../src/crypto/node.ts';
 import type { SaConfig } from '../../src/ipsec/sa-config.ts';
 import { TunnelEnd } from '../../src/ipsec/tunnel-end.ts';
+import { singlePrefix } from '../../src/wire/address.ts';
 import * as ipv4 from '../../src/wire/ipv4.ts';
 import { ip } from '../support/cilium-cluster.ts';
 import { ipv4Packet, ipv6Packet, RANDOM, saConfig } from '../support/sa.ts';
@@ -151,7 +152,7 @@ describe('what arrives at a node from outside', () => {
 
   it('drops what comes for a pod that was deleted, as XfrmFwdHdrError', () => {
     const two = twoNodes();
-    two.nodes[1].removePod('b1', PODS.b1.addresses.map(ip));
+    two.nodes[1].movePods('b1', PODS.b1.addresses.map(ip).map(singlePrefix), []);
     two.send('a1', ipv4Packet(100, ends('a1', 'b1')));
     expect(two.nodes[1].stats()).toMatchObject({
       in: { drops: { 'no-pod': 1 } },

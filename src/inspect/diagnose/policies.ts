@@ -6,7 +6,7 @@
  * seen: a policy of an xfrm interface or a device does not cover what another way took, and one with a mark may.
  * @module
  */
-import { isByAddress, UpperLayer } from '../../ipsec/selector.ts';
+import { isByAddress, SelectedPacket } from '../../ipsec/selector.ts';
 import type { TextPolicy } from '../../sa-text/to-policy.ts';
 import { type Address, formatAddress, inPrefix, isAny } from '../../wire/address.ts';
 import { protocolName } from '../explain/names.ts';
@@ -29,7 +29,7 @@ export class OutboundPolicies {
   readonly #all: readonly TextPolicy[];
   /** Those that look at more than addresses. */
   readonly #narrow: readonly TextPolicy[];
-  readonly #upper = new UpperLayer();
+  readonly #packet = new SelectedPacket();
 
   constructor(policies: readonly TextPolicy[]) {
     this.#all = policies
@@ -39,18 +39,11 @@ export class OutboundPolicies {
   }
 
   /** Which of the policies that look at more than addresses cover a packet: equal for packets with equal answers. */
-  signature({ b, at, srcAt, dstAt, addressLen }: InnerPacket): string {
+  signature({ b, at }: InnerPacket): string {
     if (this.#narrow.length === 0) return '';
-    const upper = this.#upper;
-    upper.read(b, at, addressLen === 4);
+    const packet = this.#packet.look(b, at);
     let signature = '';
-    for (const [i, { selector }] of this.#narrow.entries()) {
-      const isFit =
-        inPrefix(selector.src, b, srcAt, addressLen) &&
-        inPrefix(selector.dst, b, dstAt, addressLen) &&
-        upper.fits(selector);
-      if (isFit) signature += `${i} `;
-    }
+    for (const [i, { selector }] of this.#narrow.entries()) if (packet.isIn(selector)) signature += `${i} `;
     return signature;
   }
 
