@@ -8,21 +8,7 @@
  */
 import { CILIUM_FAMILIES } from './cilium-metrics.ts';
 import type { Family } from './family.ts';
-import {
-  AGENT_FAMILIES,
-  FLOW_FAMILIES,
-  NODE_FAMILIES,
-  PROGRAM_FAMILIES,
-  THREAD_FAMILIES,
-} from './node-metrics.ts';
+import { NODE_FAMILIES } from './node-metrics.ts';
 import { SA_FAMILIES } from './sa-metrics.ts';
 
-export const FAMILIES: readonly Family[] = [
-  ...CILIUM_FAMILIES,
-  ...SA_FAMILIES,
-  ...NODE_FAMILIES,
-  ...FLOW_FAMILIES,
-  ...AGENT_FAMILIES,
-  ...THREAD_FAMILIES,
-  ...PROGRAM_FAMILIES,
-];
+export const FAMILIES: readonly Family[] = [...CILIUM_FAMILIES, ...SA_FAMILIES, ...NODE_FAMILIES];

@@ -1,10 +1,10 @@
 /**
- * Figures of the node as a whole: what became of packets, its links, its agent, and the program.
+ * Figures of the node as a whole: what became of packets, its links, its flows, its agent, its threads, and the program.
  * @module
  */
 import { DECISIONS } from '../node/decisions.ts';
-import { type Family, type Sample, single } from './family.ts';
-import type { AgentReport, InputReport } from './observed.ts';
+import { by, type Family, type Sample } from './family.ts';
+import type { InputReport, Observed } from './observed.ts';
 
 const sum = (counts: Readonly<Record<string, number>>) =>
   Object.values(counts).reduce((total, count) => total + count, 0);
@@ -12,52 +12,43 @@ const sum = (counts: Readonly<Record<string, number>>) =>
 export const NODE_FAMILIES: readonly Family[] = [
   {
     name: 'esplane_pod_packets_total',
-    type: 'counter',
     help: 'Packets that left pods here: encrypted, left in the clear, delivered to a pod here (local), refused by a full queue, or dropped.',
-    labels: ['outcome'],
-    samples: ({ stats: { out } }) => [
-      [{ outcome: 'encrypted' }, out.encrypted],
-      [{ outcome: 'clear' }, out.clear],
-      [{ outcome: 'local' }, out.local],
-      [{ outcome: 'refused' }, out.refused],
-      [{ outcome: 'dropped' }, sum(out.drops)],
-    ],
+    samples: ({ stats: { out } }) => {
+      const { encrypted, clear, local, refused, drops } = out;
+      return by('outcome', { encrypted, clear, local, refused, dropped: sum(drops) });
+    },
   },
   {
     name: 'esplane_pod_decisions_total',
-    type: 'counter',
     help: 'Packets that left pods here, by what was decided about them and why.',
-    labels: ['decision'],
     samples: ({ stats: { decisions } }) =>
       DECISIONS.map(({ name }) => [{ decision: name }, decisions[name] ?? 0]),
   },
   {
     name: 'esplane_network_packets_total',
-    type: 'counter',
     help: 'Packets from the network, put together from fragments or whole: delivered to pods, fragments that wait, refused by a full queue, or dropped.',
-    labels: ['outcome'],
-    samples: ({ stats: { in: into } }) => [
-      [{ outcome: 'delivered' }, into.delivered],
-      [{ outcome: 'fragment' }, into.fragments],
-      [{ outcome: 'refused' }, into.refused],
-      [{ outcome: 'dropped' }, sum(into.drops)],
-    ],
+    samples: ({ stats }) => {
+      const { delivered, fragments, refused, drops } = stats.in;
+      return by('outcome', { delivered, fragment: fragments, refused, dropped: sum(drops) });
+    },
   },
   {
     name: 'esplane_network_received_packets_total',
-    type: 'counter',
     help: 'Packets from the network: ESP for this node, those of it that were decrypted, and packets for pods that came in the clear.',
-    labels: ['kind'],
-    samples: ({ stats: { in: into } }) => [
-      [{ kind: 'esp' }, into.esp],
-      [{ kind: 'decrypted' }, into.decrypted],
-      [{ kind: 'clear' }, into.clear],
-    ],
+    samples: ({ stats }) => {
+      const { esp, decrypted, clear } = stats.in;
+      return by('kind', { esp, decrypted, clear });
+    },
   },
-  ofLinks('packets_total', 'Packets that the links received and sent.', 'direction', (link) => ({
-    received: link.received,
-    sent: link.sent,
-  })),
+  ofLinks(
+    'packets_total',
+    'Packets that the links received and sent.',
+    'direction',
+    ({ received, sent }) => ({
+      received,
+      sent,
+    }),
+  ),
   ofLinks('bytes_total', 'Bytes that the links received and sent.', 'direction', (link) => ({
     received: link.receivedBytes,
     sent: link.sentBytes,
@@ -68,141 +59,96 @@ export const NODE_FAMILIES: readonly Family[] = [
     'error',
     ({ tooBig, full, failed, ignored, missed }) => ({ too_big: tooBig, full, failed, ignored, missed }),
   ),
-];
-
-/** Sources are named as in Hubble's own `hubble_lost_events_total`. */
-export const FLOW_FAMILIES: readonly Family[] = [
   {
     name: 'esplane_flows_written_total',
-    type: 'counter',
     help: 'Flows written.',
-    labels: [],
-    samples: ({ flows }) => flows && single(flows.written),
+    samples: ({ flows }) => flows?.written,
   },
   {
+    // Sources are named as in Hubble's own `hubble_lost_events_total`.
     name: 'esplane_flows_lost_total',
-    type: 'counter',
     help: 'Flows lost: nobody printed them fast enough (hubble_ring_buffer), or they could not be written (observer_events_queue).',
-    labels: ['source'],
     samples: ({ flows }) =>
       flows && Object.entries(flows.lost).map(([source, lost]) => [{ source: source.toLowerCase() }, lost]),
   },
-];
-
-export const AGENT_FAMILIES: readonly Family[] = [
-  ofAgent('esplane_peers', 'gauge', 'Other nodes of the cluster.', [], ({ peers }) => single(peers)),
-  ofAgent(
-    'esplane_peers_lingering',
-    'gauge',
-    'Nodes that the node list lacks, and that stay because they have traffic.',
-    [],
-    ({ lingering }) => single(lingering),
-  ),
-  ofAgent(
-    'esplane_key_id',
-    'gauge',
-    'Key ids: in the keys file (current), told to the peers (advertised), sent with (sending); 0 for none.',
-    ['use'],
-    ({ currentKey, advertisedKey, sendingKey }) => [
-      [{ use: 'current' }, currentKey],
-      [{ use: 'advertised' }, advertisedKey],
-      [{ use: 'sending' }, sendingKey],
-    ],
-  ),
-  ofAgent(
-    'esplane_key_rotation_in_progress',
-    'gauge',
-    '1 while SAs of more than one key id are installed.',
-    [],
-    ({ keyIds }) => single(keyIds.length > 1 ? 1 : 0),
-  ),
-  ofAgent(
-    'esplane_input_good',
-    'gauge',
+  {
+    name: 'esplane_peers',
+    help: 'Other nodes of the cluster.',
+    samples: ({ agent }) => agent?.peers,
+  },
+  {
+    name: 'esplane_peers_lingering',
+    help: 'Nodes that the node list lacks, and that stay because they have traffic.',
+    samples: ({ agent }) => agent?.lingering,
+  },
+  {
+    name: 'esplane_key_id',
+    help: 'Key ids: in the keys file (current), told to the peers (advertised), sent with (sending); 0 for none.',
+    samples: ({ agent }) =>
+      agent &&
+      by('use', { current: agent.currentKey, advertised: agent.advertisedKey, sending: agent.sendingKey }),
+  },
+  {
+    name: 'esplane_key_rotation_in_progress',
+    help: '1 while SAs of more than one key id are installed.',
+    samples: ({ agent }) => agent && (agent.keyIds.length > 1 ? 1 : 0),
+  },
+  ofInputs(
+    'good',
     '1 while what the keys file or node list says is in use, 0 while the last good one is.',
-    ['input'],
-    ofInputs(({ good }) => (good ? 1 : 0)),
+    ({ good }) => (good ? 1 : 0),
   ),
-  ofAgent(
-    'esplane_input_last_good_timestamp_seconds',
-    'gauge',
+  ofInputs(
+    'last_good_timestamp_seconds',
     'When keys file or node list were last read and could be used.',
-    ['input'],
-    ofInputs(({ lastGood }) => lastGood / 1000),
+    ({ lastGood }) => lastGood / 1000,
   ),
-  ofAgent(
-    'esplane_input_failures_total',
-    'counter',
+  ofInputs(
+    'failures_total',
     'How often keys file or node list were read and could not be used.',
-    ['input'],
-    ofInputs(({ failures }) => failures),
+    ({ failures }) => failures,
   ),
-  ofAgent(
-    'esplane_plan_failures_total',
-    'counter',
-    'Plans of the agent that the data plane could not take.',
-    [],
-    ({ planFailures }) => single(planFailures),
-  ),
-];
-
-export const THREAD_FAMILIES: readonly Family[] = [
+  {
+    name: 'esplane_plan_failures_total',
+    help: 'Plans of the agent that the data plane could not take.',
+    samples: ({ agent }) => agent?.planFailures,
+  },
   {
     name: 'esplane_thread_silent_seconds',
-    type: 'gauge',
     help: 'Time since a thread last went round: the one that carries packets (data_plane) stays below 1, the one that reads files and plans (control) may take seconds over a node list.',
-    labels: ['thread'],
     samples: ({ threads }) =>
-      threads && [
-        [{ thread: 'data_plane' }, threads.planeSilent],
-        [{ thread: 'control' }, threads.controlSilent],
-      ],
+      threads && by('thread', { data_plane: threads.planeSilent, control: threads.controlSilent }),
   },
   {
     name: 'esplane_control_ended',
-    type: 'gauge',
     help: '1 after the control thread has ended: packets go on, but files are not read again.',
-    labels: [],
-    samples: ({ threads }) => threads && single(threads.controlEnded === undefined ? 0 : 1),
+    samples: ({ threads }) => threads && (threads.controlEnded === undefined ? 0 : 1),
   },
-];
-
-export const PROGRAM_FAMILIES: readonly Family[] = [
   {
     name: 'esplane_build_info',
-    type: 'gauge',
     help: 'Always 1: version, cipher engine and runtime.',
-    labels: ['version', 'cipher', 'runtime'],
     samples: ({ program }) =>
       program && [[{ version: program.version, cipher: program.cipher, runtime: program.runtime }, 1]],
   },
   {
     name: 'esplane_node_info',
-    type: 'gauge',
     help: 'Always 1: the name of this node.',
-    labels: ['node'],
     samples: ({ stats }) => [[{ node: stats.node }, 1]],
   },
   {
     name: 'process_start_time_seconds',
-    type: 'gauge',
     help: 'When the program started, in seconds since 1970.',
-    labels: [],
-    samples: ({ program }) => program && single(program.startedAt / 1000),
+    samples: ({ program }) => program && program.startedAt / 1000,
   },
   {
     name: 'process_cpu_seconds_total',
-    type: 'counter',
     help: 'CPU time of all threads, user and system.',
-    labels: [],
-    samples: ({ program }) => program && single(program.cpuSeconds),
+    samples: ({ program }) => program?.cpuSeconds,
   },
   {
     name: 'process_resident_memory_bytes',
-    type: 'gauge',
     help: 'Memory in RAM.',
-    labels: [],
-    samples: ({ program }) => program && single(program.residentBytes),
+    samples: ({ program }) => program?.residentBytes,
   },
 ];
 
@@ -210,34 +156,23 @@ function ofLinks(
   name: string,
   help: string,
   label: string,
-  figures: (link: NonNullable<Parameters<Family['samples']>[0]['links']>['inside']) => Record<string, number>,
+  figures: (link: NonNullable<Observed['links']>['inside']) => Record<string, number>,
 ): Family {
   return {
     name: `esplane_link_${name}`,
-    type: 'counter',
     help,
-    labels: ['link', label],
     samples: ({ links }) =>
       links &&
       (['inside', 'outside'] as const).flatMap((link) =>
-        Object.entries(figures(links[link])).map(([key, value]): Sample => [{ link, [label]: key }, value]),
+        by(label, figures(links[link])).map(([labels, value]): Sample => [{ link, ...labels }, value]),
       ),
   };
 }
 
-function ofAgent(
-  name: string,
-  type: Family['type'],
-  help: string,
-  labels: readonly string[],
-  figures: (agent: AgentReport) => readonly Sample[],
-): Family {
-  return { name, type, help, labels, samples: ({ agent }) => agent && figures(agent) };
-}
-
-function ofInputs(figure: (input: InputReport) => number): (agent: AgentReport) => Sample[] {
-  return ({ keys, nodes }) => [
-    [{ input: 'keys' }, figure(keys)],
-    [{ input: 'nodes' }, figure(nodes)],
-  ];
+function ofInputs(name: string, help: string, figure: (input: InputReport) => number): Family {
+  return {
+    name: `esplane_input_${name}`,
+    help,
+    samples: ({ agent }) => agent && by('input', { keys: figure(agent.keys), nodes: figure(agent.nodes) }),
+  };
 }

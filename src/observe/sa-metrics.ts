@@ -6,9 +6,8 @@
  * @module
  */
 import type { SaReport } from '../node/stats.ts';
-import type { Family, Labels, Sample } from './family.ts';
+import { type Family, isCounter, type Labels, type Sample } from './family.ts';
 
-const SA_LABELS = ['peer', 'direction', 'src', 'dst', 'spi'] as const;
 const U32 = 2 ** 32;
 
 /** What is asked of an SA; `undefined` where it has no such figure. */
@@ -20,61 +19,55 @@ const ofWindow =
   (sa) =>
     sa.direction === 'in' && sa.window > 0 ? figure(sa) : undefined;
 
-/** What becomes of packets that come late. */
-const LATE: Readonly<Record<string, Figure>> = {
-  accepted: ofWindow(({ late }) => late),
-  dropped: ofWindow(({ replayWindow }) => replayWindow),
-};
-
 const sequenceOf = ({ seqHi, seqLo }: SaReport) => seqHi * U32 + seqLo;
 
 export const SA_FAMILIES: readonly Family[] = [
-  ofSa('packets_total', 'counter', 'Packets carried.', ({ packets }) => packets),
-  ofSa('bytes_total', 'counter', 'Bytes of the inner packets carried.', ({ bytes }) => bytes),
+  ofSa('packets_total', 'Packets carried.', ({ packets }) => packets),
+  ofSa('bytes_total', 'Bytes of the inner packets carried.', ({ bytes }) => bytes),
   ofSa(
     'sequence_number',
-    'gauge',
     'Highest sequence number, sent or accepted, with the high half of extended numbers; exact up to 2^53.',
     sequenceOf,
   ),
   ofSa(
     'sequence_space_used_ratio',
-    'gauge',
     'Share of the sequence numbers that is used up: of 2^32, or of 2^64 with extended numbers. At 1 an SA stops.',
     (sa) => sequenceOf(sa) / (sa.esn ? U32 * U32 : U32),
   ),
   ofSa(
     'lost_packets_total',
-    'counter',
     'Sequence numbers that left the replay window and never came (in).',
     ofWindow(({ lost }) => lost),
   ),
   {
     name: 'esplane_sa_late_packets_total',
-    type: 'counter',
     help: 'Packets that came after one with a higher number (in): accepted in the replay window, or dropped left of it. With extended numbers those left of it fail their ICV instead.',
-    labels: [...SA_LABELS, 'outcome'],
-    samples: ({ stats }) =>
-      Object.entries(LATE).flatMap(([outcome, figure]) =>
-        sampled(stats.sas, figure, 'counter').map(
-          ([labels, value]): Sample => [{ ...labels, outcome }, value],
-        ),
+    samples: ({ stats: { sas } }) => [
+      ...sampled(
+        sas,
+        ofWindow(({ late }) => late),
+        true,
+        { outcome: 'accepted' },
       ),
+      ...sampled(
+        sas,
+        ofWindow(({ replayWindow }) => replayWindow),
+        true,
+        { outcome: 'dropped' },
+      ),
+    ],
   },
   ofSa(
     'replayed_packets_total',
-    'counter',
     'Packets dropped because their number had been accepted before (in).',
     ofWindow(({ replay }) => replay),
   ),
-  ofSa('icv_failures_total', 'counter', 'Packets dropped because their ICV was wrong (in).', (sa) =>
+  ofSa('icv_failures_total', 'Packets dropped because their ICV was wrong (in).', (sa) =>
     sa.direction === 'in' ? sa.failed : undefined,
   ),
   {
     name: 'esplane_drops_total',
-    type: 'counter',
     help: 'Packets dropped, by the node at the other end (empty where nobody can tell), reason, and row of /proc/net/xfrm_stat (empty outside xfrm).',
-    labels: ['peer', 'direction', 'reason', 'counter'],
     samples: ({ stats }) =>
       stats.peerDrops.map(({ peer, direction, reason, counter, count }) => [
         { peer: peer ?? '', direction, reason, counter: counter ?? '' },
@@ -83,28 +76,19 @@ export const SA_FAMILIES: readonly Family[] = [
   },
 ];
 
-function ofSa(name: string, type: Family['type'], help: string, figure: Figure): Family {
-  return {
-    name: `esplane_sa_${name}`,
-    type,
-    help,
-    labels: SA_LABELS,
-    samples: ({ stats }) => sampled(stats.sas, figure, type),
-  };
+function ofSa(of: string, help: string, figure: Figure): Family {
+  const name = `esplane_sa_${of}`;
+  return { name, help, samples: ({ stats }) => sampled(stats.sas, figure, isCounter({ name })) };
 }
 
-function sampled(sas: readonly SaReport[], figure: Figure, type: Family['type']): Sample[] {
-  const samples: Sample[] = [];
-  for (const { labels, members } of seriesOf(sas)) {
-    let total: number | undefined;
-    for (const sa of members) {
-      const value = figure(sa);
-      if (value === undefined) continue;
-      total = total === undefined ? value : type === 'counter' ? total + value : Math.max(total, value);
-    }
-    if (total !== undefined) samples.push([labels, total]);
-  }
-  return samples;
+/** @param isSum are figures of SAs that share a series added up? @param more labels */
+function sampled(sas: readonly SaReport[], figure: Figure, isSum: boolean, more?: Labels): Sample[] {
+  return seriesOf(sas).flatMap(({ labels, members }): Sample[] => {
+    const values = members.map(figure).filter((value) => value !== undefined);
+    if (values.length === 0) return [];
+    const value = values.reduce((a, b) => (isSum ? a + b : Math.max(a, b)));
+    return [[more ? { ...labels, ...more } : labels, value]];
+  });
 }
 
 /** SAs that share their labels. */
