@@ -24,12 +24,12 @@ import { Encapsulator } from '../ipsec/encapsulate.ts';
 import type { SaConfig } from '../ipsec/sa-config.ts';
 import type { SaRow } from '../ipsec/sa-row.ts';
 import { Sad } from '../ipsec/sad.ts';
-import { Spd } from '../ipsec/spd.ts';
+import { type Direction, Spd } from '../ipsec/spd.ts';
 import type { Link } from '../link/link.ts';
 import { type Address, formatPrefix, type Prefix, singlePrefix } from '../wire/address.ts';
 import { addressLen, parse, srcAt } from '../wire/ip.ts';
-import { Batch, HELD } from '../wire/packet.ts';
-import { ARRIVED, DECISIONS, UNDECIDED } from './decisions.ts';
+import { Batch, HELD, PASS } from '../wire/packet.ts';
+import { ARRIVED, UNDECIDED } from './decisions.ts';
 import { deliver, type Outlet } from './deliver.ts';
 import { IcmpAnswers } from './icmp-answers.ts';
 import { Inbound } from './inbound.ts';
@@ -38,7 +38,7 @@ import { Overlay } from './overlay.ts';
 import { PeerDropCounters } from './peer-drops.ts';
 import { PlanChange } from './plan-change.ts';
 import { RouteTable } from './routes.ts';
-import { DirectionCounters, type NodeStats, report, type SaReport, saReport } from './stats.ts';
+import { NodeCounters, type NodeStats, type SaReport, saReport } from './stats.ts';
 import { TimeLimits } from './time-limits.ts';
 import { TooBig } from './too-big.ts';
 import { UniqueKeys } from './unique-keys.ts';
@@ -116,9 +116,7 @@ export class Node {
   readonly #pods: Outlet[] = [];
   /** The routes to them, by prefix: no plan has them. */
   readonly #podRoutes = new Map<string, PlannedRoute>();
-  readonly #out = new DirectionCounters();
-  readonly #in = new DirectionCounters();
-  readonly #decisions = new Float64Array(DECISIONS.length);
+  readonly #counters = new NodeCounters();
   readonly #peerDrops = new PeerDropCounters();
   readonly #keys = new UniqueKeys(this.sad);
   readonly #limits = new TimeLimits(this.sad);
@@ -330,7 +328,7 @@ export class Node {
     const now = this.#clock.now();
     if (this.sad.timed > 0) this.#limits.look(now);
     this.inbound.admit(batch, now);
-    this.#in.packets += this.#process(batch);
+    this.#counters.in.packets += this.#process(batch);
     this.#finishWhole();
   }
 
@@ -344,20 +342,19 @@ export class Node {
   /** The same without the SAs, of which there may be thousands: {@link saReports} goes through them. */
   statsInBrief(): NodeStats {
     this.expire();
-    return report({
+    const count = (dir: Direction) => this.spd.policies(dir).length;
+    return {
       node: this.name,
-      out: this.#out,
-      into: this.#in,
-      decisions: this.#decisions,
-      pods: this.#pods,
-      sas: [],
+      ...this.#counters.report(),
       peerDrops: this.#peerDrops.report(),
-      spd: this.spd,
+      policies: { in: count('in'), out: count('out'), fwd: count('fwd') },
       keys: this.#keys.last,
-      reassembly: this.inbound.reassembler.stats,
+      pods: this.#pods.map(({ name, delivered, refused }) => ({ name, delivered, refused })),
+      sas: [],
+      reassembly: { ...this.inbound.reassembler.stats },
       tooBig: { ...this.#icmp.tooBigStats, ...this.#tooBig.stats },
-      timeExceeded: this.#icmp.timeExceededStats,
-    });
+      timeExceeded: { ...this.#icmp.timeExceededStats },
+    };
   }
 
   /** The figures of every SA, one in each step: between two of them the node may carry packets. Then counts the keys. */
@@ -437,7 +434,7 @@ export class Node {
 
   /** Counts packets that left pods. */
   #countOut(batch: Batch, local: number, sent: number): void {
-    const out = this.#out;
+    const { out, outDrops, decisions } = this.#counters;
     // Counted here first: a number field that has grown beyond 2^31 would be a new object for every packet.
     let packets = 0;
     let toPods = 0;
@@ -449,9 +446,11 @@ export class Node {
       const decided = batch.decision[i]!;
       if (decided === UNDECIDED) continue;
       packets++;
-      this.#decisions[decided]!++;
-      if (out.countDrop(batch, i)) {
-        this.#peerDrops.count(this.routes.peerOf(batch, i)?.name, 'out', batch.verdict[i]!);
+      decisions[decided]!++;
+      const verdict = batch.verdict[i]!;
+      if (verdict !== PASS) {
+        outDrops[verdict]!++;
+        this.#peerDrops.count(this.routes.peerOf(batch, i)?.name, 'out', verdict);
         this.#answerPod(batch, i);
         continue;
       }
@@ -461,7 +460,7 @@ export class Node {
       else out.clear++;
     }
     out.packets += packets;
-    out.esp += esp;
+    out.encrypted += esp;
     out.local += local;
     out.refused += refused + toPods - local;
   }
@@ -475,7 +474,7 @@ export class Node {
     this.#observer?.decrypted?.(this, batch);
     const delivered = deliver(batch, this.#pods);
 
-    const into = this.#in;
+    const { in: into, inDrops } = this.#counters;
     let frames = 0;
     let toPods = 0;
     let esp = 0;
@@ -487,8 +486,10 @@ export class Node {
       if (batch.next[i] === HELD) into.fragments++;
       if (decided === ARRIVED.CLEAR) into.clear++;
       if (batch.isEsp[i] !== 0) esp++;
-      if (into.countDrop(batch, i)) {
-        this.#peerDrops.count(this.#senderOf(batch, i), 'in', batch.verdict[i]!);
+      const verdict = batch.verdict[i]!;
+      if (verdict !== PASS) {
+        inDrops[verdict]!++;
+        this.#peerDrops.count(this.#senderOf(batch, i), 'in', verdict);
         this.#answerOutside(batch, i);
         continue;
       }
@@ -511,7 +512,7 @@ export class Node {
       batch.clear();
       for (const packet of this.#whole.splice(0, WHOLE_CAPACITY)) batch.push(packet);
       this.inbound.admit(batch, this.#clock.now());
-      this.#in.reassembled += this.#process(batch);
+      this.#counters.in.reassembled += this.#process(batch);
     }
   }
 

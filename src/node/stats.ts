@@ -4,11 +4,9 @@
  */
 import { dropRow } from '../ipsec/drop.ts';
 import type { SecurityAssociation } from '../ipsec/sa.ts';
-import type { Direction, Spd } from '../ipsec/spd.ts';
-import { type Batch, PASS } from '../wire/packet.ts';
+import type { Direction } from '../ipsec/spd.ts';
 import type { ReassemblyStats } from '../wire/reassembly.ts';
 import { DECISIONS, type Decision } from './decisions.ts';
-import type { Outlet } from './deliver.ts';
 import type { IcmpStats } from './icmp-answers.ts';
 import type { PeerDropReport } from './peer-drops.ts';
 import type { CutStats } from './too-big.ts';
@@ -94,102 +92,37 @@ export interface NodeStats {
   readonly timeExceeded: Readonly<IcmpStats>;
 }
 
-/** Counters of one direction. */
-export class DirectionCounters {
-  packets = 0;
-  /** Out: left as ESP. In: was ESP. */
-  esp = 0;
-  decrypted = 0;
-  clear = 0;
-  local = 0;
-  fragments = 0;
-  reassembled = 0;
-  delivered = 0;
-  refused = 0;
-  readonly drops = new Float64Array(VERDICTS);
-
-  /** Counts the verdict of packet `i`, if it is a drop. Returns whether it is. */
-  countDrop(batch: Batch, i: number): boolean {
-    const verdict = batch.verdict[i]!;
-    if (verdict === PASS) return false;
-    this.drops[verdict]!++;
-    return true;
-  }
-}
-
-/** What a node's figures are taken from. */
-export interface Counted {
-  readonly node: string;
-  readonly out: DirectionCounters;
-  readonly into: DirectionCounters;
-  readonly decisions: Float64Array;
-  readonly pods: readonly Outlet[];
-  readonly sas: readonly SaReport[];
-  readonly peerDrops: readonly PeerDropReport[];
-  readonly spd: Spd;
-  readonly keys: number;
-  readonly reassembly: Readonly<ReassemblyStats>;
-  readonly tooBig: Readonly<IcmpStats & CutStats>;
-  readonly timeExceeded: Readonly<IcmpStats>;
-}
-
-/** Puts a node's figures into one object. */
-export function report(counted: Counted): NodeStats {
-  const { node, out, into, decisions, pods, sas, peerDrops, spd, keys } = counted;
-  const decided: Partial<Record<Decision, number>> = {};
-  DECISIONS.forEach(({ name }, code) => {
-    if (decisions[code]! > 0) decided[name] = decisions[code]!;
-  });
-  const xfrm: Record<string, number> = {};
-  for (const { drops } of [out, into]) {
-    drops.forEach((count, verdict) => {
-      const counter = dropRow(verdict)?.counter;
-      if (count > 0 && counter) xfrm[counter] = (xfrm[counter] ?? 0) + count;
-    });
-  }
-  return {
-    node,
-    out: {
-      packets: out.packets,
-      encrypted: out.esp,
-      clear: out.clear,
-      local: out.local,
-      refused: out.refused,
-      drops: byReason(out.drops),
-    },
-    in: {
-      packets: into.packets,
-      fragments: into.fragments,
-      reassembled: into.reassembled,
-      esp: into.esp,
-      decrypted: into.decrypted,
-      clear: into.clear,
-      delivered: into.delivered,
-      refused: into.refused,
-      drops: byReason(into.drops),
-    },
-    decisions: decided,
-    xfrm,
-    peerDrops,
-    policies: {
-      in: spd.policies('in').length,
-      out: spd.policies('out').length,
-      fwd: spd.policies('fwd').length,
-    },
-    keys,
-    pods: pods.map(({ name, delivered, refused }) => ({ name, delivered, refused })),
-    sas,
-    reassembly: { ...counted.reassembly },
-    tooBig: { ...counted.tooBig },
-    timeExceeded: { ...counted.timeExceeded },
+/** What a node counts while it carries packets. */
+export class NodeCounters {
+  readonly out = { packets: 0, encrypted: 0, clear: 0, local: 0, refused: 0 };
+  readonly in = {
+    ...{ packets: 0, fragments: 0, reassembled: 0, esp: 0, decrypted: 0, clear: 0, delivered: 0, refused: 0 },
   };
+  /** Drops of each direction by verdict, and decisions by code. */
+  readonly outDrops = new Float64Array(VERDICTS);
+  readonly inDrops = new Float64Array(VERDICTS);
+  readonly decisions = new Float64Array(DECISIONS.length);
+
+  /** The figures that are made of these. */
+  report(): Pick<NodeStats, 'out' | 'in' | 'decisions' | 'xfrm'> {
+    const decisions: Partial<Record<Decision, number>> = {};
+    DECISIONS.forEach(({ name }, code) => {
+      if (this.decisions[code]! > 0) decisions[name] = this.decisions[code]!;
+    });
+    const xfrm: Record<string, number> = {};
+    const out = { ...this.out, drops: byReason(this.outDrops, xfrm) };
+    return { out, in: { ...this.in, drops: byReason(this.inDrops, xfrm) }, decisions, xfrm };
+  }
 }
 
-function byReason(drops: Float64Array): Record<string, number> {
+/** @param xfrm gets the same by the kernel's counter */
+function byReason(drops: Float64Array, xfrm: Record<string, number>): Record<string, number> {
   const counts: Record<string, number> = {};
   drops.forEach((count, verdict) => {
     const row = dropRow(verdict);
-    if (count > 0 && row) counts[row.reason] = count;
+    if (count === 0 || !row) return;
+    counts[row.reason] = count;
+    if (row.counter) xfrm[row.counter] = (xfrm[row.counter] ?? 0) + count;
   });
   return counts;
 }
