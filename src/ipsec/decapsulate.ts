@@ -29,7 +29,7 @@
 import { netWord } from '../base/bytes.ts';
 import { type Engine, JOB_OK, JobTable } from '../crypto/engine.ts';
 import * as esp from '../wire/esp.ts';
-import { parse } from '../wire/ip.ts';
+import { parse, trafficClass } from '../wire/ip.ts';
 import * as ipv4 from '../wire/ipv4.ts';
 import * as ipv6 from '../wire/ipv6.ts';
 import { type Batch, ON, PASS } from '../wire/packet.ts';
@@ -269,8 +269,7 @@ export class Decapsulator {
     if (innerLen > payloadLen) return DROP['inner-truncated'];
     if (!this.#takes(sa, slab, at)) return DROP['selector-mismatch'];
     const outerTos = trafficClass(slab, batch.offset[i]!);
-    if ((outerTos & CE) === CE || sa.has(FLAG.DECAP_DSCP))
-      ecnDecapsulate(slab, outerTos, at, isV4 ? 4 : 6, sa.rules);
+    if ((outerTos & CE) === CE || sa.has(FLAG.DECAP_DSCP)) ecnDecapsulate(slab, outerTos, at, sa.rules);
     cells[i] = at;
     // Anything after the inner packet is TFC padding (RFC 4303 §2.7).
     cells[capacity + i] = innerLen;
@@ -334,11 +333,6 @@ function isBelowZero(sa: SecurityAssociation, hi: number): boolean {
 function countReplay(sa: SecurityAssociation, verdict: number): void {
   if (verdict === DROP['replay-stale']) sa.stats.replayWindow++;
   else if (verdict === DROP['replay-seen']) sa.stats.replay++;
-}
-
-/** TOS of IPv4, traffic class of IPv6: DSCP and ECN in one byte. */
-function trafficClass(b: Uint8Array, at: number): number {
-  return b[at]! >>> 4 === 4 ? ipv4.tos(b, at) : ipv6.trafficClass(b, at);
 }
 
 /** High halves are signed, as in the kernel: 0xffffffff is one behind 0. */

@@ -22,7 +22,7 @@ import type { RandomBytes } from '../base/rng.ts';
 import { type Engine, JOB_OK, JobTable } from '../crypto/engine.ts';
 import * as checksum from '../wire/checksum.ts';
 import * as esp from '../wire/esp.ts';
-import { lengthOf } from '../wire/ip.ts';
+import { lengthOf, mayBeCut } from '../wire/ip.ts';
 import * as ipv4 from '../wire/ipv4.ts';
 import * as ipv6 from '../wire/ipv6.ts';
 import { walk } from '../wire/ipv6-extensions.ts';
@@ -147,10 +147,25 @@ export class Encapsulator {
     if (verdict !== PASS) return verdict;
     const textAt = at + clearLen;
     const textLen = putTrailer(slab, textAt, len - clearLen, sa.padMask, this.#next);
-    // 6.
+    // 6. Its header moves down, names ESP (or UDP) as what comes next, and is longer by what follows.
     const start = cells[i]!;
+    const total = cells[capacity + i]!;
+    const { encap } = sa.config;
+    const protocol = encap ? udp.PROTOCOL : esp.PROTOCOL;
     slab.copyWithin(start, at, textAt);
-    this.#patchTransport(slab, start, at, clearLen, cells[capacity + i]!, sa, isV4);
+    if (isV4) {
+      ipv4.setProtocol(slab, start, protocol);
+      ipv4.setTotalLength(slab, start, total);
+      ipv4.fillChecksum(slab, start);
+    } else {
+      slab[walk.transportNextAt - at + start] = protocol;
+      ipv6.setPayloadLength(slab, start, total - ipv6.HEADER_LEN);
+    }
+    if (encap) {
+      const { sport: srcPort, dport: dstPort } = encap;
+      // RFC 3948 §2.1: without checksum; IPv6 gets one after the cipher.
+      udp.emit({ srcPort, dstPort, length: total - clearLen, checksum: 0 }, slab, start + clearLen);
+    }
     this.#addJob(batch, i, sa, textAt, textLen);
     return PASS;
   }
@@ -163,9 +178,10 @@ export class Encapsulator {
     const start = at - sa.before;
     const total = len + sa.before + padLength(payloadLen, sa.padMask + 1) + sa.behind;
     if (total > MAX_LEN) return DROP['out-too-big'];
-    // What may be fragmented is fragmented after ESP, by the sending link (Linux xfrm4_tunnel_check_size, xfrm6_tunnel_check_size).
-    if (total > sa.pathMtu && !mayBeCut(slab, at, len, isV4, sa.config.dst.length === 4))
-      return DROP['out-too-big'];
+    // What may be fragmented is fragmented after ESP, by the sending link (Linux xfrm4_tunnel_check_size,
+    // xfrm6_tunnel_check_size): of IPv6 what every link must carry, in an outer header that can be cut.
+    const isLeast6 = !isV4 && len <= ipv6.MIN_MTU && sa.config.dst.length !== ipv4.ADDRESS_LEN;
+    if (total > sa.pathMtu && !isLeast6 && !mayBeCut(slab, at)) return DROP['out-too-big'];
     // 2.
     if (sa.has(FLAG.WATCHED) && sa.life.expired()) {
       sa.gone = true;
@@ -195,33 +211,6 @@ export class Encapsulator {
     if (walk.run(slab, at, at + len) || walk.fragmentAt >= 0) return -1;
     this.#next = slab[walk.transportNextAt]!;
     return walk.transportAt - at;
-  }
-
-  /** The header that was moved down now names ESP (or UDP), and is longer by what follows. */
-  #patchTransport(
-    slab: Uint8Array,
-    start: number,
-    at: number,
-    clearLen: number,
-    total: number,
-    sa: SecurityAssociation,
-    isV4: boolean,
-  ): void {
-    const { encap } = sa.config;
-    const protocol = encap ? udp.PROTOCOL : esp.PROTOCOL;
-    if (isV4) {
-      ipv4.setProtocol(slab, start, protocol);
-      ipv4.setTotalLength(slab, start, total);
-      ipv4.fillChecksum(slab, start);
-    } else {
-      slab[walk.transportNextAt - at + start] = protocol;
-      ipv6.setPayloadLength(slab, start, total - ipv6.HEADER_LEN);
-    }
-    if (encap) {
-      const { sport: srcPort, dport: dstPort } = encap;
-      // RFC 3948 §2.1: without checksum; IPv6 gets one after the cipher.
-      udp.emit({ srcPort, dstPort, length: total - clearLen, checksum: 0 }, slab, start + clearLen);
-    }
   }
 
   /** Writes ESP header and IV before the text, and its row of the job table. */
@@ -258,10 +247,4 @@ function putTrailer(slab: Uint8Array, at: number, len: number, padMask: number, 
   const padLen = padLength(len, padMask + 1);
   writeTrailer(slab, at + len, padLen, next);
   return len + padLen + esp.TRAILER_LEN;
-}
-
-/** IPv4 that allows it; of IPv6 what every link must carry, in an outer header that can be cut. */
-function mayBeCut(slab: Uint8Array, at: number, len: number, isV4: boolean, outerIsV4: boolean): boolean {
-  if (isV4) return (ipv4.fragmentField(slab, at) & ipv4.DF) === 0;
-  return len <= ipv6.MIN_MTU && !outerIsV4;
 }

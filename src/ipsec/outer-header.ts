@@ -27,6 +27,7 @@ import { i32, netWord, putU16, u16, u32 } from '../base/bytes.ts';
 import type { Address } from '../wire/address.ts';
 import { sum, update } from '../wire/checksum.ts';
 import * as esp from '../wire/esp.ts';
+import { trafficClass } from '../wire/ip.ts';
 import * as ipv4 from '../wire/ipv4.ts';
 import * as ipv6 from '../wire/ipv6.ts';
 import * as udp from '../wire/udp.ts';
@@ -257,14 +258,13 @@ export function ecnDecapsulate(
   slab: Uint8Array,
   outerTos: number,
   innerAt: number,
-  innerVersion: 4 | 6,
   rules: HeaderRules = LINUX_RULES,
 ): void {
-  const was = readTos(slab, innerAt, innerVersion === 4);
+  const was = trafficClass(slab, innerAt);
   let tos = rules.decapDscp ? (outerTos & ~ECN_MASK) | (was & ECN_MASK) : was;
   const isMarked = (outerTos & ECN_MASK) === CE && (was & ECN_MASK) !== 0;
   if (isMarked && rules.ecn !== 'clear') tos |= CE;
-  if (tos !== was) writeTos(slab, innerAt, innerVersion === 4, tos);
+  if (tos !== was) writeTos(slab, innerAt, tos);
 }
 
 /** 32 bits at a time. */
@@ -283,14 +283,9 @@ function outerEcn(rules: HeaderRules, innerTos: number): number {
   return rules.ecn === 'linux' && ecn === CE ? ECT_0 : ecn;
 }
 
-/** TOS of IPv4, traffic class of IPv6: DSCP and ECN in one byte. */
-function readTos(b: Uint8Array, at: number, isV4: boolean): number {
-  return isV4 ? ipv4.tos(b, at) : ipv6.trafficClass(b, at);
-}
-
 /** Writes it; the checksum of IPv4 follows. */
-function writeTos(b: Uint8Array, at: number, isV4: boolean, tos: number): void {
-  if (!isV4) {
+function writeTos(b: Uint8Array, at: number, tos: number): void {
+  if (b[at]! >>> 4 === 6) {
     ipv6.setTrafficClass(b, at, tos);
     return;
   }

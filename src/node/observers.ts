@@ -4,23 +4,14 @@
  */
 import type { NodeObserver } from './node.ts';
 
+const STAGES = ['intercepted', 'leaving', 'admitted', 'decrypted', 'answered'] as const;
+
 /** Tells each of them everything, in order. */
 export function observers(...all: readonly NodeObserver[]): NodeObserver {
-  return {
-    intercepted: (node, batch) => {
-      for (const one of all) one.intercepted?.(node, batch);
-    },
-    leaving: (node, batch) => {
-      for (const one of all) one.leaving?.(node, batch);
-    },
-    admitted: (node, batch) => {
-      for (const one of all) one.admitted?.(node, batch);
-    },
-    decrypted: (node, batch) => {
-      for (const one of all) one.decrypted?.(node, batch);
-    },
-    answered: (node, batch) => {
-      for (const one of all) one.answered?.(node, batch);
-    },
+  const tell = (stage: (typeof STAGES)[number]): NodeObserver[typeof stage] => {
+    return (node, batch) => {
+      for (const one of all) one[stage]?.(node, batch);
+    };
   };
+  return Object.fromEntries(STAGES.map((stage) => [stage, tell(stage)]));
 }

@@ -16,6 +16,7 @@ import { ecnDecapsulate } from '../ipsec/outer-header.ts';
 import * as checksum from '../wire/checksum.ts';
 import * as esp from '../wire/esp.ts';
 import * as ethernet from '../wire/ethernet.ts';
+import { trafficClass } from '../wire/ip.ts';
 import * as ipv4 from '../wire/ipv4.ts';
 import * as ipv6 from '../wire/ipv6.ts';
 import { type Batch, ON } from '../wire/packet.ts';
@@ -73,13 +74,12 @@ export class Overlay {
     const { slab } = batch;
     const inner = batch.offset[i]!;
     const isV4 = slab[inner]! >>> 4 === 4;
-    const tos = isV4 ? ipv4.tos(slab, inner) : ipv6.trafficClass(slab, inner);
     const port = this.#port ?? sourcePort(slab, inner, isV4);
     const added = overlayLength(src.length);
     const total = batch.length[i]! + added;
     if (total > 0xffff || !batch.prepend(i, added)) return false;
     const at = batch.offset[i]!;
-    const ecn = tos & ECN_MASK;
+    const ecn = trafficClass(slab, inner) & ECN_MASK;
     const outerTos = ecn === ECN_CE ? ECN_ECT0 : ecn;
     const udpAt = inner - BEHIND_IP;
     if (src.length === ipv4.ADDRESS_LEN) {
@@ -146,14 +146,13 @@ export class Overlay {
     const type = ethernet.type(slab, frameAt);
     const fits = version === 4 ? type === ethernet.TYPE_IPV4 : version === 6 && type === ethernet.TYPE_IPV6;
     if (!fits || udpEnd - inner < (version === 4 ? ipv4.HEADER_LEN : ipv6.HEADER_LEN)) return BAD_VXLAN;
-    const outerTos = isV4 ? ipv4.tos(slab, at) : ipv6.trafficClass(slab, at);
-    const innerTos = version === 4 ? ipv4.tos(slab, inner) : ipv6.trafficClass(slab, inner);
+    const outerTos = trafficClass(slab, at);
     // RFC 6040 §4.2: congestion that the packet inside cannot say must not be lost. Linux: vxlan_ecn_decapsulate.
-    if ((outerTos & ECN_MASK) === ECN_CE && (innerTos & ECN_MASK) === 0) return BAD_VXLAN;
+    if ((outerTos & ECN_MASK) === ECN_CE && (trafficClass(slab, inner) & ECN_MASK) === 0) return BAD_VXLAN;
     const vni = vxlan.vni(slab, vxlanAt);
     batch.trimBack(i, end - udpEnd);
     batch.trimFront(i, inner - at);
-    ecnDecapsulate(slab, outerTos, inner, version === 4 ? 4 : 6);
+    ecnDecapsulate(slab, outerTos, inner);
     return vni;
   }
 }

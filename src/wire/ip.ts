@@ -90,6 +90,11 @@ export function mayBeCut(b: Uint8Array, at: number): boolean {
   return b[at]! >>> 4 === 4 && (ipv4.fragmentField(b, at) & ipv4.DF) === 0;
 }
 
+/** TOS of IPv4, traffic class of IPv6: DSCP and ECN in one byte. */
+export function trafficClass(b: Uint8Array, at: number): number {
+  return b[at]! >>> 4 === 4 ? ipv4.tos(b, at) : ipv6.trafficClass(b, at);
+}
+
 /** Where the source address starts. */
 export function srcAt(b: Uint8Array, at: number): number {
   return at + (b[at]! >>> 4 === 4 ? ipv4.SRC_AT : ipv6.SRC_AT);

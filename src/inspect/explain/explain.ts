@@ -15,8 +15,7 @@ import type { SecurityAssociation } from '../../ipsec/sa.ts';
 import { CaptureSas } from '../../sa-text/capture-sas.ts';
 import * as esp from '../../wire/esp.ts';
 import * as ethernet from '../../wire/ethernet.ts';
-import * as ipv4 from '../../wire/ipv4.ts';
-import * as ipv6 from '../../wire/ipv6.ts';
+import { trafficClass } from '../../wire/ip.ts';
 import * as linkType from '../../wire/link-type.ts';
 import { PASS } from '../../wire/packet.ts';
 import type { EspEvent } from '../esp-event.ts';
@@ -196,11 +195,6 @@ export class ExplainSink implements CaptureSink {
 
 /** Congestion experienced (RFC 3168 §5). */
 const ECN_CE = 3;
-
-/** TOS of IPv4, traffic class of IPv6. */
-function trafficClass(b: Uint8Array, at: number): number {
-  return b[at]! >>> 4 === 4 ? ipv4.tos(b, at) : ipv6.trafficClass(b, at);
-}
 
 /** What is authenticated beside the text: SPI and number (RFC 4106 §5). */
 function aadOf({ spi, seqLo }: EspEvent, esn: boolean, high: number): Uint8Array {
