@@ -353,7 +353,7 @@ export class Evidence implements SaSource {
     if (closed) return { ...rest, candidates: [closed], atReceiver: 'other-key' };
     const atReceiver = shown.length > 0 ? 'held' : isHidden ? 'hidden' : isMissing ? 'missing' : 'unknown';
     const candidates = distinct(
-      shown.length > 0 ? shown : [...others.map(({ config }) => config), ...otherWay],
+      shown.length > 0 ? shown : [...others.map(({ config }) => atOtherEnd(config)), ...otherWay],
     );
     return { ...rest, candidates, atReceiver };
   }
@@ -382,25 +382,68 @@ export class Evidence implements SaSource {
     return made;
   }
 
+  /**
+   * Which node holds each state of a text. A line `dir` may be wrong, and then packets are refused for it: where it says one end,
+   * and what the states of the text have counted the other end alone, it is that one. Where lines `dir` contradict each other and
+   * nothing was counted, nothing is told.
+   */
   #holders({ file, sas, keyless }: StateText): HeldSa[] {
     const drafts = [
       ...sas.map((config) => ({ sa: config as KeylessSa, config })),
       ...keyless.map((sa) => ({ sa, config: undefined })),
-    ].map((draft) => ({ ...draft, direction: directionOf(draft.sa) }));
-    const told = new Set(
-      drafts.flatMap(({ sa, direction }) =>
-        direction === undefined ? [] : [formatAddress(direction === 'in' ? sa.dst : sa.src)],
-      ),
-    );
-    const isHere = (address: Address) =>
-      [...told].some((one) => this.isSameNode(one, formatAddress(address)));
-    return drafts.map(({ sa, config, direction }) => {
-      let holder: string | undefined;
-      if (direction !== undefined) holder = formatAddress(direction === 'in' ? sa.dst : sa.src);
+    ].map((draft) => ({ ...draft, shown: directionShown(draft.sa) }));
+    const shown = new Ends(this);
+    const said = new Ends(this);
+    /** No kernel has two states of one place: this one has been put together of several. */
+    const isOfSeveral = new Set(drafts.map(({ sa }) => placeOf(sa))).size < drafts.length;
+    for (const { sa, ...one } of drafts) {
+      shown.add(sa, one.shown);
+      said.add(sa, one.shown ?? sa.direction);
+    }
+    return drafts.map(({ sa, config, ...one }) => {
+      const ends = (direction: 'in' | 'out') =>
+        direction === 'in' ? ([sa.dst, sa.src] as const) : ([sa.src, sa.dst] as const);
+      let holder: Address | undefined;
+      if (one.shown) [holder] = ends(one.shown);
+      else if (sa.direction) {
+        const [own, other] = ends(sa.direction);
+        if (isOfSeveral || shown.areHere(own) || !said.contradict(own, other)) holder = own;
+        else if (shown.areHere(other)) holder = other;
+      }
       // Told by the company it is in, where that leaves one answer.
-      else if (isHere(sa.dst) !== isHere(sa.src)) holder = formatAddress(isHere(sa.dst) ? sa.dst : sa.src);
-      return { sa, ...(config && { config }), holder, file };
+      else if (said.areHere(sa.dst) !== said.areHere(sa.src)) holder = said.areHere(sa.dst) ? sa.dst : sa.src;
+      return { sa, ...(config && { config }), holder: holder && formatAddress(holder), file };
     });
+  }
+}
+
+/** The nodes at both ends of the states of a text, as far as these tell their direction: here, and at the other end. */
+class Ends {
+  readonly #evidence: Evidence;
+  readonly #here = new Set<string>();
+  readonly #there = new Set<string>();
+
+  constructor(evidence: Evidence) {
+    this.#evidence = evidence;
+  }
+
+  add({ src, dst }: KeylessSa, direction: 'in' | 'out' | undefined): void {
+    if (direction === undefined) return;
+    this.#here.add(this.#nameOf(direction === 'in' ? dst : src));
+    this.#there.add(this.#nameOf(direction === 'in' ? src : dst));
+  }
+
+  areHere(address: Address): boolean {
+    return this.#here.has(this.#nameOf(address));
+  }
+
+  /** Is `own` at the other end of some, too, or `other` here? */
+  contradict(own: Address, other: Address): boolean {
+    return this.#there.has(this.#nameOf(own)) || this.areHere(other);
+  }
+
+  #nameOf(address: Address): string {
+    return this.#evidence.nameOf(formatAddress(address));
   }
 }
 
@@ -445,21 +488,28 @@ function closedSa(held: readonly HeldSa[], others: readonly NamedSa[]): SaConfig
   return withKeys(state.sa, new KeyMaterial(suite, key!, salt!, mac!));
 }
 
+/** What a sender holds, as its receiver would: there it is not for sending alone. */
+function atOtherEnd(config: SaConfig): SaConfig {
+  if (config.direction !== 'out') return config;
+  const { direction: _, sequence, ...rest } = config;
+  // Before it has sent, its numbers say nothing of a window.
+  const hasSent = sequence !== undefined && (sequence.oseq > 0 || sequence.oseqHi > 0);
+  return hasSent ? { ...rest, sequence } : rest;
+}
+
+/** What tells the states of a kernel apart. */
+function placeOf({ dst, spi, mark }: KeylessSa): string {
+  return `${endName(formatAddress(dst), spi)} ${mark?.value ?? 0}/${mark?.mask ?? 0}`;
+}
+
 /** Names where an SA ends. */
 function endName(dst: string, spi: number): string {
   return `${dst} ${spi}`;
 }
 
-/** Does a state send or receive? */
-function directionOf({
-  direction,
-  outputMark,
-  mark,
-  sequence,
-  counted,
-}: KeylessSa): 'in' | 'out' | undefined {
+/** Does a state send or receive, by what it has counted, and by its marks? */
+function directionShown({ outputMark, mark, sequence, counted }: KeylessSa): 'in' | 'out' | undefined {
   return directionBy({
-    direction,
     outputMark: outputMark?.value,
     mark,
     received: sequence !== undefined && (sequence.seq > 0 || sequence.seqHi > 0),

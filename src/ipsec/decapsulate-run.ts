@@ -24,7 +24,7 @@ import type { SaLookup } from './sad.ts';
 
 /** Of an SA whose packets are usual, and of one that takes none, or none any more. */
 const USUAL = FLAG.USUAL;
-const ASKED = USUAL | FLAG.GONE | FLAG.INVALID;
+const ASKED = USUAL | FLAG.GONE | FLAG.INVALID | FLAG.SENDS_ONLY;
 /** Of one that takes what is in them as it is. */
 const PLAIN = USUAL | FLAG.TAKES_ALL;
 const ASKED_INSIDE = PLAIN | FLAG.DECAP_DSCP;

@@ -5,7 +5,8 @@
  *
  *  1. SPI and sequence number are there        else XfrmInHdrError
  *  2. an SA has destination, SPI, mark/source  else XfrmInNoStates
- *  3. the SA is valid, and encapsulated alike  else XfrmInStateInvalid, XfrmInStateMismatch
+ *  3. the SA is for receiving, valid, and       else XfrmInStateDirError, XfrmInStateInvalid,
+ *     encapsulated alike                             XfrmInStateMismatch
  *  4. the window has not seen the number       else XfrmInStateSeqError
  *  5. the SA has not expired                   else XfrmInStateExpired
  *  6. the ICV is right                         else XfrmInStateProtoError
@@ -119,6 +120,10 @@ export class Decapsulator {
       return;
     }
     // 3.
+    if (sa.has(FLAG.SENDS_ONLY)) {
+      batch.drop(i, DROP['in-direction']);
+      return;
+    }
     if (!sa.valid) {
       batch.drop(i, DROP['state-invalid']);
       return;

@@ -25,6 +25,8 @@ type Counter =
   | { readonly counter: null; readonly elsewhere: string };
 
 type DropSpec = Counter & {
+  /** The first kernel with this counter, where that is later than 6.1. */
+  readonly since?: string;
   /** The same drop as Cilium's own programs report it, where they drop for this reason. */
   readonly cilium?: CiliumDrop;
   /** The rule: an RFC section, or the kernel function that enforces it. */
@@ -274,6 +276,7 @@ const TABLE = {
   },
   'iptfs-abandoned': {
     counter: 'XfrmInIptfsError',
+    since: 'Linux 6.14',
     rule: 'RFC 9347 §2.2.3; Linux iptfs_reassem_cont',
     look: 'The rest of an inner packet in fragments did not come: an outer packet was lost, or is beyond the reorder window. The other inner packets are delivered.',
   },
@@ -281,6 +284,18 @@ const TABLE = {
     counter: 'XfrmInBufferError',
     rule: 'Linux xfrm_input: XFRM_MAX_DEPTH',
     look: 'ESP in transport mode inside ESP, more than six deep: the sender builds wrong packets.',
+  },
+  'in-direction': {
+    counter: 'XfrmInStateDirError',
+    since: 'Linux 6.10',
+    rule: 'Linux xfrm_input: x->dir',
+    look: 'The SA with this destination and SPI is for sending alone: on the receiver it must be `dir in`, or have no direction.',
+  },
+  'out-direction': {
+    counter: 'XfrmOutStateDirError',
+    since: 'Linux 6.10',
+    rule: 'Linux xfrm_output_one: x->dir',
+    look: 'The SA that the policy names is for receiving alone: on the sender it must be `dir out`, or have no direction.',
   },
 } as const satisfies Record<string, DropSpec>;
 

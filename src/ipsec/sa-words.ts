@@ -85,6 +85,8 @@ export const FLAG = {
   RESERVED: 1 << 18,
   /** Has limits in seconds. */
   TIMED: 1 << 19,
+  /** Is for sending alone: what comes for it is refused. */
+  SENDS_ONLY: 1 << 20,
 } as const;
 
 const NUMBERS = 32;

@@ -300,7 +300,7 @@ const MADE = new Uint8Array(8);
 
 /** What follows from the configuration. */
 function flagsOf(
-  { keys, mode, esn, encap, selector, lifetime = {}, unstated }: SaConfig,
+  { keys, mode, esn, encap, selector, lifetime = {}, direction, unstated }: SaConfig,
   rules: HeaderRules,
 ): number {
   const { suite } = keys;
@@ -316,6 +316,7 @@ function flagsOf(
     (coversAll(selector, ipv6.ADDRESS_LEN) ? FLAG.SENDS_V6 : 0) |
     (!selector || coversBoth(selector) ? FLAG.TAKES_ALL : 0) |
     (rules.decapDscp ? FLAG.DECAP_DSCP : 0) |
+    (direction === 'out' ? FLAG.SENDS_ONLY : 0) |
     (unstated?.mode ? FLAG.MODE_OPEN : 0) |
     (unstated?.encap ? FLAG.ENCAP_OPEN : 0) |
     (suite.unchecked ? FLAG.UNCHECKED : 0);

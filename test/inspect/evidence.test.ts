@@ -58,4 +58,38 @@ describe('evidence', () => {
     });
     expect(find([{ ...own, ...marked }], '192.0.2.1').atReceiver).toBe('held');
   });
+
+  describe('of states with a line `dir`', () => {
+    const sent = { sequence: { seqHi: 0, seq: 0, oseqHi: 0, oseq: 9 } };
+    const to = saConfig({ direction: 'out', origin: 'to' });
+    const back = saConfig({ src: to.dst, dst: to.src, spi: 4, direction: 'out', origin: 'back' });
+    const holders = (...texts: (readonly SaConfig[])[]) => {
+      const states = texts.map((sas, i) => ({ file: `${i}.txt`, sas, keyless: [] }));
+      return new Evidence({ states }).states.map(({ sa, holder }) => `${sa.origin} ${holder}`);
+    };
+
+    it('goes by it where nothing was counted', () => {
+      expect(holders([to, { ...back, direction: 'in' }])).toEqual(['to 192.0.2.1', 'back 192.0.2.1']);
+      expect(holders([to])).toEqual(['to 192.0.2.1']);
+    });
+
+    it('knows one that is wrong by what the others have counted', () => {
+      expect(holders([to, { ...back, ...sent }])).toEqual(['to 192.0.2.2', 'back 192.0.2.2']);
+    });
+
+    it('does not say whose they are where they contradict each other', () => {
+      expect(holders([to, back])).toEqual(['to undefined', 'back undefined']);
+    });
+
+    it('believes a text that holds both ends of an SA', () => {
+      const all = [to, back, { ...to, direction: 'in' as const }, { ...back, direction: 'in' as const }];
+      expect(holders(all)).toEqual([...['to 192.0.2.1', 'back 192.0.2.2', 'to 192.0.2.2', 'back 192.0.2.1']]);
+    });
+
+    it("opens with the sender's, whose direction is the other one", () => {
+      const evidence = new Evidence({ states: [{ file: 'n1.txt', sas: [to], keyless: [] }] });
+      const { candidates } = evidence.resolve('192.0.2.1', '192.0.2.2', 3);
+      expect(candidates.map(({ direction, origin }) => [direction, origin])).toEqual([[undefined, 'to']]);
+    });
+  });
 });

@@ -232,6 +232,14 @@ describe('what Linux would count', () => {
     expect(receiver.decapsulate(forge.good(1))).toMatchObject({ reason: 'state-invalid' });
   });
 
+  it('an SA that is for sending alone, before all else', () => {
+    const receiver = receiverOf({ ...config, direction: 'out', encap: { sport: 4500, dport: 4500 } });
+    expect(receiver.decapsulate(forge.good(0))).toMatchObject({
+      reason: 'in-direction',
+      counter: 'XfrmInStateDirError',
+    });
+  });
+
   it('plain ESP for an SA that expects UDP', () => {
     const receiver = receiverOf({ ...config, encap: { sport: 4500, dport: 4500 } });
     expect(receiver.decapsulate(forge.good(1))).toMatchObject({

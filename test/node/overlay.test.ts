@@ -421,13 +421,10 @@ needs([shared('captures')], 'the overlay against a kernel', () => {
     const theirs = frames[line!.frame - 1]!;
     const [ours] = sender.wire;
     expect(ours!.length).toBe(theirs.length);
-    const decryptor = new TunnelEnd(
-      sender.nodes[0].sad.sas.find(
-        (sa) => sa?.config.direction === 'out' && sa.config.src[0] === (version === '1.18' ? 192 : 10),
-      )!.config,
-      new NodeEngine(),
-      RANDOM,
-    );
+    const { config } = sender.nodes[0].sad.sas.find(
+      (sa) => sa?.config.direction === 'out' && sa.config.src[0] === (version === '1.18' ? 192 : 10),
+    )!;
+    const decryptor = new TunnelEnd({ ...config, direction: 'in' }, new NodeEngine(), RANDOM);
     const espOf = (bytes: Uint8Array) => (version === '1.18' ? bytes : bytes.subarray(50));
     const opened = decryptor.decapsulate(espOf(ours!));
     if (opened.verdict !== 'ok') throw new Error(opened.reason);

@@ -7,6 +7,7 @@ import { seededBytes } from '../../src/base/rng.ts';
 import { SECRETS_TYPE_ESP } from '../../src/capture/pcapng.ts';
 import { captureReader } from '../../src/capture/reader.ts';
 import { type EvidenceOptions, loadEvidence } from '../../src/cli/evidence-options.ts';
+import type { Engine } from '../../src/crypto/engine.ts';
 import { NodeEngine } from '../../src/crypto/node.ts';
 import type { StatText } from '../../src/inspect/diagnose/case.ts';
 import { Diagnoser } from '../../src/inspect/diagnose/diagnoser.ts';
@@ -21,11 +22,15 @@ import { feedPacket } from './pcap.ts';
 import { ipv4Packet, RANDOM } from './sa.ts';
 
 /** Diagnoses a capture's bytes. */
-export async function diagnoseBytes(bytes: Uint8Array, given: Partial<EvidenceOptions>): Promise<Diagnosis> {
+export async function diagnoseBytes(
+  bytes: Uint8Array,
+  given: Partial<EvidenceOptions>,
+  engine?: Engine,
+): Promise<Diagnosis> {
   const own = new CaptureSas(() => {});
   const options = { xfrmStat: [], xfrmPolicy: [], ...saOptions(given), ...given };
   const { evidence, stats, udpPorts } = await loadEvidence(options, own);
-  const { session, diagnoser } = sessionOf(evidence, own, stats, udpPorts);
+  const { session, diagnoser } = sessionOf(evidence, own, stats, udpPorts, engine);
   const reader = captureReader('test', session);
   reader.feed(bytes);
   reader.end();
@@ -37,9 +42,10 @@ function sessionOf(
   own: CaptureSas,
   stats: readonly StatText[],
   udpPorts: readonly number[] = [],
+  engine: Engine = new NodeEngine(),
 ) {
   const diagnoser = new Diagnoser(evidence, stats);
-  const [engine, random] = [new NodeEngine(), seededBytes(1)];
+  const random = seededBytes(1);
   const session = new CaptureSession({
     source: 'test.pcap',
     own,
@@ -53,8 +59,12 @@ function sessionOf(
 }
 
 /** Diagnoses a capture file. */
-export function diagnoseFile(file: string, given: Partial<EvidenceOptions>): Promise<Diagnosis> {
-  return diagnoseBytes(readFileSync(file), given);
+export function diagnoseFile(
+  file: string,
+  given: Partial<EvidenceOptions>,
+  engine?: Engine,
+): Promise<Diagnosis> {
+  return diagnoseBytes(readFileSync(file), given, engine);
 }
 
 /** What a capture holds, in order: a raw IP packet, or the text of a secrets block. */

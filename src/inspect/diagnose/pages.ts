@@ -34,11 +34,6 @@ const OTHER_COUNTERS: readonly { readonly counter: string; readonly look: string
       rule: 'Linux xfrm_input: secpath_set',
     },
     {
-      counter: 'XfrmInBufferError',
-      look: 'One packet came by more than six SAs, one in another.',
-      rule: 'Linux xfrm_input: XFRM_MAX_DEPTH',
-    },
-    {
       counter: 'XfrmInPolError',
       look: 'The inbound policy of a packet could not be looked up.',
       rule: 'Linux __xfrm_policy_check',
@@ -47,11 +42,6 @@ const OTHER_COUNTERS: readonly { readonly counter: string; readonly look: string
       counter: 'XfrmAcquireError',
       look: 'A packet came for an SA that is being negotiated. Cilium negotiates none: look for IKE on this node.',
       rule: 'Linux xfrm_input: XFRM_STATE_ACQ',
-    },
-    {
-      counter: 'XfrmInStateDirError',
-      look: 'A packet came for an SA that is for sending alone (`dir out`, Linux 6.10).',
-      rule: 'Linux xfrm_input',
     },
     {
       counter: 'XfrmOutError',
@@ -79,9 +69,9 @@ const OTHER_COUNTERS: readonly { readonly counter: string; readonly look: string
       rule: 'Linux xfrm_output_one',
     },
     {
-      counter: 'XfrmOutStateDirError',
-      look: 'A packet was to leave by an SA that is for receiving alone (`dir in`, Linux 6.10).',
-      rule: 'Linux xfrm_output_one',
+      counter: 'XfrmOutNoQueueSpace',
+      look: 'The queue of an SA of IP-TFS (RFC 9347) was full: it sends less than it is given. From Linux 6.14.',
+      rule: 'Linux iptfs_output_collect',
     },
   ];
 
@@ -101,10 +91,10 @@ export function findingPages(): Page[] {
 /** A page for each counter: several reasons raise one. */
 export function counterPages(): Page[] {
   const byCounter = new Map<string, Paragraph[]>();
-  for (const { reason, rule, look, ...row } of DROPS) {
+  for (const { reason, rule, look, since, ...row } of DROPS) {
     const name = row.counter ?? row.elsewhere;
     const paragraphs = byCounter.get(name) ?? [];
-    paragraphs.push({ label: reason, text: `${look} (${rule})` });
+    paragraphs.push({ label: reason, text: `${look} (${rule})${since ? ` From ${since}.` : ''}` });
     byCounter.set(name, paragraphs);
   }
   for (const { counter, look, rule } of OTHER_COUNTERS)
@@ -113,12 +103,12 @@ export function counterPages(): Page[] {
 }
 
 function dropPages(): Page[] {
-  return DROPS.map(({ reason, look, rule, ...row }) => ({
+  return DROPS.map(({ reason, look, rule, since, ...row }) => ({
     kind: 'drop',
     title: reason,
     paragraphs: [
       { text: look },
-      { label: 'Counted as', text: row.counter ?? row.elsewhere },
+      { label: 'Counted as', text: `${row.counter ?? row.elsewhere}${since ? ` (from ${since})` : ''}` },
       { label: 'Rule', text: rule },
     ],
   }));

@@ -36,7 +36,9 @@ export function settle(
     for (const stream of same) {
       const { candidates, former, atReceiver } = stream.resolution;
       if (atReceiver === 'missing') stream.fate = isRetired(stream, held) ? 'retired' : 'gone';
-      else if (stream.ok === 0 && stream.unauthenticated > 0) stream.fate = 'unauthenticated';
+      // A kernel that says itself that it checks no ICV takes them all the same.
+      else if (stream.ok === 0 && stream.unauthenticated > 0 && atReceiver !== 'held')
+        stream.fate = 'unauthenticated';
       else if (stream.ok === 0 && stream.countOf('in-the-clear') > 0) stream.fate = 'unencrypted';
       else if (atReceiver === 'hidden') stream.fate = 'unread';
       else if (atReceiver === 'other-key')

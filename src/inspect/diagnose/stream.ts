@@ -41,6 +41,7 @@ export type Cause =
   /** No SA. */
   | 'no-state'
   | 'encap-mismatch'
+  | 'in-direction'
   | 'expired'
   | 'not-captured'
   /** Authentic packets with odd insides. */

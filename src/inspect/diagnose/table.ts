@@ -382,6 +382,14 @@ export const FINDINGS = [
     remedy: 'Set the same encapsulation on both ends; Cilium uses none.',
   },
   {
+    code: 'wrong-direction',
+    severity: 'error',
+    basis: 'told',
+    means: 'The receiver has the SA for sending alone, and refuses all that comes for it.',
+    proof: "`dir out` of the state in the receiver's own text, which kernels have from Linux 6.10.",
+    remedy: 'Install the state on the receiver with `dir in`, or without a direction.',
+  },
+  {
     code: 'bad-padding',
     severity: 'warning',
     basis: 'seen',

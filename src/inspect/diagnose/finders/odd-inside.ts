@@ -18,6 +18,7 @@ const CODES = [
   ['selector-mismatch', 'selector-mismatch'],
   ['expired', 'expired'],
   ['encap-mismatch', 'encap-mismatch'],
+  ['in-direction', 'wrong-direction'],
 ] as const satisfies readonly (readonly [string, FindingCode])[];
 
 export function* oddInside(c: Case): Generator<Finding> {
