@@ -17,7 +17,7 @@ import type { CiliumNode } from './nodes.ts';
 import { type PlanContext, peerPolicies, sharedPolicies } from './peer-plan.ts';
 import { type CiliumVersion, isAtLeast } from './version.ts';
 
-/** VXLAN around pod packets: encrypted with them, or carrying what was encrypted. */
+/** VXLAN, or Geneve, around pod packets: encrypted with them, or carrying what was encrypted. */
 export type OverlayMode = 'vxlan-in-esp' | 'esp-in-vxlan';
 
 /** What a node is made from. */
@@ -27,6 +27,8 @@ export interface AgentPlan {
   readonly sas: readonly SaConfig[];
   /** Absent in native routing. */
   readonly overlay?: OverlayMode;
+  /** What the overlay is; left out, VXLAN. */
+  readonly tunnelProtocol?: 'geneve';
   /** What Cilium takes off the MTU for the pods, in bytes; absent where it is not said. */
   readonly mtuReserve?: number;
   /**
@@ -105,20 +107,27 @@ export function entryRoute({ prefix, identity }: IpcacheEntry, peer: Peer): Plan
 }
 
 /** How the overlay is built, as a part of a plan. */
-export function overlayOf({ mode, version }: PlanContext): Pick<AgentPlan, 'overlay'> {
+export function overlayOf({
+  mode,
+  version,
+  tunnelProtocol,
+}: PlanContext): Pick<AgentPlan, 'overlay' | 'tunnelProtocol'> {
   if (mode !== 'tunnel') return {};
-  return { overlay: isAtLeast(version, 18) ? 'vxlan-in-esp' : 'esp-in-vxlan' };
+  return {
+    overlay: isAtLeast(version, 18) ? 'vxlan-in-esp' : 'esp-in-vxlan',
+    ...(tunnelProtocol && { tunnelProtocol }),
+  };
 }
 
 /** What ESP and the overlay take off the MTU, as Cilium reckons. */
 export function reserveOf(
   local: CiliumNode,
   key: CiliumKey | undefined,
-  { mode }: PlanContext,
+  { mode, underlay }: PlanContext,
 ): Pick<AgentPlan, 'mtuReserve'> {
   if (!key) return {};
-  const underlay = ofFamily(local.nodeAddresses, 4) ? 'ipv4' : 'ipv6';
-  return { mtuReserve: -podMtu(0, key, mode === 'tunnel' ? underlay : undefined) };
+  const carrier = underlay ?? (ofFamily(local.nodeAddresses, 4) ? 'ipv4' : 'ipv6');
+  return { mtuReserve: -podMtu(0, key, mode === 'tunnel' ? carrier : undefined) };
 }
 
 /**
@@ -133,7 +142,7 @@ export function peerOf(
   context: PlanContext,
 ): Peer {
   const keyId = effectiveKeyId(sending, node.keyId);
-  const tunnel = context.mode === 'tunnel' ? tunnelBetween(local, node) : undefined;
+  const tunnel = context.mode === 'tunnel' ? tunnelBetween(local, node, context) : undefined;
   return {
     name: node.name,
     nodeId,
@@ -158,9 +167,9 @@ function encrypts(
   return mode === 'tunnel' || peer !== 0;
 }
 
-/** IPv4 between the nodes where both have it, as Cilium has it unless told otherwise. */
-function tunnelBetween(local: CiliumNode, peer: CiliumNode): Peer['tunnel'] {
-  for (const len of [4, 16]) {
+/** IPv4 between the nodes where both have it, as Cilium has it unless told otherwise; where they have only IPv6, that. */
+function tunnelBetween(local: CiliumNode, peer: CiliumNode, { underlay }: PlanContext): Peer['tunnel'] {
+  for (const len of underlay === 'ipv6' ? [16] : [4, 16]) {
     const src = ofFamily(local.nodeAddresses, len);
     const dst = ofFamily(peer.nodeAddresses, len);
     if (src && dst) return { src, dst };

@@ -8,18 +8,25 @@
  * | `ipsec-key-file` | where the keys are mounted |
  * | `ipsec-key-rotation-duration` | how long an old key stays, as Go writes durations |
  * | `enable-ipsec-key-watcher` | `false`: the keys file is read at start alone |
- * | `routing-mode`, `tunnel-protocol`; to 1.14 `tunnel` | native, or VXLAN |
+ * | `routing-mode`, `tunnel-protocol`; to 1.14 `tunnel` | native, or VXLAN, or Geneve |
+ * | `underlay-protocol`, from 1.18 | `ipv4` or `ipv6` between the nodes of an overlay |
  * | `ipam` | `eni`, `azure`: subnet encryption |
  * | `ipv4-pod-subnets`, `ipv6-pod-subnets` | what pods have addresses from there |
  * | `use-cilium-internal-ip-for-ipsec`, `enable-endpoint-routes` | see {@link PlanContext} |
- * | `enable-encryption-strict-mode`, `encryption-strict-mode-cidr`, `encryption-strict-mode-allow-remote-node-identities` | strict mode; from 1.19 `…-strict-egress-…` |
- * | `cni-chaining-mode`, `enable-wireguard`, `enable-host-firewall` | refused beside IPsec |
+ * | `enable-encryption-strict-mode-egress`, `encryption-strict-egress-cidr`, `encryption-strict-egress-allow-remote-node-identities` | strict mode, from 1.19 |
+ * | `enable-encryption-strict-mode`, `encryption-strict-mode-cidr`, `encryption-strict-mode-allow-remote-node-identities` | the same, up to 1.19 |
+ * | `cni-chaining-mode`, `enable-wireguard`, `enable-host-firewall`, `enable-encryption-strict-mode-ingress`, `local-router-ipv4`, `local-router-ipv6`, `enable-cilium-node-crd: false`, `enable-l7-proxy` with `dnsproxy-enable-transparent-mode: false` | refused beside IPsec |
+ *
+ * Booleans and durations are as Go reads them. A setting that the release does not know has no effect, as in Cilium, and
+ * is warned of.
  * @module
  */
 import { InputError } from '../base/errors.ts';
-import { type Prefix, parsePrefix } from '../wire/address.ts';
+import { formatAddress, formatPrefix, inPrefix, type Prefix, parsePrefix } from '../wire/address.ts';
 import { describeObject, parseManifest } from './manifest.ts';
 import type { NodePlanOptions } from './node-plan.ts';
+import type { CiliumNode } from './nodes.ts';
+import { type CiliumVersion, DEFAULT_VERSION, formatVersion, isAtLeast } from './version.ts';
 
 const GET_CONFIG = 'Use the output of kubectl -n kube-system get configmap cilium-config -o yaml.';
 
@@ -43,9 +50,15 @@ export interface CiliumConfig {
 
 /**
  * Reads the settings.
+ * @param warn gets a line for each setting that has no effect in this release
  * @throws {InputError} when it is no such ConfigMap, a value is none, or it asks for what cannot be beside IPsec
  */
-export function parseCiliumConfig(text: string, source: string): CiliumConfig {
+export function parseCiliumConfig(
+  text: string,
+  source: string,
+  version: CiliumVersion = DEFAULT_VERSION,
+  warn: (line: string) => void = () => {},
+): CiliumConfig {
   const data = findData(text, source);
   const fail = (key: string, problem: string, remedy: string) =>
     new InputError({ source }, `${key}: ${problem}`, remedy);
@@ -54,11 +67,11 @@ export function parseCiliumConfig(text: string, source: string): CiliumConfig {
     return undefined;
   };
   const flag = (fallback: boolean, ...keys: readonly string[]): boolean => {
-    const value = get(...keys);
-    if (value === undefined) return fallback;
-    if (value !== 'true' && value !== 'false')
-      throw fail(keys[0]!, 'is neither true nor false', 'Write "true" or "false".');
-    return value === 'true';
+    const key = keys.find((one) => get(one) !== undefined);
+    if (key === undefined) return fallback;
+    const value = parseBool(get(key)!);
+    if (value === undefined) throw fail(key, 'is neither true nor false', 'Write "true" or "false".');
+    return value;
   };
   const prefixes = (...keys: readonly string[]): Prefix[] =>
     keys.flatMap((key) =>
@@ -92,18 +105,56 @@ export function parseCiliumConfig(text: string, source: string): CiliumConfig {
       'IPsec and the host firewall exclude each other',
       'Set enable-host-firewall to "false".',
     );
+  if (isAtLeast(version, 19) && flag(false, 'enable-encryption-strict-mode-ingress'))
+    throw fail(
+      'enable-encryption-strict-mode-ingress',
+      'strict mode on the way in is for WireGuard: IPsec has none',
+      'Set it to "false".',
+    );
+  if (
+    flag(false, 'enable-l7-proxy') &&
+    !flag(true, 'dnsproxy-enable-transparent-mode') &&
+    !flag(false, 'dnsproxy-insecure-skip-transparent-mode-check')
+  )
+    throw fail(
+      'dnsproxy-enable-transparent-mode',
+      'without it the L7 proxy (enable-l7-proxy) sends DNS packets in the clear beside IPsec',
+      'Set it to "true".',
+    );
+  for (const key of ['local-router-ipv4', 'local-router-ipv6'])
+    if (get(key) !== undefined)
+      throw fail(key, 'with IPsec the router address is one of the pod range', 'Take it out.');
+  if (!flag(true, 'enable-cilium-node-crd'))
+    throw fail(
+      'enable-cilium-node-crd',
+      'IPsec needs the CiliumNodes: boot ids and key ids are in them',
+      'Set it to "true".',
+    );
   if (!flag(true, 'enable-ipsec'))
     throw fail('enable-ipsec', 'IPsec is off in this cluster', 'Set it to "true", or give no such file.');
 
+  for (const { key, since = 0, until = Number.POSITIVE_INFINITY, successor } of SETTINGS_OF_RELEASES) {
+    if (get(key) === undefined || (version.minor >= since && version.minor < until)) continue;
+    const when = version.minor < since ? `comes with 1.${since}` : `is gone since 1.${until}`;
+    const remedy = successor === undefined ? 'Take it out.' : `Its name is ${successor}.`;
+    warn(
+      `${source}: ${key}: has no effect in Cilium ${formatVersion(version)}: it ${when}. ${version.minor < since ? 'Take it out.' : remedy}`,
+    );
+  }
   const mode = routing(get, fail);
   const podSubnets = prefixes('ipv4-pod-subnets', 'ipv6-pod-subnets');
-  const strict = strictMode(get, flag, fail);
+  const strict = strictMode(get, flag, fail, version);
+  const underlay = isAtLeast(version, UNDERLAY_SINCE) ? (get('underlay-protocol') ?? 'ipv4') : 'ipv4';
+  if (underlay !== 'ipv4' && underlay !== 'ipv6')
+    throw fail('underlay-protocol', `${underlay} is not known`, 'Write ipv4 or ipv6.');
   return {
     keyFile: get('ipsec-key-file') ?? '/etc/ipsec/keys',
     keyRotationDuration: rotationDuration(get('ipsec-key-rotation-duration') ?? '5m', fail),
     watchesKeys: flag(true, 'enable-ipsec-key-watcher'),
     plan: {
       mode,
+      ...(mode === 'tunnel' && underlay === 'ipv6' && { underlay }),
+      ...(mode === 'tunnel' && tunnelProtocol(get) === 'geneve' && { tunnelProtocol: 'geneve' }),
       ...(podSubnets.length > 0 && { podSubnets }),
       ...(flag(false, 'use-cilium-internal-ip-for-ipsec') && { usesCiliumAddresses: true }),
       ...(flag(false, 'enable-endpoint-routes') && { endpointRoutes: true }),
@@ -111,6 +162,35 @@ export function parseCiliumConfig(text: string, source: string): CiliumConfig {
     ...(strict && { strict }),
   };
 }
+
+const UNDERLAY_SINCE = 18;
+
+/** Settings that some releases do not know: from the first release that has it, to the first that has it no more. */
+const SETTINGS_OF_RELEASES: readonly {
+  readonly key: string;
+  readonly since?: number;
+  readonly until?: number;
+  readonly successor?: string;
+}[] = [
+  {
+    key: 'enable-encryption-strict-mode',
+    until: 20,
+    successor: 'enable-encryption-strict-mode-egress',
+  },
+  { key: 'encryption-strict-mode-cidr', until: 20, successor: 'encryption-strict-egress-cidr' },
+  {
+    key: 'encryption-strict-mode-allow-remote-node-identities',
+    until: 20,
+    successor: 'encryption-strict-egress-allow-remote-node-identities',
+  },
+  { key: 'enable-encryption-strict-mode-egress', since: 19 },
+  { key: 'encryption-strict-egress-cidr', since: 19 },
+  { key: 'encryption-strict-egress-allow-remote-node-identities', since: 19 },
+  { key: 'enable-encryption-strict-mode-ingress', since: 19 },
+  { key: 'enable-ipsec-encrypted-overlay', until: 18 },
+  { key: 'encrypt-interface', until: 18 },
+  { key: 'underlay-protocol', since: UNDERLAY_SINCE },
+];
 
 type Get = (...keys: readonly string[]) => string | undefined;
 type Fail = (key: string, problem: string, remedy: string) => InputError;
@@ -123,48 +203,98 @@ function routing(get: Get, fail: Fail): 'native' | 'tunnel' | 'eni' {
   if (mode !== 'native' && mode !== 'tunnel')
     throw fail('routing-mode', `${mode} is not known`, 'Write native or tunnel.');
   if (mode === 'native') return ipam === 'eni' || ipam === 'azure' ? 'eni' : 'native';
-  const protocol = get('tunnel-protocol') ?? old ?? 'vxlan';
-  if (protocol !== 'vxlan')
-    throw fail(
-      'tunnel-protocol',
-      `the overlay ${protocol} is not built here`,
-      'Use vxlan, or native routing.',
-    );
+  const protocol = tunnelProtocol(get);
+  if (protocol !== 'vxlan' && protocol !== 'geneve')
+    throw fail('tunnel-protocol', `the overlay ${protocol} is not known`, 'Write vxlan or geneve.');
   return 'tunnel';
+}
+
+function tunnelProtocol(get: Get): string {
+  return get('tunnel-protocol', 'tunnel') ?? 'vxlan';
 }
 
 function strictMode(
   get: Get,
   flag: (fallback: boolean, ...keys: readonly string[]) => boolean,
   fail: Fail,
+  version: CiliumVersion,
 ): StrictMode | undefined {
-  if (!flag(false, 'enable-encryption-strict-mode-egress', 'enable-encryption-strict-mode')) return undefined;
-  const key = 'encryption-strict-mode-cidr';
-  const cidr = parsePrefix(get('encryption-strict-egress-cidr', key) ?? '');
-  if (!cidr) throw fail(key, 'strict mode needs a range of addresses', 'Write one like 10.244.0.0/16.');
+  const names = isAtLeast(version, 20)
+    ? [STRICT_EGRESS]
+    : isAtLeast(version, 19)
+      ? [STRICT_EGRESS, STRICT_OLD]
+      : [STRICT_OLD];
+  const on = names.find(({ enable }) => flag(false, enable));
+  if (!on) return undefined;
+  const cidrKey = names.map((name) => name.cidr).find((key) => get(key) !== undefined) ?? on.cidr;
+  const cidr = parsePrefix(get(cidrKey) ?? '');
+  if (!cidr) throw fail(cidrKey, 'strict mode needs a range of addresses', 'Write one like 10.244.0.0/16.');
   if (cidr.address.length !== 4)
-    throw fail(key, 'strict mode is for IPv4 only', 'Write a range like 10.244.0.0/16.');
-  return {
-    cidr,
-    allowRemoteNodes: flag(
-      false,
-      'encryption-strict-egress-allow-remote-node-identities',
-      'encryption-strict-mode-allow-remote-node-identities',
-    ),
-  };
+    throw fail(cidrKey, 'strict mode is for IPv4 only', 'Write a range like 10.244.0.0/16.');
+  return { cidr, allowRemoteNodes: flag(false, ...names.map((name) => name.allow)) };
 }
 
-const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
+const STRICT_EGRESS = {
+  enable: 'enable-encryption-strict-mode-egress',
+  cidr: 'encryption-strict-egress-cidr',
+  allow: 'encryption-strict-egress-allow-remote-node-identities',
+};
+const STRICT_OLD = {
+  enable: 'enable-encryption-strict-mode',
+  cidr: 'encryption-strict-mode-cidr',
+  allow: 'encryption-strict-mode-allow-remote-node-identities',
+};
 
 /**
- * Reads a duration as Go writes it: `5m`, `1h30m`, `90s`.
+ * Up to 1.20 an agent does not start when its own IPv4 address is within the range of strict mode and remote nodes are
+ * not allowed: its packets to other nodes would be dropped.
+ * @param source where strict mode is set, for errors
+ * @throws {InputError}
+ */
+export function checkStrictRange(
+  { cidr, allowRemoteNodes }: StrictMode,
+  local: Pick<CiliumNode, 'name' | 'nodeAddresses'>,
+  version: CiliumVersion,
+  source: string,
+): void {
+  if (allowRemoteNodes || isAtLeast(version, 21)) return;
+  const own = local.nodeAddresses.find((address) => address.length === 4 && inPrefix(cidr, address));
+  if (own)
+    throw new InputError(
+      { source },
+      `strict mode: node ${local.name} has its own address, ${formatAddress(own)}, in the range ${formatPrefix(cidr)}`,
+      `Write a range of pods alone, or set ${STRICT_EGRESS.allow} to "true".`,
+    );
+}
+
+/** Reads a boolean as Go's `strconv.ParseBool` does; `undefined` when it is none. */
+function parseBool(text: string): boolean | undefined {
+  if (['1', 't', 'T', 'TRUE', 'true', 'True'].includes(text)) return true;
+  return ['0', 'f', 'F', 'FALSE', 'false', 'False'].includes(text) ? false : undefined;
+}
+
+const UNITS: Readonly<Record<string, number>> = {
+  ns: 1e-6,
+  us: 1e-3,
+  µs: 1e-3, // U+00B5
+  μs: 1e-3, // U+03BC
+  ms: 1,
+  s: 1000,
+  m: 60_000,
+  h: 3_600_000,
+};
+
+/**
+ * Reads a duration as Go writes it: `5m`, `1h30m`, `1.5s`, `500us`, `0`. Negative ones are none.
  * @returns ms, or `undefined` when it is none
  */
 export function parseDuration(text: string): number | undefined {
   // Each digit could begin a number: what is longer is no duration, and would take long to find so.
   if (text.length > 64) return undefined;
-  const parts = [...text.matchAll(/(\d+(?:\.\d+)?)(ms|s|m|h)/g)];
-  if (parts.length === 0 || parts.map(([part]) => part).join('') !== text) return undefined;
+  const unsigned = text.replace(/^\+/, '');
+  if (unsigned === '0') return 0;
+  const parts = [...unsigned.matchAll(/(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)/g)];
+  if (parts.length === 0 || parts.map(([part]) => part).join('') !== unsigned) return undefined;
   return parts.reduce((sum, [, number, unit]) => sum + Number(number) * UNITS[unit!]!, 0);
 }
 

@@ -44,6 +44,8 @@ export interface CiliumNode {
   readonly keyId: number;
   /** Ranges, or single addresses from a pool. */
   readonly podCidrs: readonly Prefix[];
+  /** Those of them that are of further pools (multi-pool IPAM): not the node's first range of their family. */
+  readonly furtherPools?: readonly Prefix[];
   /** The cloud that gives out pod addresses, if one does. */
   readonly cloud?: 'eni' | 'azure';
   /** The file it was read from, for errors. */
@@ -123,14 +125,17 @@ function readNode(object: unknown, source: string): CiliumNode {
   if (ciliumAddresses.length === 0 && nodeAddresses.length === 0) {
     throw fail('has neither a CiliumInternalIP nor an InternalIP (spec.addresses)');
   }
-  const ranges = [
-    ...(spec.ipam?.podCIDRs ?? []),
-    ...(spec.ipam?.pools?.allocated ?? []).flatMap(({ cidrs }) => cidrs ?? []),
-  ].map((text) => {
+  const readRange = (text: string): Prefix => {
     const prefix = parsePrefix(text);
     if (!prefix) throw fail('has a pod range that is no prefix (spec.ipam)');
     return prefix;
-  });
+  };
+  const single = (spec.ipam?.podCIDRs ?? []).map(readRange);
+  const pools = (spec.ipam?.pools?.allocated ?? []).flatMap(({ cidrs }) => (cidrs ?? []).map(readRange));
+  const ranges = [...single, ...pools];
+  const isFirst = (range: Prefix) =>
+    range === ranges.find(({ address }) => address.length === range.address.length);
+  const furtherPools = pools.filter((range) => !isFirst(range));
   // The node's own router address is one of the pool, and no pod's.
   const own = new Set([...ciliumAddresses, ...nodeAddresses].map((address) => formatAddress(address)));
   const pool = Object.keys(spec.ipam?.pool ?? {}).flatMap((text) => {
@@ -147,6 +152,7 @@ function readNode(object: unknown, source: string): CiliumNode {
     bootId: spec.bootid ?? '',
     keyId: spec.encryption?.key ?? 0,
     podCidrs,
+    ...(furtherPools.length > 0 && { furtherPools }),
     ...(cloud && { cloud }),
     source,
   };

@@ -11,7 +11,7 @@
  *
  * | policy | selects | asks for |
  * |---|---|---|
- * | out, priority 0, one for each peer, key and pod range | the range, with the peer's encrypt mark | the SA between CiliumInternalIPs |
+ * | out, priority 0, one for each peer, key and pod range (of multi-pool IPAM: {@link rangesOf}) | the range, with the peer's encrypt mark | the SA between CiliumInternalIPs |
  * | the same, tunnel from 1.18, one for each peer and key | VXLAN between the two node addresses | the SA between node addresses |
  * | the same, ENI and Azure, one for each pod subnet | the subnet | the SA between node addresses |
  * | out, priority 100, one a family | everything marked for encryption | block: it never leaves in the clear |
@@ -51,6 +51,10 @@ export interface PlanContext {
   readonly usesCiliumAddresses?: boolean;
   /** ENI and Azure: what pods have addresses from (`ipv4-pod-subnets`); none given, anything. */
   readonly podSubnets?: readonly Prefix[];
+  /** What the overlay's packets are between nodes (`underlay-protocol`); left out, IPv4. */
+  readonly underlay?: 'ipv6';
+  /** How the overlay wraps packets; left out, VXLAN. */
+  readonly tunnelProtocol?: 'geneve';
   /** Pods have routes of their own (`enable-endpoint-routes`): under ENI and Azure no mark is left on what was decrypted. */
   readonly endpointRoutes?: boolean;
 }
@@ -159,9 +163,9 @@ export function peerPolicies(
     );
 }
 
-/** The policies that do not depend on peers, of both families: without them nothing that is marked could leave. */
+/** The policies that do not depend on peers: without them nothing that is marked could leave. */
 export function sharedPolicies(local: CiliumNode, { version }: PlanContext): Policy[] {
-  return [4, 16].flatMap((len): Policy[] => {
+  return familiesOf(local).flatMap((len): Policy[] => {
     const selector = { src: anyPrefix(len), dst: anyPrefix(len) };
     const optional = [{ mode: 'tunnel', level: 'use' }] as const;
     const ranges = local.podCidrs.filter(({ address }) => address.length === len);
@@ -219,14 +223,28 @@ function selectors(
     return (subnets.length > 0 ? subnets : [any]).map((dst) => ({ src: any, dst }));
   }
   const sources = isAtLeast(version, 15) ? [any] : local.podCidrs.filter(ofFamily);
-  return peer.podCidrs.filter(ofFamily).flatMap((dst) => sources.map((src) => ({ src, dst })));
+  return rangesOf(peer, mode, version)
+    .filter(ofFamily)
+    .flatMap((dst) => sources.map((src) => ({ src, dst })));
+}
+
+/**
+ * The pod ranges of a peer that have policies. Those of the further pools of multi-pool IPAM have them in tunnel mode from
+ * 1.18 (#39442), in native routing from 1.19 (#40460); before, what goes there meets the policy that blocks.
+ */
+function rangesOf(
+  { podCidrs, furtherPools }: CiliumNode,
+  mode: RoutingMode,
+  version: CiliumVersion,
+): readonly Prefix[] {
+  if (furtherPools === undefined || isAtLeast(version, mode === 'tunnel' ? 18 : 19)) return podCidrs;
+  return podCidrs.filter((range) => !furtherPools.includes(range));
 }
 
 function pairs(local: CiliumNode, peer: CiliumNode, context: PlanContext): Pair[] {
   const { version, mode, usesCiliumAddresses = false } = context;
   const found: Pair[] = [];
-  for (const len of [4, 16]) {
-    // A family is on where Cilium has an address of its own in it.
+  for (const len of familiesOf(local)) {
     if (!ofFamily(local.ciliumAddresses, len)) continue;
     for (const kind of ['ciliumAddresses', 'nodeAddresses'] as const) {
       if (kind === 'nodeAddresses' && !(mode === 'eni' || (mode === 'tunnel' && isAtLeast(version, 18))))
@@ -244,6 +262,12 @@ function pairs(local: CiliumNode, peer: CiliumNode, context: PlanContext): Pair[
     }
   }
   return found;
+}
+
+/** The address lengths of the families that are on: those in which Cilium has an address of its own, or else the node has. */
+function familiesOf({ ciliumAddresses, nodeAddresses }: CiliumNode): number[] {
+  const addresses = ciliumAddresses.length > 0 ? ciliumAddresses : nodeAddresses;
+  return [4, 16].filter((len) => ofFamily(addresses, len));
 }
 
 function hasInboundPerPeer(version: CiliumVersion): boolean {

@@ -9,17 +9,18 @@
 import { EsplaneError, InputError } from '../base/errors.ts';
 import { Agent, type AgentEvent } from '../cilium/agent.ts';
 import type { AgentPlan } from '../cilium/agent-plan.ts';
-import { type CiliumConfig, parseCiliumConfig, type StrictMode } from '../cilium/config.ts';
+import { type CiliumConfig, checkStrictRange, parseCiliumConfig, type StrictMode } from '../cilium/config.ts';
 import { type CiliumKey, mergeKeys } from '../cilium/keys.ts';
 import { checkAddresses, checkNames } from '../cilium/node-checks.ts';
 import { type CiliumNode, parseNodes } from '../cilium/nodes.ts';
+import type { PlanContext } from '../cilium/peer-plan.ts';
 import { KEY_ROTATION_DURATION, RECLAIM_INTERVAL } from '../cilium/rotation.ts';
 import { readKeys } from '../cilium/secret.ts';
 import { type RoutingMode, tunnelEnds } from '../cilium/tunnel.ts';
 import { type CiliumVersion, DEFAULT_VERSION, isAtLeast, parseVersion } from '../cilium/version.ts';
+import { overlayPort } from '../node/overlay.ts';
 import type { AgentReport, InputReport } from '../observe/observed.ts';
 import { type Address, formatAddress, type Prefix, parseAddress, parsePrefix } from '../wire/address.ts';
-import { PORT_LINUX } from '../wire/vxlan.ts';
 import { INPUT, type InputFiles, type InputKind } from './input-files.ts';
 import type { NodeConfig } from './node-config.ts';
 import type { Work } from './node-threads.ts';
@@ -54,6 +55,7 @@ export interface NodeAgentOptions {
 
 /** What the constructor needs of files. */
 interface FirstTexts {
+  readonly version: CiliumVersion;
   readonly cilium: CiliumConfig | undefined;
   readonly keys: readonly string[];
   readonly nodes: readonly string[];
@@ -102,16 +104,17 @@ export class NodeAgent {
    */
   static async open(config: NodeConfig, options: NodeAgentOptions): Promise<NodeAgent> {
     const { files } = options;
-    const cilium = await readCiliumConfig(config, files);
+    const version = config.cilium === undefined ? DEFAULT_VERSION : parseVersion(config.cilium);
+    const cilium = await readCiliumConfig(config, version, options);
     if (config.publish !== undefined) await checkPublishFile(config.publish, config.name, files);
     const nodes = await readAll(files, config.nodes, INPUT.nodes);
     const keys = await readAll(files, config.keys, INPUT.keys);
-    return new NodeAgent(config, { cilium, keys, nodes }, options);
+    return new NodeAgent(config, { version, cilium, keys, nodes }, options);
   }
 
   private constructor(
     config: NodeConfig,
-    { cilium, keys: keyTexts, nodes: nodeTexts }: FirstTexts,
+    { version, cilium, keys: keyTexts, nodes: nodeTexts }: FirstTexts,
     { files, say, now, work = () => {}, bootId }: NodeAgentOptions,
   ) {
     this.#config = config;
@@ -120,7 +123,7 @@ export class NodeAgent {
     this.#work = work;
     this.#bootId = bootId;
     this.#cilium = cilium;
-    this.#version = config.cilium === undefined ? DEFAULT_VERSION : parseVersion(config.cilium);
+    this.#version = version;
     const outside = parseAddress(config.outside.address);
     if (!outside)
       throw new InputError({ source: 'outside.address' }, 'no IP address', 'Write it like 192.168.0.1.');
@@ -134,11 +137,14 @@ export class NodeAgent {
     const keys = this.#parseKeys(keyTexts);
     const local = this.#nodes.find(({ name }) => name === config.name)!;
     const mode = this.#mode!;
-    if (mode === 'tunnel' && !isAtLeast(this.#version, 18)) checkVxlanLink(config);
+    const overlay = overlayIn(config, this.#cilium);
+    if (mode === 'tunnel' && !isAtLeast(this.#version, 18))
+      checkOverlayLink(config, overlayPort(overlay.tunnelProtocol === 'geneve'));
     const duration =
       config['key-rotation-duration'] ?? this.#cilium?.keyRotationDuration ?? KEY_ROTATION_DURATION;
     this.agent = new Agent({
       ...this.#cilium?.plan,
+      ...overlay,
       mode,
       local,
       version: this.#version,
@@ -433,6 +439,8 @@ export class NodeAgent {
         `node ${me.name} has no address ${own}`,
         'Set outside.address to one of its addresses.',
       );
+    const { strict } = this;
+    if (strict) checkStrictRange(strict, me, this.#version, this.#config['cilium-config'] ?? 'strict');
     this.#mode ??= me.cloud ? 'eni' : 'native';
     // Without an overlay tunnels run between addresses of the kind that the outside link has.
     const nodes =
@@ -470,27 +478,44 @@ export function strictIn({ strict }: NodeConfig): StrictMode | undefined {
   return cidr && { cidr, allowRemoteNodes: false };
 }
 
-/** Up to 1.17 tunnel mode puts ESP inside VXLAN. */
-function checkVxlanLink({ outside: { link, port } }: NodeConfig): void {
+/** What the overlay is, as the configuration or Cilium's own settings have it. */
+function overlayIn(
+  { 'tunnel-protocol': tunnelProtocol, 'underlay-protocol': underlay }: NodeConfig,
+  cilium: CiliumConfig | undefined,
+): Pick<PlanContext, 'tunnelProtocol' | 'underlay'> {
+  const plan = cilium?.plan ?? {};
+  const isGeneve = (tunnelProtocol ?? plan.tunnelProtocol) === 'geneve';
+  const isIpv6 = (underlay ?? plan.underlay) === 'ipv6';
+  return {
+    ...(isGeneve && { tunnelProtocol: 'geneve' }),
+    ...(isIpv6 && { underlay: 'ipv6' }),
+  };
+}
+
+/** Up to 1.17 tunnel mode puts ESP inside VXLAN or Geneve. */
+function checkOverlayLink({ outside: { link, port } }: NodeConfig, overlayPort: number): void {
   if (link !== 'udp')
     throw new InputError(
       { source: 'outside.link' },
-      `tunnel mode up to Cilium 1.17 puts ESP inside VXLAN, and ${link} carries ESP alone`,
-      'Use link: udp, which then is on port 8472, or cilium: "1.18" on all nodes.',
+      `tunnel mode up to Cilium 1.17 puts ESP inside the overlay, and ${link} carries ESP alone`,
+      `Use link: udp, which then is on port ${overlayPort}, or cilium: "1.18" on all nodes.`,
     );
-  if (port !== undefined && port !== PORT_LINUX)
+  if (port !== undefined && port !== overlayPort)
     throw new InputError(
       { source: 'outside.port' },
-      `Cilium's VXLAN is on port ${PORT_LINUX}, not ${port}`,
+      `Cilium's overlay is on port ${overlayPort}, not ${port}`,
       'Leave the port out.',
     );
 }
 
 async function readCiliumConfig(
-  { 'cilium-config': file }: NodeConfig,
-  files: InputFiles,
+  { name, 'cilium-config': file }: NodeConfig,
+  version: CiliumVersion,
+  { files, say }: NodeAgentOptions,
 ): Promise<CiliumConfig | undefined> {
-  return file === undefined ? undefined : parseCiliumConfig(await files.read(file, INPUT.ciliumConfig), file);
+  if (file === undefined) return undefined;
+  const text = await files.read(file, INPUT.ciliumConfig);
+  return parseCiliumConfig(text, file, version, (line) => say(`${name}: ${line}`));
 }
 
 /** One after the other: of a file system that hangs one call is enough. */

@@ -11,6 +11,8 @@
  * publish: node-1.json           # its own CiliumNode, for the lists of its peers
  * key-rotation-duration: 5m
  * mode: native                   # or tunnel
+ * tunnel-protocol: vxlan         # or geneve, in mode tunnel
+ * underlay-protocol: ipv4        # or ipv6: what the overlay's packets are between the nodes
  * strict: 10.244.0.0/16
  * cilium-config: cilium-config.yaml
  * flows: { file: flows.jsonl, verdict: DROPPED }
@@ -47,7 +49,14 @@ const ms = z.string().transform((text, context) => {
   return z.NEVER;
 });
 /** What an agent alone can do, beside keys and nodes. */
-const OF_AGENT = ['key-rotation-duration', 'mode', 'cilium-config', 'publish'] as const;
+const OF_AGENT = [
+  'key-rotation-duration',
+  'mode',
+  'tunnel-protocol',
+  'underlay-protocol',
+  'cilium-config',
+  'publish',
+] as const;
 
 const SCHEMA = z.strictObject({
   name: z.string().min(1),
@@ -85,6 +94,8 @@ const SCHEMA = z.strictObject({
   xfrm: z.strictObject({ state: files, policy: files }).optional(),
   pods: z.array(prefix).default([]),
   mode: z.enum(['native', 'tunnel', 'eni']).optional(),
+  'tunnel-protocol': z.enum(['vxlan', 'geneve']).optional(),
+  'underlay-protocol': z.enum(['ipv4', 'ipv6']).optional(),
   order: z.enum(['install-first', 'advertise-first']).default('install-first'),
   'key-rotation-duration': ms.optional(),
   strict: prefix

@@ -6,6 +6,7 @@ import { InputError } from '../base/errors.ts';
 import type { AgentPlan } from '../cilium/agent-plan.ts';
 import type { SaConfig } from '../ipsec/sa-config.ts';
 import type { Policy } from '../ipsec/spd.ts';
+import { overlayPort } from '../node/overlay.ts';
 import { staticPlan } from '../node/static-plan.ts';
 import { omissionLine } from '../sa-text/omission.ts';
 import { readPolicies, type TextPolicy } from '../sa-text/to-policy.ts';
@@ -14,7 +15,6 @@ import { parseXfrmState } from '../sa-text/xfrm-sas.ts';
 import type { XfrmPolicy, XfrmState } from '../sa-text/xfrm-tree.ts';
 import { isAny, type Prefix, parseAddress, parsePrefix } from '../wire/address.ts';
 import { PORT_ESP, HEADER_LEN as UDP_HEADER } from '../wire/udp.ts';
-import { PORT_LINUX } from '../wire/vxlan.ts';
 import { INPUT, type InputFiles } from './input-files.ts';
 import type { NodeConfig } from './node-config.ts';
 import { policyNotHonoured, stateNotHonoured } from './not-honoured.ts';
@@ -138,9 +138,9 @@ function udpReserve({ outside: { address } }: NodeConfig): number {
   return address.includes(':') ? UDP_HEADER : 0;
 }
 
-/** The port of a UDP link: that of ESP in UDP, or of VXLAN. */
-export function outsidePort({ outside }: NodeConfig, { overlay }: AgentPlan): number {
-  return outside.port ?? (overlay === 'esp-in-vxlan' ? PORT_LINUX : PORT_ESP);
+/** The port of a UDP link: that of ESP in UDP, or of the overlay. */
+export function outsidePort({ outside }: NodeConfig, { overlay, tunnelProtocol }: AgentPlan): number {
+  return outside.port ?? (overlay === 'esp-in-vxlan' ? overlayPort(tunnelProtocol === 'geneve') : PORT_ESP);
 }
 
 /** @throws {InputError} for a policy that asks for what a node does not have: without it packets could leave in the clear */

@@ -42,6 +42,8 @@ With keys and nodes there may also be:
   key-rotation-duration: 5m    # how long an old key stays
   order: install-first         # or advertise-first, Cilium's before March 2026
   mode: native                 # or tunnel (VXLAN in ESP; with cilium: "1.17" ESP in VXLAN, link udp alone), eni
+  tunnel-protocol: vxlan       # or geneve
+  underlay-protocol: ipv4      # or ipv6: what the overlay's packets are between the nodes
   strict: 10.244.0.0/16        # nothing leaves in the clear between addresses of this range
   cilium-config: config.yaml   # Cilium's ConfigMap; what stands here counts more
   watch: false                 # files are read again at SIGHUP alone

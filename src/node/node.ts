@@ -208,7 +208,7 @@ export class Node {
 
   /** Takes over what a plan says beside SAs, policies and routes. */
   #adopt(plan: AgentPlan): void {
-    const { anySource = false, overlay, mtuReserve = 0 } = plan;
+    const { anySource = false, overlay, mtuReserve = 0, tunnelProtocol } = plan;
     const peers = new Set<string>();
     let own4: Address | undefined;
     let own6: Address | undefined;
@@ -223,6 +223,7 @@ export class Node {
     this.#icmp.own6 = own6;
     this.inbound.anySource = anySource;
     this.interceptor.anySource = anySource;
+    this.overlay.isGeneve = tunnelProtocol === 'geneve';
     this.inbound.overlayMode = overlay;
     this.interceptor.overlayMode = overlay;
     this.#reserve = mtuReserve;

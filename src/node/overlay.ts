@@ -6,6 +6,8 @@
  *  esp-in-vxlan (to 1.17)     IP nodes │ UDP 8472 │ VXLAN │ Ethernet │ IP CiliumInternalIPs │ ESP │ IP pods │ …
  * ```
  *
+ * With Geneve, on port 6081, its header stands in place of VXLAN's. It is as long, as Cilium sends no options.
+ *
  * Headers are as Linux's vxlan device makes them for Cilium: TTL 64, no DF, DSCP 0, ECN as RFC 6040 has it, a source
  * port for each flow, and no UDP checksum over IPv4. Over IPv6 there is one, as RFC 8200 wants.
  * @module
@@ -16,6 +18,7 @@ import { ecnDecapsulate } from '../ipsec/outer-header.ts';
 import * as checksum from '../wire/checksum.ts';
 import * as esp from '../wire/esp.ts';
 import * as ethernet from '../wire/ethernet.ts';
+import * as geneve from '../wire/geneve.ts';
 import { trafficClass } from '../wire/ip.ts';
 import * as ipv4 from '../wire/ipv4.ts';
 import * as ipv6 from '../wire/ipv6.ts';
@@ -24,7 +27,7 @@ import * as udp from '../wire/udp.ts';
 import * as vxlan from '../wire/vxlan.ts';
 import type { RouteTable } from './routes.ts';
 
-/** What {@link Overlay.unwrap} says of a packet that is no VXLAN. */
+/** What {@link Overlay.unwrap} says of a packet that is no VXLAN, or Geneve. */
 export const NO_VXLAN = -1;
 /** And of VXLAN that carries no IP packet, is damaged, or met congestion that the packet in it does not understand. */
 export const BAD_VXLAN = -2;
@@ -39,12 +42,14 @@ const ECN_ECT0 = 2;
 /** Everything behind the outer IP header. */
 const BEHIND_IP = udp.HEADER_LEN + vxlan.HEADER_LEN + ethernet.HEADER_LEN;
 
-/** Bytes that VXLAN adds, by the family of what runs between the nodes. */
+/** Bytes that VXLAN or Geneve adds, by the family of what runs between the nodes. */
 export function overlayLength(addressLen: number): number {
   return (addressLen === ipv4.ADDRESS_LEN ? ipv4.HEADER_LEN : ipv6.HEADER_LEN) + BEHIND_IP;
 }
 
 export class Overlay {
+  /** Packets are wrapped in Geneve, not VXLAN, and taken out of it. */
+  isGeneve = false;
   /** Of IPv4 headers: what is cut on the way is put together by it. */
   #id: number;
 
@@ -109,10 +114,11 @@ export class Overlay {
       }
     }
     udp.setSrcPort(slab, udpAt, port);
-    udp.setDstPort(slab, udpAt, vxlan.PORT_LINUX);
+    udp.setDstPort(slab, udpAt, overlayPort(this.isGeneve));
     udp.setLength(slab, udpAt, total - (udpAt - at));
     udp.setChecksum(slab, udpAt, 0);
-    vxlan.put(slab, udpAt + udp.HEADER_LEN, vni);
+    if (this.isGeneve) geneve.put(slab, udpAt + udp.HEADER_LEN, vni);
+    else vxlan.put(slab, udpAt + udp.HEADER_LEN, vni);
     putFrameHeader(slab, inner - ethernet.HEADER_LEN, src, dst, isV4);
     if (src.length === ipv6.ADDRESS_LEN) checksum.fillTransport(slab, at, udp.PROTOCOL, udpAt, at + total);
     return true;
@@ -132,14 +138,15 @@ export class Overlay {
     const protocol = isV4 ? ipv4.protocol(slab, at) : ipv6.nextHeader(slab, at);
     const udpAt = at + (isV4 ? ipv4.headerLen(slab, at) : ipv6.HEADER_LEN);
     if (protocol !== udp.PROTOCOL || end - udpAt < udp.HEADER_LEN) return NO_VXLAN;
-    if (udp.dstPort(slab, udpAt) !== vxlan.PORT_LINUX) return NO_VXLAN;
+    if (udp.dstPort(slab, udpAt) !== overlayPort(this.isGeneve)) return NO_VXLAN;
     const udpEnd = udpAt + udp.length(slab, udpAt);
     if (udpEnd > end) return BAD_VXLAN;
     if (udp.checksum(slab, udpAt) !== 0 && !checksum.transportOk(slab, at, udp.PROTOCOL, udpAt, udpEnd))
       return BAD_VXLAN;
-    const vxlanAt = udpAt + udp.HEADER_LEN;
-    if (vxlan.check(slab, vxlanAt, udpEnd) || !vxlan.isPlain(slab, vxlanAt)) return BAD_VXLAN;
-    const frameAt = vxlanAt + vxlan.HEADER_LEN;
+    const headerAt = udpAt + udp.HEADER_LEN;
+    const frameAt =
+      headerAt + (this.isGeneve ? geneveLen(slab, headerAt, udpEnd) : vxlanLen(slab, headerAt, udpEnd));
+    if (frameAt === headerAt) return BAD_VXLAN;
     const inner = frameAt + ethernet.HEADER_LEN;
     if (udpEnd <= inner) return BAD_VXLAN;
     const version = slab[inner]! >>> 4;
@@ -149,12 +156,29 @@ export class Overlay {
     const outerTos = trafficClass(slab, at);
     // RFC 6040 §4.2: congestion that the packet inside cannot say must not be lost. Linux: vxlan_ecn_decapsulate.
     if ((outerTos & ECN_MASK) === ECN_CE && (trafficClass(slab, inner) & ECN_MASK) === 0) return BAD_VXLAN;
-    const vni = vxlan.vni(slab, vxlanAt);
+    const vni = this.isGeneve ? geneve.vni(slab, headerAt) : vxlan.vni(slab, headerAt);
     batch.trimBack(i, end - udpEnd);
     batch.trimFront(i, inner - at);
     ecnDecapsulate(slab, outerTos, inner);
     return vni;
   }
+}
+
+/** The UDP port of the overlay, Cilium's default. */
+export function overlayPort(isGeneve: boolean): number {
+  return isGeneve ? geneve.PORT : vxlan.PORT_LINUX;
+}
+
+/** Bytes of a header that Linux's vxlan device takes; 0 for another. */
+function vxlanLen(b: Uint8Array, at: number, end: number): number {
+  return vxlan.check(b, at, end) || !vxlan.isPlain(b, at) ? 0 : vxlan.HEADER_LEN;
+}
+
+/** Bytes of a header before a frame, with its options, which Linux's geneve device does not look at; 0 for another. */
+function geneveLen(b: Uint8Array, at: number, end: number): number {
+  return geneve.check(b, at, end) || geneve.type(b, at) !== geneve.TYPE_ETHERNET
+    ? 0
+    : geneve.headerLen(b, at);
 }
 
 /** The frame's addresses mean nothing to Cilium's programs: each node is known by the last bytes of its IP address. */

@@ -21,6 +21,7 @@
 import { u16, u24, u32 } from '../base/bytes.ts';
 import * as ah from './ah.ts';
 import * as ethernet from './ethernet.ts';
+import * as geneve from './geneve.ts';
 import * as ipv4 from './ipv4.ts';
 import * as ipv6 from './ipv6.ts';
 import { AUTHENTICATION } from './ipv6-extensions.ts';
@@ -40,7 +41,6 @@ const PROTOCOL_MPLS = 137;
 /** SRv6's Ethernet (RFC 8986). */
 const PROTOCOL_ETHERNET = 143;
 
-const PORT_GENEVE = 6081;
 const PORT_GTPU = 2152;
 const PORT_TEREDO = 3544;
 const PORT_VXLAN_GPE = 4790;
@@ -102,7 +102,7 @@ export const CARRIER_PROTOCOLS: readonly number[] = [
   ...[PROTOCOL_IPIP, PROTOCOL_MPLS, PROTOCOL_ETHERNET],
 ];
 export const CARRIER_PORTS: readonly number[] = [
-  ...[vxlan.PORT_LINUX, vxlan.PORT, PORT_GENEVE, PORT_GTPU, PORT_TEREDO, PORT_VXLAN_GPE, PORT_MPLS, PORT_GRE],
+  ...[vxlan.PORT_LINUX, vxlan.PORT, geneve.PORT, PORT_GTPU, PORT_TEREDO, PORT_VXLAN_GPE, PORT_MPLS, PORT_GRE],
 ];
 
 /** Reads the header at `b[at..end)`, which is to be read so. Never called for `ip`: that is where this ends. */
@@ -432,7 +432,7 @@ function readUdp(out: Layer, b: Uint8Array, at: number, end: number): void {
     case vxlan.PORT_LINUX:
       readVxlan(out, b, next, last);
       return;
-    case PORT_GENEVE:
+    case geneve.PORT:
       readGeneve(out, b, next, last);
       return;
     case PORT_GTPU:
@@ -484,17 +484,19 @@ function readVxlanGpe(out: Layer, b: Uint8Array, at: number, end: number): void 
   else out.unknown(`VXLAN-GPE of protocol ${b[at + 3]}`);
 }
 
-const GENEVE_LEN = 8;
-const GENEVE_CONTROL = 0x80;
-
 function readGeneve(out: Layer, b: Uint8Array, at: number, end: number): void {
-  if (end - at < GENEVE_LEN) out.broken('geneve');
-  else if (b[at]! >>> 6 !== 0) out.unknown(`Geneve of version ${b[at]! >>> 6}`);
-  else if ((b[at + 1]! & GENEVE_CONTROL) !== 0) out.nothing();
-  else {
-    const next = at + GENEVE_LEN + 4 * (b[at]! & 0x3f);
-    out.carries('geneve', next, end, 'ethertype', u16(b, at + 2), u24(b, at + 4));
-  }
+  if (end - at < geneve.HEADER_LEN) out.broken('geneve');
+  else if (geneve.version(b, at) !== 0) out.unknown(`Geneve of version ${geneve.version(b, at)}`);
+  else if ((geneve.flags(b, at) & geneve.FLAG_CONTROL) !== 0) out.nothing();
+  else
+    out.carries(
+      'geneve',
+      at + geneve.headerLen(b, at),
+      end,
+      'ethertype',
+      geneve.type(b, at),
+      geneve.vni(b, at),
+    );
 }
 
 const GTPU_T_PDU = 255;

@@ -63,6 +63,55 @@ describe('planAgent', () => {
     expect(policies.map(line).filter((text) => text.includes('tmpl 10.'))).toHaveLength(4);
   });
 
+  // A.10: Cilium has policies of a family only where it is on.
+  it('has no policies of a family that is not on', () => {
+    const only = (prefix: string) =>
+      nodesFrom(
+        ...[1, 2].map((i) =>
+          podNode(i, {
+            addresses: [
+              { type: 'InternalIP', ip: `192.168.7.${i}` },
+              { type: 'InternalIP', ip: `fd07::${i}` },
+              { type: 'CiliumInternalIP', ip: prefix === '10.' ? `10.244.${i}.1` : `fd00:10:244:${i}::1` },
+            ],
+          }),
+        ),
+      );
+    for (const [prefix, foreign] of [
+      ['10.', /::/],
+      ['fd', /0\.0\.0\.0|10\./],
+    ] as const) {
+      const nodes = only(prefix);
+      const { policies } = planAgent(nodes[0]!, keysFrom(`3+ ${GCM}`), nodes, IDS, { mode: 'tunnel' });
+      const lines = policies.map(line);
+      expect(lines.filter((text) => foreign.test(text))).toEqual([]);
+      expect(lines.map((text) => text.split(' ')[0]).sort()).toEqual(['fwd', 'in', 'out', 'out', 'out']);
+    }
+  });
+
+  // #39442, #40460: multi-pool IPAM.
+  it.each([
+    ['1.17', 'native', false],
+    ['1.18', 'native', false],
+    ['1.19', 'native', true],
+    ['1.20', 'native', true],
+    ['1.17', 'tunnel', false],
+    ['1.18', 'tunnel', true],
+  ] as const)('%s, %s: has policies for a second pool: %s', (version, mode, has) => {
+    const pools = (i: number) => ({
+      allocated: [
+        { pool: 'default', cidrs: [`10.0.${i}.0/28`, `fd00:1:${i}::/96`] },
+        { pool: 'mars', cidrs: [`10.9.${i}.0/28`] },
+      ],
+    });
+    const nodes = nodesFrom(...[1, 2].map((i) => podNode(i, { ipam: { pools: pools(i) } })));
+    const options = { version: parseVersion(version), mode };
+    const lines = planAgent(nodes[0]!, keysFrom(`3+ ${GCM}`), nodes, IDS, options).policies.map(line);
+    expect(lines.some((text) => text.includes(' 10.0.2.0/28'))).toBe(true);
+    expect(lines.some((text) => text.includes(' fd00:1:2::/96'))).toBe(true);
+    expect(lines.some((text) => text.includes(' 10.9.2.0/28'))).toBe(has);
+  });
+
   it('has no SA and no policy for a peer without a node id', () => {
     const { sas, policies } = planAgent(NODES[0]!, keysFrom(`3+ ${GCM}`), NODES, new Map([['node-2', 1]]));
     expect(sas.some(({ dst }) => formatAddress(dst) === '10.244.3.1')).toBe(false);

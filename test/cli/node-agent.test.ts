@@ -165,11 +165,11 @@ const OVERLAY = { mode: 'tunnel', cilium: '1.17' };
 it.each([
   [
     { ...OVERLAY, outside: { link: 'raw', address: '192.168.7.1' } },
-    /outside\.link: .*ESP inside VXLAN, and raw/,
+    /outside\.link: .*ESP inside the overlay, and raw/,
   ],
   [
     { ...OVERLAY, outside: { link: 'udp', address: '192.168.7.1', port: 4500 } },
-    /outside\.port: Cilium's VXLAN is on port 8472, not 4500/,
+    /outside\.port: Cilium's overlay is on port 8472, not 4500/,
   ],
 ])('says which link carries ESP in VXLAN: %#', async (more, why) => {
   await expect(make(more)).rejects.toThrow(why);
@@ -178,13 +178,28 @@ it.each([
 });
 
 it.each([
-  [{ 'tunnel-protocol': 'geneve' }, /tunnel-protocol: the overlay geneve is not built here/],
-  [{ tunnel: 'geneve' }, /tunnel-protocol: the overlay geneve is not built here/],
+  [
+    { 'enable-encryption-strict-mode-egress': 'true', 'encryption-strict-egress-cidr': '192.168.0.0/16' },
+    /strict mode: node node-1 has its own address, 192.168.7.1, in the range/,
+  ],
   [{ 'cni-chaining-mode': 'aws-cni' }, /cni-chaining-mode: chained on another CNI \(aws-cni\)/],
   [{ 'enable-wireguard': 'true' }, /enable-wireguard: IPsec and WireGuard exclude each other/],
 ])('is refused by what Cilium is told, whatever mode says: %j', async (data, why) => {
   write('cilium.json', JSON.stringify({ kind: 'ConfigMap', metadata: { name: 'cilium-config' }, data }));
-  await expect(make({ 'cilium-config': 'cilium.json', mode: 'tunnel' })).rejects.toThrow(why);
+  await expect(make({ 'cilium-config': 'cilium.json', mode: 'tunnel', cilium: '1.20' })).rejects.toThrow(why);
+});
+
+it('takes Geneve and an IPv6 underlay from Cilium’s settings, and from its own', async () => {
+  const data = { 'tunnel-protocol': 'geneve', 'underlay-protocol': 'ipv6', 'encrypt-interface': 'eth0' };
+  write('cilium.json', JSON.stringify({ kind: 'ConfigMap', metadata: { name: 'cilium-config' }, data }));
+  const theirs = await make({ 'cilium-config': 'cilium.json' });
+  expect(theirs.agent.context).toMatchObject({ mode: 'tunnel', tunnelProtocol: 'geneve', underlay: 'ipv6' });
+  expect(said.some((line) => /^node-1: .*encrypt-interface: has no effect/.test(line))).toBe(true);
+  const own = await make({ mode: 'tunnel', 'tunnel-protocol': 'geneve', 'underlay-protocol': 'ipv6' });
+  expect(own.plan.tunnelProtocol).toBe('geneve');
+  const udp = { link: 'udp', address: '192.168.7.1' };
+  const old = { mode: 'tunnel', cilium: '1.17', 'tunnel-protocol': 'geneve' };
+  await expect(make({ ...old, outside: { ...udp, port: 8472 } })).rejects.toThrow(/on port 6081, not 8472/);
 });
 
 it('takes pods of a cloud from the pools of the nodes, and follows them', async () => {

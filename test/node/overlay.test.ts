@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { fromHex, toHex } from '../../src/base/bytes.ts';
 import { captureReader } from '../../src/capture/reader.ts';
+import { planAgent } from '../../src/cilium/agent-plan.ts';
 import { parseNodes } from '../../src/cilium/nodes.ts';
 import { readKeys } from '../../src/cilium/secret.ts';
 import { parseVersion } from '../../src/cilium/version.ts';
@@ -11,13 +12,14 @@ import type { NodeObserver } from '../../src/node/node.ts';
 import { NO_VXLAN, Overlay } from '../../src/node/overlay.ts';
 import { parsePrefix } from '../../src/wire/address.ts';
 import * as checksum from '../../src/wire/checksum.ts';
+import * as geneve from '../../src/wire/geneve.ts';
 import * as icmp from '../../src/wire/icmp.ts';
 import * as ipv4 from '../../src/wire/ipv4.ts';
 import * as ipv6 from '../../src/wire/ipv6.ts';
 import { Batch } from '../../src/wire/packet.ts';
 import * as udp from '../../src/wire/udp.ts';
 import * as vxlan from '../../src/wire/vxlan.ts';
-import { ip, keysFrom, nodeObject, nodesFrom } from '../support/cilium-cluster.ts';
+import { GCM, ip, keysFrom, nodeObject, nodesFrom } from '../support/cilium-cluster.ts';
 import { CAPTURES, needs, shared } from '../support/needs.ts';
 import { ipv4Packet, ipv6Packet, RANDOM } from '../support/sa.ts';
 import { ends, IDS, podNode, type TwoNodesOptions, twoNodes } from '../support/two-nodes.ts';
@@ -26,6 +28,7 @@ const ESP = 50;
 const ID = 41_234;
 const NEW = { mode: 'tunnel', identity: ID } as const satisfies TwoNodesOptions;
 const OLD = { ...NEW, version: parseVersion('1.17') } as const satisfies TwoNodesOptions;
+const GENEVE = { tunnelProtocol: 'geneve' } as const;
 const noKeyThere = nodesFrom(podNode(1), podNode(2, { encryption: { key: 0 } }));
 const noKeyHere = nodesFrom(podNode(1, { encryption: { key: 0 } }), podNode(2));
 
@@ -38,6 +41,8 @@ const V6_NODES = nodesFrom(
   }),
 );
 
+const BOTH = nodesFrom(podNode(1), podNode(2));
+
 /** What a frame is, from outside in: protocols, and VNI. */
 function layers(frame: Uint8Array): string {
   const isV4 = frame[0]! >>> 4 === 4;
@@ -45,8 +50,9 @@ function layers(frame: Uint8Array): string {
   if (protocol === ESP) return 'esp';
   if (protocol !== udp.PROTOCOL) return 'clear';
   const at = isV4 ? 20 : 40;
-  if (udp.dstPort(frame, at) !== vxlan.PORT_LINUX) return 'clear';
   const inner = frame.subarray(at + 8 + 8 + 14);
+  if (udp.dstPort(frame, at) === geneve.PORT) return `geneve ${geneve.vni(frame, at + 8)} ${layers(inner)}`;
+  if (udp.dstPort(frame, at) !== vxlan.PORT_LINUX) return 'clear';
   return `vxlan ${vxlan.vni(frame, at + 8)} ${layers(inner)}`;
 }
 
@@ -62,6 +68,13 @@ describe('pod to pod over the overlay', () => {
     ['to 1.17: ESP in VXLAN, with the identity in the clear', OLD, `vxlan ${ID} esp`],
     ['from 1.18, IPv6 between the nodes', { ...NEW, nodes: V6_NODES }, 'esp'],
     ['to 1.17, IPv6 between the nodes', { ...OLD, nodes: V6_NODES }, `vxlan ${ID} esp`],
+    ['from 1.18: Geneve in ESP', { ...NEW, plan: GENEVE }, 'esp'],
+    ['to 1.17: ESP in Geneve', { ...OLD, plan: GENEVE }, `geneve ${ID} esp`],
+    [
+      'to 1.17: ESP in Geneve, IPv6 between the nodes',
+      { ...OLD, plan: GENEVE, nodes: V6_NODES },
+      `geneve ${ID} esp`,
+    ],
     [
       'from 1.18, AES-CBC and IPv6 between the nodes, which has the longest headers',
       {
@@ -98,6 +111,43 @@ describe('pod to pod over the overlay', () => {
       expect(two.got.b1.map(({ length }) => length)).toEqual(toB1.map(({ length }) => length));
       expect(two.got.a2).toHaveLength(packets.length - toB1.length);
     }
+  });
+
+  it('runs over IPv6 between nodes that have both, with underlay-protocol: ipv6, and keeps 70 bytes for it', () => {
+    const two = twoNodes({ ...NEW, plan: { underlay: 'ipv6' } });
+    const packet = ipv4Packet(100, ends('a1', 'b1'));
+    two.send('a1', packet);
+    expect(two.wire[0]![0]! >>> 4).toBe(6);
+    expect(two.got.b1).toHaveLength(1);
+    const other = twoNodes(NEW);
+    other.send('a1', packet);
+    expect(other.wire[0]![0]! >>> 4).toBe(4);
+    const reserve = (plan: TwoNodesOptions['plan']) =>
+      planAgent(BOTH[0]!, keysFrom(`3+ ${GCM}`), BOTH, IDS[0], { mode: 'tunnel', ...plan }).mtuReserve;
+    expect([reserve({}), reserve({ underlay: 'ipv6' })]).toEqual([127, 147]);
+  });
+
+  it('takes Geneve with options, which Linux does not look at; no other version and no other protocol', () => {
+    const two = twoNodes({ ...OLD, plan: GENEVE });
+    two.send('a1', ipv4Packet(100, ends('a1', 'b1')));
+    const frame = two.wire[0]!;
+    const header = 20 + 8;
+    const change = (edit: (b: Uint8Array) => void, extra: Uint8Array = new Uint8Array(0)) => {
+      const b = Uint8Array.from([...frame.subarray(0, header + 8), ...extra, ...frame.subarray(header + 8)]);
+      edit(b);
+      ipv4.setTotalLength(b, 0, b.length);
+      ipv4.fillChecksum(b, 0);
+      udp.setLength(b, 20, b.length - 20);
+      const one = twoNodes({ ...OLD, plan: GENEVE });
+      one.inject(2, b);
+      return one.got.b1.length;
+    };
+    const options = Uint8Array.from({ length: 8 }, (_, i) => i);
+    expect(change(() => {})).toBe(1);
+    expect(change((b) => b.set([2], header), options)).toBe(1);
+    expect(change((b) => b.set([0x40], header))).toBe(0);
+    expect(change((b) => b.set([8], header + 2))).toBe(0);
+    expect(change((b) => b.set([63], header))).toBe(0);
   });
 
   // docs/cilium.md, "Overlays": from the VNI; what was decrypted up to 1.17 has none any more, the ipcache says it.

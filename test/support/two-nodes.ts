@@ -6,6 +6,7 @@ import { VirtualClock } from '../../src/base/clock.ts';
 import { seededBytes } from '../../src/base/rng.ts';
 import { type AgentPlan, planAgent } from '../../src/cilium/agent-plan.ts';
 import type { CiliumKey } from '../../src/cilium/keys.ts';
+import type { NodePlanOptions } from '../../src/cilium/node-plan.ts';
 import type { CiliumNode } from '../../src/cilium/nodes.ts';
 import type { RoutingMode } from '../../src/cilium/tunnel.ts';
 import type { CiliumVersion } from '../../src/cilium/version.ts';
@@ -46,6 +47,8 @@ export interface TwoNodesOptions {
   readonly strict?: Prefix;
   readonly strictAllowsNodes?: boolean;
   readonly mode?: RoutingMode;
+  /** What else the agents are told. */
+  readonly plan?: NodePlanOptions;
   /** Of all pods. */
   readonly identity?: number;
   readonly observer?: NodeObserver;
@@ -79,6 +82,7 @@ export function twoNodes({
   strict,
   strictAllowsNodes,
   mode = 'native',
+  plan,
   identity,
   observer,
   change = (plan) => plan,
@@ -97,7 +101,7 @@ export function twoNodes({
     return new Node({
       name: `node-${i + 1}`,
       plan: change(
-        planAgent(nodes[i]!, keys, nodes, ids[i], { mode, ...(version && { version }) }),
+        planAgent(nodes[i]!, keys, nodes, ids[i], { mode, ...(version && { version }), ...plan }),
         i === 0 ? 1 : 2,
       ),
       outside: a,

@@ -4,6 +4,7 @@ import * as aggfrag from '../../src/wire/aggfrag.ts';
 import * as esp from '../../src/wire/esp.ts';
 import * as ethernet from '../../src/wire/ethernet.ts';
 import { type FieldSpec, fieldNumber } from '../../src/wire/field.ts';
+import * as geneve from '../../src/wire/geneve.ts';
 import * as icmp from '../../src/wire/icmp.ts';
 import * as ipv4 from '../../src/wire/ipv4.ts';
 import * as ipv6 from '../../src/wire/ipv6.ts';
@@ -22,6 +23,7 @@ const MAPS: readonly [string, readonly FieldSpec[], number, object][] = [
   ['tcp', tcp.FIELDS, tcp.HEADER_LEN, tcp],
   ['icmp', icmp.FIELDS, icmp.HEADER_LEN, icmp],
   ['vxlan', vxlan.FIELDS, vxlan.HEADER_LEN, vxlan],
+  ['geneve', geneve.FIELDS, geneve.HEADER_LEN, geneve],
   ['esp', esp.FIELDS, esp.HEADER_LEN, esp],
   ['aggfrag', aggfrag.FIELDS, aggfrag.HEADER_LEN, aggfrag],
   [

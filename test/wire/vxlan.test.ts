@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { hex, toHex } from '../../src/base/bytes.ts';
 import { WireError } from '../../src/base/errors.ts';
 import * as ethernet from '../../src/wire/ethernet.ts';
+import * as geneve from '../../src/wire/geneve.ts';
 import * as udp from '../../src/wire/udp.ts';
 import * as vxlan from '../../src/wire/vxlan.ts';
 import { amid, ETH, scratch, VXLAN_ARP } from './packets.ts';
@@ -45,5 +46,29 @@ describe('vxlan', () => {
 
   it("knows IANA's port and Linux's, and no other", () => {
     expect([4789, 8472, 4790, 6081].map(vxlan.isPort)).toEqual([true, true, false, false]);
+  });
+});
+
+// RFC 8926 §3.4.
+describe('geneve', () => {
+  it('writes a header without options, and reads it', () => {
+    const out = scratch(10);
+    geneve.put(out, 1, 52345);
+    expect(toHex(out)).toBe('a50000655800cc7900a5');
+    expect(geneve.check(out, 1)).toBeUndefined();
+    expect([geneve.vni(out, 1), geneve.type(out, 1), geneve.headerLen(out, 1)]).toEqual([52345, 0x6558, 8]);
+  });
+
+  it.each([
+    ['seven bytes', '00006558000000', 'header needs 8 bytes, has 7'],
+    ['another version', '4000655800000000', 'version 1 is not known'],
+    [
+      'options that are cut off',
+      '020065580000000000000000',
+      'header needs 16 bytes with its options, has 12',
+    ],
+  ])('points at %s', (_name, text, problem) => {
+    const b = hex(text);
+    expect(geneve.check(amid(b, 3, 9, 0x08), 3, 3 + b.length)).toEqual({ layer: 'geneve', at: 0, problem });
   });
 });
