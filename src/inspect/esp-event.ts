@@ -72,7 +72,7 @@ export class EspEvent {
   }
 
   get dst(): string {
-    return this.stream?.dst ?? this.#lane.dst[this.#i]!;
+    return (this.stream ?? this.#lane.stranger[this.#i]!).dst;
   }
 
   /** False where the packet is too short for SPI and number. */

@@ -8,13 +8,24 @@ import type { SecurityAssociation } from '../ipsec/sa.ts';
 import type { SaConfig } from '../ipsec/sa-config.ts';
 import { type Batch, LentBatch, ON, PASS } from '../wire/packet.ts';
 import type { EspStream } from './esp-stream.ts';
-import type { Resolution } from './evidence.ts';
 import { Carrier } from './find-esp.ts';
 import type { StreamTable } from './stream-table.ts';
 
 const NOTHING = new Uint8Array(0);
 /** Bytes that are made room for at first. */
 const COPIES = 1 << 16;
+
+/** The ends of packets that no source has an SA for, and what is known of the receiver. */
+export interface Stranger {
+  readonly src: string;
+  readonly dst: string;
+  /** Its kernel has the SA, and the text does not show the key. */
+  readonly isHidden: boolean;
+  /** Its text says which SAs it has. */
+  readonly isTold: boolean;
+  /** Any source has SAs that end there. */
+  readonly hasSas: boolean;
+}
 
 /** Packets that wait together, and what an event needs to know of each. */
 export class EspLane {
@@ -32,7 +43,6 @@ export class EspLane {
   readonly hasTime: Uint8Array;
   readonly carrier: Carrier[];
   readonly src: string[];
-  readonly dst: string[];
   /** Where the packet lay in the slab before it was opened. */
   readonly from: Uint32Array;
   /** The packet as it came: `wire[i][ipAt..ipEnd)`; ESP in it. */
@@ -46,7 +56,7 @@ export class EspLane {
   readonly openedBy: (SaConfig | undefined)[];
   /** The SA that it is opened with, and where there is none, what is known instead. */
   readonly sa: (SecurityAssociation | undefined)[];
-  readonly unknown: (Resolution | undefined)[];
+  readonly stranger: (Stranger | undefined)[];
   /** Bytes that are about to be overwritten, of packets that may be tried again. */
   #copies = new Uint8Array(0);
   #copied = 0;
@@ -63,7 +73,6 @@ export class EspLane {
     this.hasTime = new Uint8Array(capacity);
     this.carrier = new Array<Carrier>(capacity).fill(Carrier.NONE);
     this.src = new Array<string>(capacity).fill('');
-    this.dst = new Array<string>(capacity).fill('');
     this.from = new Uint32Array(capacity);
     this.wire = new Array<Uint8Array>(capacity).fill(NOTHING);
     this.ipAt = new Uint32Array(capacity);
@@ -73,7 +82,7 @@ export class EspLane {
     this.isProven = new Uint8Array(capacity);
     this.openedBy = new Array<SaConfig | undefined>(capacity).fill(undefined);
     this.sa = new Array<SecurityAssociation | undefined>(capacity).fill(undefined);
-    this.unknown = new Array<Resolution | undefined>(capacity).fill(undefined);
+    this.stranger = new Array<Stranger | undefined>(capacity).fill(undefined);
   }
 
   /** Keeps the bytes of packet `i`, which will be overwritten. */

@@ -42,7 +42,7 @@ import * as tcp from '../wire/tcp.ts';
 import * as udp from '../wire/udp.ts';
 import { Contenders, type Look, Trials } from './contenders.ts';
 import { EspEvent } from './esp-event.ts';
-import { EspLane } from './esp-lane.ts';
+import { EspLane, type Stranger } from './esp-lane.ts';
 import { EspStream } from './esp-stream.ts';
 import { type Evidence, type Resolution, takesAnySource } from './evidence.ts';
 import {
@@ -65,6 +65,8 @@ const REPLAYS: readonly number[] = (['replay-zero', 'replay-stale', 'replay-seen
 /** Streams that are kept although nothing in them has authenticated, and sources of SAs that take any source. */
 const MOST_UNOPENED = 4096;
 const MOST_SOURCES = 4096;
+/** Ways of packets without an SA that are looked up once. */
+const MOST_STRANGERS = 4096;
 /** Longest IP packet there is. */
 const MAX_PACKET = 0xffff;
 /** Most packets are no longer, so that most captures never need larger slots. */
@@ -164,10 +166,11 @@ export class Receiver implements FrameSink {
   };
   /** Counts batches, from 1. */
   #batches = 0;
-  /** The known receiver of the last packet without a stream. */
-  #stranger = { dst: '', isTold: false, hasSas: false };
-  /** The known SAs of the packet at hand, where it has no stream. */
-  #unknown: Resolution | undefined;
+  /** What was looked up for packets that no source has an SA for; anew once SAs come or go. */
+  #strangers = new StreamTable<Stranger>();
+  /** The same for the packet at hand. */
+  #stranger: Stranger | undefined;
+
   constructor({ evidence, engine, random, udpPorts, inPlace, sinks }: ReceiverOptions) {
     this.#evidence = evidence;
     evidence.useEngine(engine);
@@ -222,8 +225,12 @@ export class Receiver implements FrameSink {
     lane.number = ++this.#batches;
   }
 
-  /** SAs are gone: what comes from now on is opened with those that the capture then has, which begin windows of their own. */
+  /**
+   * The capture has brought SAs, or taken away those at `places`: what comes from now on is opened with those that it then has,
+   * which begin windows of their own.
+   */
   forget(places: readonly SaPlace[]): void {
+    this.#strangers = new StreamTable();
     if (places.length === 0) return;
     this.flush();
     const isGone = isAtOneOf(places);
@@ -245,7 +252,7 @@ export class Receiver implements FrameSink {
   #take(b: Uint8Array, at: number, end: number, info: FrameInfo, carrier: Carrier, place: EspPlace): void {
     const { espAt, espEnd, srcAt, dstAt, addressLen, cut } = place;
     const hasSpi = espEnd - espAt >= esp.HEADER_LEN;
-    this.#unknown = undefined;
+    this.#stranger = undefined;
     let stream = hasSpi ? this.#streamOf(b, srcAt, dstAt, addressLen, u32(b, espAt)) : undefined;
     if (this.watch) this.flush();
     const isTried = stream !== undefined && !cut && !stream.isCertain;
@@ -261,13 +268,13 @@ export class Receiver implements FrameSink {
     lane.nanoseconds[i] = info.nanoseconds;
     lane.hasTime[i] = info.hasTime ? 1 : 0;
     lane.carrier[i] = carrier;
-    lane.src[i] = stream ? stream.srcOf(b, srcAt) : formatAddress(b, srcAt, addressLen);
     lane.wire[i] = b;
     lane.ipAt[i] = at;
     lane.ipEnd[i] = last;
     lane.espAt[i] = espAt;
     lane.espEnd[i] = espEnd;
     if (stream) {
+      lane.src[i] = stream.srcOf(b, srcAt);
       lane.sa[i] = stream.contenders.current.sa;
       if (stream.hasOthers) lane.openedBy[i] = undefined;
       stream.used = true;
@@ -277,9 +284,10 @@ export class Receiver implements FrameSink {
       if (isTried && stream.isStarted) this.#follow(stream, i);
       else if (isTried || this.watch) this.#run(lane);
     } else {
+      const stranger = this.#stranger ?? this.#strangerOf(b, srcAt, dstAt, addressLen);
+      lane.src[i] = stranger.src;
       lane.sa[i] = undefined;
-      lane.dst[i] = formatAddress(b, dstAt, addressLen);
-      lane.unknown[i] = this.#unknown;
+      lane.stranger[i] = stranger;
       if (this.watch) this.#run(lane);
     }
   }
@@ -424,12 +432,16 @@ export class Receiver implements FrameSink {
   #streamOf(b: Uint8Array, srcAt: number, dstAt: number, len: number, spi: number): EspStream | undefined {
     const known = this.#streams.find(b, srcAt, dstAt, len, spi);
     if (known && !known.isShared) return known;
+    this.#stranger = this.#strangers.find(b, srcAt, dstAt, len, spi);
+    if (this.#stranger) return known;
     const src = b.slice(srcAt, srcAt + len);
     const dst = b.slice(dstAt, dstAt + len);
     const resolution = this.#evidence.resolve(formatAddress(src), formatAddress(dst), spi);
     const { candidates, atReceiver, held } = resolution;
     if (candidates.length === 0) {
-      this.#unknown = resolution;
+      this.#stranger = this.#strangerOf(b, srcAt, dstAt, len, atReceiver === 'hidden');
+      if (this.#strangers.sas.length === MOST_STRANGERS) this.#strangers = new StreamTable();
+      this.#strangers.add(this.#stranger, undefined, src, dst, spi);
       return known;
     }
     const isShared = candidates.every((config) => isAny(config.src));
@@ -446,6 +458,19 @@ export class Receiver implements FrameSink {
       dst,
       spi,
     );
+  }
+
+  /** What is known of the ends of a packet without an SA. */
+  #strangerOf(b: Uint8Array, srcAt: number, dstAt: number, len: number, isHidden = false): Stranger {
+    const evidence = this.#evidence;
+    const dst = formatAddress(b, dstAt, len);
+    return {
+      src: formatAddress(b, srcAt, len),
+      dst,
+      isHidden,
+      isTold: isHidden || evidence.heldBy(dst).length > 0,
+      hasSas: evidence.hasSasTo(dst),
+    };
   }
 
   #addStream(
@@ -527,11 +552,10 @@ export class Receiver implements FrameSink {
     event.isUnopened = false;
     event.openedBy = undefined;
     if (!stream) {
-      const known = this.#strangerAt(event.dst);
-      const isHidden = lane.unknown[i]?.atReceiver === 'hidden';
-      event.basis = known.isTold || isHidden ? 'told' : 'assumed';
+      const { isHidden, isTold, hasSas } = lane.stranger[i]!;
+      event.basis = isTold ? 'told' : 'assumed';
       // ESP inside ESP may be for another node, whose SAs a list need not have.
-      event.isUnopened = isHidden || (!known.isTold && (!known.hasSas || this.#depth > 0));
+      event.isUnopened = isHidden || (!isTold && (!hasSas || this.#depth > 0));
       if (isHidden && tried === DROP['no-state']) event.verdict = DROP['key-hidden'];
       return;
     }
@@ -556,14 +580,6 @@ export class Receiver implements FrameSink {
         event.basis = 'assumed';
         event.isUnopened = !event.isOpened && lane.isProven[i] === 0;
     }
-  }
-
-  #strangerAt(dst: string) {
-    if (this.#stranger.dst !== dst) {
-      const evidence = this.#evidence;
-      this.#stranger = { dst, isTold: evidence.heldBy(dst).length > 0, hasSas: evidence.hasSasTo(dst) };
-    }
-    return this.#stranger;
   }
 
   #count(event: EspEvent): void {

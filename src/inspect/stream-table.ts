@@ -31,7 +31,7 @@ export class StreamTable<T> implements SaLookup {
   #last: T | undefined;
 
   /** @returns its index */
-  add(stream: T, sa: SecurityAssociation, src: Uint8Array, dst: Uint8Array, spi: number): number {
+  add(stream: T, sa: SecurityAssociation | undefined, src: Uint8Array, dst: Uint8Array, spi: number): number {
     const index = this.#free.pop() ?? this.sas.length;
     this.sas[index] = sa;
     this.#streams[index] = stream;

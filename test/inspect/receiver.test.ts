@@ -4,6 +4,7 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
+import { SECRETS_TYPE_ESP } from '../../src/capture/pcapng.ts';
 import { PcapngWriter } from '../../src/capture/pcapng-writer.ts';
 import { captureReader } from '../../src/capture/reader.ts';
 import { loadEvidence } from '../../src/cli/evidence-options.ts';
@@ -21,6 +22,7 @@ import { WirePackets } from '../../src/inspect/wire-packets.ts';
 import type { SaConfig } from '../../src/ipsec/sa-config.ts';
 import { TunnelEnd } from '../../src/ipsec/tunnel-end.ts';
 import { CaptureSas } from '../../src/sa-text/capture-sas.ts';
+import { writeDsbCsv } from '../../src/sa-text/dsb-csv.ts';
 import { LINK_RAW } from '../../src/wire/link-type.ts';
 import { decryptFile, type Line, lineOf, saOptions } from '../support/decrypt.ts';
 import { CAPTURES, needs, SHARED, shared } from '../support/needs.ts';
@@ -245,6 +247,49 @@ describe('what is not known is not said', () => {
     ]);
     expect(said(receive(packets, told([saConfig()])))).toEqual([
       ['drop', 'no-state', 'XfrmInNoStates', 'told'],
+    ]);
+  });
+
+  it('packets without an SA are looked up once, and again when the capture brings SAs', () => {
+    const own = new CaptureSas(() => {});
+    const evidence = new Evidence({ own, listed: [saConfig({ spi: 9 })] });
+    const asked: number[] = [];
+    const resolve = evidence.resolve.bind(evidence);
+    evidence.resolve = (src, dst, spi) => {
+      asked.push(spi);
+      return resolve(src, dst, spi);
+    };
+    const lines: Line[] = [];
+    const json = new PacketJson();
+    const session = new CaptureSession({
+      ...{ source: 'x.pcapng', own, evidence, engine: new NodeEngine(), random: RANDOM.random },
+      sinks: [{ packet: (event) => lines.push(lineOf(event, json)) }],
+    });
+    const reader = captureReader('x.pcapng', session);
+    const writer = new PcapngWriter((bytes) => reader.feed(bytes));
+    const id = writer.interface({ linkType: LINK_RAW, snapLength: 0 });
+    const [one, other] = [sender(saConfig({ spi: 3 })), sender(saConfig({ spi: 4 }))];
+    const packets = (n: number) => {
+      const meta = { seconds: 0, nanoseconds: 0, interfaceId: id };
+      for (let i = 0; i < n; i++)
+        for (const send of [one, other]) {
+          const b = send();
+          writer.frame(b, 0, b.length, { ...meta, originalLength: b.length });
+        }
+      writer.flush();
+    };
+    packets(300);
+    expect(asked).toEqual([3, 4]);
+    const secrets = writeDsbCsv([saConfig({ spi: 3 })], { showKeys: true });
+    writer.secrets(SECRETS_TYPE_ESP, new TextEncoder().encode(secrets));
+    packets(2);
+    session.receiver.flush();
+    expect(asked).toEqual([3, 4, 3, 4]);
+    expect(lines.slice(-4).map(({ spi, verdict }) => [spi, verdict])).toEqual([
+      [3, 'ok'],
+      [4, 'drop'],
+      [3, 'ok'],
+      [4, 'drop'],
     ]);
   });
 
