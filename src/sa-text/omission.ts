@@ -10,7 +10,7 @@ export interface Omission {
   readonly origin: string;
   readonly why: string;
   /** What the reader can do, where there is something, one imperative sentence. */
-  readonly remedy?: string;
+  readonly remedy?: string | undefined;
 }
 
 /** Thrown inside a reader, for one state or row that cannot be used. Its message never holds a key. */

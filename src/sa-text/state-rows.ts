@@ -144,7 +144,7 @@ export function rowOfState(
   state: XfrmState,
   addresses: AddressIds,
   row: StateRow,
-): { why: string; line?: number } | undefined {
+): { why: string; line?: number | undefined } | undefined {
   const made = toSa(state);
   if (made.kind === 'omitted') return made;
   const { sa } = made;

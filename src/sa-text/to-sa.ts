@@ -29,8 +29,12 @@ export interface KeylessSa extends Omit<SaConfig, 'keys'> {
 export type StateResult =
   | { readonly kind: 'sa'; readonly sa: SaConfig }
   | { readonly kind: 'keyless'; readonly sa: KeylessSa }
-  /** Why it is left out, and the line that says so; absent, its first one. */
-  | { readonly kind: 'omitted'; readonly why: string; readonly line?: number };
+  /** Why it is left out, and the line that says so; absent, its first one. As in {@link Omission}. */
+  | ({ readonly kind: 'omitted'; readonly why: string } & Partial<Pick<Unusable, 'line' | 'remedy'>>);
+
+/** What helps where the text is whole. */
+const CHECK_KEYS = 'Check the line: `esplane suites` lists each algorithm with its keys and ICVs.';
+const OTHERS = 'Give the states of other SAs: packets of this one cannot be opened here.';
 
 /** Linux has no wider window (`XFRMA_REPLAY_ESN_MAX`). */
 const MAX_WINDOW = 4096;
@@ -40,13 +44,16 @@ export function toSa(state: XfrmState): StateResult {
   try {
     return convert(state);
   } catch (error) {
-    if (error instanceof Unusable) return omitted(error.message, error.line);
+    if (error instanceof Unusable) return omitted(error.message, error);
     throw error;
   }
 }
 
-function omitted(why: string, line?: number): StateResult {
-  return { kind: 'omitted', why: `the state is left out: ${why}`, ...(line !== undefined && { line }) };
+function omitted(
+  why: string,
+  { line, remedy }: Partial<Pick<Unusable, 'line' | 'remedy'>> = {},
+): StateResult {
+  return { kind: 'omitted', why: `the state is left out: ${why}`, line, remedy };
 }
 
 function need<T>(value: T | null | undefined, what: string): T {
@@ -57,9 +64,9 @@ function need<T>(value: T | null | undefined, what: string): T {
 function convert(state: XfrmState): StateResult {
   const { antiReplay, algorithms, encap } = state;
   const proto = need(state.proto, 'it has no line `proto …`: it is cut off');
-  if (proto !== 'esp') return omitted(`its protocol is ${plainWord(proto)}`);
+  if (proto !== 'esp') return omitted(`its protocol is ${plainWord(proto)}`, { remedy: OTHERS });
   const [damage] = state.damaged;
-  if (damage) return omitted(`its field ${damage.field} cannot be read`, damage.line);
+  if (damage) return omitted(`its field ${damage.field} cannot be read`, damage);
   const spi = need(state.spi, 'it has no SPI');
   if (spi === 0) return omitted('it has no SPI: it waits for its key exchange');
   const src = need(parseAddress(state.src), 'its source is not an IP address');
@@ -67,9 +74,9 @@ function convert(state: XfrmState): StateResult {
   if (src.length !== dst.length) return omitted('its addresses are of different IP versions');
   const { mode } = state;
   if (mode !== 'tunnel' && mode !== 'transport')
-    return omitted(`its mode is ${modeName(mode)}; esplane has tunnel and transport`);
+    return omitted(`its mode is ${modeName(mode)}; esplane has tunnel and transport`, { remedy: OTHERS });
   if (encap && encap.type !== 'espinudp')
-    return omitted(`its encapsulation is ${plainWord(encap.type)}; esplane has espinudp`);
+    return omitted(`its encapsulation is ${plainWord(encap.type)}; esplane has espinudp`, { remedy: OTHERS });
   const flags = flagNames(state.flags, STATE_FLAGS);
   const esn = flags.includes('esn');
   // Where there is a context, the kernel goes by it and prints 0 in the line above.
@@ -172,7 +179,7 @@ function toKeys(algorithms: readonly XfrmAlgorithm[]): KeyMaterial {
   } catch (error) {
     if (!(error instanceof EsplaneError)) throw error;
     const wrong = auth && error.message.includes(auth.name) ? auth : enc;
-    throw new Unusable(error.message, { line: wrong.line });
+    throw new Unusable(error.message, { line: wrong.line, remedy: CHECK_KEYS });
   }
 }
 

@@ -54,8 +54,8 @@ export function statesOf(tree: XfrmTree): StateSas {
       keyless.push(result.sa);
       if (result.sa.isSelectorHidden) omitted.push({ origin: state.origin, why: SELECTOR_HIDDEN });
     } else {
-      const { line, why } = result;
-      omitted.push({ origin: line === undefined ? state.origin : `${tree.source}:${line}`, why });
+      const { kind: _, line, ...rest } = result;
+      omitted.push({ origin: line === undefined ? state.origin : `${tree.source}:${line}`, ...rest });
     }
   }
   return { sas, keyless, omitted: [...omitted, ...unreadParts(tree)] };

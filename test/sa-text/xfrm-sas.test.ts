@@ -206,6 +206,15 @@ describe('parseXfrmState', () => {
     ]);
   });
 
+  it('says what helps where the text is whole', () => {
+    const unknown = state({ algorithms: `aead rfc4106(gcm(foo)) 0x${KEY} 128` });
+    expect(failure(unknown).message).toMatch(/known are .*\. Check the line: `esplane suites` lists each/);
+    const ah = state({ proto: 'proto ah spi 0x00000009 reqid 0 mode tunnel' });
+    expect(failure(ah).message).toMatch(/its protocol is ah\. Give the states of other SAs/);
+    const cut = state({ algorithms: `aead rfc4106(gcm(aes)) 0x${KEY}` });
+    expect(failure(cut).message).toMatch(/its ICV is missing\. Give the whole text/);
+  });
+
   it('gives ESN a window where none is printed', () => {
     expect(parseXfrmState(state({ window: 'replay-window 0 flag esn' }), 'x')[0]).toMatchObject({
       esn: true,
