@@ -117,8 +117,11 @@ export type CaptureLine =
 
 /** `check`: a line for each pair, and the summary last. */
 export type CheckLine =
-  | { readonly nodes: NodePair }
-  | { readonly pods: PodPair & { readonly firstFile?: string | null; readonly lastFile?: string | null } }
+  | { readonly nodes: NodePair & Schema }
+  | {
+      readonly pods: PodPair &
+        Schema & { readonly firstFile?: string | null; readonly lastFile?: string | null };
+    }
   | { readonly summary: CheckSummary & Schema };
 
 /** `sas`: all SAs, as one array. */

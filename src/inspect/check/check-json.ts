@@ -3,13 +3,16 @@
  * @module
  */
 import { type FrameNames, numberOf } from '../../capture/frame-id.ts';
+import { SCHEMA } from '../schema.ts';
 import type { CheckReport, PodPair } from './report.ts';
 
 /** Writes a line for each pair of nodes and of pods, and the summary last. */
 export function putCheckJson(put: (line: string) => void, report: CheckReport, names: FrameNames): void {
-  for (const nodes of report.nodes) put(`${JSON.stringify({ nodes })}\n`);
-  for (const pods of report.pods) put(`${JSON.stringify({ pods: inFiles(pods, names) })}\n`);
-  put(`${JSON.stringify({ summary: { schema: 1, ...report.summary } })}\n`);
+  const line = (kind: string, what: object) =>
+    put(`${JSON.stringify({ [kind]: { schema: SCHEMA, ...what } })}\n`);
+  for (const nodes of report.nodes) line('nodes', nodes);
+  for (const pods of report.pods) line('pods', inFiles(pods, names));
+  line('summary', report.summary);
 }
 
 /** Frames have the numbers that they have in their files. */

@@ -65,9 +65,9 @@ export class Diagnoser implements CaptureSink {
   readonly #keys: KeyMaterial[] = [];
   readonly #ivReuse = new Map<Stream, IvReuse>();
   readonly #headerErrors = new Map<string, Tally>();
-  /** Streams without an SA, and those with one in which nothing opened. */
   /** Times of frames, of those that are not handed on to it, too. */
   readonly times = new FrameTimes();
+  /** Streams without an SA, and those with one in which nothing opened. */
   readonly #strange = new FurtherStreams(this.times);
   readonly #closed = new FurtherStreams(this.times);
   /** How many more streams get a record of their own: without an SA, unopened, opened. */
