@@ -17,6 +17,7 @@ export function readState(words: Words, origin: string, unread: NotRead): XfrmSt
   const flags: string[] = [];
   const extraFlags: string[] = [];
   const algorithms: XfrmAlgorithm[] = [];
+  const withoutKey = new Set<XfrmAlgorithm>();
   let replay: (Writable<XfrmAntiReplay> & { bitmap: string[] }) | null = null;
   const antiReplay = () => {
     replay ??= { esn: false, seqHi: 0, seq: 0, oseqHi: 0, oseq: 0, window: null, bitmap: [] };
@@ -76,7 +77,7 @@ export function readState(words: Words, origin: string, unread: NotRead): XfrmSt
       case 'auth-trunc':
       case 'enc':
       case 'comp':
-        algorithms.push(readAlgorithm(word, words));
+        algorithms.push(readAlgorithm(word, words, withoutKey));
         break;
       case 'encap':
         state.encap = readEncap(words);
@@ -154,6 +155,7 @@ export function readState(words: Words, origin: string, unread: NotRead): XfrmSt
   if (replay !== null) antiReplay().esn = flagNames(flags, STATE_FLAGS).includes('esn');
   return {
     ...state,
+    algorithms: emptyWhereTold(algorithms, withoutKey),
     antiReplay: replay,
     lifetime: life.lifetime,
     use: life.use,
@@ -200,8 +202,29 @@ const EMPTY: Omit<XfrmState, 'src' | 'dst' | 'flags' | 'extraFlags' | 'algorithm
 /** What stands for a key: of ip itself, of cilium-bugtool, and of people. */
 const HASH = /^\[hash:([0-9a-f]{64})\]$/i;
 
-/** `NAME KEY [(160 bits)] [ICV]`; an empty key is printed as `0x`, or not at all. */
-function readAlgorithm(type: XfrmAlgorithmType, words: Words): XfrmAlgorithm {
+/**
+ * An HMAC may have an empty key, for which ip prints nothing, as those do who take keys out of a text. It is told by the key
+ * of the cipher, which is there in the first case (tried on Linux 6.1 with iproute2 6.1).
+ */
+function emptyWhereTold(
+  algorithms: XfrmAlgorithm[],
+  withoutKey: ReadonlySet<XfrmAlgorithm>,
+): XfrmAlgorithm[] {
+  if (
+    withoutKey.size === 0 ||
+    !algorithms.some(({ type, key, keyHash }) => type === 'enc' && (key || keyHash))
+  )
+    return algorithms;
+  return algorithms.map((one) =>
+    withoutKey.has(one) && /^hmac\(/.test(one.name) ? { ...one, keyBits: 0, key: '' } : one,
+  );
+}
+
+/**
+ * `NAME KEY [(160 bits)] [ICV]`; an empty key is printed as `0x`, or not at all.
+ * @param withoutKey takes it where nothing stands in the place of its key
+ */
+function readAlgorithm(type: XfrmAlgorithmType, words: Words, withoutKey: Set<XfrmAlgorithm>): XfrmAlgorithm {
   const line = words.takenFrom;
   const name = words.goesOn ? (words.take() ?? '') : '';
   let key: string | undefined;
@@ -231,7 +254,7 @@ function readAlgorithm(type: XfrmAlgorithmType, words: Words): XfrmAlgorithm {
   // A key that is not as long as the text says is cut off.
   if (key !== undefined && bits !== null && key.length * 4 !== bits) key = undefined;
   const isWhole = key !== undefined && !isHidden && (key !== '' || bits !== null || isEmpty);
-  return {
+  const algorithm: XfrmAlgorithm = {
     type,
     name,
     line,
@@ -241,6 +264,11 @@ function readAlgorithm(type: XfrmAlgorithmType, words: Words): XfrmAlgorithm {
     ...(!isWhole && isEmpty && { key: '' }),
     ...(keyHash !== undefined && { keyHash }),
   };
+  // `auth-trunc` has an ICV behind its key: without it the line is cut off.
+  const isCut = type === 'auth-trunc' && icvBits === null;
+  if (key === undefined && keyHash === undefined && bits === null && !isHidden && !isCut)
+    withoutKey.add(algorithm);
+  return algorithm;
 }
 
 function readEncap(words: Words): NonNullable<XfrmState['encap']> {

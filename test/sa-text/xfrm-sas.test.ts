@@ -87,6 +87,7 @@ describe('parseXfrmState', () => {
       lifetime: { hardBytes: 1_000_000, softPackets: 10, hardAddSeconds: 30 },
       sequence: { seqHi: 1, seq: 0x2e, oseqHi: 2, oseq: 0xffff_fff0 },
       direction: 'in',
+      cpu: 3,
       origin: 'n2.txt:1',
     });
   });
@@ -179,6 +180,12 @@ describe('parseXfrmState', () => {
     ],
     ['auth-trunc digest_null  0\n\tenc ecb(cipher_null) ', 'authenc(digest_null,ecb(cipher_null))', 0],
     [`enc cbc(aes) 0x${'bb'.repeat(16)}`, 'authenc(digest_null,cbc(aes))', 0],
+    // An HMAC with an empty key, as ip prints it: Linux takes it.
+    [
+      `auth-trunc hmac(sha256)  128\n\tenc cbc(aes) 0x${'bb'.repeat(16)} (128 bits)`,
+      'authenc(hmac(sha256),cbc(aes))',
+      128,
+    ],
   ])('reads algorithms: %s', (algorithms, name, icvBits) => {
     const { suite } = parseXfrmState(state({ algorithms }), 'x')[0]!.keys;
     expect(suite).toMatchObject({ name, icvLen: icvBits / 8 });
@@ -275,6 +282,16 @@ describe('parseXfrmState', () => {
       [
         'keys that a sysdump took out',
         state({ algorithms: 'aead rfc4106(gcm(aes)) [hash:6b86b273] 128' }),
+        /^n2\.txt:1: .*its key is hidden/,
+      ],
+      [
+        'keys that someone took out',
+        state({ algorithms: 'auth-trunc hmac(sha256)  128\n\tenc cbc(aes) ' }),
+        /^n2\.txt:1: .*its key is hidden/,
+      ],
+      [
+        'a line that is cut off before its key',
+        state({ algorithms: `auth-trunc hmac(sha256) \n\tenc cbc(aes) 0x${'bb'.repeat(16)}` }),
         /^n2\.txt:1: .*its key is hidden/,
       ],
       [
