@@ -83,10 +83,7 @@ const SENT: readonly Sending[] = [
   const counters = { seqHi: 6, seq: 0xffff_fffc, oseqHi: 6, oseq: 0xffff_fffc };
   return [
     sending(`${name}, no ESN`, shape, { keys, esn: false, replayWindow: 32 }, LENGTHS),
-    // Without an ICV nothing tells the high half.
-    ...(keys.suite.icvLen > 0
-      ? [sending(`${name}, ESN over 2^32`, shape, { keys, sequence: counters }, LENGTHS)]
-      : []),
+    sending(`${name}, ESN over 2^32`, shape, { keys, sequence: counters }, LENGTHS),
   ];
 });
 
@@ -188,8 +185,10 @@ needs(KERNEL_NEEDS, 'a Linux kernel sends', () => {
       const own = lines.filter((line) => line.spi === config.spi);
       const { oseqHi = 0, oseq = 0 } = config.sequence ?? {};
       const first = BigInt(oseqHi) * WORD + BigInt(oseq) + 1n;
-      expect(own.map(({ verdict, seq, inner }) => ({ verdict, seq, inner }))).toEqual(
-        clear.map((packet, i) => ({ verdict: 'ok', seq: String(first + BigInt(i)), inner: toHex(packet) })),
+      // Without an ICV nothing tells the high half.
+      const known = (seq: bigint) => (config.keys.suite.icvLen > 0 ? seq : seq % WORD);
+      expect(own.map(({ verdict, seq, inner }) => ({ verdict, seq: known(BigInt(seq!)), inner }))).toEqual(
+        clear.map((packet, i) => ({ verdict: 'ok', seq: known(first + BigInt(i)), inner: toHex(packet) })),
       );
       // The other kernel thinks so, too. Its sockets get IPv6 without the header.
       const taken = clear.map((packet) => [toHex(packet, packet[0]! >>> 4 === 6 ? ipv6.HEADER_LEN : 0)]);

@@ -105,10 +105,10 @@ const WINDOWS: readonly Chapter[] = [
 /** What a path and a peer do wrong. */
 const FAULTS: readonly Chapter[] = [
   ...SUITES.flatMap(([name, keys]) => [
-    // Without an ICV, what is altered is for the IP layer to judge.
-    ...(keys.suite.icvLen > 0
-      ? [chapter(`${name}, ESN`, ['next', 'replay', 'late', ...ALTERED], 90, { keys })]
-      : []),
+    // Without an ICV, what is altered is for the IP layer to judge, and under ESN nothing contradicts a guess of the high half.
+    keys.suite.icvLen > 0
+      ? chapter(`${name}, ESN`, ['next', 'replay', 'late', ...ALTERED], 90, { keys })
+      : chapter(`${name}, ESN`, ESN_NUMBERS, 160, { keys }, WORD - 100n),
     chapter(`${name}, no ESN`, ['next', ...ODD], 90, { keys, esn: false, replayWindow: 64 }),
   ]),
   ...SHAPES.flatMap(({ name, given, inner }) => [
