@@ -53,6 +53,15 @@ inline uint64_t sum_bytes(const uint8_t* p, size_t len, uint64_t sum = 0) {
   return sum;
 }
 
+// The same for long runs, with AVX2 where this CPU has it: `sum` adds up, `copy` puts the bytes at `to` on the way. They must not
+// overlap.
+struct Sums {
+  uint64_t (*sum)(const uint8_t* p, size_t len, uint64_t sum);
+  uint64_t (*copy)(uint8_t* to, const uint8_t* p, size_t len, uint64_t sum);
+};
+// The quickest that runs here, or the plain loop, for tests.
+const Sums& sums(bool plain = false);
+
 // Folds a sum of `sum_bytes` to the 16 bits that stand in a header, in network order as a number.
 inline uint16_t fold(uint64_t sum) {
   sum = (sum & 0xffffffff) + (sum >> 32);

@@ -48,7 +48,7 @@ Segment look_at(const uint8_t* at, uint32_t len, bool udp) {
   // would get one.
   if (s.udp ? load16(l4 + 6) == 0 : (s.flags & ~(kPsh | kEce)) != kAck) return s;
   // The kernel takes a merged packet's checksum for good, so each segment's must be.
-  s.mergeable = fold(sum_bytes(l4, l4_len, pseudo_sum(at, s.v6, protocol, l4_len))) == 0xffff;
+  s.mergeable = fold(sums().sum(l4, l4_len, pseudo_sum(at, s.v6, protocol, l4_len))) == 0xffff;
   return s;
 }
 

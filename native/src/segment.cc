@@ -25,16 +25,18 @@ int copy_one(const VnetHeader& header, const uint8_t* packet, size_t len, Batch&
              uint32_t headroom) {
   uint8_t* to = reserve(batch, count, headroom, len);
   if (to == nullptr) return kTooLong;
-  memcpy(to, packet, len);
-  if (header.flags & kNeedsCsum) {
-    const size_t start = header.csum_start;
-    const size_t field = start + header.csum_offset;
-    if (start > len || field + 2 > len) return -1;
-    uint16_t sum = static_cast<uint16_t>(~fold(sum_bytes(to + start, len - start)));
-    // UDP writes a sum of zero as all ones: zero means none (RFC 768).
-    if (sum == 0 && header.csum_offset == 6) sum = 0xffff;
-    store16(to + field, sum);
+  if ((header.flags & kNeedsCsum) == 0) {
+    memcpy(to, packet, len);
+    return static_cast<int>(count + 1);
   }
+  const size_t start = header.csum_start;
+  const size_t field = start + header.csum_offset;
+  if (start > len || field + 2 > len) return -1;
+  memcpy(to, packet, start);
+  uint16_t sum = static_cast<uint16_t>(~fold(sums().copy(to + start, packet + start, len - start, 0)));
+  // UDP writes a sum of zero as all ones: zero means none (RFC 768).
+  if (sum == 0 && header.csum_offset == 6) sum = 0xffff;
+  store16(to + field, sum);
   return static_cast<int>(count + 1);
 }
 
@@ -85,7 +87,8 @@ int segment(const VnetHeader& header, const uint8_t* packet, size_t len, Batch& 
     uint8_t* to = reserve(batch, count, headroom, total);
     if (to == nullptr) return kTooLong;
     memcpy(to, packet, head);
-    memcpy(to + head, packet + head + at, n);
+    // Headers have an even length, so that both sums are of whole words.
+    const uint64_t data = sums().copy(to + head, packet + head + at, n, addresses);
     if (v6) {
       store16(to + 4, static_cast<uint32_t>(total - 40));
     } else {
@@ -109,8 +112,8 @@ int segment(const VnetHeader& header, const uint8_t* packet, size_t len, Batch& 
       sum_at = l4_at + 6;
     }
     sum_at[0] = sum_at[1] = 0;
-    const uint64_t sum = sum_bytes(length_word, 2, addresses);
-    uint16_t check = static_cast<uint16_t>(~fold(sum_bytes(l4_at, l4_len + n, sum)));
+    const uint64_t sum = sum_bytes(length_word, 2, data);
+    uint16_t check = static_cast<uint16_t>(~fold(sum_bytes(l4_at, l4_len, sum)));
     if (check == 0 && !is_tcp) check = 0xffff;
     store16(sum_at, check);
     count++;

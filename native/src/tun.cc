@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "checksum.h"
 #include "coalesce.h"
 #include "parts.h"
 #include "segment.h"
@@ -256,6 +257,19 @@ napi_value tun_split(napi_env env, napi_callback_info info) {
   return number(env, n < 0 ? -EINVAL : n);
 }
 
+// tunSum(bytes, to, plain): the sum over `bytes` as the functions above take it, for tests. Where `to` has as many bytes they are
+// copied on the way. plain: not 0 for the loop that runs on any CPU.
+napi_value tun_sum(napi_env env, napi_callback_info info) {
+  size_t argc = 3;
+  napi_value argv[3];
+  napi_get_cb_info(env, info, &argc, argv, nullptr, nullptr);
+  const Bytes bytes = bytes_of(env, argv[0]);
+  const Bytes to = bytes_of(env, argv[1]);
+  const Sums& by = sums(i32_of(env, argv[2]) != 0);
+  if (to.len != 0 && to.len != bytes.len) return number(env, -EINVAL);
+  return number(env, fold(to.len == 0 ? by.sum(bytes.at, bytes.len, 0) : by.copy(to.at, bytes.at, bytes.len, 0)));
+}
+
 }  // namespace
 
 void add_tun(Napi::Env env, Napi::Object exports) {
@@ -264,6 +278,7 @@ void add_tun(Napi::Env env, Napi::Object exports) {
   add(env, exports, "tunRead", tun_read);
   add(env, exports, "tunWrite", tun_write);
   add(env, exports, "tunSplit", tun_split);
+  add(env, exports, "tunSum", tun_sum);
 }
 
 }  // namespace esplane

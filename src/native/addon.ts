@@ -25,7 +25,7 @@ export type Addon = { readonly abi: number } & SystemFunctions &
   StateFunctions;
 
 /** What this code calls: `ABI` in `native/src/addon.cc`. Raise both with every change of what crosses. */
-export const ABI = 5;
+export const ABI = 6;
 
 let loaded: Addon | undefined;
 

@@ -45,6 +45,26 @@ function split(header: Uint8Array, packet: Uint8Array, batch: Batch, from = 0): 
 }
 
 needs([ADDON], 'segment', () => {
+  it('sums bytes, and copies them on the way, of any length and alignment as the plain sum does', () => {
+    const store = Buffer.from(
+      Uint8Array.from({ length: 1500 }, (_, i) => (i % 7 ? Math.imul(i, i) >>> 4 : 0xff)),
+    );
+    const target = Buffer.alloc(store.length);
+    for (const at of [0, 1, 2, 5, 31, 32, 33]) {
+      for (const length of [0, 1, 2, 3, 31, 32, 63, 64, 65, 127, 128, 191, 1399, 1400 + at]) {
+        const bytes = store.subarray(at, at + length);
+        const want = checksum.sum(bytes, 0, length);
+        for (const plain of [0, 1]) {
+          target.fill(0);
+          expect(addon().tunSum(bytes, target.subarray(33 - at, 33 - at + length), plain)).toBe(want);
+          expect(addon().tunSum(bytes, target.subarray(0, 0), plain)).toBe(want);
+          const copied = Buffer.concat([Buffer.alloc(33 - at), bytes, Buffer.alloc(target.length)]);
+          expect(target.equals(copied.subarray(0, target.length))).toBe(true);
+        }
+      }
+    }
+  });
+
   it('makes of a TCP super-packet the segments that its sender would have sent', () => {
     fc.assert(
       fc.property(
