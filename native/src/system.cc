@@ -6,6 +6,7 @@
 #include <sched.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -101,6 +102,29 @@ static napi_value interface_mtu(napi_env env, napi_callback_info info) {
   return number(env, ioctl(i32_of(env, argv[0]), SIOCGIFMTU, &request) < 0 ? -errno : request.ifr_mtu);
 }
 
+// takeSlice(us): the calling thread asks for the processor in slices of this length. The scheduler then lets it run earlier
+// than threads with longer ones, and gives it no larger share. Linux 6.12, sched_setattr(2); -ENOTSUP before.
+static napi_value take_slice(napi_env env, napi_callback_info info) {
+  size_t argc = 1;
+  napi_value argv[1];
+  napi_get_cb_info(env, info, &argc, argv, nullptr, nullptr);
+  // struct sched_attr, which C libraries before glibc 2.41 do not have.
+  struct {
+    uint32_t size, policy;
+    uint64_t flags;
+    int32_t nice;
+    uint32_t priority;
+    uint64_t runtime, deadline, period;
+  } attributes;
+  memset(&attributes, 0, sizeof attributes);
+  const uint64_t slice = static_cast<uint64_t>(u32_of(env, argv[0])) * 1000;
+  if (syscall(SYS_sched_getattr, 0, &attributes, sizeof attributes, 0) < 0) return number(env, -errno);
+  attributes.runtime = slice;
+  if (syscall(SYS_sched_setattr, 0, &attributes, 0) < 0) return number(env, -errno);
+  if (syscall(SYS_sched_getattr, 0, &attributes, sizeof attributes, 0) < 0) return number(env, -errno);
+  return number(env, attributes.runtime == slice ? 0 : -ENOTSUP);
+}
+
 void add_system(Napi::Env env, Napi::Object exports) {
   add(env, exports, "closeFd", close_fd);
   add(env, exports, "wait", wait_fds);
@@ -110,6 +134,7 @@ void add_system(Napi::Env env, Napi::Object exports) {
   add(env, exports, "openNetns", open_netns);
   add(env, exports, "enterNetns", enter_netns);
   add(env, exports, "interfaceMtu", interface_mtu);
+  add(env, exports, "takeSlice", take_slice);
 }
 
 }  // namespace esplane

@@ -16,6 +16,8 @@ export interface SystemFunctions {
   enterNetns(fd: number): number;
   /** @param fd a socket, whose network namespace counts @returns bytes, or `-ENODEV` */
   interfaceMtu(fd: number, name: string): number;
+  /** @param us of the calling thread, 100 to 100,000 @returns 0, or `-ENOTSUP` before Linux 6.12 */
+  takeSlice(us: number): number;
 }
 
 /**

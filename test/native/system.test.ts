@@ -1,5 +1,6 @@
 import { spawnSync } from 'node:child_process';
-import { readdirSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { constants } from 'node:os';
 import { describe, expect, it } from 'vitest';
 import { addon } from '../../src/native/addon.ts';
 import { inNetns, Poller, wakePoller } from '../../src/native/system.ts';
@@ -45,6 +46,20 @@ needs([ADDON], 'Poller', () => {
     expect(native.closeFd(-1)).toBeLessThan(0);
     expect(native.wake(-1)).toBeLessThan(0);
     expect(native.openNetns('/nowhere')).toBeLessThan(0);
+  });
+});
+
+needs([ADDON], 'takeSlice', () => {
+  it('has the slice that was asked for, or says that the kernel has none', () => {
+    const said = addon().takeSlice(300);
+    if (said !== 0) {
+      expect([-constants.errno.ENOTSUP, -constants.errno.ENOSYS, -constants.errno.EPERM]).toContain(said);
+      return;
+    }
+    // Where this kernel shows it.
+    if (!existsSync('/proc/thread-self/sched')) return;
+    const slice = /^se\.slice\s*:\s*(\d+)/m.exec(readFileSync('/proc/thread-self/sched', 'utf8'))?.[1];
+    if (slice !== undefined) expect(slice).toBe('300000');
   });
 });
 
