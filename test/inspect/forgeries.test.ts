@@ -6,6 +6,7 @@ import { describe, expect, it } from 'vitest';
 import { putU32 } from '../../src/base/bytes.ts';
 import { seededBytes } from '../../src/base/rng.ts';
 import type { FrameInfo } from '../../src/capture/frame.ts';
+import { Forge, textOf } from '../../src/conform/forge.ts';
 import { NodeEngine } from '../../src/crypto/node.ts';
 import { PacketJson } from '../../src/inspect/decrypt-json.ts';
 import { Diagnoser } from '../../src/inspect/diagnose/diagnoser.ts';
@@ -14,7 +15,6 @@ import { Explainer } from '../../src/inspect/explain/explain.ts';
 import type { SaConfig } from '../../src/ipsec/sa-config.ts';
 import { LINK_RAW } from '../../src/wire/link-type.ts';
 import { type Line, lineOf } from '../support/decrypt.ts';
-import { Forge, textOf } from '../support/forge.ts';
 import { receiverWith } from '../support/receiver.ts';
 import { address, ipv4Packet, SUITES, saConfig } from '../support/sa.ts';
 import { IS_LONG, runs } from '../support/sample.ts';
@@ -221,7 +221,7 @@ function forge(
 
 /** A capture, clean and with forgeries. */
 const captures = fc.tuple(streams, forgeries).map(([{ config, sas, numbers }, given]) => {
-  const peer = new Forge(config);
+  const peer = new Forge(config, new NodeEngine());
   const text = textOf(inner, 4, config.keys.suite.align);
   const clean: Frame[] = numbers.map((number) => ({ bytes: peer.packet(number, text), isTrue: true }));
   const mixed = [...clean];
@@ -237,7 +237,7 @@ const captures = fc.tuple(streams, forgeries).map(([{ config, sas, numbers }, gi
 
 describe('twenty packets of the fourth 2^32', () => {
   const config = saConfig();
-  const peer = new Forge(config);
+  const peer = new Forge(config, new NodeEngine());
   const text = textOf(inner, 4, 4);
   const at = (epoch: number, lo: number) => peer.packet(BigInt(epoch) * EPOCH + BigInt(lo), text);
   const truth = Array.from({ length: 20 }, (_, i) => ({ bytes: at(3, 1000 + i), isTrue: true }));

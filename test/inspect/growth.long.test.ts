@@ -7,6 +7,7 @@ import { describe, expect, it } from 'vitest';
 import { hex, putU16, putU32 } from '../../src/base/bytes.ts';
 import { seededBytes } from '../../src/base/rng.ts';
 import type { FrameInfo, FrameSink } from '../../src/capture/frame.ts';
+import { Forge, textOf } from '../../src/conform/forge.ts';
 import { NodeEngine } from '../../src/crypto/node.ts';
 import { Diagnoser } from '../../src/inspect/diagnose/diagnoser.ts';
 import { Evidence } from '../../src/inspect/evidence.ts';
@@ -14,7 +15,6 @@ import { Explainer } from '../../src/inspect/explain/explain.ts';
 import type { SaConfig } from '../../src/ipsec/sa-config.ts';
 import * as ipv4 from '../../src/wire/ipv4.ts';
 import { LINK_RAW } from '../../src/wire/link-type.ts';
-import { Forge, textOf } from '../support/forge.ts';
 import { receiverOf, receiverWith } from '../support/receiver.ts';
 import { address, ipv4Packet, saConfig } from '../support/sa.ts';
 
@@ -99,7 +99,7 @@ const SHAPES: readonly { name: string; sas: readonly SaConfig[]; shape: Shape; f
 
 /** Sends `n` frames, and returns the CPU time in ms. */
 function run(sink: FrameSink, shape: Shape, n: number): number {
-  const template = new Forge(saConfig()).outer(new Uint8Array(52));
+  const template = new Forge(saConfig(), new NodeEngine()).outer(new Uint8Array(52));
   putU32(template, 20, 3);
   putU32(template, 24, 10);
   // Until `release` a receiver may hold on to what it was given.
@@ -208,7 +208,7 @@ it('what a live capture asks each second costs no more when twice as many stream
 
 it('replays of one packet from sources of their own keep no more than a bound, and change nothing', () => {
   const config = saConfig({ src: address('0.0.0.0') });
-  const peer = new Forge(saConfig());
+  const peer = new Forge(saConfig(), new NodeEngine());
   const text = textOf(ipv4Packet(60), 4, 4);
   const packets = Array.from({ length: 40 }, (_, i) => peer.packet(3n * 2n ** 32n + BigInt(i + 1), text));
   const replayed = packets[0]!.slice();

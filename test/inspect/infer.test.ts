@@ -3,6 +3,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
+import { Forge, textOf } from '../../src/conform/forge.ts';
 import { NodeEngine } from '../../src/crypto/node.ts';
 import { authenc, uncheckedCipher } from '../../src/crypto/suite.ts';
 import { PacketJson } from '../../src/inspect/decrypt-json.ts';
@@ -11,7 +12,6 @@ import type { SaConfig } from '../../src/ipsec/sa-config.ts';
 import { LINK_RAW } from '../../src/wire/link-type.ts';
 import { udp4 } from '../support/datagram.ts';
 import { decryptBytes, type Line, lineOf } from '../support/decrypt.ts';
-import { Forge, textOf } from '../support/forge.ts';
 import { needs, SHARED, shared } from '../support/needs.ts';
 import { receiverOf } from '../support/receiver.ts';
 import { address, counting, saConfig } from '../support/sa.ts';
@@ -73,7 +73,7 @@ describe('an SA of which mode and UDP are not said', () => {
       for (const esn of [false, true]) {
         for (const encap of [undefined, { sport: 4500, dport: 4500 }]) {
           const config = saConfig({ mode, esn, ...(encap && { encap }) });
-          const forge = new Forge(config);
+          const forge = new Forge(config, new NodeEngine());
           const text = mode === 'tunnel' ? textOf(udp4(60), 4, 4) : textOf(udp4(60).subarray(20), 17, 4);
           const { encap: _, ...rest } = config;
           const table: SaConfig = { ...rest, mode: 'tunnel', esn: false, replayWindow: 0, unstated: OPEN };
@@ -87,7 +87,7 @@ describe('an SA of which mode and UDP are not said', () => {
   );
 
   it('refuses no packet for a mode that another one showed', () => {
-    const forge = new Forge(saConfig());
+    const forge = new Forge(saConfig(), new NodeEngine());
     const inTunnel = textOf(udp4(60), 4, 4);
     const inTransport = textOf(udp4(60).subarray(20), 17, 4);
     const packets = [inTunnel, inTransport, inTunnel].map((text, i) => forge.packet(BigInt(i + 1), text));
@@ -98,7 +98,7 @@ describe('an SA of which mode and UDP are not said', () => {
 
 describe('an SA whose ICV is not checked', () => {
   const open = saConfig({ keys: UNCHECKED, esn: false, replayWindow: 0, unstated: OPEN });
-  const forge = new Forge(saConfig({ keys: CHECKED, esn: false, replayWindow: 64 }));
+  const forge = new Forge(saConfig({ keys: CHECKED, esn: false, replayWindow: 64 }), new NodeEngine());
   const packet = (n: number) => forge.packet(BigInt(n), textOf(udp4(60), 4, 16));
   /** Forged by one who does not know the key of the ICV. */
   const forged = (n: number) => packet(n).with(-1, packet(n).at(-1)! ^ 1);

@@ -4,6 +4,7 @@
 import { describe, expect, it } from 'vitest';
 import { PcapngWriter } from '../../src/capture/pcapng-writer.ts';
 import { captureReader } from '../../src/capture/reader.ts';
+import { Forge, textOf } from '../../src/conform/forge.ts';
 import { authenc } from '../../src/crypto/suite.ts';
 import { PacketJson } from '../../src/inspect/decrypt-json.ts';
 import { Evidence } from '../../src/inspect/evidence.ts';
@@ -13,7 +14,7 @@ import { CaptureSas } from '../../src/sa-text/capture-sas.ts';
 import { LINK_RAW } from '../../src/wire/link-type.ts';
 import { udp4, udp6 } from '../support/datagram.ts';
 import { type Line, lineOf } from '../support/decrypt.ts';
-import { Forge, textOf } from '../support/forge.ts';
+import { fullEngine } from '../support/full-engine.ts';
 import { receiverOf, receiverWith } from '../support/receiver.ts';
 import { address, counting, saConfig } from '../support/sa.ts';
 
@@ -74,7 +75,7 @@ describe('packets with the keys that open them', () => {
             mode === 'tunnel'
               ? textOf(inner, sa.src.length === 4 ? 4 : 41, 4)
               : textOf(inner.subarray(sa.src.length === 4 ? 20 : 40), 17, 4);
-          const forge = new Forge(sa);
+          const forge = new Forge(sa, fullEngine());
           const start = esn ? 5n * 2n ** 32n : 1n;
           const { file, lines } = written(
             [0n, 1n, 2n].map((i) => forge.packet(start + i, text)),
@@ -91,7 +92,7 @@ describe('packets with the keys that open them', () => {
     const keys = authenc('hmac(sha384)', counting(48), 'cbc(aes)', counting(16), 128);
     const sa = saConfig({ keys, esn: false, replayWindow: 0 });
     const notes: string[] = [];
-    const packets = [new Forge(sa).packet(1n, textOf(udp4(60), 4, 16))];
+    const packets = [new Forge(sa, fullEngine()).packet(1n, textOf(udp4(60), 4, 16))];
     const { file } = written(packets, sa, (line) => notes.push(line));
     expect(notes).toEqual(['test: its ICV has no name in Wireshark: with these lines it is not checked']);
     expect(reread(file)).toMatchObject([{ verdict: 'ok', authenticated: false }]);

@@ -7,6 +7,7 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { toHex } from '../../src/base/bytes.ts';
 import { seededBytes } from '../../src/base/rng.ts';
+import { ALTERED, ESN_NUMBERS, type Made, makeFaults, NUMBERS, ODD } from '../../src/conform/catalogue.ts';
 import { Decapsulator } from '../../src/ipsec/decapsulate.ts';
 import { dropRow } from '../../src/ipsec/drop.ts';
 import { SecurityAssociation } from '../../src/ipsec/sa.ts';
@@ -18,7 +19,6 @@ import { parsePrefix } from '../../src/wire/address.ts';
 import * as ipv6 from '../../src/wire/ipv6.ts';
 import { Batch } from '../../src/wire/packet.ts';
 import { frameOf } from '../support/ethernet.ts';
-import { ALTERED, ESN_NUMBERS, type Made, makeFaults, NUMBERS, ODD } from '../support/faults.ts';
 import { fullEngine } from '../support/full-engine.ts';
 import { KERNEL_NEEDS, KernelPlan, type Seen, sayRefused } from '../support/kernel.ts';
 import {
@@ -70,7 +70,12 @@ function chapter(
   inner = inner4,
 ): Chapter {
   const config = configOf(given, top);
-  return { name, config, top, made: makeFaults({ config, top, inner, kinds, count, seed: config.spi }) };
+  return {
+    name,
+    config,
+    top,
+    made: makeFaults({ config, engine: fullEngine(), top, inner, kinds, count, seed: config.spi }),
+  };
 }
 
 /** Windows and numbers: the longer a list, the more windows it moves through. */

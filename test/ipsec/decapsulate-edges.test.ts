@@ -4,6 +4,7 @@
  */
 import { describe, expect, it } from 'vitest';
 import { putU16 } from '../../src/base/bytes.ts';
+import { Forge, textOf } from '../../src/conform/forge.ts';
 import type { Engine } from '../../src/crypto/engine.ts';
 import { NodeEngine } from '../../src/crypto/node.ts';
 import { Decapsulator } from '../../src/ipsec/decapsulate.ts';
@@ -15,7 +16,6 @@ import { TunnelEnd } from '../../src/ipsec/tunnel-end.ts';
 import type { Prefix } from '../../src/wire/address.ts';
 import * as ipv4 from '../../src/wire/ipv4.ts';
 import { Batch, PASS } from '../../src/wire/packet.ts';
-import { Forge, textOf } from '../support/forge.ts';
 import { address, ipv4Packet, ipv6Packet, RANDOM, saConfig } from '../support/sa.ts';
 
 const TEXT4 = textOf(ipv4Packet(64), 4, 4);
@@ -69,7 +69,7 @@ function flipped(packet: Uint8Array): Uint8Array {
 
 describe('a batch', () => {
   const config = saConfig({ replayWindow: 64 });
-  const forge = new Forge(config);
+  const forge = new Forge(config, new NodeEngine());
   const good = (seq: bigint) => forge.packet(seq, TEXT4);
 
   it('leaves ESP that was dropped before as it is', () => {
@@ -107,7 +107,7 @@ describe('a batch', () => {
     { name: 'out of order', esn: true, numbers: [60n, 30n, 80n, 50n, 81n] },
   ])('is opened in one call: $name', ({ esn, numbers }) => {
     const other = saConfig({ replayWindow: 64, esn });
-    const maker = new Forge(other);
+    const maker = new Forge(other, new NodeEngine());
     const receiver = new Receiver(other);
     expect(receiver.take(...numbers.map((seq) => maker.packet(seq, TEXT4)))).toEqual(numbers.map(() => 'ok'));
     expect(receiver.calls).toEqual([numbers.length]);
@@ -133,7 +133,7 @@ describe('a batch', () => {
 
 describe('the high half of what is dropped', () => {
   const config = saConfig({ replayWindow: 64 });
-  const forge = new Forge(config);
+  const forge = new Forge(config, new NodeEngine());
 
   it.each([
     { name: 'a replay', start: [5, 100], seq: 0x5_0000_0063n, reason: 'replay-seen', hi: 5 },
@@ -158,7 +158,7 @@ describe('the high half of what is dropped', () => {
 describe('the statistics of an SA', () => {
   it('tell what was wrong, and number 0 counts nowhere', () => {
     const config = saConfig({ esn: false, replayWindow: 64 });
-    const forge = new Forge(config);
+    const forge = new Forge(config, new NodeEngine());
     const receiver = new Receiver(config, 1, [0, 100]);
     const packet = (seq: bigint) => forge.packet(seq, TEXT4);
     receiver.take(packet(99n));
@@ -177,7 +177,7 @@ describe('the statistics of an SA', () => {
 
 describe('lengths', () => {
   const config = saConfig();
-  const forge = new Forge(config);
+  const forge = new Forge(config, new NodeEngine());
   /** A packet with so many bytes of text, cut off behind them. */
   const cut = (textLen: number) => {
     const short = forge.packet(9n, TEXT4).slice(0, 20 + 8 + 8 + textLen + 16);
@@ -227,7 +227,7 @@ describe('a selector', () => {
     ['an IPv6 source and any IPv4 destination', TEXT6, prefix('fd00:1::', 32), any4, 'ok'],
   ] as const)('%s', (_, text, src, dst, reason) => {
     const config = saConfig({ selector: { src, dst } });
-    expect(new Receiver(config).take(new Forge(config).packet(1n, text))).toEqual([reason]);
+    expect(new Receiver(config).take(new Forge(config, new NodeEngine()).packet(1n, text))).toEqual([reason]);
   });
 });
 
@@ -235,7 +235,7 @@ it('congestion met on an IPv6 path is passed on', () => {
   const config = saConfig({ src: address('2001:db8::1'), dst: address('2001:db8::2') });
   const inner = textOf(ipv4Packet(64, { tos: 2 }), 4, 4);
   const receiver = new TunnelEnd(config, new NodeEngine(), RANDOM);
-  const outcome = receiver.decapsulate(new Forge(config).packet(1n, inner, { tos: 3 }));
+  const outcome = receiver.decapsulate(new Forge(config, new NodeEngine()).packet(1n, inner, { tos: 3 }));
   expect(outcome.verdict === 'ok' && ipv4.ecn(outcome.packet)).toBe(3);
 });
 
@@ -262,7 +262,7 @@ it.each([
 ] as const)('opens no ESP behind an AH header that nothing checks: $name', (family) => {
   const { ends, text, headerLen, namedAt, lengthAt, isWhole } = family;
   const config = saConfig({ src: address(ends[0]), dst: address(ends[1]) });
-  const bare = new Forge(config).packet(1n, text);
+  const bare = new Forge(config, new NodeEngine()).packet(1n, text);
   const packet = new Uint8Array([
     ...bare.subarray(0, headerLen),
     50,

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { hex, putU16 } from '../../src/base/bytes.ts';
 import { xorshift32 } from '../../src/base/rng.ts';
+import { Forge as AnyForge, textOf as espText } from '../../src/conform/forge.ts';
 import { NodeEngine } from '../../src/crypto/node.ts';
 import { authenc } from '../../src/crypto/suite.ts';
 import { Decapsulator } from '../../src/ipsec/decapsulate.ts';
@@ -11,7 +12,6 @@ import { Sad } from '../../src/ipsec/sad.ts';
 import { TunnelEnd } from '../../src/ipsec/tunnel-end.ts';
 import * as ipv4 from '../../src/wire/ipv4.ts';
 import { Batch, PASS } from '../../src/wire/packet.ts';
-import { Forge as AnyForge, textOf as espText } from '../support/forge.ts';
 import { address, ipv4Packet, ipv6Packet, RANDOM, saConfig } from '../support/sa.ts';
 
 /** A peer that builds what it likes. */
@@ -19,7 +19,7 @@ class Forge {
   readonly #forge: AnyForge;
 
   constructor(config: SaConfig) {
-    this.#forge = new AnyForge(config);
+    this.#forge = new AnyForge(config, new NodeEngine());
   }
 
   /** @param text payload, padding, pad length, next header */
@@ -209,7 +209,7 @@ describe('what Linux would count', () => {
       const made = { ...config, mode };
       const text = mode === 'tunnel' ? textOf(inner, 4) : textOf(udp, 17);
       const receiver = receiverOf({ ...made, selector: { src: any, dst: any, ...upper } });
-      const outcome = receiver.decapsulate(new AnyForge(made).packet(1n, text));
+      const outcome = receiver.decapsulate(new AnyForge(made, new NodeEngine()).packet(1n, text));
       expect(outcome, mode).toMatchObject(isOk ? { verdict: 'ok' } : { reason: 'selector-mismatch' });
     }
   });
@@ -217,7 +217,7 @@ describe('what Linux would count', () => {
   it('the statistics say that a packet cut off in its blocks failed the check, as a shorter one did not', () => {
     const keys = authenc('hmac(sha256)', new Uint8Array(32), 'cbc(aes)', new Uint8Array(16), 128);
     const cbc = { ...config, keys };
-    const packet = new AnyForge(cbc).packet(1n, espText(ipv4Packet(60), 4, 16));
+    const packet = new AnyForge(cbc, new NodeEngine()).packet(1n, espText(ipv4Packet(60), 4, 16));
     const receiver = receiverOf(cbc);
     const failed = [20 + 8 + 16 + 16 + 5, 20 + 8 + 16 + 16, 20 + 8 + 16 + 15].map((len) => {
       expect(receiver.decapsulate(cut(packet, len))).toMatchObject({ reason: 'too-short' });
@@ -249,7 +249,9 @@ describe('what Linux would count', () => {
   });
 
   it('ESP in UDP for an SA that expects none', () => {
-    const inUdp = new AnyForge(config).packet(1n, textOf(ipv4Packet(64), 4), { inUdp: true });
+    const inUdp = new AnyForge(config, new NodeEngine()).packet(1n, textOf(ipv4Packet(64), 4), {
+      inUdp: true,
+    });
     expect(receiverOf(config).decapsulate(inUdp)).toMatchObject({
       reason: 'encap-mismatch',
       counter: 'XfrmInStateMismatch',
@@ -297,7 +299,10 @@ describe('where Linux surprises', () => {
     'lets ESP in UDP pass by that is shorter than $least bytes, the IPv$version header and $options bytes of options',
     ({ version, options, least }) => {
       const ends = version === 4 ? {} : { src: address('2001:db8::1'), dst: address('2001:db8::2') };
-      const forge = new AnyForge(saConfig({ encap: { sport: 4500, dport: 4500 }, ...ends }));
+      const forge = new AnyForge(
+        saConfig({ encap: { sport: 4500, dport: 4500 }, ...ends }),
+        new NodeEngine(),
+      );
       const datagram = (len: number) =>
         forge.outer(new Uint8Array(len).fill(0xab), { options: new Uint8Array(options).fill(1) });
       const engine = new NodeEngine();

@@ -2,18 +2,17 @@
  * Authentic ESP packets around anything, with any number: the peer that an encapsulator cannot be.
  * @module
  */
-import { putU32 } from '../../src/base/bytes.ts';
-import { seededBytes } from '../../src/base/rng.ts';
-import { JOB_OK, JobTable } from '../../src/crypto/engine.ts';
-import { writeTrailer } from '../../src/ipsec/padding.ts';
-import type { SaConfig } from '../../src/ipsec/sa-config.ts';
-import type { Address } from '../../src/wire/address.ts';
-import * as checksum from '../../src/wire/checksum.ts';
-import * as esp from '../../src/wire/esp.ts';
-import * as ipv4 from '../../src/wire/ipv4.ts';
-import * as ipv6 from '../../src/wire/ipv6.ts';
-import * as udp from '../../src/wire/udp.ts';
-import { fullEngine } from './full-engine.ts';
+import { putU32 } from '../base/bytes.ts';
+import { seededBytes } from '../base/rng.ts';
+import { type Engine, JOB_OK, JobTable } from '../crypto/engine.ts';
+import { writeTrailer } from '../ipsec/padding.ts';
+import type { SaConfig } from '../ipsec/sa-config.ts';
+import type { Address } from '../wire/address.ts';
+import * as checksum from '../wire/checksum.ts';
+import * as esp from '../wire/esp.ts';
+import * as ipv4 from '../wire/ipv4.ts';
+import * as ipv6 from '../wire/ipv6.ts';
+import * as udp from '../wire/udp.ts';
 
 /** What may be odd about the header around ESP. */
 export interface OuterGiven {
@@ -30,12 +29,14 @@ export interface OuterGiven {
 
 export class Forge {
   readonly config: SaConfig;
-  readonly #engine = fullEngine();
+  readonly #engine: Engine;
   readonly #key: number;
   readonly #iv = seededBytes(0xf0e);
 
-  constructor(config: SaConfig) {
+  /** @throws {EsplaneError} `ERR_SUITE` when the engine does not have the suite */
+  constructor(config: SaConfig, engine: Engine) {
     this.config = config;
+    this.#engine = engine;
     this.#key = this.#engine.addKey(config.keys);
   }
 
