@@ -20,6 +20,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   sim: ['wire', 'crypto', 'capture', 'ipsec', 'link', 'cilium', 'node'],
   'sa-text': ['wire', 'crypto', 'ipsec', 'cilium'],
   inspect: ['wire', 'crypto', 'capture', 'ipsec', 'cilium', 'sa-text'],
+  conform: ['wire', 'crypto', 'capture', 'ipsec', 'sa-text', 'inspect'],
   observe: ['wire', 'ipsec', 'link', 'cilium', 'node'],
   web: [
     'wire',
@@ -46,6 +47,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
     'sim',
     'sa-text',
     'inspect',
+    'conform',
     'observe',
   ],
 };

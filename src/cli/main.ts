@@ -25,6 +25,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<(program: Command) => void
   run: async () => (await import('./run.ts')).runCommand,
   node: async () => (await import('./node.ts')).nodeCommand,
   status: async () => (await import('./status.ts')).statusCommand,
+  conform: async () => (await import('./conform.ts')).conformCommand,
   demo: async () => (await import('./demo.ts')).demoCommand,
   lab: async () => (await import('./lab.ts')).labCommand,
   extcap: async () => (await import('./extcap.ts')).extcapCommand,
