@@ -26,22 +26,12 @@ const OPERATIONS: ReadonlyMap<number, string> = new Map([
   [2, 'reply'],
 ]);
 
-const ARP = new HeaderMap(FIELDS, {
-  hardware: { id: 'arp.hw.type', label: 'Hardware type', reference: RFC },
-  protocol: {
-    id: 'arp.proto.type',
-    label: 'Protocol type',
-    reference: RFC,
-    show: numberWithName(etherTypeName, 4),
-  },
-  hardwareLength: { id: 'arp.hw.size', label: 'Hardware length', reference: RFC },
-  protocolLength: { id: 'arp.proto.size', label: 'Protocol length', reference: RFC },
-  operation: {
-    id: 'arp.opcode',
-    label: 'Operation',
-    reference: RFC,
-    show: numberWithName((n) => OPERATIONS.get(n)),
-  },
+const ARP = new HeaderMap(FIELDS, RFC, {
+  hardware: { id: 'arp.hw.type', label: 'Hardware type' },
+  protocol: { id: 'arp.proto.type', label: 'Protocol type', show: numberWithName(etherTypeName, 4) },
+  hardwareLength: { id: 'arp.hw.size', label: 'Hardware length' },
+  protocolLength: { id: 'arp.proto.size', label: 'Protocol length' },
+  operation: { id: 'arp.opcode', label: 'Operation', show: numberWithName((n) => OPERATIONS.get(n)) },
 } satisfies WordsFor<typeof FIELDS>);
 
 /** Reads an ARP packet. */

@@ -12,13 +12,13 @@ import { protocolName } from './names.ts';
 import type { Field, Packet, Protection } from './tree.ts';
 import { bytesText, type IpContext, type OpenedEsp, type Walker } from './walker.ts';
 
-const ESP = new HeaderMap(esp.FIELDS, {
-  spi: { id: 'esp.spi', label: 'SPI', reference: 'RFC 4303 §2.1', show: hexNumber(8) },
+const ESP = new HeaderMap(esp.FIELDS, 'RFC 4303 §2.1', {
+  spi: { id: 'esp.spi', label: 'SPI', show: hexNumber(8) },
   seq: { id: 'esp.seq', label: 'Sequence number', reference: 'RFC 4303 §2.2' },
 } satisfies WordsFor<typeof esp.FIELDS>);
 
-const TRAILER = new HeaderMap(esp.TRAILER_FIELDS, {
-  padLength: { id: 'esp.pad_len', label: 'Pad length', reference: 'RFC 4303 §2.5' },
+const TRAILER = new HeaderMap(esp.TRAILER_FIELDS, 'RFC 4303 §2.5', {
+  padLength: { id: 'esp.pad_len', label: 'Pad length' },
   nextHeader: {
     id: 'esp.protocol',
     label: 'Next header',

@@ -14,7 +14,8 @@ import type { Walker } from './walker.ts';
 export interface Words {
   readonly id: string;
   readonly label: string;
-  readonly reference: string;
+  /** Where to read on, where that is elsewhere than of the rest of the header. */
+  readonly reference?: string;
   /** Instead of what the map says. */
   readonly meaning?: string;
   /** The number for people; decimal when left out. */
@@ -52,12 +53,15 @@ interface Run {
 /** A header as a map and its words. */
 export class HeaderMap {
   readonly #runs: readonly Run[];
+  readonly #reference: string;
   readonly #words: Readonly<Record<string, Words>>;
   readonly #groups: Groups;
   readonly #parts: Parts;
 
+  /** @param reference where to read on */
   constructor(
     specs: readonly FieldSpec[],
+    reference: string,
     words: Readonly<Record<string, Words>>,
     groups: Groups = {},
     parts: Parts = {},
@@ -71,6 +75,7 @@ export class HeaderMap {
       } else runs.push({ at: spec.at, end: spec.at + spec.len, specs: [spec] });
     }
     this.#runs = runs;
+    this.#reference = reference;
     this.#words = words;
     this.#groups = groups;
     this.#parts = parts;
@@ -95,6 +100,7 @@ export class HeaderMap {
         const name = run.specs[0]!.name;
         fields.push(
           w.field({
+            reference: this.#reference,
             ...this.#words[name]!,
             id: `${this.#words[name]!.id}.cut`,
             at: from,
@@ -157,7 +163,7 @@ export class HeaderMap {
     children: readonly Field[] = NO_FIELDS,
   ): Field {
     const words = this.#words[spec.name]!;
-    const { id, label, reference, meaning = spec.about } = words;
+    const { id, label, reference = this.#reference, meaning = spec.about } = words;
     const { value, text } = shown(words, spec, w.b, at);
     return w.field({ id, label, reference, meaning, at: from, end, bits, value, text, problem, children });
   }
@@ -171,7 +177,7 @@ export class HeaderMap {
     return w.field({
       id: group.id,
       label: group.label,
-      reference: group.reference,
+      reference: group.reference ?? this.#reference,
       meaning: group.meaning,
       at: from,
       end,

@@ -8,7 +8,7 @@ import type { FieldSpec } from '../../wire/field.ts';
 import * as icmp from '../../wire/icmp.ts';
 import { HeaderMap, hexNumber, numberWithName, type WordsFor } from './header.ts';
 import { ipText, macText } from './names.ts';
-import { type Dialect, type OptionWords, readOptions } from './options.ts';
+import { type Dialect, readOptions } from './options.ts';
 import type { Field } from './tree.ts';
 import type { IpContext, Walker } from './walker.ts';
 
@@ -46,18 +46,18 @@ const TYPES_V6: ReadonlyMap<number, string> = new Map([
 const NEIGHBOUR_SOLICITATION = 135;
 const NEIGHBOUR_ADVERTISEMENT = 136;
 
-const ECHO = new HeaderMap(icmp.FIELDS, {
-  type: { id: 'icmp.type', label: 'Type', reference: V4, show: numberWithName((n) => TYPES.get(n)) },
-  code: { id: 'icmp.code', label: 'Code', reference: V4 },
-  checksum: { id: 'icmp.checksum', label: 'Checksum', reference: V4, show: hexNumber(4) },
-  echoId: { id: 'icmp.ident', label: 'Identifier', reference: V4 },
-  echoSeq: { id: 'icmp.seq', label: 'Number', reference: V4 },
+const ECHO = new HeaderMap(icmp.FIELDS, V4, {
+  type: { id: 'icmp.type', label: 'Type', show: numberWithName((n) => TYPES.get(n)) },
+  code: { id: 'icmp.code', label: 'Code' },
+  checksum: { id: 'icmp.checksum', label: 'Checksum', show: hexNumber(4) },
+  echoId: { id: 'icmp.ident', label: 'Identifier' },
+  echoSeq: { id: 'icmp.seq', label: 'Number' },
 } satisfies WordsFor<typeof icmp.FIELDS>);
 
-const ECHO_V6 = new HeaderMap(icmp.FIELDS, {
-  type: { id: 'icmpv6.type', label: 'Type', reference: V6, show: numberWithName((n) => TYPES_V6.get(n)) },
-  code: { id: 'icmpv6.code', label: 'Code', reference: V6 },
-  checksum: { id: 'icmpv6.checksum', label: 'Checksum', reference: V6, show: hexNumber(4) },
+const ECHO_V6 = new HeaderMap(icmp.FIELDS, V6, {
+  type: { id: 'icmpv6.type', label: 'Type', show: numberWithName((n) => TYPES_V6.get(n)) },
+  code: { id: 'icmpv6.code', label: 'Code' },
+  checksum: { id: 'icmpv6.checksum', label: 'Checksum', show: hexNumber(4) },
   echoId: { id: 'icmpv6.echo.identifier', label: 'Identifier', reference: 'RFC 4443 §4.1' },
   echoSeq: { id: 'icmpv6.echo.sequence_number', label: 'Number', reference: 'RFC 4443 §4.1' },
 } satisfies WordsFor<typeof icmp.FIELDS>);
@@ -65,22 +65,14 @@ const ECHO_V6 = new HeaderMap(icmp.FIELDS, {
 /** The first four bytes are the same in every message. */
 const COMMON = icmp.FIELDS.filter(({ at }) => at < 4) as readonly FieldSpec[];
 
-const rest = (v6: boolean) => {
-  const echo = v6 ? 'icmpv6' : 'icmp';
-  const ref = v6 ? V6 : V4;
-  return {
-    type: {
-      id: `${echo}.type`,
-      label: 'Type',
-      reference: ref,
-      show: numberWithName((n) => (v6 ? TYPES_V6 : TYPES).get(n)),
-    },
-    code: { id: `${echo}.code`, label: 'Code', reference: ref },
-    checksum: { id: `${echo}.checksum`, label: 'Checksum', reference: ref, show: hexNumber(4) },
-  };
-};
-const PLAIN = new HeaderMap(COMMON, rest(false));
-const PLAIN_V6 = new HeaderMap(COMMON, rest(true));
+const plain = (id: string, reference: string, types: typeof TYPES) =>
+  new HeaderMap(COMMON, reference, {
+    type: { id: `${id}.type`, label: 'Type', show: numberWithName((n) => types.get(n)) },
+    code: { id: `${id}.code`, label: 'Code' },
+    checksum: { id: `${id}.checksum`, label: 'Checksum', show: hexNumber(4) },
+  });
+const PLAIN = plain('icmp', V4, TYPES);
+const PLAIN_V6 = plain('icmpv6', V6, TYPES_V6);
 
 const NEIGHBOUR_OPTIONS: Dialect = {
   id: 'icmpv6.opt',
@@ -88,28 +80,22 @@ const NEIGHBOUR_OPTIONS: Dialect = {
   single: [],
   last: -1,
   length: (n) => n * 8,
-  known: new Map<number, OptionWords>([
-    [
-      1,
-      {
-        id: 'icmpv6.opt.linkaddr.source',
-        label: "Sender's link address",
-        meaning: 'Station that asks.',
-        reference: 'RFC 4861 §4.6.1',
-        show: macText,
-      },
-    ],
-    [
-      2,
-      {
-        id: 'icmpv6.opt.linkaddr.target',
-        label: "Target's link address",
-        meaning: 'The answer: the station that has the address.',
-        reference: 'RFC 4861 §4.6.1',
-        show: macText,
-      },
-    ],
-  ]),
+  known: {
+    1: {
+      id: 'linkaddr.source',
+      label: "Sender's link address",
+      meaning: 'Station that asks.',
+      reference: 'RFC 4861 §4.6.1',
+      show: macText,
+    },
+    2: {
+      id: 'linkaddr.target',
+      label: "Target's link address",
+      meaning: 'The answer: the station that has the address.',
+      reference: 'RFC 4861 §4.6.1',
+      show: macText,
+    },
+  },
 };
 
 /** Reads an ICMP or ICMPv6 message. */
@@ -125,10 +111,9 @@ export function readIcmp(w: Walker, protocol: number, at: number, end: number, i
   const problems: Record<string, string> = {};
   if (!fault && ip.whole && !transportOk(b, ip.ipAt, protocol, at, end))
     problems['checksum'] = 'the checksum is wrong';
-  const echo = v6 ? ECHO_V6 : ECHO;
-  const plain = v6 ? PLAIN_V6 : PLAIN;
+  const map = isEcho ? (v6 ? ECHO_V6 : ECHO) : v6 ? PLAIN_V6 : PLAIN;
   let headerEnd = Math.min(at + icmp.HEADER_LEN, end);
-  const children: Field[] = (isEcho ? echo : plain).fields(w, at, headerEnd, problems);
+  const children: Field[] = map.fields(w, at, headerEnd, problems);
   if (!isEcho && headerEnd > at + 4) {
     children.push(second(w, v6, type, b[at + 1]!, at + 4, headerEnd));
     if (v6 && (type === NEIGHBOUR_SOLICITATION || type === NEIGHBOUR_ADVERTISEMENT) && at + 24 <= end) {

@@ -7,50 +7,39 @@ import * as ipv4 from '../../wire/ipv4.ts';
 import { HeaderMap, hexNumber, numberWithName, type WordsFor } from './header.ts';
 import { readTrailer } from './link.ts';
 import { dscpName, ecnName, ipText, protocolName } from './names.ts';
-import { type Dialect, type OptionWords, readOptions } from './options.ts';
+import { type Dialect, readOptions } from './options.ts';
 import type { Walker } from './walker.ts';
 
 const ref = 'RFC 791 §3.1';
 
 const IPV4 = new HeaderMap(
   ipv4.FIELDS,
+  ref,
   {
-    version: { id: 'ip.version', label: 'Version', reference: ref },
-    ihl: {
-      id: 'ip.hdr_len',
-      label: 'Header length',
-      reference: ref,
-      show: (n) => `${n} words (${n * 4} bytes)`,
-    },
-    dscp: {
-      id: 'ip.dsfield.dscp',
-      label: 'DSCP',
-      reference: 'RFC 2474 §3',
-      show: numberWithName(dscpName),
-    },
+    version: { id: 'ip.version', label: 'Version' },
+    ihl: { id: 'ip.hdr_len', label: 'Header length', show: (n) => `${n} words (${n * 4} bytes)` },
+    dscp: { id: 'ip.dsfield.dscp', label: 'DSCP', reference: 'RFC 2474 §3', show: numberWithName(dscpName) },
     ecn: { id: 'ip.dsfield.ecn', label: 'ECN', reference: 'RFC 3168 §5', show: numberWithName(ecnName) },
-    totalLength: { id: 'ip.len', label: 'Total length', reference: ref },
-    id: { id: 'ip.id', label: 'Identification', reference: ref, show: hexNumber(4) },
-    reserved: { id: 'ip.flags.rb', label: 'Reserved', reference: ref },
-    dontFragment: { id: 'ip.flags.df', label: "Don't fragment", reference: ref },
-    moreFragments: { id: 'ip.flags.mf', label: 'More fragments', reference: ref },
+    totalLength: { id: 'ip.len', label: 'Total length' },
+    id: { id: 'ip.id', label: 'Identification', show: hexNumber(4) },
+    reserved: { id: 'ip.flags.rb', label: 'Reserved' },
+    dontFragment: { id: 'ip.flags.df', label: "Don't fragment" },
+    moreFragments: { id: 'ip.flags.mf', label: 'More fragments' },
     fragmentOffset: {
       id: 'ip.frag_offset',
       label: 'Fragment offset',
-      reference: ref,
       show: (n) => (n === 0 ? '0' : `${n} (byte ${n * 8})`),
     },
-    ttl: { id: 'ip.ttl', label: 'Time to live', reference: ref },
-    protocol: { id: 'ip.proto', label: 'Protocol', reference: ref, show: numberWithName(protocolName) },
-    checksum: { id: 'ip.checksum', label: 'Header checksum', reference: ref, show: hexNumber(4) },
-    src: { id: 'ip.src', label: 'Source', reference: ref, read: ipText },
-    dst: { id: 'ip.dst', label: 'Destination', reference: ref, read: ipText },
+    ttl: { id: 'ip.ttl', label: 'Time to live' },
+    protocol: { id: 'ip.proto', label: 'Protocol', show: numberWithName(protocolName) },
+    checksum: { id: 'ip.checksum', label: 'Header checksum', show: hexNumber(4) },
+    src: { id: 'ip.src', label: 'Source', read: ipText },
+    dst: { id: 'ip.dst', label: 'Destination', read: ipText },
   } satisfies WordsFor<typeof ipv4.FIELDS>,
   {
     0: {
       id: 'ip.version_len',
       label: 'Version, length',
-      reference: ref,
       meaning: 'Two halves of a byte. 0x45 is IPv4 with a header of 20 bytes.',
     },
     1: {
@@ -62,7 +51,6 @@ const IPV4 = new HeaderMap(
     6: {
       id: 'ip.flags_offset',
       label: 'Flags, offset',
-      reference: ref,
       meaning: 'Whether this is a piece of a packet, and where it belongs.',
       show: (n) => `0x${n.toString(16).padStart(4, '0')}${n === ipv4.DF ? " (don't fragment)" : ''}`,
     },
@@ -75,48 +63,29 @@ const OPTIONS: Dialect = {
   single: [0, 1],
   last: 0,
   length: (n) => n,
-  known: new Map<number, OptionWords>([
-    [0, { id: 'ip.opt.eol', label: 'End of options', meaning: 'Nothing behind it counts.', reference: ref }],
-    [1, { id: 'ip.opt.nop', label: 'No operation', meaning: 'Fills up to the next word.', reference: ref }],
-    [
-      7,
-      {
-        id: 'ip.opt.rr',
-        label: 'Record route',
-        meaning: 'Routers write their addresses here.',
-        reference: ref,
-      },
-    ],
-    [68, { id: 'ip.opt.ts', label: 'Timestamp', meaning: 'Routers write the time here.', reference: ref }],
-    [
-      131,
-      {
-        id: 'ip.opt.lsrr',
-        label: 'Loose source route',
-        meaning: 'Routers that the packet must pass. Most networks drop it.',
-        reference: ref,
-      },
-    ],
-    [
-      137,
-      {
-        id: 'ip.opt.ssrr',
-        label: 'Strict source route',
-        meaning: 'Every router on the way. Most networks drop it.',
-        reference: ref,
-      },
-    ],
-    [
-      148,
-      {
-        id: 'ip.opt.ra',
-        label: 'Router alert',
-        meaning: 'Routers should look at what is inside.',
-        reference: 'RFC 2113 §2.1',
-        show: (b, at, end) => (end - at === 2 ? String(u16(b, at)) : toHex(b, at, end)),
-      },
-    ],
-  ]),
+  known: {
+    0: { id: 'eol', label: 'End of options', meaning: 'Nothing behind it counts.' },
+    1: { id: 'nop', label: 'No operation', meaning: 'Fills up to the next word.' },
+    7: { id: 'rr', label: 'Record route', meaning: 'Routers write their addresses here.' },
+    68: { id: 'ts', label: 'Timestamp', meaning: 'Routers write the time here.' },
+    131: {
+      id: 'lsrr',
+      label: 'Loose source route',
+      meaning: 'Routers that the packet must pass. Most networks drop it.',
+    },
+    137: {
+      id: 'ssrr',
+      label: 'Strict source route',
+      meaning: 'Every router on the way. Most networks drop it.',
+    },
+    148: {
+      id: 'ra',
+      label: 'Router alert',
+      meaning: 'Routers should look at what is inside.',
+      reference: 'RFC 2113 §2.1',
+      show: (b, at, end) => (end - at === 2 ? String(u16(b, at)) : toHex(b, at, end)),
+    },
+  },
 };
 
 /** Reads an IPv4 packet and what it carries. */

@@ -10,7 +10,7 @@ import { HeaderMap, hexNumber, numberWithName, type WordsFor } from './header.ts
 import { readFragment } from './ipv4.ts';
 import { readTrailer } from './link.ts';
 import { dscpName, ecnName, ipText, protocolName } from './names.ts';
-import { type Dialect, type OptionWords, readOptions } from './options.ts';
+import { type Dialect, readOptions } from './options.ts';
 import type { Field } from './tree.ts';
 import type { Walker } from './walker.ts';
 
@@ -19,22 +19,22 @@ const showNext = numberWithName(protocolName);
 
 const IPV6 = new HeaderMap(
   ipv6.FIELDS,
+  ref,
   {
-    version: { id: 'ipv6.version', label: 'Version', reference: ref },
+    version: { id: 'ipv6.version', label: 'Version' },
     dscp: { id: 'ipv6.tclass.dscp', label: 'DSCP', reference: 'RFC 2474 §3', show: numberWithName(dscpName) },
     ecn: { id: 'ipv6.tclass.ecn', label: 'ECN', reference: 'RFC 3168 §5', show: numberWithName(ecnName) },
     flowLabel: { id: 'ipv6.flow', label: 'Flow label', reference: 'RFC 6437 §2', show: hexNumber(5) },
-    payloadLength: { id: 'ipv6.plen', label: 'Payload length', reference: ref },
-    nextHeader: { id: 'ipv6.nxt', label: 'Next header', reference: ref, show: showNext },
-    hopLimit: { id: 'ipv6.hlim', label: 'Hop limit', reference: ref },
-    src: { id: 'ipv6.src', label: 'Source', reference: ref, read: ipText },
-    dst: { id: 'ipv6.dst', label: 'Destination', reference: ref, read: ipText },
+    payloadLength: { id: 'ipv6.plen', label: 'Payload length' },
+    nextHeader: { id: 'ipv6.nxt', label: 'Next header', show: showNext },
+    hopLimit: { id: 'ipv6.hlim', label: 'Hop limit' },
+    src: { id: 'ipv6.src', label: 'Source', read: ipText },
+    dst: { id: 'ipv6.dst', label: 'Destination', read: ipText },
   } satisfies WordsFor<typeof ipv6.FIELDS>,
   {
     0: {
       id: 'ipv6.version_class_flow',
       label: 'Version, class, flow',
-      reference: ref,
       meaning: 'One word with the version, the traffic class and the flow label.',
     },
   },
@@ -42,29 +42,23 @@ const IPV6 = new HeaderMap(
 
 const FRAGMENT = new HeaderMap(
   extensions.FRAGMENT_FIELDS,
+  'RFC 8200 §4.5',
   {
-    nextHeader: { id: 'ipv6.fraghdr.nxt', label: 'Next header', reference: 'RFC 8200 §4.5', show: showNext },
-    reserved: { id: 'ipv6.fraghdr.reserved_octet', label: 'Reserved', reference: 'RFC 8200 §4.5' },
+    nextHeader: { id: 'ipv6.fraghdr.nxt', label: 'Next header', show: showNext },
+    reserved: { id: 'ipv6.fraghdr.reserved_octet', label: 'Reserved' },
     fragmentOffset: {
       id: 'ipv6.fraghdr.offset',
       label: 'Fragment offset',
-      reference: 'RFC 8200 §4.5',
       show: (n) => (n === 0 ? '0' : `${n} (byte ${n * 8})`),
     },
-    reserved2: { id: 'ipv6.fraghdr.reserved_bits', label: 'Reserved', reference: 'RFC 8200 §4.5' },
-    moreFragments: { id: 'ipv6.fraghdr.more', label: 'More fragments', reference: 'RFC 8200 §4.5' },
-    fragmentId: {
-      id: 'ipv6.fraghdr.ident',
-      label: 'Identification',
-      reference: 'RFC 8200 §4.5',
-      show: hexNumber(8),
-    },
+    reserved2: { id: 'ipv6.fraghdr.reserved_bits', label: 'Reserved' },
+    moreFragments: { id: 'ipv6.fraghdr.more', label: 'More fragments' },
+    fragmentId: { id: 'ipv6.fraghdr.ident', label: 'Identification', show: hexNumber(8) },
   } satisfies WordsFor<typeof extensions.FRAGMENT_FIELDS>,
   {
     2: {
       id: 'ipv6.fraghdr.offset_more',
       label: 'Offset, more',
-      reference: 'RFC 8200 §4.5',
       meaning: 'Where the fragment belongs, and whether more follow.',
     },
   },
@@ -76,93 +70,67 @@ const OPTIONS: Dialect = {
   single: [0],
   last: -1,
   length: (n) => n + 2,
-  known: new Map<number, OptionWords>([
-    [0, { id: 'ipv6.opt.pad1', label: 'Pad1', meaning: 'One byte of filling.', reference: 'RFC 8200 §4.2' }],
-    [1, { id: 'ipv6.opt.padn', label: 'PadN', meaning: 'Filling.', reference: 'RFC 8200 §4.2' }],
-    [
-      4,
-      {
-        id: 'ipv6.opt.tel',
-        label: 'Tunnel limit',
-        meaning: 'How many more tunnels may be put around it.',
-        reference: 'RFC 2473 §4.1.1',
-      },
-    ],
-    [
-      5,
-      {
-        id: 'ipv6.opt.router_alert',
-        label: 'Router alert',
-        meaning: 'Routers should look at what is inside.',
-        reference: 'RFC 2711 §2.1',
-        show: (b, at, end) => (end - at === 2 ? String(u16(b, at)) : toHex(b, at, end)),
-      },
-    ],
-    [
-      0xc2,
-      {
-        id: 'ipv6.opt.jumbo',
-        label: 'Jumbo payload',
-        meaning: 'Length of a packet above 65535 bytes.',
-        reference: 'RFC 2675 §2',
-        show: (b, at, end) => (end - at === 4 ? String(u32(b, at)) : toHex(b, at, end)),
-      },
-    ],
-  ]),
+  known: {
+    0: { id: 'pad1', label: 'Pad1', meaning: 'One byte of filling.' },
+    1: { id: 'padn', label: 'PadN', meaning: 'Filling.' },
+    4: {
+      id: 'tel',
+      label: 'Tunnel limit',
+      meaning: 'How many more tunnels may be put around it.',
+      reference: 'RFC 2473 §4.1.1',
+    },
+    5: {
+      id: 'router_alert',
+      label: 'Router alert',
+      meaning: 'Routers should look at what is inside.',
+      reference: 'RFC 2711 §2.1',
+      show: (b, at, end) => (end - at === 2 ? String(u16(b, at)) : toHex(b, at, end)),
+    },
+    194: {
+      id: 'jumbo',
+      label: 'Jumbo payload',
+      meaning: 'Length of a packet above 65535 bytes.',
+      reference: 'RFC 2675 §2',
+      show: (b, at, end) => (end - at === 4 ? String(u32(b, at)) : toHex(b, at, end)),
+    },
+  },
 };
 
 /** What extension headers are called, and what for. */
-const HEADERS: ReadonlyMap<number, { id: string; label: string; meaning: string; reference: string }> =
-  new Map([
-    [
-      extensions.HOP_BY_HOP,
-      {
-        id: 'ipv6.hopopts',
-        label: 'Hop-by-hop options',
-        meaning: 'For every router on the way. It stays in front of ESP, in the clear.',
-        reference: 'RFC 8200 §4.3',
-      },
-    ],
-    [
-      extensions.ROUTING,
-      {
-        id: 'ipv6.routing',
-        label: 'Routing header',
-        meaning: 'Stations that the packet must pass.',
-        reference: 'RFC 8200 §4.4',
-      },
-    ],
-    [
-      extensions.DESTINATION,
-      {
-        id: 'ipv6.dstopts',
-        label: 'Destination options',
-        meaning: 'For the receiver alone.',
-        reference: 'RFC 8200 §4.6',
-      },
-    ],
-    [
-      extensions.AUTHENTICATION,
-      {
-        id: 'ah',
-        label: 'AH',
-        meaning: 'Authenticates the packet, and hides nothing. Cilium does not use it.',
-        reference: 'RFC 4302 §2',
-      },
-    ],
-    [
-      extensions.MOBILITY,
-      { id: 'mip6', label: 'Mobility header', meaning: 'Mobile IPv6.', reference: 'RFC 6275 §6.1' },
-    ],
-    [
-      extensions.HIP,
-      { id: 'hip', label: 'HIP', meaning: 'Host identity protocol.', reference: 'RFC 7401 §5' },
-    ],
-    [
-      extensions.SHIM6,
-      { id: 'shim6', label: 'Shim6', meaning: 'Multihoming shim.', reference: 'RFC 5533 §5' },
-    ],
-  ]);
+const HEADERS: Readonly<Record<number, { id: string; label: string; meaning: string; reference: string }>> = {
+  [extensions.HOP_BY_HOP]: {
+    id: 'ipv6.hopopts',
+    label: 'Hop-by-hop options',
+    meaning: 'For every router on the way. It stays in front of ESP, in the clear.',
+    reference: 'RFC 8200 §4.3',
+  },
+  [extensions.ROUTING]: {
+    id: 'ipv6.routing',
+    label: 'Routing header',
+    meaning: 'Stations that the packet must pass.',
+    reference: 'RFC 8200 §4.4',
+  },
+  [extensions.DESTINATION]: {
+    id: 'ipv6.dstopts',
+    label: 'Destination options',
+    meaning: 'For the receiver alone.',
+    reference: 'RFC 8200 §4.6',
+  },
+  [extensions.AUTHENTICATION]: {
+    id: 'ah',
+    label: 'AH',
+    meaning: 'Authenticates the packet, and hides nothing. Cilium does not use it.',
+    reference: 'RFC 4302 §2',
+  },
+  [extensions.MOBILITY]: {
+    id: 'mip6',
+    label: 'Mobility header',
+    meaning: 'Mobile IPv6.',
+    reference: 'RFC 6275 §6.1',
+  },
+  [extensions.HIP]: { id: 'hip', label: 'HIP', meaning: 'Host identity protocol.', reference: 'RFC 7401 §5' },
+  [extensions.SHIM6]: { id: 'shim6', label: 'Shim6', meaning: 'Multihoming shim.', reference: 'RFC 5533 §5' },
+};
 
 const START_FIELDS = [
   { name: 'next', at: 0, len: 1, about: 'What follows this header.' },
@@ -175,12 +143,11 @@ const START_FIELDS = [
 ] as const satisfies readonly FieldSpec[];
 
 const startOf = (id: string, reference: string) =>
-  new HeaderMap(START_FIELDS, {
-    next: { id: `${id}.nxt`, label: 'Next header', reference, show: showNext },
+  new HeaderMap(START_FIELDS, reference, {
+    next: { id: `${id}.nxt`, label: 'Next header', show: showNext },
     length: {
       id: `${id}.len`,
       label: 'Length',
-      reference,
       ...(id === 'ah' && { meaning: 'Length of this header, in words of 4 bytes, less two.' }),
     },
   } satisfies WordsFor<typeof START_FIELDS>);
@@ -261,7 +228,7 @@ function readChain(
 }
 
 function readExtension(w: Walker, protocol: number, at: number, end: number): void {
-  const words = HEADERS.get(protocol)!;
+  const words = HEADERS[protocol]!;
   const children: Field[] = startOf(words.id, words.reference).fields(w, at, at + 2);
   if (protocol === extensions.HOP_BY_HOP || protocol === extensions.DESTINATION) {
     children.push(...readOptions(w, OPTIONS, at + 2, end));

@@ -22,10 +22,10 @@ const FCS_LEN = 4;
 
 const showType = numberWithName(etherTypeName, 4);
 
-const ETHERNET = new HeaderMap(ethernet.FIELDS, {
-  dst: { id: 'eth.dst', label: 'Destination', reference: IEEE, read: macText },
-  src: { id: 'eth.src', label: 'Source', reference: IEEE, read: macText },
-  type: { id: 'eth.type', label: 'Type', reference: IEEE, show: showType },
+const ETHERNET = new HeaderMap(ethernet.FIELDS, IEEE, {
+  dst: { id: 'eth.dst', label: 'Destination', read: macText },
+  src: { id: 'eth.src', label: 'Source', read: macText },
+  type: { id: 'eth.type', label: 'Type', show: showType },
 } satisfies WordsFor<typeof ethernet.FIELDS>);
 
 const TAG_FIELDS = [
@@ -43,13 +43,14 @@ const TAG_FIELDS = [
 
 const TAG = new HeaderMap(
   TAG_FIELDS,
+  TAGGING,
   {
-    priority: { id: 'vlan.priority', label: 'Priority', reference: TAGGING },
-    dei: { id: 'vlan.dei', label: 'Drop eligible', reference: TAGGING },
-    id: { id: 'vlan.id', label: 'VLAN', reference: TAGGING },
-    type: { id: 'vlan.etype', label: 'Type', reference: TAGGING, show: showType },
+    priority: { id: 'vlan.priority', label: 'Priority' },
+    dei: { id: 'vlan.dei', label: 'Drop eligible' },
+    id: { id: 'vlan.id', label: 'VLAN' },
+    type: { id: 'vlan.etype', label: 'Type', show: showType },
   } satisfies WordsFor<typeof TAG_FIELDS>,
-  { 0: { id: 'vlan.tci', label: 'Tag', reference: TAGGING, meaning: 'Priority and VLAN in two bytes.' } },
+  { 0: { id: 'vlan.tci', label: 'Tag', meaning: 'Priority and VLAN in two bytes.' } },
 );
 
 const ABOUT_DIRECTION = 'Was it for this host, from it, or between others?';
@@ -66,12 +67,12 @@ const SLL_FIELDS = [
   { name: 'type', at: 14, len: 2, about: 'What follows.' },
 ] as const satisfies readonly FieldSpec[];
 
-const SLL = new HeaderMap(SLL_FIELDS, {
-  direction: { id: 'sll.pkttype', label: 'Direction', reference: LIBPCAP, show: packetType },
-  hardware: { id: 'sll.hatype', label: 'Hardware type', reference: LIBPCAP },
-  addressLength: { id: 'sll.halen', label: 'Address length', reference: LIBPCAP },
-  address: { id: 'sll.src', label: 'Sender', reference: LIBPCAP, read: macText },
-  type: { id: 'sll.etype', label: 'Type', reference: LIBPCAP, show: showType },
+const SLL = new HeaderMap(SLL_FIELDS, LIBPCAP, {
+  direction: { id: 'sll.pkttype', label: 'Direction', show: packetType },
+  hardware: { id: 'sll.hatype', label: 'Hardware type' },
+  addressLength: { id: 'sll.halen', label: 'Address length' },
+  address: { id: 'sll.src', label: 'Sender', read: macText },
+  type: { id: 'sll.etype', label: 'Type', show: showType },
 } satisfies WordsFor<typeof SLL_FIELDS>);
 
 const SLL2_FIELDS = [
@@ -84,14 +85,14 @@ const SLL2_FIELDS = [
   { name: 'address', at: 12, len: 8, about: ABOUT_SENDER },
 ] as const satisfies readonly FieldSpec[];
 
-const SLL2 = new HeaderMap(SLL2_FIELDS, {
-  type: { id: 'sll.etype', label: 'Type', reference: LIBPCAP2, show: showType },
-  reserved: { id: 'sll.reserved', label: 'Reserved', reference: LIBPCAP2 },
-  interface: { id: 'sll.ifindex', label: 'Interface', reference: LIBPCAP2 },
-  hardware: { id: 'sll.hatype', label: 'Hardware type', reference: LIBPCAP2 },
-  direction: { id: 'sll.pkttype', label: 'Direction', reference: LIBPCAP2, show: packetType },
-  addressLength: { id: 'sll.halen', label: 'Address length', reference: LIBPCAP2 },
-  address: { id: 'sll.src', label: 'Sender', reference: LIBPCAP2, read: macText },
+const SLL2 = new HeaderMap(SLL2_FIELDS, LIBPCAP2, {
+  type: { id: 'sll.etype', label: 'Type', show: showType },
+  reserved: { id: 'sll.reserved', label: 'Reserved' },
+  interface: { id: 'sll.ifindex', label: 'Interface' },
+  hardware: { id: 'sll.hatype', label: 'Hardware type' },
+  direction: { id: 'sll.pkttype', label: 'Direction', show: packetType },
+  addressLength: { id: 'sll.halen', label: 'Address length' },
+  address: { id: 'sll.src', label: 'Sender', read: macText },
 } satisfies WordsFor<typeof SLL2_FIELDS>);
 
 /** Reads a frame of a link type. */

@@ -8,10 +8,11 @@ import { bytesText, type Walker } from './walker.ts';
 
 /** What a kind of option is called, and how its value reads. */
 export interface OptionWords {
+  /** Behind that of the dialect. */
   readonly id: string;
   readonly label: string;
   readonly meaning: string;
-  readonly reference: string;
+  readonly reference?: string;
   /** The value, without kind and length. */
   readonly show?: (b: Uint8Array, at: number, end: number) => string;
 }
@@ -27,7 +28,8 @@ export interface Dialect {
   readonly last: number;
   /** Bytes of an option whose length byte says `n`. */
   readonly length: (n: number) => number;
-  readonly known: ReadonlyMap<number, OptionWords>;
+  /** By kind. */
+  readonly known: Readonly<Record<number, OptionWords>>;
 }
 
 /** Reads the options in `[at, end)`. What makes no sense is a field with a problem. */
@@ -63,12 +65,12 @@ export function readOptions(w: Walker, dialect: Dialect, at: number, end: number
       w.stop(i, dialect.id, problem);
       break;
     }
-    const words = dialect.known.get(kind);
+    const words = dialect.known[kind];
     const valueAt = i + (single ? 1 : 2);
     const value = words?.show ? words.show(b, valueAt, i + len) : toHex(b, valueAt, i + len);
     fields.push(
       w.field({
-        id: words?.id ?? `${dialect.id}.unknown`,
+        id: `${dialect.id}.${words?.id ?? 'unknown'}`,
         label: words?.label ?? `Option ${kind}`,
         at: i,
         end: i + len,

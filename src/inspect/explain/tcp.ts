@@ -7,7 +7,7 @@ import { transportOk } from '../../wire/checksum.ts';
 import * as tcp from '../../wire/tcp.ts';
 import { HeaderMap, hexNumber, numberWithName, type WordsFor } from './header.ts';
 import { portName } from './names.ts';
-import { type Dialect, type OptionWords, readOptions } from './options.ts';
+import { type Dialect, readOptions } from './options.ts';
 import { WRONG_CHECKSUM } from './udp.ts';
 import type { IpContext, Walker } from './walker.ts';
 
@@ -28,36 +28,30 @@ const FLAGS = [
 
 const TCP = new HeaderMap(
   tcp.FIELDS,
+  ref,
   {
-    srcPort: { id: 'tcp.srcport', label: 'Source port', reference: ref, show: showPort },
-    dstPort: { id: 'tcp.dstport', label: 'Destination port', reference: ref, show: showPort },
-    seq: { id: 'tcp.seq_raw', label: 'Sequence number', reference: ref },
-    ack: { id: 'tcp.ack_raw', label: 'Acknowledgement', reference: ref },
-    words: {
-      id: 'tcp.hdr_len',
-      label: 'Header length',
-      reference: ref,
-      show: (n) => `${n} words (${n * 4} bytes)`,
-    },
-    reserved: { id: 'tcp.reserved', label: 'Reserved', reference: ref },
+    srcPort: { id: 'tcp.srcport', label: 'Source port', show: showPort },
+    dstPort: { id: 'tcp.dstport', label: 'Destination port', show: showPort },
+    seq: { id: 'tcp.seq_raw', label: 'Sequence number' },
+    ack: { id: 'tcp.ack_raw', label: 'Acknowledgement' },
+    words: { id: 'tcp.hdr_len', label: 'Header length', show: (n) => `${n} words (${n * 4} bytes)` },
+    reserved: { id: 'tcp.reserved', label: 'Reserved' },
     flags: {
       id: 'tcp.flags',
       label: 'Flags',
-      reference: ref,
       show: (n) => {
         const set = FLAGS.filter(([, , shift]) => (n >>> shift) & 1).map(([, label]) => label);
         return `0x${n.toString(16).padStart(2, '0')} (${set.length > 0 ? set.join(', ') : 'none'})`;
       },
     },
-    window: { id: 'tcp.window_size_value', label: 'Window', reference: ref },
-    checksum: { id: 'tcp.checksum', label: 'Checksum', reference: ref, show: hexNumber(4) },
-    urgentPointer: { id: 'tcp.urgent_pointer', label: 'Urgent pointer', reference: ref },
+    window: { id: 'tcp.window_size_value', label: 'Window' },
+    checksum: { id: 'tcp.checksum', label: 'Checksum', show: hexNumber(4) },
+    urgentPointer: { id: 'tcp.urgent_pointer', label: 'Urgent pointer' },
   } satisfies WordsFor<typeof tcp.FIELDS>,
   {
     12: {
       id: 'tcp.len_reserved',
       label: 'Header length',
-      reference: ref,
       meaning: 'The upper half of the byte counts words; the lower is reserved.',
     },
   },
@@ -78,81 +72,50 @@ const OPTIONS: Dialect = {
   single: [tcp.OPTION_END, tcp.OPTION_NOP],
   last: tcp.OPTION_END,
   length: (n) => n,
-  known: new Map<number, OptionWords>([
-    [
-      tcp.OPTION_END,
-      {
-        id: 'tcp.options.eol',
-        label: 'End of options',
-        meaning: 'Nothing behind it counts.',
-        reference: 'RFC 9293 §3.2',
+  known: {
+    [tcp.OPTION_END]: { id: 'eol', label: 'End of options', meaning: 'Nothing behind it counts.' },
+    [tcp.OPTION_NOP]: { id: 'nop', label: 'No operation', meaning: 'Fills up to the next word.' },
+    [tcp.OPTION_MSS]: {
+      id: 'mss',
+      label: 'Maximum segment',
+      meaning:
+        'The largest payload that the sender takes. Too large for a tunnel, it makes long packets vanish.',
+      reference: 'RFC 9293 §3.7.1',
+      show: (b, at, end) => (end - at === 2 ? String(u16(b, at)) : toHex(b, at, end)),
+    },
+    [tcp.OPTION_WINDOW_SCALE]: {
+      id: 'wscale',
+      label: 'Window scale',
+      meaning: 'By how many bits every later window is to be shifted.',
+      reference: 'RFC 7323 §2',
+      show: (b, at, end) => (end - at === 1 ? String(b[at]!) : toHex(b, at, end)),
+    },
+    [tcp.OPTION_SACK_PERMITTED]: {
+      id: 'sack_perm',
+      label: 'SACK permitted',
+      meaning: 'The sender understands selective acknowledgements.',
+      reference: 'RFC 2018 §2',
+    },
+    [tcp.OPTION_SACK]: {
+      id: 'sack',
+      label: 'SACK',
+      meaning: 'Ranges beyond the acknowledgement that have arrived.',
+      reference: 'RFC 2018 §3',
+      show: (b, at, end) => {
+        if ((end - at) % 8 !== 0) return toHex(b, at, end);
+        const ranges: string[] = [];
+        for (let i = at; i < end; i += 8) ranges.push(`${u32(b, i)}-${u32(b, i + 4)}`);
+        return ranges.join(', ');
       },
-    ],
-    [
-      tcp.OPTION_NOP,
-      {
-        id: 'tcp.options.nop',
-        label: 'No operation',
-        meaning: 'Fills up to the next word.',
-        reference: 'RFC 9293 §3.2',
-      },
-    ],
-    [
-      tcp.OPTION_MSS,
-      {
-        id: 'tcp.options.mss',
-        label: 'Maximum segment',
-        meaning:
-          'The largest payload that the sender takes. Too large for a tunnel, it makes long packets vanish.',
-        reference: 'RFC 9293 §3.7.1',
-        show: (b, at, end) => (end - at === 2 ? String(u16(b, at)) : toHex(b, at, end)),
-      },
-    ],
-    [
-      tcp.OPTION_WINDOW_SCALE,
-      {
-        id: 'tcp.options.wscale',
-        label: 'Window scale',
-        meaning: 'By how many bits every later window is to be shifted.',
-        reference: 'RFC 7323 §2',
-        show: (b, at, end) => (end - at === 1 ? String(b[at]!) : toHex(b, at, end)),
-      },
-    ],
-    [
-      tcp.OPTION_SACK_PERMITTED,
-      {
-        id: 'tcp.options.sack_perm',
-        label: 'SACK permitted',
-        meaning: 'The sender understands selective acknowledgements.',
-        reference: 'RFC 2018 §2',
-      },
-    ],
-    [
-      tcp.OPTION_SACK,
-      {
-        id: 'tcp.options.sack',
-        label: 'SACK',
-        meaning: 'Ranges beyond the acknowledgement that have arrived.',
-        reference: 'RFC 2018 §3',
-        show: (b, at, end) => {
-          if ((end - at) % 8 !== 0) return toHex(b, at, end);
-          const ranges: string[] = [];
-          for (let i = at; i < end; i += 8) ranges.push(`${u32(b, i)}-${u32(b, i + 4)}`);
-          return ranges.join(', ');
-        },
-      },
-    ],
-    [
-      tcp.OPTION_TIMESTAMPS,
-      {
-        id: 'tcp.options.timestamp',
-        label: 'Timestamps',
-        meaning: "The sender's clock, and the last one that it saw of the other end.",
-        reference: 'RFC 7323 §3',
-        show: (b, at, end) => (end - at === 8 ? `${u32(b, at)}, echo ${u32(b, at + 4)}` : toHex(b, at, end)),
-      },
-    ],
-  ]),
+    },
+    [tcp.OPTION_TIMESTAMPS]: {
+      id: 'timestamp',
+      label: 'Timestamps',
+      meaning: "The sender's clock, and the last one that it saw of the other end.",
+      reference: 'RFC 7323 §3',
+      show: (b, at, end) => (end - at === 8 ? `${u32(b, at)}, echo ${u32(b, at + 4)}` : toHex(b, at, end)),
+    },
+  },
 };
 
 /** Reads a TCP segment. */

@@ -16,16 +16,11 @@ import type { IpContext, Walker } from './walker.ts';
 const ref = 'RFC 768';
 const showPort = numberWithName(portName);
 
-const UDP = new HeaderMap(udp.FIELDS, {
-  srcPort: { id: 'udp.srcport', label: 'Source port', reference: ref, show: showPort },
-  dstPort: { id: 'udp.dstport', label: 'Destination port', reference: ref, show: showPort },
-  length: { id: 'udp.length', label: 'Length', reference: ref },
-  checksum: {
-    id: 'udp.checksum',
-    label: 'Checksum',
-    reference: ref,
-    show: (n) => (n === 0 ? '0 (none)' : hexNumber(4)(n)),
-  },
+const UDP = new HeaderMap(udp.FIELDS, ref, {
+  srcPort: { id: 'udp.srcport', label: 'Source port', show: showPort },
+  dstPort: { id: 'udp.dstport', label: 'Destination port', show: showPort },
+  length: { id: 'udp.length', label: 'Length' },
+  checksum: { id: 'udp.checksum', label: 'Checksum', show: (n) => (n === 0 ? '0 (none)' : hexNumber(4)(n)) },
 } satisfies WordsFor<typeof udp.FIELDS>);
 
 /** Reads a UDP datagram and what it carries. */

@@ -9,11 +9,11 @@ import type { Walker } from './walker.ts';
 
 const ref = 'RFC 7348 §5';
 
-const VXLAN = new HeaderMap(vxlan.FIELDS, {
-  flags: { id: 'vxlan.flags', label: 'Flags', reference: ref, show: hexNumber(2) },
-  reserved: { id: 'vxlan.reserved24', label: 'Reserved', reference: ref },
-  vni: { id: 'vxlan.vni', label: 'VNI', reference: ref },
-  reserved2: { id: 'vxlan.reserved8', label: 'Reserved', reference: ref },
+const VXLAN = new HeaderMap(vxlan.FIELDS, ref, {
+  flags: { id: 'vxlan.flags', label: 'Flags', show: hexNumber(2) },
+  reserved: { id: 'vxlan.reserved24', label: 'Reserved' },
+  vni: { id: 'vxlan.vni', label: 'VNI' },
+  reserved2: { id: 'vxlan.reserved8', label: 'Reserved' },
 } satisfies WordsFor<typeof vxlan.FIELDS>);
 
 /** Reads a VXLAN packet and the frame in it. */
