@@ -13,7 +13,7 @@ import * as esp from '../wire/esp.ts';
 import * as ipv4 from '../wire/ipv4.ts';
 import { type Batch, ON } from '../wire/packet.ts';
 import { countAll } from './lifetime.ts';
-import { VERSION_4 } from './outer-header.ts';
+import { fold, tosOf, VERSION_4 } from './outer-header.ts';
 import { OUT } from './sa-row.ts';
 import { FLAG, type SaPlace, WORD } from './sa-words.ts';
 import type { SaLookup } from './sad.ts';
@@ -121,13 +121,9 @@ export function frameRun(batch: Batch, jobs: JobTable, from: number, sad: SaLook
     cells[capacity + i] = total;
     // 5.
     putTrailer(w, slab, at + len, padLen);
-    const innerTos = (first >>> 8) & 0xff;
-    const tos =
-      (innerTos & rules & 0xff) | ((rules >>> 8) & 0xff) | ((rules >>> (16 + 2 * (innerTos & 3))) & 3);
+    const tos = tosOf(rules, (first >>> 8) & 0xff);
     const netTotal = netHalf(total);
-    let sum = (header >>> 16) + (tos << 8) + netTotal + DF_ALONE;
-    sum = (sum & 0xffff) + (sum >>> 16);
-    sum = (sum & 0xffff) + (sum >>> 16);
+    const sum = fold(fold((header >>> 16) + (tos << 8) + netTotal + DF_ALONE));
     let o = start >>> 2;
     w[o] = VERSION_4 | (tos << 8) | (netTotal << 16);
     w[o + 1] = DF_ALONE << 16;

@@ -23,7 +23,7 @@
  * Nothing here checks lengths: the inner packet is one that `wire/ipv4.ts` or `wire/ipv6.ts` found whole.
  * @module
  */
-import { i32, netWord, putU16, u16, u32 } from '../base/bytes.ts';
+import { i32, netWord, putU16, putU32, u16, u32 } from '../base/bytes.ts';
 import type { Address } from '../wire/address.ts';
 import { sum, update } from '../wire/checksum.ts';
 import * as esp from '../wire/esp.ts';
@@ -76,58 +76,39 @@ interface Ports {
   readonly dport: number;
 }
 
-/** Writes the outer headers of one SA. */
+/** Writes the outer headers of one SA, or of one tunnel. */
 export class OuterHeader {
   /** Bytes it prepends: 20 or 40, and 8 more with UDP. */
   readonly length: number;
-  readonly #version: 4 | 6;
-  // The rules as numbers, because every packet asks them.
-  /** Which bits of the inner TOS are taken over, and what is put beside them: the DSCP. */
-  readonly #tosMask: number;
-  readonly #tos: number;
-  /** ECN outside, by ECN inside: two bits of each. */
-  readonly #ecn: number;
-  /** 0 when it is copied. */
-  readonly #ttl: number;
-  /** Which bits are copied from inner IPv4; 0 when DF is fixed, and then it is this. */
-  readonly #dfMask: number;
-  readonly #df: number;
-  /** -1 when it is copied. */
-  readonly #label: number;
-  /** 50, or 17 with UDP. */
-  readonly #protocol: number;
-  /** Source and destination of IPv6, 32 bits at a time, and of IPv4. */
-  readonly #addresses: Uint32Array | undefined;
-  readonly #src: number;
-  readonly #dst: number;
-  /** What never changes of an IPv4 header, summed in 16-bit words: the constant part of its checksum. */
+  readonly #rules: HeaderRules;
+  readonly #isV4: boolean;
+  /** The header in words, with what changes left 0, and the sum of these in 16-bit words. */
+  readonly #template: Uint32Array;
   readonly #sum: number;
-  /** UDP ports in 32 bits; {@link NO_PORTS} without UDP. */
-  readonly #ports: number;
-  #id = 0;
+  /** Of {@link tosRules}. */
+  readonly #tos: number;
+  #id: number;
 
   /**
    * @param encap ports of ESP in UDP (RFC 3948)
+   * @param lastId what identifications are counted from
    * @throws {RangeError} when the addresses are of two families, or a rule's number does not fit its field
    */
-  constructor(src: Address, dst: Address, rules: HeaderRules, encap?: Ports) {
+  constructor(src: Address, dst: Address, rules: HeaderRules, encap?: Ports, lastId = 0) {
     checkHeader(src, dst, rules);
-    const tos = tosRules(rules);
-    this.#tosMask = tos & 0xff;
-    this.#tos = (tos >>> 8) & 0xff;
-    this.#ecn = tos >>> 16;
-    this.#ttl = rules.ttl === 'copy' ? 0 : rules.ttl;
-    this.#dfMask = rules.df === 'copy' ? ipv4.DF : 0;
-    this.#df = rules.df === 'set' ? ipv4.DF : 0;
-    this.#label = rules.flowLabel === 'copy' ? -1 : rules.flowLabel;
-    this.#version = src.length === 4 ? 4 : 6;
+    this.#rules = rules;
+    this.#isV4 = src.length === ipv4.ADDRESS_LEN;
+    this.#tos = tosRules(rules);
+    this.#id = lastId;
     this.length = headerLength(dst, encap);
-    this.#protocol = encap ? udp.PROTOCOL : esp.PROTOCOL;
-    this.#addresses = src.length === 4 ? undefined : wordsOf(src, dst);
-    this.#src = i32(src, 0);
-    this.#dst = i32(dst, 0);
-    this.#sum = VERSION_4 * 0x100 + this.#protocol + sum(src, 0, src.length) + sum(dst, 0, dst.length);
-    this.#ports = encap ? (encap.sport << 16) | encap.dport : NO_PORTS;
+    const b = new Uint8Array(this.length);
+    b[0] = this.#isV4 ? VERSION_4 : VERSION_6;
+    b[this.#isV4 ? 9 : 6] = encap ? udp.PROTOCOL : esp.PROTOCOL;
+    b.set(src, this.#isV4 ? ipv4.SRC_AT : ipv6.SRC_AT);
+    b.set(dst, this.#isV4 ? ipv4.DST_AT : ipv6.DST_AT);
+    this.#sum = sum(b, 0, ipv4.HEADER_LEN);
+    if (encap) putU32(b, this.length - udp.HEADER_LEN, (encap.sport << 16) | encap.dport);
+    this.#template = Uint32Array.from({ length: b.length / 4 }, (_, k) => u32(b, 4 * k));
   }
 
   /**
@@ -137,55 +118,31 @@ export class OuterHeader {
    * @param totalLen bytes of the whole packet, this header to ICV; at most 65535 (IPv6: 65575)
    */
   emit(words: DataView, at: number, innerAt: number, totalLen: number): void {
+    const { ttl, df, flowLabel } = this.#rules;
     const first = words.getUint32(innerAt);
     const inner4 = first >>> 28 === 4;
-    const innerTos = (inner4 ? first >>> 16 : first >>> 20) & 0xff;
-    const tos =
-      (innerTos & this.#tosMask) | this.#tos | ((this.#ecn >>> (2 * (innerTos & ECN_MASK))) & ECN_MASK);
-    const ttl = this.#ttl > 0 ? this.#ttl : words.getUint8(innerAt + (inner4 ? 8 : 7));
-    if (this.#version === 6) this.#emit6(words, at, first, inner4, tos, ttl, totalLen);
-    else {
-      const df =
-        this.#dfMask === 0 ? this.#df : inner4 ? words.getUint16(innerAt + 6) & this.#dfMask : ipv4.DF;
-      let id = 0;
-      if (df === 0) {
-        // Only a packet that may be fragmented needs a number (RFC 6864 §4.1); 0 is left to those that may not.
-        this.#id = this.#id === 0xffff ? 1 : this.#id + 1;
-        id = this.#id;
-      }
-      let sum = this.#sum + tos + totalLen + id + df + (ttl << 8);
-      sum = (sum & 0xffff) + (sum >>> 16);
-      sum = (sum & 0xffff) + (sum >>> 16);
-      words.setUint32(at, (VERSION_4 << 24) | (tos << 16) | totalLen);
-      words.setUint32(at + 4, (id << 16) | df);
-      words.setUint32(at + 8, (ttl << 24) | (this.#protocol << 16) | (~sum & 0xffff));
-      words.setUint32(at + 12, this.#src);
-      words.setUint32(at + 16, this.#dst);
-      if (this.#ports !== NO_PORTS) this.#emitUdp(words, at, at + ipv4.HEADER_LEN, totalLen);
+    const tos = tosOf(this.#tos, (inner4 ? first >>> 16 : first >>> 20) & 0xff);
+    const hops = ttl === 'copy' ? words.getUint8(innerAt + (inner4 ? 8 : 7)) : ttl;
+    const template = this.#template;
+    for (let k = 0; k < template.length; k++) words.setUint32(at + 4 * k, template[k]!);
+    const ipLen = this.#isV4 ? ipv4.HEADER_LEN : ipv6.HEADER_LEN;
+    if (this.length > ipLen) words.setUint16(at + ipLen + 4, totalLen - ipLen);
+    if (!this.#isV4) {
+      const label = flowLabel !== 'copy' ? flowLabel : inner4 ? 0 : first & 0xfffff;
+      words.setUint32(at, (VERSION_6 << 24) | (tos << 20) | label);
+      words.setUint16(at + 4, totalLen - ipLen);
+      words.setUint8(at + 7, hops);
+      return;
     }
-  }
-
-  #emit6(
-    words: DataView,
-    at: number,
-    innerFirst: number,
-    inner4: boolean,
-    tos: number,
-    ttl: number,
-    totalLen: number,
-  ): void {
-    const label = this.#label >= 0 ? this.#label : inner4 ? 0 : innerFirst & 0xfffff;
-    words.setUint32(at, (VERSION_6 << 24) | (tos << 20) | label);
-    words.setUint32(at + 4, ((totalLen - ipv6.HEADER_LEN) << 16) | (this.#protocol << 8) | ttl);
-    const addresses = this.#addresses!;
-    let to = at + ipv6.SRC_AT;
-    for (let i = 0; i < addresses.length; i++, to += 4) words.setUint32(to, addresses[i]!);
-    if (this.#ports !== NO_PORTS) this.#emitUdp(words, at, to, totalLen);
-  }
-
-  #emitUdp(words: DataView, at: number, udpAt: number, totalLen: number): void {
-    words.setUint32(udpAt, this.#ports);
-    words.setUint32(udpAt + 4, (totalLen - (udpAt - at)) << 16);
+    const isWhole = df === 'copy' ? !inner4 || (words.getUint16(innerAt + 6) & ipv4.DF) !== 0 : df === 'set';
+    // Only a packet that may be fragmented needs a number (RFC 6864 §4.1); 0 is left to those that may not.
+    if (!isWhole) this.#id = this.#id === 0xffff ? 1 : this.#id + 1;
+    words.setUint8(at + 1, tos);
+    words.setUint16(at + 2, totalLen);
+    words.setUint32(at + 4, isWhole ? ipv4.DF : this.#id << 16);
+    words.setUint8(at + 8, hops);
+    const added = tos + totalLen + (isWhole ? ipv4.DF : this.#id) + (hops << 8);
+    words.setUint16(at + 10, ~fold(fold(this.#sum + added)));
   }
 }
 
@@ -234,7 +191,8 @@ export function writePlainHeader(
   return FLAG.PLAIN_HEADER | (rules.df === 'set' ? FLAG.SETS_DF : 0);
 }
 
-function fold(sum: number): number {
+/** Takes a sum of 16-bit words, of which there are not many, nearer to 16 bits: after two times it has no more. */
+export function fold(sum: number): number {
   return (sum & 0xffff) + (sum >>> 16);
 }
 
@@ -244,6 +202,13 @@ function tosRules(rules: HeaderRules): number {
   for (let inner = 0; inner <= ECN_MASK; inner++) ecn |= outerEcn(rules, inner) << (2 * inner);
   const { dscp } = rules;
   return (dscp === 'copy' ? 0xff & ~ECN_MASK : dscp << 10) | (ecn << 16);
+}
+
+/** The outer TOS over an inner one. @param rules of {@link tosRules} */
+export function tosOf(rules: number, inner: number): number {
+  return (
+    (inner & rules & 0xff) | ((rules >>> 8) & 0xff) | ((rules >>> (16 + 2 * (inner & ECN_MASK))) & ECN_MASK)
+  );
 }
 
 /**
@@ -265,16 +230,6 @@ export function ecnDecapsulate(
   const isMarked = (outerTos & ECN_MASK) === CE && (was & ECN_MASK) !== 0;
   if (isMarked && rules.ecn !== 'clear') tos |= CE;
   if (tos !== was) writeTos(slab, innerAt, tos);
-}
-
-/** 32 bits at a time. */
-function wordsOf(src: Address, dst: Address): Uint32Array {
-  const words = new Uint32Array((src.length + dst.length) / 4);
-  for (let i = 0; i < words.length; i++) {
-    const at = 4 * i;
-    words[i] = at < src.length ? u32(src, at) : u32(dst, at - src.length);
-  }
-  return words;
 }
 
 function outerEcn(rules: HeaderRules, innerTos: number): number {

@@ -14,7 +14,7 @@
  */
 import type { Peer } from '../cilium/ipcache.ts';
 import { DROP } from '../ipsec/drop.ts';
-import { ecnDecapsulate } from '../ipsec/outer-header.ts';
+import { ecnDecapsulate, type HeaderRules, LINUX_RULES, OuterHeader } from '../ipsec/outer-header.ts';
 import * as checksum from '../wire/checksum.ts';
 import * as esp from '../wire/esp.ts';
 import * as ethernet from '../wire/ethernet.ts';
@@ -32,13 +32,15 @@ export const NO_VXLAN = -1;
 /** And of VXLAN that carries no IP packet, is damaged, or met congestion that the packet in it does not understand. */
 export const BAD_VXLAN = -2;
 
-const TTL = 64;
+/** As Linux's vxlan device has them. */
+const RULES: HeaderRules = { ...LINUX_RULES, dscp: 0, df: 'clear', flowLabel: 0 };
+/** Each packet gets its own. */
+const NO_PORTS = { sport: 0, dport: 0 };
 /** Linux's `net.ipv4.ip_local_port_range`. */
 const FIRST_PORT = 32_768;
 const PORTS = 60_999 - FIRST_PORT + 1;
 const ECN_MASK = 3;
 const ECN_CE = 3;
-const ECN_ECT0 = 2;
 /** Everything behind the outer IP header. */
 const BEHIND_IP = udp.HEADER_LEN + vxlan.HEADER_LEN + ethernet.HEADER_LEN;
 
@@ -47,21 +49,24 @@ export function overlayLength(addressLen: number): number {
   return (addressLen === ipv4.ADDRESS_LEN ? ipv4.HEADER_LEN : ipv6.HEADER_LEN) + BEHIND_IP;
 }
 
+type Tunnel = NonNullable<Peer['tunnel']>;
+
 export class Overlay {
   /** Packets are wrapped in Geneve, not VXLAN, and taken out of it. */
   isGeneve = false;
-  /** Of IPv4 headers: what is cut on the way is put together by it. */
-  #id: number;
-
+  /** What goes before IP packets to each node. */
+  readonly #headers = new WeakMap<Tunnel, OuterHeader>();
+  readonly #firstId: number;
   readonly #port: number | undefined;
 
   /**
-   * @param firstId chosen at random
+   * @param firstId what identifications of IPv4 are counted from, chosen at random: packets cut on the way are put
+   *   together by them
    * @param port the UDP port that all packets come from; left out, one for each flow
    */
   constructor(firstId: number, port?: number) {
     this.#port = port;
-    this.#id = firstId & 0xffff;
+    this.#firstId = firstId & 0xffff;
   }
 
   /** Wraps the packets of a batch that go on and have a VNI. What has no room is dropped. */
@@ -75,8 +80,9 @@ export class Overlay {
   }
 
   /** Puts packet `i` into VXLAN. Returns false, with nothing changed, when it has no room or gets too long. */
-  wrap(batch: Batch, i: number, { src, dst }: NonNullable<Peer['tunnel']>, vni: number): boolean {
-    const { slab } = batch;
+  wrap(batch: Batch, i: number, tunnel: Tunnel, vni: number): boolean {
+    const { slab, words } = batch;
+    const { src, dst } = tunnel;
     const inner = batch.offset[i]!;
     const isV4 = slab[inner]! >>> 4 === 4;
     const port = this.#port ?? sourcePort(slab, inner, isV4);
@@ -84,44 +90,25 @@ export class Overlay {
     const total = batch.length[i]! + added;
     if (total > 0xffff || !batch.prepend(i, added)) return false;
     const at = batch.offset[i]!;
-    const ecn = trafficClass(slab, inner) & ECN_MASK;
-    const outerTos = ecn === ECN_CE ? ECN_ECT0 : ecn;
     const udpAt = inner - BEHIND_IP;
-    if (src.length === ipv4.ADDRESS_LEN) {
-      slab.fill(0, at, udpAt);
-      slab[at] = 0x45;
-      ipv4.setTos(slab, at, outerTos);
-      ipv4.setTotalLength(slab, at, total);
-      this.#id = (this.#id + 1) & 0xffff;
-      ipv4.setId(slab, at, this.#id);
-      ipv4.setTtl(slab, at, TTL);
-      ipv4.setProtocol(slab, at, udp.PROTOCOL);
-      for (let k = 0; k < ipv4.ADDRESS_LEN; k++) {
-        slab[at + ipv4.SRC_AT + k] = src[k]!;
-        slab[at + ipv4.DST_AT + k] = dst[k]!;
-      }
-      ipv4.fillChecksum(slab, at);
-    } else {
-      slab.fill(0, at, at + 4);
-      slab[at] = 0x60;
-      ipv6.setTrafficClass(slab, at, outerTos);
-      ipv6.setPayloadLength(slab, at, total - ipv6.HEADER_LEN);
-      ipv6.setNextHeader(slab, at, udp.PROTOCOL);
-      ipv6.setHopLimit(slab, at, TTL);
-      for (let k = 0; k < ipv6.ADDRESS_LEN; k++) {
-        slab[at + ipv6.SRC_AT + k] = src[k]!;
-        slab[at + ipv6.DST_AT + k] = dst[k]!;
-      }
-    }
+    this.#headerOf(tunnel).emit(words, at, inner, total);
     udp.setSrcPort(slab, udpAt, port);
     udp.setDstPort(slab, udpAt, overlayPort(this.isGeneve));
-    udp.setLength(slab, udpAt, total - (udpAt - at));
-    udp.setChecksum(slab, udpAt, 0);
     if (this.isGeneve) geneve.put(slab, udpAt + udp.HEADER_LEN, vni);
     else vxlan.put(slab, udpAt + udp.HEADER_LEN, vni);
     putFrameHeader(slab, inner - ethernet.HEADER_LEN, src, dst, isV4);
     if (src.length === ipv6.ADDRESS_LEN) checksum.fillTransport(slab, at, udp.PROTOCOL, udpAt, at + total);
     return true;
+  }
+
+  #headerOf(tunnel: Tunnel): OuterHeader {
+    let header = this.#headers.get(tunnel);
+    if (!header) {
+      const { src, dst } = tunnel;
+      header = new OuterHeader(src, dst, RULES, NO_PORTS, this.#firstId);
+      this.#headers.set(tunnel, header);
+    }
+    return header;
   }
 
   /**
