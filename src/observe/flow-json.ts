@@ -32,6 +32,7 @@ import {
   type LostLine,
   POINTS,
   RESERVED,
+  TCP_FLAGS,
   TRACE_REASONS,
 } from './hubble.ts';
 
@@ -194,7 +195,7 @@ function l4Of(view: DataView, bytes: Uint8Array, at: number): FlowL4 {
   const typeCode = { ...(first !== 0 && { type: first }), ...(second !== 0 && { code: second }) };
   switch (bytes[at + AT.PROTOCOL]) {
     case tcp.PROTOCOL:
-      return { TCP: { ...ports, flags: tcpFlags(first, second) } };
+      return { TCP: { ...ports, flags: tcpFlags(first | (second << 8)) } };
     case udp.PROTOCOL:
       return { UDP: ports };
     case SCTP:
@@ -206,19 +207,12 @@ function l4Of(view: DataView, bytes: Uint8Array, at: number): FlowL4 {
   }
 }
 
-function tcpFlags(bits: number, ns: number): FlowTcpFlags {
-  const on = (bit: number) => (bits & bit) !== 0;
-  return {
-    ...(on(tcp.FIN) && { FIN: true }),
-    ...(on(tcp.SYN) && { SYN: true }),
-    ...(on(tcp.RST) && { RST: true }),
-    ...(on(tcp.PSH) && { PSH: true }),
-    ...(on(tcp.ACK) && { ACK: true }),
-    ...(on(tcp.URG) && { URG: true }),
-    ...(on(tcp.ECE) && { ECE: true }),
-    ...(on(tcp.CWR) && { CWR: true }),
-    ...(ns !== 0 && { NS: true }),
-  };
+function tcpFlags(bits: number): FlowTcpFlags {
+  const flags: { -readonly [name in keyof FlowTcpFlags]: true } = {};
+  TCP_FLAGS.forEach((name, bit) => {
+    if (bits & (1 << bit)) flags[name] = true;
+  });
+  return flags;
 }
 
 /** `google.protobuf.Timestamp`: 0, 3 or 6 digits after the second. */

@@ -2,43 +2,30 @@
  * The summary of a flow: the innermost header, in the words of the library that Hubble reads packets with (gopacket).
  * @module
  */
-import type { FlowL4, FlowTcpFlags } from './hubble.ts';
+import type { FlowL4 } from './hubble.ts';
 
 interface IcmpType {
   readonly name: string;
-  readonly codes?: readonly (string | undefined)[];
+  /** By code. */
+  readonly codes?: readonly string[];
 }
 
 const ICMPV4: Readonly<Record<number, IcmpType>> = {
   0: { name: 'EchoReply' },
   3: {
     name: 'DestinationUnreachable',
-    codes: [
-      'Net',
-      'Host',
-      'Protocol',
-      'Port',
-      'FragmentationNeeded',
-      'SourceRoutingFailed',
-      'NetUnknown',
-      'HostUnknown',
-      'SourceIsolated',
-      'NetAdminProhibited',
-      'HostAdminProhibited',
-      'NetTOS',
-      'HostTOS',
-      'CommAdminProhibited',
-      'HostPrecedence',
-      'PrecedenceCutoff',
-    ],
+    codes: words(
+      'Net Host Protocol Port FragmentationNeeded SourceRoutingFailed NetUnknown HostUnknown SourceIsolated',
+      'NetAdminProhibited HostAdminProhibited NetTOS HostTOS CommAdminProhibited HostPrecedence PrecedenceCutoff',
+    ),
   },
   4: { name: 'SourceQuench' },
-  5: { name: 'Redirect', codes: ['Net', 'Host', 'TOS+Net', 'TOS+Host'] },
+  5: { name: 'Redirect', codes: words('Net Host TOS+Net TOS+Host') },
   8: { name: 'EchoRequest' },
   9: { name: 'RouterAdvertisement' },
   10: { name: 'RouterSolicitation' },
-  11: { name: 'TimeExceeded', codes: ['TTLExceeded', 'FragmentReassemblyTimeExceeded'] },
-  12: { name: 'ParameterProblem', codes: ['PointerIndicatesError', 'MissingOption', 'BadLength'] },
+  11: { name: 'TimeExceeded', codes: words('TTLExceeded FragmentReassemblyTimeExceeded') },
+  12: { name: 'ParameterProblem', codes: words('PointerIndicatesError MissingOption BadLength') },
   13: { name: 'TimestampRequest' },
   14: { name: 'TimestampReply' },
   15: { name: 'InfoRequest' },
@@ -50,21 +37,16 @@ const ICMPV4: Readonly<Record<number, IcmpType>> = {
 const ICMPV6: Readonly<Record<number, IcmpType>> = {
   1: {
     name: 'DestinationUnreachable',
-    codes: [
-      'NoRouteToDst',
-      'AdminProhibited',
-      'BeyondScopeOfSrc',
-      'AddressUnreachable',
-      'PortUnreachable',
-      'SrcAddressFailedPolicy',
+    codes: words(
+      'NoRouteToDst AdminProhibited BeyondScopeOfSrc AddressUnreachable PortUnreachable SrcAddressFailedPolicy',
       'RejectRouteToDst',
-    ],
+    ),
   },
   2: { name: 'PacketTooBig' },
-  3: { name: 'TimeExceeded', codes: ['HopLimitExceeded', 'FragmentReassemblyTimeExceeded'] },
+  3: { name: 'TimeExceeded', codes: words('HopLimitExceeded FragmentReassemblyTimeExceeded') },
   4: {
     name: 'ParameterProblem',
-    codes: ['ErroneousHeaderField', 'UnrecognizedNextHeader', 'UnrecognizedIPv6Option'],
+    codes: words('ErroneousHeaderField UnrecognizedNextHeader UnrecognizedIPv6Option'),
   },
   128: { name: 'EchoRequest' },
   129: { name: 'EchoReply' },
@@ -76,17 +58,11 @@ const ICMPV6: Readonly<Record<number, IcmpType>> = {
 };
 
 /** In the order in which Hubble names them. */
-const TCP_FLAGS: readonly (keyof FlowTcpFlags)[] = [
-  'SYN',
-  'ACK',
-  'RST',
-  'FIN',
-  'PSH',
-  'URG',
-  'ECE',
-  'CWR',
-  'NS',
-];
+const NAMED_FLAGS = ['SYN', 'ACK', 'RST', 'FIN', 'PSH', 'URG', 'ECE', 'CWR', 'NS'] as const;
+
+function words(...lines: readonly string[]): string[] {
+  return lines.join(' ').split(' ');
+}
 
 /** @param ipVersion of the packet; undefined where it has no IP header that can be read */
 export function summaryOf(
@@ -96,7 +72,7 @@ export function summaryOf(
   if (!l4) return ipVersion;
   if (l4.TCP) {
     const { flags } = l4.TCP;
-    return `TCP Flags: ${TCP_FLAGS.filter((flag) => flags[flag]).join(', ')}`;
+    return `TCP Flags: ${NAMED_FLAGS.filter((flag) => flags[flag]).join(', ')}`;
   }
   if (l4.UDP) return 'UDP';
   if (l4.SCTP) return 'SCTP';

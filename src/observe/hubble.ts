@@ -11,17 +11,10 @@ export interface FlowIp {
   readonly encrypted?: true;
 }
 
-export interface FlowTcpFlags {
-  readonly FIN?: true;
-  readonly SYN?: true;
-  readonly RST?: true;
-  readonly PSH?: true;
-  readonly ACK?: true;
-  readonly URG?: true;
-  readonly ECE?: true;
-  readonly CWR?: true;
-  readonly NS?: true;
-}
+/** In the order of their bits, from the lowest: NS is in the byte before. */
+export const TCP_FLAGS = ['FIN', 'SYN', 'RST', 'PSH', 'ACK', 'URG', 'ECE', 'CWR', 'NS'] as const;
+
+export type FlowTcpFlags = Readonly<Partial<Record<(typeof TCP_FLAGS)[number], true>>>;
 
 interface Ports {
   readonly source_port?: number;
