@@ -29,20 +29,12 @@ import { type Batch, ON } from '../wire/packet.ts';
 import * as udp from '../wire/udp.ts';
 import { DECISION, UNDECIDED } from './decisions.ts';
 import { FlowMemo } from './flow-memo.ts';
+import type { NodeOptions } from './node.ts';
 import type { RouteTable } from './routes.ts';
 import { SaChoice } from './sa-choice.ts';
 
 /** An IPv6 header with UDP behind it. */
 const OUTER_LEN = ipv6.HEADER_LEN + udp.HEADER_LEN;
-
-export interface InterceptOptions {
-  /** Longest packet that leaves in the clear and may not be cut. */
-  readonly mtu: number;
-  /** Strict mode: what would leave in the clear between two addresses of this range is dropped. */
-  readonly strict?: Prefix | undefined;
-  /** In strict mode, whether packets to other nodes themselves pass; in an overlay they always do. */
-  readonly strictAllowsNodes?: boolean | undefined;
-}
 
 export class Interceptor {
   /** Longest packet that leaves in the clear and may not be cut. */
@@ -67,13 +59,17 @@ export class Interceptor {
     routes: RouteTable,
     spd: Spd,
     sad: Sad,
-    { mtu, strict, strictAllowsNodes = false }: InterceptOptions,
+    {
+      outside,
+      strict,
+      strictAllowsNodes = false,
+    }: Pick<NodeOptions, 'outside' | 'strict' | 'strictAllowsNodes'>,
   ) {
     this.#routes = routes;
     this.#spd = spd;
     this.#sad = sad;
     this.#choice = new SaChoice(sad);
-    this.mtu = mtu;
+    this.mtu = outside.mtu;
     this.#strict = strict;
     this.#strictAllowsNodes = strictAllowsNodes;
   }

@@ -98,13 +98,11 @@ export class Node {
   readonly inbound: Inbound;
   readonly decapsulator: Decapsulator;
 
+  readonly #options: Omit<NodeOptions, 'plan'>;
+  readonly #capacity: number;
   readonly #outside: Link;
   readonly #clock: Clock;
-  readonly #capacity: number;
   readonly #observer: NodeObserver | undefined;
-  readonly #engine: Engine;
-  readonly #random: RandomBytes;
-  readonly #rowOf: NodeOptions['rowOf'];
   #pathMtu: number;
   #reserve = 0;
   #plan: AgentPlan | undefined;
@@ -118,7 +116,8 @@ export class Node {
   readonly #podRoutes = new Map<string, PlannedRoute>();
   readonly #counters = new NodeCounters();
   readonly #peerDrops = new PeerDropCounters();
-  readonly #keys = new UniqueKeys(this.sad);
+  /** Different keys, as of the last time that all SAs were reported. */
+  #keyCount = 0;
   readonly #limits = new TimeLimits(this.sad);
   /** Packets that fragments were put together to, until the rest of their batch is done. */
   readonly #whole: Uint8Array[] = [];
@@ -126,37 +125,19 @@ export class Node {
   #wholeBatch: Batch | undefined;
 
   /** @throws {EsplaneError} when the engine lacks a suite of the plan, or two SAs of it collide */
-  constructor({
-    name,
-    plan,
-    outside,
-    engine,
-    clock,
-    random,
-    capacity = 256,
-    strict,
-    strictAllowsNodes,
-    overlayPort,
-    rowOf,
-    observer,
-  }: NodeOptions) {
+  constructor({ plan, ...options }: NodeOptions) {
+    const { name, outside, engine, clock, random, capacity = 256, observer } = options;
     this.name = name;
+    this.#options = options;
+    this.#capacity = capacity;
     this.#outside = outside;
     this.#clock = clock;
-    this.#capacity = capacity;
     this.#observer = observer;
-    this.#engine = engine;
-    this.#random = random;
-    this.#rowOf = rowOf;
     this.#pathMtu = outside.mtu;
     const ids = new Uint8Array(8);
     random(ids);
-    this.overlay = new Overlay(u32(ids, 4), overlayPort);
-    this.interceptor = new Interceptor(this.routes, this.spd, this.sad, {
-      mtu: outside.mtu,
-      strict,
-      strictAllowsNodes,
-    });
+    this.overlay = new Overlay(u32(ids, 4), options.overlayPort);
+    this.interceptor = new Interceptor(this.routes, this.spd, this.sad, options);
     this.inbound = new Inbound(this.routes, this.spd, this.sad, this.overlay, (packet) =>
       this.#whole.push(packet),
     );
@@ -192,12 +173,10 @@ export class Node {
         sad: this.sad,
         spd: this.spd,
         routes: this.routes,
-        engine: this.#engine,
-        random: this.#random,
+        ...this.#options,
         now: () => this.#clock.now(),
         plan: this.#plan,
         pathMtu: () => this.#pathMtu,
-        rowOf: this.#rowOf,
         podRoutes: () => this.#podRoutes.values(),
         adopt: (next) => this.#adopt(next),
       },
@@ -335,9 +314,8 @@ export class Node {
 
   /** The node's figures so far. */
   stats(): NodeStats {
-    const sas: SaReport[] = [];
-    for (const row of this.saReports()) if (row) sas.push(row);
-    return { ...this.statsInBrief(), sas, keys: this.#keys.count };
+    const sas = [...this.saReports()];
+    return { ...this.statsInBrief(), sas };
   }
 
   /** The same without the SAs, of which there may be thousands: {@link saReports} goes through them. */
@@ -349,7 +327,7 @@ export class Node {
       ...this.#counters.report(),
       peerDrops: this.#peerDrops.report(),
       policies: { in: count('in'), out: count('out'), fwd: count('fwd') },
-      keys: this.#keys.last,
+      keys: this.#keyCount,
       pods: this.#pods.map(({ name, delivered, refused }) => ({ name, delivered, refused })),
       sas: [],
       reassembly: { ...this.inbound.reassembler.stats },
@@ -358,17 +336,19 @@ export class Node {
     };
   }
 
-  /** The figures of every SA, one in each step: between two of them the node may carry packets. Then counts the keys. */
-  *saReports(): Generator<SaReport | undefined, void> {
+  /** The figures of every SA, one in each step: between two of them the node may carry packets. Counts the keys, too. */
+  *saReports(): Generator<SaReport, void> {
     const { sas } = this.sad;
+    const unique = new UniqueKeys();
     for (let i = 0; i < sas.length; i++) {
       const sa = sas[i];
       if (!sa) continue;
-      const { direction, src, dst } = sa.config;
+      const { direction, src, dst, keys } = sa.config;
+      unique.add(keys);
       const there = direction === 'out' ? dst : src;
       yield saReport(sa, this.#peerAt(there));
     }
-    for (const _ of this.#keys.steps()) yield undefined;
+    this.#keyCount = unique.size;
   }
 
   /** Closes the link outside. */

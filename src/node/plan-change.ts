@@ -17,7 +17,7 @@ import type { RandomBytes } from '../base/rng.ts';
 import type { AgentPlan, PlannedRoute } from '../cilium/agent-plan.ts';
 import type { Engine } from '../crypto/engine.ts';
 import { SecurityAssociation } from '../ipsec/sa.ts';
-import type { Lifetime, Mark, SaConfig } from '../ipsec/sa-config.ts';
+import type { SaConfig } from '../ipsec/sa-config.ts';
 import type { SaRow } from '../ipsec/sa-row.ts';
 import { collision, Sad } from '../ipsec/sad.ts';
 import { isSameSelector } from '../ipsec/selector.ts';
@@ -289,38 +289,22 @@ function isSameStream(a: SaConfig, b: SaConfig): boolean {
 
 /** Of two SAs of one stream: is the rest the same too? Where they come from does not matter. */
 function isUnchanged(a: SaConfig, b: SaConfig): boolean {
-  return (
-    a.mode === b.mode &&
-    a.reqid === b.reqid &&
-    a.direction === b.direction &&
-    a.cpu === b.cpu &&
-    a.encap?.sport === b.encap?.sport &&
-    a.encap?.dport === b.encap?.dport &&
-    sameMark(a.mark, b.mark) &&
-    sameMark(a.outputMark, b.outputMark) &&
-    sameLifetime(a.lifetime ?? {}, b.lifetime ?? {}) &&
-    sameSelector(a.selector, b.selector) &&
-    a.flags.join() === b.flags.join()
-  );
+  const isSameRange =
+    a.selector && b.selector ? isSameSelector(a.selector, b.selector) : a.selector === b.selector;
+  return isSameRange && restOf(a) === restOf(b);
 }
 
-function sameMark(a: Mark | undefined, b: Mark | undefined): boolean {
-  return a?.value === b?.value && a?.mask === b?.mask;
-}
-
-function sameLifetime(a: Lifetime, b: Lifetime): boolean {
-  return (
-    a.softPackets === b.softPackets &&
-    a.hardPackets === b.hardPackets &&
-    a.softBytes === b.softBytes &&
-    a.hardBytes === b.hardBytes &&
-    a.softAddSeconds === b.softAddSeconds &&
-    a.hardAddSeconds === b.hardAddSeconds &&
-    a.softUseSeconds === b.softUseSeconds &&
-    a.hardUseSeconds === b.hardUseSeconds
-  );
-}
-
-function sameSelector(a: SaConfig['selector'], b: SaConfig['selector']): boolean {
-  return a && b ? isSameSelector(a, b) : a === b;
+/** What two SAs of one stream and one selector may differ in. The order of its parts is that of those who make configs. */
+function restOf({
+  mode,
+  reqid,
+  direction,
+  cpu,
+  encap,
+  mark,
+  outputMark,
+  lifetime = {},
+  flags,
+}: SaConfig): string {
+  return JSON.stringify([mode, reqid, direction, cpu, encap, mark, outputMark, lifetime, flags]);
 }
