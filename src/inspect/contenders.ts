@@ -70,7 +70,7 @@ export class Contenders {
 
   /** Is there just one SA, and one that is not checked? */
   get isUnchecked(): boolean {
-    return this.configs.length === 1 && this.#current.sa.isUnchecked;
+    return this.configs.length === 1 && this.#current.sa.suite.unchecked === true;
   }
 
   /** The one that the last packet that authenticated was of; until then, the first. */
@@ -95,7 +95,7 @@ export class Contenders {
       (hi) =>
         this.#trials.opens(sa, b, espAt, espEnd, hi);
     const whole = all.filter(({ config }) => textLength(config.keys.suite, espEnd - espAt) >= 0);
-    const fitting = whole.filter(({ sa }) => !sa.isUnchecked);
+    const fitting = whole.filter(({ sa }) => !sa.suite.unchecked);
     for (const one of fitting) {
       if (hasFailed && one === this.#current) continue;
       if (one.high.follow(lo, opensWith(one))) {
@@ -113,7 +113,7 @@ export class Contenders {
       }
     }
     for (const one of fitting) one.high.fail();
-    const unchecked = whole.find((one) => one.sa.isUnchecked && opensWith(one)(0));
+    const unchecked = whole.find((one) => one.sa.suite.unchecked && opensWith(one)(0));
     if (!unchecked) return 'unknown';
     this.#current = unchecked;
     return 'unchecked';

@@ -8,6 +8,7 @@ import { type Engine, JOB_OK, JobTable } from '../crypto/engine.ts';
 import type { Suite } from '../crypto/suite.ts';
 import { isPlausible } from '../ipsec/plausible.ts';
 import type { SecurityAssociation } from '../ipsec/sa.ts';
+import { FLAG } from '../ipsec/sa-words.ts';
 import { HEADER_LEN, TRAILER_LEN } from '../wire/esp.ts';
 
 /** Longest IP packet there is. */
@@ -53,13 +54,14 @@ export class Trial {
     const [netSpi, lo] = [netWord(u32(copy, 0)), netWord(u32(copy, 4))];
     const { key, esn, icvLen, netSalt } = sa;
     const row = job.addRow({ key, netSpi, esn, icvLen, netSalt }, 0, this.#textAt, textLen, netWord(hi), lo);
-    if (sa.hasNonce) {
+    if (sa.has(FLAG.NONCE)) {
       const ivAt = HEADER_LEN;
       job.setNonce(row, netSalt, netWord(u32(copy, ivAt)), netWord(u32(copy, ivAt + 4)));
     }
     this.#engine.open(copy, job);
     if (job.verdict[0] !== JOB_OK) return false;
-    return !sa.isUnchecked || isPlausible(copy, this.#textAt, textLen, sa.isTunnel && !sa.isModeOpen);
+    const isTunnel = sa.isTunnel && !sa.has(FLAG.MODE_OPEN);
+    return !sa.suite.unchecked || isPlausible(copy, this.#textAt, textLen, isTunnel);
   }
 
   /** The clear text of the packet that {@link opens} has just said yes to, trailer included; a copy. */

@@ -170,7 +170,7 @@ export class Decapsulator {
     const jobs = this.#jobs;
     const row = jobs.addRow(sa, i, textAt, textLen, hi === 0 ? 0 : netWord(hi), netWord(lo));
     // RFC 4303 §3.4.4.2: the IV is the packet's, whatever the number is.
-    if (sa.hasNonce) {
+    if (sa.has(FLAG.NONCE)) {
       const ivAt = espAt + esp.HEADER_LEN;
       jobs.setNonce(row, sa.netSalt, netWord(words.getInt32(ivAt)), netWord(words.getInt32(ivAt + 4)));
     }
@@ -228,7 +228,8 @@ export class Decapsulator {
     }
     const textAt = jobs.textAt[row]!;
     const textLen = jobs.textLen[row]!;
-    if (sa.isUnchecked && !isPlausible(slab, textAt, textLen, sa.isTunnel && !sa.isModeOpen))
+    const isModeOpen = sa.has(FLAG.MODE_OPEN);
+    if (sa.suite.unchecked && !isPlausible(slab, textAt, textLen, sa.isTunnel && !isModeOpen))
       return DROP.implausible;
     // 7.
     const payloadLen = payloadLength(slab, textAt, textLen);
@@ -240,7 +241,7 @@ export class Decapsulator {
     sa.window.commit(hi, lo);
     countAll(sa, 1, payloadLen);
     // 9., 10.
-    const isTunnel = sa.isModeOpen ? isIpInside(slab, textAt, next) : sa.isTunnel;
+    const isTunnel = isModeOpen ? isIpInside(slab, textAt, next) : sa.isTunnel;
     return isTunnel
       ? this.#takeInner(batch, i, sa, textAt, payloadLen, next)
       : this.#takeTransport(batch, i, sa, textAt, payloadLen, next);
@@ -316,7 +317,7 @@ export class Decapsulator {
 
   /** Does the SA's selector cover the packet at `at`? */
   #takes(sa: SecurityAssociation, slab: Uint8Array, at: number): boolean {
-    return sa.takesAll || this.#packet.look(slab, at).isIn(sa.config.selector!, true);
+    return sa.has(FLAG.TAKES_ALL) || this.#packet.look(slab, at).isIn(sa.config.selector!, true);
   }
 }
 

@@ -96,7 +96,7 @@ export class Encapsulator {
     for (let row = 0; row < jobs.count; row++) {
       const i = jobs.tag[row]!;
       const sa = this.#sad.sas[batch.sa[i]!]!;
-      if (!sa.hasUdp6) continue;
+      if (!isInUdp6(sa)) continue;
       const at = batch.offset[i]!;
       const udpAt = jobs.textAt[row]! - sa.espLen - udp.HEADER_LEN;
       checksum.fillTransport(batch.slab, at, udp.PROTOCOL, udpAt, at + batch.length[i]!);
@@ -118,7 +118,7 @@ export class Encapsulator {
     const verdict = sa.isTunnel
       ? this.#frameTunnel(batch, i, sa, isV4)
       : this.#frameTransport(batch, i, sa, isV4);
-    if (verdict === PASS && sa.hasUdp6) this.#hasUdp6 = true;
+    if (verdict === PASS && isInUdp6(sa)) this.#hasUdp6 = true;
     return verdict;
   }
 
@@ -176,7 +176,7 @@ export class Encapsulator {
     const at = cells[i]!;
     const len = cells[capacity + i]!;
     const start = at - sa.before;
-    const total = len + sa.before + padLength(payloadLen, sa.padMask + 1) + sa.behind;
+    const total = len + sa.before + padLength(payloadLen, sa.padMask + 1) + esp.TRAILER_LEN + sa.icvLen;
     if (total > MAX_LEN) return DROP['out-too-big'];
     // What may be fragmented is fragmented after ESP, by the sending link (Linux xfrm4_tunnel_check_size,
     // xfrm6_tunnel_check_size): of IPv6 what every link must carry, in an outer header that can be cut.
@@ -223,7 +223,7 @@ export class Encapsulator {
     const row = jobs.addRow(sa, i, textAt, textLen, hi, netWord(lo));
     words.setInt32(espAt, sa.config.spi);
     words.setInt32(espAt + 4, lo);
-    if (sa.hasNonce) {
+    if (sa.has(FLAG.NONCE)) {
       const ivHi = hi ^ sa.words[sa.at + WORD.NET_IV_HI]!;
       const ivLo = netWord(lo) ^ sa.words[sa.at + WORD.NET_IV_LO]!;
       words.setInt32(espAt + 8, netWord(ivHi));
@@ -240,6 +240,11 @@ export class Encapsulator {
     for (let k = 0; k < len; k++) slab[at + k] = this.#pool[this.#poolAt + k]!;
     this.#poolAt += len;
   }
+}
+
+/** ESP in UDP over IPv6, which has a checksum. */
+function isInUdp6({ config: { dst, encap } }: SecurityAssociation): boolean {
+  return encap !== undefined && dst.length === ipv6.ADDRESS_LEN;
 }
 
 /** Step 5. Returns how much there is to encrypt. */

@@ -108,31 +108,27 @@ export class ReplayWindow {
    * @returns {@link PASS}, or the code of `replay-zero`, `replay-stale` or `replay-seen`
    */
   check(hi: number, lo: number): number {
-    return isNext(this.#place, hi, lo | 0) ? PASS : this.#checkAny(hi, lo | 0);
-  }
-
-  #checkAny(hi: number, signed: number): number {
     const size = this.size;
-    if (size === 0) return PASS;
+    if (size === 0 || isNext(this.#place, hi, lo | 0)) return PASS;
     const topHi = topOf(this.#place, TOP.HI) >>> 0;
     const topLo = topOf(this.#place, TOP.LO) >>> 0;
-    const lo = signed >>> 0;
+    const low = lo >>> 0;
     if (!this.esn) {
       if (lo === 0) return DROP['replay-zero'];
-      if (lo > topLo) return PASS;
-      return topLo - lo >= size ? DROP['replay-stale'] : this.#seen(signed);
+      if (low > topLo) return PASS;
+      return topLo - low >= size ? DROP['replay-stale'] : this.#seen(lo);
     }
-    if (hi !== this.inferHighFrom(topHi, topLo | 0, signed)) return DROP['replay-stale'];
+    if (hi !== this.inferHighFrom(topHi, topLo | 0, lo)) return DROP['replay-stale'];
     const bottom = (topLo - size + 1) >>> 0;
     if (topLo >= size - 1) {
-      if (lo > topLo || lo < bottom) return PASS;
+      if (low > topLo || low < bottom) return PASS;
     } else {
       // Only a young window knows that 0 was never sent; later it is an ordinary low half.
       if (lo === 0 && topHi === 0) return DROP['replay-zero'];
-      if (lo > topLo && lo < bottom) return PASS;
+      if (low > topLo && low < bottom) return PASS;
     }
     // Inside. For a young window that includes low halves near 2^32, "below zero": their bits are clear.
-    return this.#seen(signed);
+    return this.#seen(lo);
   }
 
   /**

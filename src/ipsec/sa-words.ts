@@ -74,8 +74,6 @@ export const FLAG = {
   /** Each packet tells its mode, and whether it comes in UDP: the source says neither. */
   MODE_OPEN: 1 << 12,
   ENCAP_OPEN: 1 << 13,
-  /** What it opens is unauthenticated: no ICV is checked. */
-  UNCHECKED: 1 << 14,
   /** Tunnel mode, a nonce that is salt ‖ IV, no limits, and nothing left open: its packets may be done in runs. */
   USUAL: 1 << 15,
   /** The outer header is IPv4 with a TTL of its own, and with DF or a copy of it; in the second case always with DF. */

@@ -218,16 +218,6 @@ export class SecurityAssociation implements SaPlace {
     return this.has(FLAG.TUNNEL);
   }
 
-  /** Where the source says neither, each packet tells its mode, and whether it comes in UDP. */
-  get isModeOpen(): boolean {
-    return this.has(FLAG.MODE_OPEN);
-  }
-
-  /** Does no ICV vouch for what it opens, and neither the kernel's word that there is none? */
-  get isUnchecked(): boolean {
-    return this.has(FLAG.UNCHECKED);
-  }
-
   /** ESP header and IV, in bytes. */
   get espLen(): number {
     return esp.HEADER_LEN + this.suite.ivLen;
@@ -238,24 +228,9 @@ export class SecurityAssociation implements SaPlace {
     return this.words[this.at + WORD.LENGTHS]! & 0xff;
   }
 
-  /** What goes behind its padding: the rest of the trailer, and the ICV. */
-  get behind(): number {
-    return (this.words[this.at + WORD.LENGTHS]! >>> 8) & 0xff;
-  }
-
   /** One less than what text is padded to a multiple of. */
   get padMask(): number {
     return this.suite.align - 1;
-  }
-
-  /** Is it ESP in UDP over IPv6, which has a checksum? */
-  get hasUdp6(): boolean {
-    return this.has(FLAG.ENCAP) && this.config.dst.length === ipv6.ADDRESS_LEN;
-  }
-
-  /** Is the nonce salt ‖ IV? CBC has none. */
-  get hasNonce(): boolean {
-    return this.has(FLAG.NONCE);
   }
 
   /** SPI, and the key's salt, as words in network order (`netWord`). */
@@ -265,11 +240,6 @@ export class SecurityAssociation implements SaPlace {
 
   get netSalt(): number {
     return this.words[this.at + WORD.NET_SALT]!;
-  }
-
-  /** May a packet that it brings have any addresses? Here a selector of length 0 covers either version, as in Linux. */
-  get takesAll(): boolean {
-    return this.has(FLAG.TAKES_ALL);
   }
 
   /**
@@ -318,11 +288,11 @@ function flagsOf(
     (rules.decapDscp ? FLAG.DECAP_DSCP : 0) |
     (direction === 'out' ? FLAG.SENDS_ONLY : 0) |
     (unstated?.mode ? FLAG.MODE_OPEN : 0) |
-    (unstated?.encap ? FLAG.ENCAP_OPEN : 0) |
-    (suite.unchecked ? FLAG.UNCHECKED : 0);
-  const open = FLAG.MODE_OPEN | FLAG.ENCAP_OPEN | FLAG.UNCHECKED | FLAG.WATCHED;
+    (unstated?.encap ? FLAG.ENCAP_OPEN : 0);
+  const open = FLAG.MODE_OPEN | FLAG.ENCAP_OPEN | FLAG.WATCHED;
   const isPlain = (flags & (FLAG.TUNNEL | FLAG.NONCE | open)) === (FLAG.TUNNEL | FLAG.NONCE);
-  return isPlain && suite.ivLen === 8 && suite.align === 4 ? flags | FLAG.USUAL : flags;
+  const isAead = suite.ivLen === 8 && suite.align === 4 && !suite.unchecked;
+  return isPlain && isAead ? flags | FLAG.USUAL : flags;
 }
 
 /** Are neither addresses nor protocol and ports asked for? */

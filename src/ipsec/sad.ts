@@ -49,11 +49,6 @@ export class Sad implements SaLookup {
   /** The mark masks in use, and how many SAs have each: a look-up costs a probe for each. */
   readonly #masks: number[] = [];
   readonly #maskCounts: number[] = [];
-  // The IPv4 packet that was asked about last, and its answer: nearly always the next one is like it.
-  #lastSpi = 0;
-  #lastDst = 0;
-  #lastMark = 0;
-  #lastIndex = -1;
   /** How many SAs have a selector that asks for protocol or ports. */
   #withUpper = 0;
   #timed = 0;
@@ -75,7 +70,6 @@ export class Sad implements SaLookup {
     const { config } = sa;
     const twin = this.twins(config)[0];
     if (twin !== undefined) throw collision(config, this.sas[twin]!.config);
-    this.#lastIndex = -1;
     const index = this.#free.pop() ?? this.sas.length;
     this.sas[index] = sa;
     this.#ages[index] = age ?? this.reserve(1);
@@ -137,7 +131,6 @@ export class Sad implements SaLookup {
   remove(index: number): void {
     const sa = this.sas[index];
     if (!sa) return;
-    this.#lastIndex = -1;
     this.#chains.remove(index);
     this.#count(sa, -1);
     this.#countMask(maskOf(sa.config), -1);
@@ -195,18 +188,6 @@ export class Sad implements SaLookup {
    * @returns its index, or -1
    */
   lookup(slab: Uint8Array, dstAt: number, addressLen: number, spi: number, mark: number): number {
-    if (addressLen !== 4) return this.#search(slab, dstAt, addressLen, spi, mark);
-    const dst = i32(slab, dstAt);
-    const isLast = spi === this.#lastSpi && dst === this.#lastDst && mark === this.#lastMark;
-    if (isLast && this.#lastIndex >= 0) return this.#lastIndex;
-    this.#lastSpi = spi;
-    this.#lastDst = dst;
-    this.#lastMark = mark;
-    this.#lastIndex = this.#search(slab, dstAt, 4, spi, mark);
-    return this.#lastIndex;
-  }
-
-  #search(slab: Uint8Array, dstAt: number, addressLen: number, spi: number, mark: number): number {
     const chains = this.#chains;
     const rows = this.#rows;
     const key = hashAddress(spi, slab, dstAt, addressLen);

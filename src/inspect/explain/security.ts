@@ -231,7 +231,7 @@ function windowOf({ sa, before, isFirst, verdict }: EspFacts): EspSecurity['wind
   const { window } = sa;
   const after = windowState(window);
   let how: string;
-  if (sa.isUnchecked) how = 'There is none: where no ICV is checked any number may be forged.';
+  if (sa.suite.unchecked) how = 'There is none: where no ICV is checked any number may be forged.';
   else if (window.size === 0) how = 'The window is off: replays are not noticed, as in Cilium without ESN.';
   else if (verdict === PASS && after.top !== before.top)
     how = `The number is new and above ${before.top}: the window moves.`;

@@ -7,6 +7,7 @@ import { toHex } from '../../base/bytes.ts';
 import { seqText } from '../../inspect/decrypt-json.ts';
 import { payloadLength } from '../../ipsec/padding.ts';
 import type { Mark, SaConfig } from '../../ipsec/sa-config.ts';
+import { FLAG } from '../../ipsec/sa-words.ts';
 import type { Policy } from '../../ipsec/spd.ts';
 import { ttlOf } from '../../sim/ledger.ts';
 import { formatAddress, formatPrefix, isAny } from '../../wire/address.ts';
@@ -261,7 +262,7 @@ const FACTS: Partial<Record<StepId, (r: WayRecord) => Fact[]>> = {
       { label: 'Inner header', value: 'sound', note: 'its length is what came' },
       {
         label: 'Selector of the SA',
-        value: sa.takesAll ? 'any to any' : 'fits',
+        value: sa.has(FLAG.TAKES_ALL) ? 'any to any' : 'fits',
         note: 'Cilium’s SAs carry all addresses',
       },
       { label: 'Mark left', value: hex32(markAfter), note: 'd: was decrypted; the node id is gone' },
