@@ -43,7 +43,7 @@ export interface PacketLine extends Schema {
   readonly counter: string | null;
   /** Only where no ICV was checked. */
   readonly authenticated?: false;
-  /** The IP packet that ESP carried, in hexadecimal, without trailer; null where it was not accepted. */
+  /** The IP packet that ESP carried, in hexadecimal, without trailer; null where it was not accepted, and in IP-TFS: see `inners`. */
   readonly inner: string | null;
   /** The Ethernet frame in it, where that packet is VXLAN. */
   readonly overlay: { readonly vni: number; readonly frame: string } | null;
@@ -57,20 +57,39 @@ export interface PacketLine extends Schema {
   readonly openedBy: string | null;
   /** Nodes of the addresses around ESP; null where neither is known by name. */
   readonly node: Ends | null;
-  /** The innermost IP packet; null where nothing was opened. */
-  readonly packet: {
-    readonly src: string;
-    readonly dst: string;
-    /** Protocol number of IP: 6 is TCP, 17 UDP, 1 ICMP. */
-    readonly proto: number;
-    /** Null where the protocol has none, or it is not the first fragment. */
-    readonly sport: number | null;
-    readonly dport: number | null;
-    /** Bytes of the IP packet. */
-    readonly length: number;
-  } | null;
+  /** The innermost IP packet; null where nothing was opened, and in IP-TFS: see `packets`. */
+  readonly packet: ClearPacket | null;
   /** Pods of its addresses, as NAMESPACE/NAME; null where neither is known. */
   readonly pod: Ends | null;
+  /** This and what follows only of accepted packets in IP-TFS (RFC 9347). */
+  readonly nextHeader?: 144;
+  /** 0, or 1 with congestion control. */
+  readonly subtype?: number;
+  /** Bytes up to the first inner packet that begins in this payload, or in a later one. */
+  readonly blockOffset?: number;
+  /** Bytes of padding behind the inner packets. */
+  readonly padBytes?: number;
+  /** Does it wait for an earlier number? What is in it comes out with a later packet. */
+  readonly held?: boolean;
+  /** Rows of /proc/net/xfrm_stat that rose beside the verdict, once for each time. */
+  readonly counted?: readonly string[];
+  /** Inner packets that are whole now, in hexadecimal, in order: also of packets that had waited. */
+  readonly inners?: readonly string[];
+  /** The same as `packet` and `pod`, of each of `inners`; null where it cannot be read. */
+  readonly packets?: readonly ({ readonly packet: ClearPacket; readonly pod: Ends | null } | null)[];
+}
+
+/** An IP packet that came out of ESP. */
+export interface ClearPacket {
+  readonly src: string;
+  readonly dst: string;
+  /** Protocol number of IP: 6 is TCP, 17 UDP, 1 ICMP. */
+  readonly proto: number;
+  /** Null where the protocol has none, or it is not the first fragment. */
+  readonly sport: number | null;
+  readonly dport: number | null;
+  /** Bytes of the IP packet. */
+  readonly length: number;
 }
 
 /** `decrypt`, `capture`, with `--summary` or `-q`: the last line. */

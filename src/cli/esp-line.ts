@@ -5,6 +5,7 @@
 import { safeText } from '../base/safe-text.ts';
 import type { TextBuffer } from '../base/text-buffer.ts';
 import { type FrameNames, numberOf, ONE_CAPTURE } from '../capture/frame-id.ts';
+import { type Aggregate, aggregateText } from '../inspect/aggregate.ts';
 import { putSeq } from '../inspect/decrypt-json.ts';
 import { InnerPacket } from '../inspect/diagnose/inner.ts';
 import type { EspEvent } from '../inspect/esp-event.ts';
@@ -63,7 +64,8 @@ export function putEspLine(
   if (r.verdict !== PASS) out.text(dropText(r));
   else {
     if (!r.authenticated) out.text('unauthenticated: ');
-    putInner(out, r, names);
+    if (r.aggregate) putAggregate(out, r.aggregate, names);
+    else putInner(out, r.bytes, r.at, r.end, names);
   }
   out.text('\n');
 }
@@ -74,8 +76,17 @@ function putNode(out: TextBuffer, address: string, names: Names): void {
   if (node !== null) out.utf8(` (${safeText(node)})`);
 }
 
+/** What came out of a payload of IP-TFS: any number of packets. */
+function putAggregate(out: TextBuffer, aggregate: Aggregate, names: Names): void {
+  out.text(aggregateText(aggregate));
+  for (const [k, inner] of aggregate.inners.entries()) {
+    out.text(k === 0 ? ': ' : '; ');
+    putInner(out, inner, 0, inner.length, names);
+  }
+}
+
 /** The packet that ESP carried, and the one that this carried in VXLAN. */
-function putInner(out: TextBuffer, { bytes, at, end }: EspEvent, names: Names): void {
+function putInner(out: TextBuffer, bytes: Uint8Array, at: number, end: number, names: Names): void {
   const pod = names.hasPods
     ? (b: Uint8Array, srcAt: number, len: number) => {
         const name = names.pod(formatAddress(b, srcAt, len));

@@ -14,7 +14,10 @@ export function clearInterface(writer: PcapngWriter): number {
   return writer.interface({ linkType: LINK_RAW, snapLength: 0, name: 'decrypted' });
 }
 
-/** Writes a packet that was decrypted, as a raw IP packet with a comment that says where it comes from. */
+/**
+ * Writes what was decrypted, as raw IP packets with comments that say where they come from: one packet, or any number of them in
+ * IP-TFS.
+ */
 export function putClear(
   writer: PcapngWriter,
   interfaceId: number,
@@ -24,13 +27,14 @@ export function putClear(
   const carriers = carrierText(r.carrier);
   const carrier = carriers === '' ? '' : `, in ${carriers}`;
   const unauthenticated = r.authenticated ? '' : ', unauthenticated: no ICV was checked';
-  writer.comment(
-    `frame ${names.text(r.frame)}: ${r.src} > ${r.dst} ESP spi 0x${r.spi.toString(16)} seq ${seqText(r.seqHi, r.seqLo)}${carrier}${unauthenticated}`,
-  );
-  writer.frame(r.bytes, r.at, r.end, {
-    seconds: r.seconds,
-    nanoseconds: r.nanoseconds,
-    interfaceId,
-    originalLength: r.end - r.at,
+  const comment = `frame ${names.text(r.frame)}: ${r.src} > ${r.dst} ESP spi 0x${r.spi.toString(16)} seq ${seqText(r.seqHi, r.seqLo)}${carrier}${unauthenticated}`;
+  r.eachPacket((bytes, at, end) => {
+    writer.comment(comment);
+    writer.frame(bytes, at, end, {
+      seconds: r.seconds,
+      nanoseconds: r.nanoseconds,
+      interfaceId,
+      originalLength: end - at,
+    });
   });
 }

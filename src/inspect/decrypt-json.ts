@@ -6,7 +6,9 @@ import { asciiBytes, type TextBuffer, textOf } from '../base/text-buffer.ts';
 import { type FrameNames, numberOf, ONE_CAPTURE } from '../capture/frame-id.ts';
 import { dropRow } from '../ipsec/drop.ts';
 import { formatAddress } from '../wire/address.ts';
+import { PROTOCOL as AGGFRAG } from '../wire/aggfrag.ts';
 import { PASS } from '../wire/packet.ts';
+import { type Aggregate, countedBeside } from './aggregate.ts';
 import { InnerPacket } from './diagnose/inner.ts';
 import type { EspEvent } from './esp-event.ts';
 import { verdictName } from './esp-words.ts';
@@ -70,7 +72,8 @@ export class PacketJson {
       putSeq(out, r.seqHi, r.seqLo);
       out.text('"');
     } else out.text('null,"seq":null');
-    if (r.verdict === PASS) this.#putOpened(out, r);
+    if (r.verdict === PASS && r.aggregate) this.#putAggregate(out, r, r.aggregate);
+    else if (r.verdict === PASS) this.#putOpened(out, r);
     else {
       const row = dropRow(r.verdict);
       const counter = r.isUnopened ? null : row?.counter;
@@ -100,8 +103,42 @@ export class PacketJson {
       } else out.text(NO_OVERLAY);
       this.#putSource(out, r);
     }
-    if (isRead) this.#putInner(out);
-    else out.bytes(CLOSED);
+    if (isRead) {
+      const flow = this.#flowOf();
+      out.bytes(flow.head);
+      out.decimal(inner.end - inner.at);
+      out.bytes(flow.tail);
+    } else out.bytes(CLOSED);
+  }
+
+  /** What came out of a payload of IP-TFS. */
+  #putAggregate(out: TextBuffer, r: EspEvent, aggregate: Aggregate): void {
+    const { subtype, blockOffset, padLength, isHeld, inners } = aggregate;
+    const authenticated = r.authenticated ? '' : ',"authenticated":false';
+    out.text(`,"verdict":"ok","reason":null,"counter":null${authenticated},"inner":null,"overlay":null`);
+    this.#putSource(out, r);
+    out.text(`,"nextHeader":${AGGFRAG},"subtype":${subtype},"blockOffset":${blockOffset}`);
+    out.text(`,"padBytes":${padLength},"held":${isHeld}`);
+    out.text(`,"counted":${JSON.stringify(countedBeside(aggregate))},"inners":[`);
+    for (const [k, inner] of inners.entries()) {
+      out.text(k > 0 ? ',"' : '"');
+      out.hex(inner, 0, inner.length);
+      out.text('"');
+    }
+    out.text('],"packets":[');
+    for (const [k, inner] of inners.entries()) {
+      if (k > 0) out.text(',');
+      if (this.#inner.read(inner, 0, inner.length)) {
+        const { head, tail } = this.#flowOf();
+        out.text('{');
+        out.bytes(head.subarray(1));
+        out.decimal(this.#inner.end - this.#inner.at);
+        out.bytes(tail.subarray(0, tail.length - END.length));
+        out.text('}');
+      } else out.text('null');
+    }
+    out.text(']');
+    out.bytes(CLOSED);
   }
 
   /** What carried it, how its verdict is known, and whose nodes it is of. */
@@ -124,15 +161,11 @@ export class PacketJson {
   }
 
   /** The packet of the pods, and who they are. */
-  #putInner(out: TextBuffer): void {
-    const inner = this.#inner;
-    const flow = this.#flows.of(inner) ?? this.#flows.put(this.#flowOf(inner));
-    out.bytes(flow.head);
-    out.decimal(inner.end - inner.at);
-    out.bytes(flow.tail);
+  #flowOf(): Piece {
+    return this.#flows.of(this.#inner) ?? this.#flows.put(this.#pieceOf(this.#inner));
   }
 
-  #flowOf({ b, srcAt, dstAt, addressLen, protocol, ports }: InnerPacket): Piece {
+  #pieceOf({ b, srcAt, dstAt, addressLen, protocol, ports }: InnerPacket): Piece {
     const src = formatAddress(b, srcAt, addressLen);
     const dst = formatAddress(b, dstAt, addressLen);
     const [sport, dport] = ports < 0 ? ['null', 'null'] : [Math.floor(ports / 0x1_0000), ports & 0xffff];
@@ -141,7 +174,7 @@ export class PacketJson {
       head: asciiBytes(
         `,"packet":{"src":"${src}","dst":"${dst}","proto":${protocol},"sport":${sport},"dport":${dport},"length":`,
       ),
-      tail: asciiBytes(`},"pod":${pod},"schema":${SCHEMA}}\n`),
+      tail: asciiBytes(`},"pod":${pod}${END_TEXT}`),
     };
   }
 
@@ -171,6 +204,9 @@ const OF_FRAME = {
   told: ',"carrier":null,"basis":"told","openedBy":null',
   assumed: ',"carrier":null,"basis":"assumed","openedBy":null',
 } as const;
+/** Behind an opened packet. */
+const END_TEXT = `,"schema":${SCHEMA}}\n`;
+const END = asciiBytes(END_TEXT);
 const CLOSED = asciiBytes(`,"packet":null,"pod":null,"schema":${SCHEMA}}\n`);
 
 /** `{"src":"node-1","dst":null}`; null where neither end has a name. */

@@ -7,6 +7,7 @@ import { DROP, DROPS, type DropReason } from '../ipsec/drop.ts';
 import type { SecurityAssociation } from '../ipsec/sa.ts';
 import type { SaConfig } from '../ipsec/sa-config.ts';
 import { PASS } from '../wire/packet.ts';
+import type { Aggregate } from './aggregate.ts';
 import type { Basis } from './basis.ts';
 import type { EspLane } from './esp-lane.ts';
 import type { EspStream } from './esp-stream.ts';
@@ -16,7 +17,7 @@ import type { Carrier } from './find-esp.ts';
 const OPENED_DROPS = new Uint8Array(DROPS.length + 1);
 for (const reason of [
   ...(['bad-padding', 'dummy', 'not-ip', 'inner-short', 'inner-header', 'inner-truncated'] as const),
-  'selector-mismatch',
+  ...(['selector-mismatch', 'iptfs-short', 'iptfs-header', 'iptfs-block'] as const),
 ] satisfies DropReason[])
   OPENED_DROPS[DROP[reason]] = 1;
 
@@ -129,6 +130,18 @@ export class EspEvent {
 
   get end(): number {
     return this.at + this.#lane.batch.length[this.#i]!;
+  }
+
+  /** In IP-TFS what is in it, and what came out; {@link at} and {@link end} are then those of the packet around ESP. */
+  get aggregate(): Aggregate | undefined {
+    return this.#lane.iptfs[this.#i];
+  }
+
+  /** Calls for each clear packet that came out, where {@link tried} is {@link PASS}: one, or any number in IP-TFS. */
+  eachPacket(take: (bytes: Uint8Array, at: number, end: number) => void): void {
+    const { aggregate } = this;
+    if (!aggregate) take(this.bytes, this.at, this.end);
+    else for (const packet of aggregate.inners) take(packet, 0, packet.length);
   }
 
   /** Where the text is, or was, in {@link bytes}, trailer included; clear where {@link isOpened}. */

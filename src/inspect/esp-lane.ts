@@ -7,6 +7,7 @@ import { Decapsulator } from '../ipsec/decapsulate.ts';
 import type { SecurityAssociation } from '../ipsec/sa.ts';
 import type { SaConfig } from '../ipsec/sa-config.ts';
 import { type Batch, LentBatch, ON, PASS } from '../wire/packet.ts';
+import type { Aggregate } from './aggregate.ts';
 import type { EspStream } from './esp-stream.ts';
 import { Carrier } from './find-esp.ts';
 import type { StreamTable } from './stream-table.ts';
@@ -53,6 +54,8 @@ export class EspLane {
   readonly espEnd: Uint32Array;
   /** Had anything of its stream authenticated, it included? */
   readonly isProven: Uint8Array;
+  /** Payloads of IP-TFS: what became of them. */
+  readonly iptfs: (Aggregate | undefined)[];
   readonly openedBy: (SaConfig | undefined)[];
   /** The SA that it is opened with, and where there is none, what is known instead. */
   readonly sa: (SecurityAssociation | undefined)[];
@@ -80,6 +83,7 @@ export class EspLane {
     this.espAt = new Uint32Array(capacity);
     this.espEnd = new Uint32Array(capacity);
     this.isProven = new Uint8Array(capacity);
+    this.iptfs = new Array<Aggregate | undefined>(capacity).fill(undefined);
     this.openedBy = new Array<SaConfig | undefined>(capacity).fill(undefined);
     this.sa = new Array<SecurityAssociation | undefined>(capacity).fill(undefined);
     this.stranger = new Array<Stranger | undefined>(capacity).fill(undefined);

@@ -3,7 +3,7 @@
  *
  * | open | settled by |
  * |---|---|
- * | mode | each packet: IP of the version that the next header names is tunnel mode, all else transport mode |
+ * | mode | each packet: IP of the version that the next header names is tunnel mode, 144 is IP-TFS, all else transport mode |
  * | UDP | each packet, as it comes |
  * | ESN | the first packet that authenticates, with ESN or without |
  *
@@ -13,6 +13,7 @@
  */
 import type { SaConfig } from '../ipsec/sa-config.ts';
 import { ESN_WINDOW } from '../sa-text/esn-window.ts';
+import * as aggfrag from '../wire/aggfrag.ts';
 import * as esp from '../wire/esp.ts';
 import * as ipv4 from '../wire/ipv4.ts';
 import * as ipv6 from '../wire/ipv6.ts';
@@ -40,6 +41,7 @@ export function modeOf(
   if (!unstated?.mode) return mode;
   if (!text || text.length <= esp.TRAILER_LEN) return null;
   const next = esp.nextHeader(text, text.length);
+  if (next === aggfrag.PROTOCOL) return 'iptfs';
   const version = next === ipv4.PROTOCOL ? 4 : next === ipv6.PROTOCOL ? 6 : 0;
   return version > 0 && text[0]! >>> 4 === version ? 'tunnel' : 'transport';
 }

@@ -103,7 +103,13 @@ export class PacketFilter {
     if (nodes.length > 0 && !src.node && !dst.node) return false;
     if (!this.#wantsInside) return true;
     const isEnd = src.address || dst.address;
-    if (event.verdict === PASS) return this.#isInside(event.bytes, event.at, event.end, isEnd);
+    if (event.verdict === PASS) {
+      let isWanted = isEnd && this.#spec.pods.length === 0;
+      event.eachPacket((bytes, at, end) => {
+        isWanted ||= this.#isInside(bytes, at, end, isEnd);
+      });
+      return isWanted;
+    }
     return isEnd && this.#spec.pods.length === 0;
   }
 

@@ -36,10 +36,11 @@ import * as icmp from '../wire/icmp.ts';
 import * as ipv4 from '../wire/ipv4.ts';
 import * as ipv6 from '../wire/ipv6.ts';
 import { LINK_RAW } from '../wire/link-type.ts';
-import { Batch, LentBatch, PASS } from '../wire/packet.ts';
+import { AGGREGATE, Batch, LentBatch, PASS } from '../wire/packet.ts';
 import type { Reassembler } from '../wire/reassembly.ts';
 import * as tcp from '../wire/tcp.ts';
 import * as udp from '../wire/udp.ts';
+import { type Aggregate, takePayload } from './aggregate.ts';
 import { Contenders, type Look, Trials } from './contenders.ts';
 import { EspEvent } from './esp-event.ts';
 import { EspLane, type Stranger } from './esp-lane.ts';
@@ -501,35 +502,39 @@ export class Receiver implements FrameSink {
 
   #emit(lane: EspLane, i: number): void {
     const event = this.#event;
+    lane.iptfs[i] = lane.batch.next[i] === AGGREGATE ? this.#takeOut(lane, i) : undefined;
     event.place(lane, i);
     const stream = lane.stream[i];
     this.#judge(event, stream, lane, i);
     this.#count(event);
     for (let k = 0; k < this.#sinks.length; k++) this.#sinks[k]!.packet?.(event);
-    if (event.tried === PASS && this.#mayCarry(lane.batch, i)) this.#lookInside(event);
+    if (event.tried !== PASS) return;
+    const { aggregate } = event;
+    if (aggregate) {
+      for (const inner of aggregate.inners)
+        if (mayCarry(this.#ports, inner, 0, inner.length)) this.#lookInside(event, inner);
+    } else if (mayCarry(this.#ports, event.bytes, event.at, event.end))
+      this.#lookInside(event, event.bytes.slice(event.at, event.end));
   }
 
-  /** May there be ESP in the packet that came out of packet `i`? */
-  #mayCarry({ slab: bytes, offset, length }: Batch, i: number): boolean {
-    const at = offset[i]!;
-    const isV4 = bytes[at]! >>> 4 === 4;
-    const protocol = bytes[isV4 ? at + 9 : at + 6]!;
-    if (protocol === tcp.PROTOCOL || protocol === icmp.PROTOCOL || protocol === icmp.PROTOCOL_V6)
-      return false;
-    if (protocol !== udp.PROTOCOL) return true;
-    const udpAt = at + (isV4 ? ipv4.headerLen(bytes, at) : ipv6.HEADER_LEN);
-    if (at + length[i]! - udpAt < udp.HEADER_LEN) return false;
-    const dst = u16(bytes, udpAt + 2);
-    return (
-      isPortOf(CARRIER_PORTS, dst) || isPortOf(this.#ports, dst) || isPortOf(this.#ports, u16(bytes, udpAt))
+  /** Takes out what a payload of IP-TFS holds: in the order of the capture, once for each. */
+  #takeOut(lane: EspLane, i: number): Aggregate {
+    const { slab, offset, length, l4, seqHi, seqLo } = lane.batch;
+    const { verdict, aggregate } = takePayload(
+      lane.sa[i]!,
+      [seqHi[i]!, seqLo[i]!],
+      slab,
+      [l4[i]!, offset[i]! + length[i]!],
+      { seconds: lane.seconds[i]!, nanoseconds: lane.nanoseconds[i]! },
     );
+    if (verdict !== PASS) lane.batch.drop(i, verdict);
+    return aggregate;
   }
 
   /** ESP in ESP: what came out is looked at like a frame, at once. */
-  #lookInside(event: EspEvent): void {
+  #lookInside(event: EspEvent, inner: Uint8Array): void {
     if (event.carrier.depth >= MOST_CARRIERS) return;
     const carrier = event.carrier.with('esp');
-    const inner = event.bytes.slice(event.at, event.end);
     const info = this.#info;
     info.number = event.frame;
     info.seconds = event.seconds;
@@ -593,6 +598,18 @@ export class Receiver implements FrameSink {
     const counts = event.isUnopened ? totals.unopened : totals.dropped;
     counts.set(event.verdict, (counts.get(event.verdict) ?? 0) + 1);
   }
+}
+
+/** May there be ESP in the packet `bytes[at..end)` that came out of ESP? */
+function mayCarry(ports: readonly number[], bytes: Uint8Array, at: number, end: number): boolean {
+  const isV4 = bytes[at]! >>> 4 === 4;
+  const protocol = bytes[isV4 ? at + 9 : at + 6]!;
+  if (protocol === tcp.PROTOCOL || protocol === icmp.PROTOCOL || protocol === icmp.PROTOCOL_V6) return false;
+  if (protocol !== udp.PROTOCOL) return true;
+  const udpAt = at + (isV4 ? ipv4.headerLen(bytes, at) : ipv6.HEADER_LEN);
+  if (end - udpAt < udp.HEADER_LEN) return false;
+  const dst = u16(bytes, udpAt + 2);
+  return isPortOf(CARRIER_PORTS, dst) || isPortOf(ports, dst) || isPortOf(ports, u16(bytes, udpAt));
 }
 
 /** In place of the number of a batch: its first packet is about to be put into one. */

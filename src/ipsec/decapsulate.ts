@@ -22,6 +22,8 @@
  *
  * Runs of usual packets with one SA take the same steps in `decapsulate-run.ts`, where what they share is read once.
  *
+ * What an SA in IP-TFS brings is many packets, or a piece of one: steps 9 and 10 are then left to `iptfs.ts`.
+ *
  * In a capture a source may leave mode or UDP open (`SaConfig.unstated`): each packet then tells its own, and no step
  * refuses it for them. An SA whose ICV is not checked has instead that its text must look like one
  * (`plausible.ts`), before the window moves.
@@ -29,11 +31,12 @@
  */
 import { netWord } from '../base/bytes.ts';
 import { type Engine, JOB_OK, JobTable } from '../crypto/engine.ts';
+import * as aggfrag from '../wire/aggfrag.ts';
 import * as esp from '../wire/esp.ts';
 import { parse, trafficClass } from '../wire/ip.ts';
 import * as ipv4 from '../wire/ipv4.ts';
 import * as ipv6 from '../wire/ipv6.ts';
-import { type Batch, ON, PASS } from '../wire/packet.ts';
+import { AGGREGATE, type Batch, ON, PASS } from '../wire/packet.ts';
 import { acceptRun, admitRun, Pending } from './decapsulate-run.ts';
 import { DROP } from './drop.ts';
 import { EspPlace } from './esp-place.ts';
@@ -68,7 +71,7 @@ export class Decapsulator {
 
   /**
    * Decapsulates every packet of the batch that is ESP and goes on. It then holds the inner packet
-   * (tunnel mode) or the packet without ESP (transport mode), or has a verdict. Packets that are not ESP stay
+   * (tunnel mode) or the packet without ESP (transport mode), goes {@link AGGREGATE} (IP-TFS), or has a verdict. Packets that are not ESP stay
    * as they are, with `batch.isEsp` 0.
    * @param from only the packets from this one on
    * @param to only the packets before this one
@@ -241,6 +244,14 @@ export class Decapsulator {
     sa.window.commit(hi, lo);
     countAll(sa, 1, payloadLen);
     // 9., 10.
+    if (sa.has(FLAG.IPTFS) || (next === aggfrag.PROTOCOL && isModeOpen)) {
+      // As Linux, whatever the next header says. The packet stays, and what lies behind its IP header is the payload.
+      batch.protocol[i] = aggfrag.PROTOCOL;
+      batch.l4[i] = textAt;
+      batch.length[i] = textAt + payloadLen - batch.offset[i]!;
+      batch.next[i] = AGGREGATE;
+      return PASS;
+    }
     const isTunnel = isModeOpen ? isIpInside(slab, textAt, next) : sa.isTunnel;
     return isTunnel
       ? this.#takeInner(batch, i, sa, textAt, payloadLen, next)

@@ -172,7 +172,7 @@ const TABLE = {
   'out-proto-error': {
     counter: 'XfrmOutStateProtoError',
     rule: 'Linux esp_output',
-    look: 'The ESP packet could not be built: no room in the slot.',
+    look: 'The ESP packet could not be built: no room in the slot, or the SA is in IP-TFS, in which esplane only receives.',
   },
   'no-node-id': {
     counter: null,

@@ -108,6 +108,7 @@ export class Encapsulator {
     const { slab, words, cells, capacity } = batch;
     const at = cells[i]!;
     if (sa.gone) return DROP['out-no-state'];
+    if (sa.has(FLAG.IPTFS)) return DROP['out-proto-error'];
     // 1.
     const len = lengthOf(slab, at, cells[capacity + i]!);
     if (len === 0) return DROP['out-not-ip'];

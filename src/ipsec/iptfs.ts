@@ -49,6 +49,8 @@ export interface IptfsTaken {
   readonly blockOffset: number;
   /** Bytes of padding behind its data blocks, where it did not wait. */
   readonly padLength: number;
+  /** The inner packet that its first bytes have made whole. */
+  readonly completed: Uint8Array | undefined;
   /** Inner packets that are whole now, in order: also those of payloads that had waited. */
   readonly inners: readonly Uint8Array[];
   /** Rows of the drop table that were counted beside the verdict, once for each time. */
@@ -77,7 +79,8 @@ export class IptfsReceiver {
   readonly stats: IptfsStats = { abandoned: 0, timedOut: 0, late: 0 };
   readonly #window: number;
   readonly #dropTime: number;
-  readonly #takes: (packet: Uint8Array) => boolean;
+  /** Does the SA's selector cover an inner packet? */
+  takes: (packet: Uint8Array) => boolean;
 
   /** The number whose turn it is, once there was one. */
   #isSet = false;
@@ -103,17 +106,18 @@ export class IptfsReceiver {
     subtype: -1,
     blockOffset: 0,
     padLength: 0,
+    completed: undefined as Uint8Array | undefined,
     inners: [] as Uint8Array[],
     counted: [] as number[],
   };
-  /** Padding of the payload that was read last. */
+  /** Of the payload that was read last: its padding, and the inner packet that its first bytes ended. */
   #padLength = 0;
+  #completed: Uint8Array | undefined;
 
-  /** @param takes does the SA's selector cover an inner packet? */
   constructor(options: IptfsOptions = {}, takes: (packet: Uint8Array) => boolean = () => true) {
     this.#window = Math.min(options.reorderWindow ?? DEFAULT_REORDER_WINDOW, MOST_HELD);
     this.#dropTime = options.dropTime ?? DEFAULT_DROP_TIME;
-    this.#takes = takes;
+    this.takes = takes;
   }
 
   /** Does anything wait for time to pass? */
@@ -136,14 +140,14 @@ export class IptfsReceiver {
     if (!this.#isSet) this.#next(hi, lo);
     this.#isSet = true;
     const ahead = distance(hi, lo, this.#nextHi, this.#nextLo);
-    if (this.#window === 0) taken.verdict = this.#read(hi, lo, b, at, end, now);
-    else if (ahead < 0) this.stats.late++;
-    else if (ahead === 0) {
+    if (this.#window === 0 || ahead === 0) {
       taken.verdict = this.#read(hi, lo, b, at, end, now);
       taken.padLength = this.#padLength;
+      taken.completed = this.#completed;
       this.#next(...after(hi, lo));
       this.#goOn(now);
-    } else {
+    } else if (ahead < 0) this.stats.late++;
+    else {
       if (!this.#hold(hi, lo, b.slice(at, end), now)) this.stats.late++;
       // Too far ahead: what is further back than the window is given up.
       const beyond = ahead - this.#window;
@@ -151,7 +155,6 @@ export class IptfsReceiver {
       while (this.#heldBytes > MOST_BYTES) this.#giveUpTo(this.#held[0]!.hi, this.#held[0]!.lo, now);
       taken.isHeld = distance(hi, lo, this.#nextHi, this.#nextLo) >= 0;
     }
-    if (this.#window === 0) taken.padLength = this.#padLength;
     return taken;
   }
 
@@ -169,6 +172,7 @@ export class IptfsReceiver {
     taken.subtype = -1;
     taken.blockOffset = 0;
     taken.padLength = 0;
+    taken.completed = undefined;
     taken.inners = [];
     taken.counted = [];
     return taken;
@@ -229,6 +233,7 @@ export class IptfsReceiver {
   /** Reads a payload whose turn it is. Returns its verdict. */
   #read(hi: number, lo: number, b: Uint8Array, at: number, end: number, now: number): number {
     this.#padLength = 0;
+    this.#completed = undefined;
     const have = end - at;
     if (have < aggfrag.HEADER_LEN) return SHORT;
     if (aggfrag.subtype(b, at) <= aggfrag.CONGESTION && have < aggfrag.headerLen(b, at)) return SHORT;
@@ -264,7 +269,7 @@ export class IptfsReceiver {
       p += len;
     }
     for (const packet of inners) {
-      if (this.#takes(packet)) this.#taken.inners.push(packet);
+      if (this.takes(packet)) this.#taken.inners.push(packet);
       else this.#taken.counted.push(SELECTOR_MISMATCH);
     }
     return PASS;
@@ -315,6 +320,7 @@ export class IptfsReceiver {
     if (this.#have < making.length) [this.#wantHi, this.#wantLo] = after(hi, lo);
     else {
       inners.push(making);
+      this.#completed = making;
       this.#making = undefined;
     }
     return pieceEnd;

@@ -16,8 +16,9 @@ import * as ipv4 from '../wire/ipv4.ts';
 import * as ipv6 from '../wire/ipv6.ts';
 import * as udp from '../wire/udp.ts';
 import { padLength } from './padding.ts';
+import type { SaConfig } from './sa-config.ts';
 
-type Mode = 'tunnel' | 'transport';
+type Mode = SaConfig['mode'];
 
 /**
  * How long an IP packet of `innerLen` bytes is as an ESP packet, from the outer IP header to the ICV.

@@ -6,6 +6,7 @@
  * |---|---|
  * | 4 (IPv4) | a whole header with the right checksum, and its length |
  * | 41 (IPv6) | padding, version and length |
+ * | 144 (IP-TFS) | padding, and a header that Linux reads, with a data block behind it |
  * | 59 (dummy) | padding, at least one byte of it |
  * | TCP, UDP, ICMP, ICMPv6, GRE (transport mode) | padding, and what their headers must have |
  * | others that are in use (transport mode) | padding, at least one byte of it |
@@ -14,6 +15,7 @@
  * @module
  */
 import { u16 } from '../base/bytes.ts';
+import * as aggfrag from '../wire/aggfrag.ts';
 import { checksum } from '../wire/checksum.ts';
 import * as esp from '../wire/esp.ts';
 import * as icmp from '../wire/icmp.ts';
@@ -52,11 +54,21 @@ export function isPlausible(b: Uint8Array, at: number, len: number, isTunnel: bo
   switch (next) {
     case ipv6.PROTOCOL:
       return !ipv6.checkHeader(b, at, end) && ipv6.HEADER_LEN + ipv6.payloadLength(b, at) <= payloadLen;
+    case aggfrag.PROTOCOL:
+      return isPayload(b, at, end, padLen);
     case esp.DUMMY:
       return padLen > 0;
     default:
       return !isTunnel && isUpperLayer(b, at, end, next, padLen);
   }
+}
+
+/** Of IP-TFS: its header alone has 24 bits that are 0. */
+function isPayload(b: Uint8Array, at: number, end: number, padLen: number): boolean {
+  if (aggfrag.check(b, at, end)) return false;
+  const block = at + aggfrag.headerLen(b, at);
+  if (aggfrag.blockOffset(b, at) > 0) return padLen > 0;
+  return block < end && aggfrag.blockKind(b, block) !== 'unknown';
 }
 
 function isUpperLayer(b: Uint8Array, at: number, end: number, protocol: number, padLen: number): boolean {

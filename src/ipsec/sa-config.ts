@@ -7,6 +7,7 @@
  */
 import type { KeyMaterial } from '../crypto/suite.ts';
 import type { Address } from '../wire/address.ts';
+import type { IptfsOptions } from './iptfs.ts';
 import type { Selector } from './selector.ts';
 
 /** A value and the bits of it that count, as xfrm marks have. */
@@ -76,7 +77,10 @@ export interface SaConfig {
   /** Outer destination, same family as {@link src}. */
   readonly dst: Address;
   readonly spi: number;
-  readonly mode: 'tunnel' | 'transport';
+  /** `iptfs` is received only: tunnel mode with many packets in one, or one over many (RFC 9347). */
+  readonly mode: 'tunnel' | 'transport' | 'iptfs';
+  /** Of mode `iptfs`; absent, as Linux has them by itself. */
+  readonly iptfs?: IptfsOptions;
   readonly keys: KeyMaterial;
   readonly esn: boolean;
   /** Packets; 0 is off. */

@@ -85,6 +85,8 @@ export const FLAG = {
   TIMED: 1 << 19,
   /** Is for sending alone: what comes for it is refused. */
   SENDS_ONLY: 1 << 20,
+  /** Its packets hold many packets, or pieces of one: tunnel mode with IP-TFS. */
+  IPTFS: 1 << 21,
 } as const;
 
 const NUMBERS = 32;

@@ -18,6 +18,7 @@ import * as esp from '../wire/esp.ts';
 import * as ipv4 from '../wire/ipv4.ts';
 import * as ipv6 from '../wire/ipv6.ts';
 import * as udp from '../wire/udp.ts';
+import { IptfsReceiver } from './iptfs.ts';
 import { isLimited, isTimed, isWatched, LifetimeCounter, noteAdded } from './lifetime.ts';
 import {
   checkHeader,
@@ -31,7 +32,7 @@ import { checkWindow, ReplayWindow, startWindow } from './replay.ts';
 import type { SaConfig } from './sa-config.ts';
 import type { SaRow } from './sa-row.ts';
 import { FLAG, SaPlace, WORD } from './sa-words.ts';
-import { isByAddress, type Selector } from './selector.ts';
+import { isByAddress, SelectedPacket, type Selector } from './selector.ts';
 import { lookAgain, OutboundSequence, startNumbers } from './sequence.ts';
 
 export interface SaOptions {
@@ -76,6 +77,7 @@ export class SecurityAssociation implements SaPlace {
   #window: ReplayWindow | undefined;
   #life: LifetimeCounter | undefined;
   #stats: SaStats | undefined;
+  #iptfs: IptfsReceiver | undefined;
   #outer: OuterHeader | undefined;
   #srcText: string | undefined;
   #dstText: string | undefined;
@@ -100,8 +102,11 @@ export class SecurityAssociation implements SaPlace {
     this.rules = rules;
     if (row) lookAgain(row);
     else if (!old) startNumbers(numbers, numbersAt, esn, startAfter?.hi ?? 0, startAfter?.lo ?? 0);
-    if (old) this.#stats = old.stats;
-    else {
+    if (old) {
+      this.#stats = old.stats;
+      this.#iptfs = old.#iptfs;
+      if (this.#iptfs) this.#iptfs.takes = takesOf(config);
+    } else {
       startWindow(this, replayWindow);
       const ivSalt = options.ivSalt ?? MADE;
       if (!options.ivSalt) options.random(MADE);
@@ -112,7 +117,7 @@ export class SecurityAssociation implements SaPlace {
       if (addedAt !== undefined) noteAdded(this, addedAt);
     }
     const espLen = esp.HEADER_LEN + keys.suite.ivLen;
-    const isTunnel = config.mode === 'tunnel';
+    const isTunnel = config.mode !== 'transport';
     words[at + WORD.NET_SPI] = netWord(config.spi);
     words[at + WORD.NET_SALT] = netWord(keys.saltWord());
     const before = espLen + (isTunnel ? headerLength(dst, encap) : encap ? udp.HEADER_LEN : 0);
@@ -165,6 +170,12 @@ export class SecurityAssociation implements SaPlace {
   get stats(): SaStats {
     this.#stats ??= { replayWindow: 0, replay: 0, failed: 0 };
     return this.#stats;
+  }
+
+  /** What puts its inner packets together, in IP-TFS. */
+  get iptfs(): IptfsReceiver {
+    this.#iptfs ??= new IptfsReceiver(this.config.iptfs, takesOf(this.config));
+    return this.#iptfs;
   }
 
   get outer(): OuterHeader {
@@ -276,7 +287,8 @@ function flagsOf(
   const { suite } = keys;
   const flags =
     (esn ? FLAG.ESN : 0) |
-    (mode === 'tunnel' ? FLAG.TUNNEL : 0) |
+    (mode === 'transport' ? 0 : FLAG.TUNNEL) |
+    (mode === 'iptfs' ? FLAG.IPTFS : 0) |
     (encap ? FLAG.ENCAP : 0) |
     (suite.saltLen > 0 ? FLAG.NONCE : 0) |
     (isWatched(lifetime) ? FLAG.WATCHED : 0) |
@@ -289,10 +301,16 @@ function flagsOf(
     (direction === 'out' ? FLAG.SENDS_ONLY : 0) |
     (unstated?.mode ? FLAG.MODE_OPEN : 0) |
     (unstated?.encap ? FLAG.ENCAP_OPEN : 0);
-  const open = FLAG.MODE_OPEN | FLAG.ENCAP_OPEN | FLAG.WATCHED;
+  const open = FLAG.MODE_OPEN | FLAG.ENCAP_OPEN | FLAG.WATCHED | FLAG.IPTFS;
   const isPlain = (flags & (FLAG.TUNNEL | FLAG.NONCE | open)) === (FLAG.TUNNEL | FLAG.NONCE);
   const isAead = suite.ivLen === 8 && suite.align === 4 && !suite.unchecked;
   return isPlain && isAead ? flags | FLAG.USUAL : flags;
+}
+
+/** Of an SA in IP-TFS: does its selector let an inner packet in? */
+function takesOf({ selector }: SaConfig): (packet: Uint8Array) => boolean {
+  const inner = new SelectedPacket();
+  return (packet) => !selector || inner.look(packet, 0).isIn(selector, true);
 }
 
 /** Are neither addresses nor protocol and ports asked for? */

@@ -53,6 +53,7 @@ export class Sad implements SaLookup {
   #withUpper = 0;
   #timed = 0;
   #inTransport = 0;
+  #inIptfs = 0;
 
   /** How many SAs are here. */
   get size(): number {
@@ -115,11 +116,17 @@ export class Sad implements SaLookup {
     return this.#inTransport > 0;
   }
 
+  /** Is an SA in IP-TFS here? */
+  get hasIptfs(): boolean {
+    return this.#inIptfs > 0;
+  }
+
   #count(sa: SecurityAssociation, by: 1 | -1): void {
     const { selector } = sa.config;
     if (selector && !isByAddress(selector)) this.#withUpper += by;
     if (sa.has(FLAG.TIMED)) this.#timed += by;
     if (sa.config.mode === 'transport') this.#inTransport += by;
+    if (sa.config.mode === 'iptfs') this.#inIptfs += by;
   }
 
   /** A number that is greater the later the SA at `index` was added. */

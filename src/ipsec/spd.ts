@@ -30,7 +30,7 @@ export interface Template {
   readonly dst?: Address;
   readonly spi?: number;
   readonly reqid?: number;
-  readonly mode: 'tunnel' | 'transport';
+  readonly mode: 'tunnel' | 'transport' | 'iptfs';
   /** `use`: without such an SA the packet passes all the same. */
   readonly level: 'required' | 'use';
 }

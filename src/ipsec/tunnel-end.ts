@@ -4,7 +4,7 @@
  * @module
  */
 import type { Engine } from '../crypto/engine.ts';
-import { Batch, PASS } from '../wire/packet.ts';
+import { AGGREGATE, Batch, PASS } from '../wire/packet.ts';
 import { Decapsulator } from './decapsulate.ts';
 import { type DropReason, type DropRow, dropRow, dropRowOf } from './drop.ts';
 import { Encapsulator } from './encapsulate.ts';
@@ -29,7 +29,7 @@ export class TunnelEnd {
 
   /**
    * @throws {EsplaneError} `ERR_SUITE` when the engine does not have the suite
-   * @throws {RangeError} when the window's size is impossible
+   * @throws {RangeError} when the window's size is impossible, or the mode is `iptfs`: a packet holds many there
    * @example
    * ```ts
    * const out = new TunnelEnd(config, new NobleEngine(), { random: secureBytes });
@@ -37,6 +37,8 @@ export class TunnelEnd {
    * ```
    */
   constructor(config: SaConfig, engine: Engine, options: SaOptions) {
+    if (config.mode === 'iptfs')
+      throw new RangeError('mode iptfs: a packet holds many; use Decapsulator and SecurityAssociation.iptfs');
     const sad = new Sad();
     this.sa = new SecurityAssociation(config, engine, options);
     this.#index = sad.add(this.sa);
@@ -71,6 +73,8 @@ export class TunnelEnd {
 
   #outcome(): Outcome {
     const verdict = this.#batch.verdict[0]!;
+    // Of an SA whose mode each packet tells.
+    if (this.#batch.next[0] === AGGREGATE) return drop('not-ip');
     return verdict === PASS ? { verdict: 'ok', packet: this.#batch.copy(0) } : drop(dropRow(verdict)!.reason);
   }
 }

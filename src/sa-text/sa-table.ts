@@ -23,7 +23,7 @@ export interface SaRow {
   /** Cilium's key id, when the SPI can be one (1 to 15). */
   readonly keyId: number | null;
   /** Null where the source does not say, as {@link esn} and {@link encap}. */
-  readonly mode: 'tunnel' | 'transport' | null;
+  readonly mode: SaConfig['mode'] | null;
   /** The kernel's name. */
   readonly suite: string;
   /** Bits of the cipher's key, without salt. */

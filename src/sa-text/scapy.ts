@@ -58,6 +58,7 @@ function entry(sa: SaConfig, showKeys: boolean, made: Map<string, string>): stri
   const origin = sa.origin.replace(/[^ -~]/g, ' ');
 
   const crypt = cryptName(suite);
+  if (sa.mode === 'iptfs') return `    # ${origin}: scapy 2.5 has no IP-TFS\n`;
   if (sa.pattern) return `    # ${origin}: it has wildcards, and an entry of this dictionary none\n`;
   if (suite.unchecked && suite.icvLen > 0)
     return `    # ${origin}: its integrity algorithm is not known, and scapy 2.5 passes no ICV over\n`;

@@ -6,6 +6,7 @@
  * @module
  */
 import type { KeyMaterial } from '../crypto/suite.ts';
+import type { SaConfig } from '../ipsec/sa-config.ts';
 import { type AddressIds, NO_ADDRESS } from './address-ids.ts';
 import {
   ADD,
@@ -51,7 +52,7 @@ export interface StateRow {
   outputMark: number;
   /** By its line `dir`. */
   direction: 'in' | 'out' | undefined;
-  mode: 'tunnel' | 'transport';
+  mode: SaConfig['mode'];
   esn: boolean;
   /** Packets. */
   window: number;

@@ -6,6 +6,7 @@
 import { fromHex, toHex } from '../base/bytes.ts';
 import { EsplaneError } from '../base/errors.ts';
 import { aead, authenc, type KeyMaterial } from '../crypto/suite.ts';
+import type { IptfsOptions } from '../ipsec/iptfs.ts';
 import type { Lifetime, SaConfig } from '../ipsec/sa-config.ts';
 import { parseAddress } from '../wire/address.ts';
 import { ESN_WINDOW } from './esn-window.ts';
@@ -72,9 +73,11 @@ function convert(state: XfrmState): StateResult {
   const src = need(parseAddress(state.src), 'its source is not an IP address');
   const dst = need(parseAddress(state.dst), 'its destination is not an IP address');
   if (src.length !== dst.length) return omitted('its addresses are of different IP versions');
-  const { mode } = state;
-  if (mode !== 'tunnel' && mode !== 'transport')
-    return omitted(`its mode is ${modeName(mode)}; esplane has tunnel and transport`, { remedy: OTHERS });
+  const mode = modeOf(state.mode);
+  if (mode === undefined)
+    return omitted(`its mode is ${modeName(state.mode)}; esplane has tunnel, transport and iptfs`, {
+      remedy: OTHERS,
+    });
   if (encap && encap.type !== 'espinudp')
     return omitted(`its encapsulation is ${plainWord(encap.type)}; esplane has espinudp`, { remedy: OTHERS });
   const flags = flagNames(state.flags, STATE_FLAGS);
@@ -97,6 +100,7 @@ function convert(state: XfrmState): StateResult {
     replayWindow: esn && window === 0 ? ESN_WINDOW : window,
     reqid: state.reqid ?? 0,
     ...(selector && { selector }),
+    ...(mode === 'iptfs' && state.iptfs && { iptfs: toIptfs(state.iptfs) }),
     ...(state.mark && { mark: state.mark }),
     ...(state.outputMark && { outputMark: state.outputMark }),
     ...(encap && { encap: { sport: port(encap.sport), dport: port(encap.dport) } }),
@@ -227,7 +231,20 @@ function plainWord(word: string): string {
 }
 
 /** iproute2 without a name for it prints IP-TFS as 5. */
+export function modeOf(mode: string | null): SaConfig['mode'] | undefined {
+  if (mode === 'tunnel' || mode === 'transport') return mode;
+  return mode === '5' || mode === 'iptfs' ? 'iptfs' : undefined;
+}
+
+/** What a receiver goes by; the times of `iptfs-opts` are in µs. */
+function toIptfs(options: NonNullable<XfrmState['iptfs']>): IptfsOptions {
+  const { 'reorder-window': window, 'drop-time': time } = options;
+  return {
+    ...(typeof window === 'number' && { reorderWindow: window }),
+    ...(typeof time === 'number' && { dropTime: time / 1000 }),
+  };
+}
+
 function modeName(mode: string | null): string {
-  if (mode === '5' || mode === 'iptfs') return 'IP-TFS';
   return mode === null ? 'missing' : plainWord(mode);
 }

@@ -18,6 +18,7 @@ export function writeXfrmState(sas: readonly SaConfig[], { showKeys }: ShowKeys)
     .map((sa) => {
       const origin = sa.origin.replace(/[^ -~]/g, ' ');
       const { suite } = sa.keys;
+      if (sa.mode === 'iptfs') return `# ${origin}: it is in IP-TFS, which iproute2 has no name for\n`;
       if (sa.pattern) return `# ${origin}: it has wildcards, and Linux has none\n`;
       if (suite.unchecked && suite.icvLen > 0)
         return `# ${origin}: its integrity algorithm is not known, and Linux passes no ICV over\n`;

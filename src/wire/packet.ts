@@ -27,6 +27,8 @@ export const ON = -1;
 export const HELD = -2;
 /** Of one that was dropped, or has left. */
 export const NOWHERE = -3;
+/** Of one with a payload of IP-TFS, which begins at {@link Batch.l4}: what is in it goes on, in slots of its own. */
+export const AGGREGATE = -4;
 
 export interface BatchOptions {
   /** How many packets the batch holds. */
@@ -78,7 +80,7 @@ export class Batch {
   readonly mark: Uint32Array;
   /** The SA that a packet takes, as its index in the SAD; -1 while there is none. */
   readonly sa: Int32Array;
-  /** Where each packet goes: {@link ON}, {@link HELD}, {@link NOWHERE}, or from 0 on a port, such as a pod of a node. */
+  /** Where each packet goes: {@link ON}, {@link HELD}, {@link NOWHERE}, {@link AGGREGATE}, or from 0 on a port, such as a pod of a node. */
   readonly next: Int32Array;
   /** {@link PASS}, or the row of the drop table that says why it was dropped: set by {@link drop} alone. */
   readonly verdict: Int32Array;

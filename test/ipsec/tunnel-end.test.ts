@@ -36,6 +36,10 @@ describe('one SA by itself', () => {
     });
   });
 
+  it('refuses IP-TFS, where one packet holds many', () => {
+    expect(() => end({ mode: 'iptfs' })).toThrow(/^mode iptfs: a packet holds many/);
+  });
+
   it('finds ESP on the ports of its own SA', () => {
     const encap = { sport: 5000, dport: 6000 };
     const sealed = end({ encap }).encapsulate(ipv4Packet(100));

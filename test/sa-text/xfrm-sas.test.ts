@@ -4,7 +4,9 @@ import { describe, expect, it } from 'vitest';
 import { toHex } from '../../src/base/bytes.ts';
 import { InputError } from '../../src/base/errors.ts';
 import type { SaConfig } from '../../src/ipsec/sa-config.ts';
+import { writeScapy } from '../../src/sa-text/scapy.ts';
 import { parseXfrmState, readStates } from '../../src/sa-text/xfrm-sas.ts';
+import { writeXfrmState } from '../../src/sa-text/xfrm-write.ts';
 import { formatAddress, formatPrefix } from '../../src/wire/address.ts';
 import { CAPTURES, needs, shared } from '../support/needs.ts';
 
@@ -272,6 +274,20 @@ describe('parseXfrmState', () => {
     });
   });
 
+  it.each(['mode 5', 'mode iptfs'])('takes IP-TFS, %s, with what its receiver goes by', (mode) => {
+    const head = { proto: `proto esp spi 0x00000003 reqid 1 ${mode}` };
+    const text = `${state(head).trimEnd()}\n\tiptfs-opts drop-time 500000 reorder-window 5\n`;
+    expect(parseXfrmState(text, 'x')).toMatchObject([
+      { mode: 'iptfs', iptfs: { reorderWindow: 5, dropTime: 500 } },
+    ]);
+    const [sa] = parseXfrmState(state(head), 'x');
+    expect(sa).toMatchObject({ mode: 'iptfs' });
+    expect(sa).not.toHaveProperty('iptfs');
+    // What no other program is known to read is not written as something else.
+    expect(writeXfrmState([sa!], { showKeys: true })).toMatch(/^# x:1: it is in IP-TFS.*\n$/);
+    expect(writeScapy([sa!], { showKeys: true })).toContain('# x:1: scapy 2.5 has no IP-TFS');
+  });
+
   describe('says what is wrong, and where', () => {
     it.each<[string, string, RegExp]>([
       [
@@ -348,7 +364,7 @@ describe('parseXfrmState', () => {
       [
         'a mode of another kind',
         state({ proto: 'proto esp spi 0x00000003 reqid 1 mode beet' }),
-        /^n2\.txt:1: .*its mode is beet; esplane has tunnel and transport/,
+        /^n2\.txt:1: .*its mode is beet; esplane has tunnel, transport and iptfs/,
       ],
       [
         'ESP in TCP',

@@ -50,6 +50,15 @@ export interface Line {
     length: number;
   } | null;
   pod?: Ends | null;
+  /** Only in IP-TFS. */
+  nextHeader?: 144;
+  subtype?: number;
+  blockOffset?: number;
+  padBytes?: number;
+  held?: boolean;
+  counted?: string[];
+  inners?: string[];
+  packets?: ({ packet: Line['packet']; pod: Ends | null } | null)[];
   schema?: 1;
 }
 

@@ -56,10 +56,12 @@ export class ShownRows {
     this.#isJudged ||= isOk || !event.isUnopened;
     if (!this.#filter.matches(event)) return;
     const { src, dst } = event;
-    const pods = isOk && event.authenticated ? this.#podsOf(event) : undefined;
-    const isAsked =
-      this.#choice.hasNodes(src, dst) || (pods && this.#choice.hasPods(pods.src, pods.dst, [src, dst]));
-    if (!isAsked) return;
+    const pods = isOk && event.authenticated ? this.#podsOf(event) : [];
+    const isOfNodes = this.#choice.hasNodes(src, dst);
+    const asked = isOfNodes
+      ? pods
+      : pods.filter((pair) => this.#choice.hasPods(pair.src, pair.dst, [src, dst]));
+    if (asked.length === 0 && !isOfNodes) return;
     const name = pairName(from, to);
     let row = this.#nodes.get(name);
     if (!row && this.#hasRoom()) {
@@ -70,17 +72,23 @@ export class ShownRows {
       row.packets++;
       if (event.hasSpi && !row.spis.has(event.spi) && this.#hasRoom()) row.spis.add(event.spi);
     }
-    if (!pods) return;
-    const pair = pairName(pods.src, pods.dst);
-    const packets = this.#pods.get(pair);
-    if (packets !== undefined || this.#hasRoom()) this.#pods.set(pair, (packets ?? 0) + 1);
+    for (const pods of asked) {
+      const pair = pairName(pods.src, pods.dst);
+      const packets = this.#pods.get(pair);
+      if (packets !== undefined || this.#hasRoom()) this.#pods.set(pair, (packets ?? 0) + 1);
+    }
   }
 
-  #podsOf({ bytes, at, end }: EspEvent): { readonly src: string; readonly dst: string } | undefined {
+  /** The ends of what came out: of one packet, or in IP-TFS of any number of them. */
+  #podsOf(event: EspEvent): { readonly src: string; readonly dst: string }[] {
     const inner = this.#inner;
-    if (!inner.read(bytes, at, end)) return undefined;
-    const { b, srcAt, dstAt, addressLen } = inner;
-    return { src: formatAddress(b, srcAt, addressLen), dst: formatAddress(b, dstAt, addressLen) };
+    const pods: { readonly src: string; readonly dst: string }[] = [];
+    event.eachPacket((bytes, at, end) => {
+      if (!inner.read(bytes, at, end)) return;
+      const { b, srcAt, dstAt, addressLen } = inner;
+      pods.push({ src: formatAddress(b, srcAt, addressLen), dst: formatAddress(b, dstAt, addressLen) });
+    });
+    return pods;
   }
 
   #hasRoom(): boolean {

@@ -37,6 +37,7 @@ const DAMAGED_BITS = 8;
 
 const ODD_INSIDE: ReadonlySet<DropReason> = new Set<DropReason>([
   ...(['dummy', 'bad-padding', 'not-ip', 'inner-short', 'inner-header', 'inner-truncated'] as const),
+  ...(['iptfs-short', 'iptfs-header', 'iptfs-block'] as const),
   ...(['selector-mismatch', 'expired', 'encap-mismatch', 'in-direction', 'not-captured'] as const),
 ]);
 

@@ -293,7 +293,13 @@ export class Diagnoser implements CaptureSink {
   /** What came out of ESP. */
   #lookInside(stream: Stream, event: EspEvent): void {
     const inner = this.#inner;
-    if (inner.read(event.bytes, event.at, event.end)) {
+    const { aggregate } = event;
+    if (aggregate) {
+      stream.takeOut(aggregate, event.frame);
+      // How long the packet around ESP is says nothing of how long one inside is.
+      for (const packet of aggregate.inners)
+        if (inner.read(packet, 0, packet.length)) this.#clear.addDecrypted(inner, stream, event);
+    } else if (inner.read(event.bytes, event.at, event.end)) {
       this.#clear.addDecrypted(inner, stream, event);
       this.#path.addInner(inner, stream, event.ipEnd - event.ipAt, event.frame);
     }

@@ -71,6 +71,8 @@ export interface StreamReport {
   readonly ok: number;
   /** Opened, and no ICV vouches for them, since the source names no integrity key: what the receiver does is not known. Absent where 0. */
   readonly unauthenticated?: number;
+  /** In IP-TFS the packets that came out of them. Absent in other modes. */
+  readonly inners?: number;
   /** How what its receiver does is known. */
   readonly basis: Exclude<Basis, 'seen'>;
   /** Is it known which of its packets are accepted? Else numbers are those on the wire, which anyone can write. */

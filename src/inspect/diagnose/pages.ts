@@ -25,7 +25,7 @@ const BASES = {
   sa: "told where the receiver's own text is given, otherwise assumed",
 } as const;
 
-/** Rows of `/proc/net/xfrm_stat` that no packet of a capture is known to raise: what the kernel raises them for. */
+/** What the kernel raises rows of `/proc/net/xfrm_stat` for that no packet of a capture is known to do. */
 const OTHER_COUNTERS: readonly { readonly counter: string; readonly look: string; readonly rule: string }[] =
   [
     {
@@ -98,7 +98,7 @@ export function counterPages(): Page[] {
     byCounter.set(name, paragraphs);
   }
   for (const { counter, look, rule } of OTHER_COUNTERS)
-    byCounter.set(counter, [{ text: `${look} (${rule})` }]);
+    byCounter.set(counter, [...(byCounter.get(counter) ?? []), { text: `${look} (${rule})` }]);
   return [...byCounter].map(([title, paragraphs]) => ({ kind: 'counter', title, paragraphs }));
 }
 

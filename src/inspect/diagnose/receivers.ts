@@ -81,6 +81,7 @@ export function receiverReports({
     else
       for (const [verdict, n] of stream.verdicts)
         if (verdict !== DROP['key-hidden']) receiver.add(verdict, n, stream.basis);
+    if (stream.fate !== 'gone') for (const [code, n] of stream.beside) receiver.addBeside(code, n);
   }
   for (const further of [strange, closed]) {
     for (const [dst, counted] of further.verdicts) {
@@ -124,6 +125,11 @@ class Receiver {
   add(verdict: number, n: number, basis: Basis): void {
     this.#judged += n;
     if (basis === 'assumed') this.#isAssumed = true;
+    this.addBeside(verdict, n);
+  }
+
+  /** Counts what no packet by itself is dropped for. */
+  addBeside(verdict: number, n: number): void {
     const counter = dropRow(verdict)?.counter;
     if (counter) this.#counters.set(counter, (this.#counters.get(counter) ?? 0) + n);
   }

@@ -3,8 +3,10 @@
  * @module
  */
 import type { KeyMaterial } from '../../crypto/suite.ts';
+import { dropRow } from '../../ipsec/drop.ts';
 import type { SecurityAssociation } from '../../ipsec/sa.ts';
 import type { SaConfig } from '../../ipsec/sa-config.ts';
+import type { Aggregate } from '../aggregate.ts';
 import type { Basis } from '../basis.ts';
 import { seqText } from '../decrypt-json.ts';
 import type { Resolution } from '../evidence.ts';
@@ -53,6 +55,11 @@ export type Cause =
   | 'inner-short'
   | 'inner-header'
   | 'inner-truncated'
+  | 'iptfs-short'
+  | 'iptfs-header'
+  | 'iptfs-block'
+  /** Of those that were accepted: an inner packet in the making was given up, or one is outside the selector. */
+  | 'iptfs-abandoned'
   | 'selector-mismatch';
 
 /** A guess that opened packets. */
@@ -110,6 +117,10 @@ export class Stream {
   readonly asked = { packets: 0, ok: 0, unauthenticated: 0 };
   /** Packets by row of the drop table, 0 for accepted. */
   readonly verdicts = new Map<number, number>();
+  /** What was counted beside the verdicts of accepted packets, in IP-TFS. */
+  readonly beside = new Map<number, number>();
+  /** Packets that came out of those in IP-TFS; -1 where none was. */
+  inners = -1;
   readonly causes = new Map<Cause, Tally>();
   readonly fits: Fit[] = [];
   readonly all: Tally;
@@ -234,6 +245,15 @@ export class Stream {
     this.verdicts.set(verdict, (this.verdicts.get(verdict) ?? 0) + 1);
   }
 
+  /** Takes what came out of an accepted payload of IP-TFS. */
+  takeOut({ inners, counted }: Aggregate, frame: number): void {
+    this.inners = Math.max(0, this.inners) + inners.length;
+    for (const code of counted) {
+      this.beside.set(code, (this.beside.get(code) ?? 0) + 1);
+      this.tally(dropRow(code)!.reason as Cause).add(frame);
+    }
+  }
+
   /** Takes the number of an accepted packet. @param isNew false for one that was accepted before (no window) */
   accept(hi: number, lo: number, isNew: boolean): void {
     const n = hi * U32 + lo;
@@ -291,6 +311,7 @@ export class Stream {
       packets,
       ok: this.fate === 'gone' ? 0 : ok,
       ...(this.unauthenticated > 0 && { unauthenticated: this.unauthenticated }),
+      ...(this.inners >= 0 && { inners: this.inners }),
       basis,
       judged: isCounted,
       seqFirst: isRead ? seqText(this.#lowest.hi, this.#lowest.lo) : unread ? String(unread.lowest) : null,

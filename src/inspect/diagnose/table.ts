@@ -422,6 +422,23 @@ export const FINDINGS = [
     remedy: 'It was damaged before encryption: look at the sender.',
   },
   {
+    code: 'iptfs-refused',
+    severity: 'warning',
+    basis: 'sa',
+    means: 'An SA in IP-TFS (RFC 9347) carried a payload that Linux does not read.',
+    proof: 'The header of the payload and its data blocks after decryption.',
+    remedy: 'Compare `mode` at both ends: the sender may be in tunnel mode. Else look at the sender.',
+  },
+  {
+    code: 'iptfs-abandoned',
+    severity: 'warning',
+    basis: 'sa',
+    means: 'Inner packets that IP-TFS had cut (RFC 9347) did not become whole, and were dropped.',
+    proof: 'The next payload by its number does not go on with them.',
+    remedy:
+      'Look for lost outer packets, and for reordering beyond `reorder-window` of the SA (3 where it is not set).',
+  },
+  {
     code: 'packets-refused',
     severity: 'warning',
     basis: 'told',

@@ -32,7 +32,7 @@ export interface EspSecurity {
     readonly dst: string;
     readonly spi: number;
     /** Null where neither its source nor the packet tells. */
-    readonly mode: 'tunnel' | 'transport' | null;
+    readonly mode: SaConfig['mode'] | null;
     readonly suite: string;
     readonly icvBits: number;
     readonly esn: boolean;

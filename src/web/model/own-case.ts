@@ -15,6 +15,7 @@ import { parseNodes } from '../../cilium/nodes.ts';
 import { readKeys } from '../../cilium/secret.ts';
 import { type CiliumVersion, parseVersion } from '../../cilium/version.ts';
 import { NobleEngine } from '../../crypto/noble.ts';
+import { aggregateText } from '../../inspect/aggregate.ts';
 import { clearInterface, putClear } from '../../inspect/clear-packets.ts';
 import { type ClusterTexts, clusterEvidence } from '../../inspect/cluster-texts.ts';
 import { besideCounts, dropCounts } from '../../inspect/decrypt-counts.ts';
@@ -339,11 +340,19 @@ class Rows implements CaptureSink {
       verdict: isOpen ? 'ok' : hasSas && !r.isUnopened ? 'drop' : 'closed',
       reason: drop?.reason ?? null,
       counter: r.isUnopened ? null : (drop?.counter ?? null),
-      inner: isOpen ? packetLine(r.bytes, r.at, r.end) : null,
-      overlay: isOpen ? this.#vniIn(r) : null,
+      inner: isOpen ? insideText(r) : null,
+      overlay: isOpen && !r.aggregate ? this.#vniIn(r) : null,
       carrier: r.carrier.vni < 0 ? null : r.carrier.vni,
     };
   }
+}
+
+/** What came out of ESP: one packet, or in IP-TFS any number of them. */
+function insideText({ bytes, at, end, aggregate }: EspEvent): string {
+  if (!aggregate) return packetLine(bytes, at, end);
+  return [aggregateText(aggregate), ...aggregate.inners.map((one) => packetLine(one, 0, one.length))].join(
+    '; ',
+  );
 }
 
 /** A file that grows: what is whole goes to the browser, which need not keep it in memory. */

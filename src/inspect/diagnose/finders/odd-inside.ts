@@ -15,6 +15,9 @@ const CODES = [
   ['inner-short', 'inner-damaged'],
   ['inner-header', 'inner-damaged'],
   ['inner-truncated', 'inner-damaged'],
+  ['iptfs-short', 'iptfs-refused'],
+  ['iptfs-header', 'iptfs-refused'],
+  ['iptfs-block', 'iptfs-refused'],
   ['selector-mismatch', 'selector-mismatch'],
   ['expired', 'expired'],
   ['encap-mismatch', 'encap-mismatch'],
@@ -32,6 +35,16 @@ export function* oddInside(c: Case): Generator<Finding> {
         'odd-padding',
         `${streamName(stream, evidence)}: ${count(odd.count, 'authentic packet')} with padding that does not hold 1, 2, 3. Linux does not look at it.`,
         { stream, tally: odd, node: evidence.nameOf(stream.src) },
+      );
+    }
+    const abandoned = stream.causes.get('iptfs-abandoned');
+    if (abandoned) {
+      const { counter } = dropRowOf('iptfs-abandoned');
+      yield finding(
+        c,
+        'iptfs-abandoned',
+        `${streamName(stream, evidence)}: ${count(abandoned.count, 'inner packet')} of which the rest did not come${countedAs(stream, counter ?? undefined)}; ${count(stream.inners, 'inner packet')} came out whole.`,
+        { stream, tally: abandoned, counter },
       );
     }
     for (const [reason, code] of CODES) {

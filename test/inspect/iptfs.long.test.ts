@@ -1,0 +1,40 @@
+/**
+ * IP-TFS (RFC 9347) in captures of Linux 7.2: `decrypt` gives each outer packet the verdict of the kernel, and the inner
+ * packets that an independent program found in it.
+ */
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { expect, it } from 'vitest';
+import { NodeEngine } from '../../src/crypto/node.ts';
+import { decryptFile } from '../support/decrypt.ts';
+import { needs, SHARED, shared } from '../support/needs.ts';
+
+const LINUX = `${SHARED}captures-linux-7.2/`;
+const FOLDERS = existsSync(LINUX) ? readdirSync(LINUX).filter((name) => name.startsWith('iptfs-')) : [];
+
+interface Expected {
+  readonly frame: number;
+  readonly spi: number | null;
+  readonly seq: string | null;
+  readonly verdict: string;
+  readonly counter: string | null;
+  readonly inners?: readonly string[];
+}
+
+needs([shared('captures-linux-7.2')], 'captures of Linux 7.2', () => {
+  it.each(FOLDERS)('%s', async (name) => {
+    const states = [1, 2].map((n) => `${LINUX}${name}/n${n}.xfrm_state.txt`);
+    const got = await decryptFile(`${LINUX}${name}/wire.pcap`, { xfrmState: states }, new NodeEngine());
+    const want = readFileSync(`${LINUX}${name}/expected-iptfs.jsonl`, 'utf8')
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as Expected);
+    expect(got).toHaveLength(want.length);
+    expect(want.some(({ inners }) => inners && inners.length > 0)).toBe(true);
+    for (const [i, row] of want.entries()) {
+      // Of what is dropped the other program says nothing more.
+      const { inners, ...rest } = row;
+      expect(got[i], `frame ${row.frame}`).toMatchObject(inners ? row : rest);
+      expect(got[i]!.inners?.length ?? 0).toBe(inners?.length ?? 0);
+    }
+  });
+});
