@@ -10,6 +10,7 @@ import { mergeKeys } from '../cilium/keys.ts';
 import { MAX_NODE_ID, randomNodeIds } from '../cilium/node-ids.ts';
 import { planContext } from '../cilium/node-plan.ts';
 import { type CiliumNode, parseNodes } from '../cilium/nodes.ts';
+import type { PlanContext } from '../cilium/peer-plan.ts';
 import { readKeys } from '../cilium/secret.ts';
 import { type RoutingMode, tunnelEnds } from '../cilium/tunnel.ts';
 import { few, omissionLine } from '../sa-text/omission.ts';
@@ -31,6 +32,14 @@ export interface NodePlanRequest {
   readonly nodeIds?: readonly KnownNodeId[] | undefined;
 }
 
+/** A plan, and what it is made from. */
+export interface LoadedNodePlan {
+  readonly plan: AgentPlan;
+  readonly local: CiliumNode;
+  readonly peers: readonly CiliumNode[];
+  readonly context: PlanContext;
+}
+
 /**
  * Plans the node.
  * @throws {InputError} when a file cannot be used, keys or nodes are missing, no node has the name, or an id is for no
@@ -40,7 +49,7 @@ export function loadNodePlan(
   name: string,
   { mode, nodeIds = [] }: NodePlanRequest,
   options: SaOptions,
-): AgentPlan {
+): LoadedNodePlan {
   if (options.keys.length === 0 || options.nodes.length === 0)
     throw new InputError(
       { source: '--node' },
@@ -66,7 +75,7 @@ export function loadNodePlan(
   const context = planContext(local, wanted);
   const { lacks } = tunnelEnds(keys, nodes, context.mode, version);
   for (const lack of few([...lacks], '--nodes')) say(`warning: ${omissionLine(lack)}`);
-  return plan;
+  return { plan, local, peers: nodes.filter((node) => node !== local), context };
 }
 
 /** Reads `node-1=0x3cb2`; `undefined` when it is none. */

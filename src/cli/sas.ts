@@ -4,6 +4,7 @@
  */
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { InputError } from '../base/errors.ts';
+import { encryptDevice, routeCommands } from '../cilium/ip-routes.ts';
 import type { RoutingMode } from '../cilium/tunnel.ts';
 import type { SaConfig } from '../ipsec/sa-config.ts';
 import { writeDsbCsv } from '../sa-text/dsb-csv.ts';
@@ -14,7 +15,7 @@ import { writeXfrmPolicy, writeXfrmState } from '../sa-text/xfrm-write.ts';
 import { FILES_ARGUMENT, isVersionGiven, takeFiles } from './given-files.ts';
 import { Output, say } from './output.ts';
 import { addSaOptions, loadSas, type SaOptions } from './sa-options.ts';
-import { type KnownNodeId, loadNodePlan, parseNodeId } from './sas-of-node.ts';
+import { type KnownNodeId, type LoadedNodePlan, loadNodePlan, parseNodeId } from './sas-of-node.ts';
 import { WeakSuites } from './weak-suites.ts';
 
 interface SasOptions extends SaOptions {
@@ -27,6 +28,8 @@ interface SasOptions extends SaOptions {
   /** Ids that this node has given to peers. */
   readonly nodeId: readonly KnownNodeId[];
   readonly policies?: boolean;
+  readonly device?: string;
+  readonly mtu?: number;
   /** Fields in a line of esp_sa. */
   readonly wireshark?: 8 | 10;
 }
@@ -44,6 +47,9 @@ const FORMATS = {
   'dsb-csv': (sas, write) => writeDsbCsv(sas, write, (line) => say(`warning: ${line}`)),
   scapy: (sas, write) => writeScapy(sas, write),
 } as const satisfies Record<string, (sas: readonly SaConfig[], write: Write) => string>;
+
+const DEFAULT_DEVICE = 'eth0';
+const DEFAULT_MTU = 1500;
 
 /** Adds the command. */
 export function sasCommand(program: Command): void {
@@ -72,7 +78,16 @@ export function sasCommand(program: Command): void {
       nodeIdOf,
       [],
     )
-    .option('--policies', 'with --node and --format ip-xfrm: the policies too')
+    .option(
+      '--policies',
+      'with --node and --format ip-xfrm: the policies too, the ip rule and the routes of table 200',
+    )
+    .option(
+      '--device <name>',
+      `with --policies: the device that carries encrypted packets (default: that of the overlay, else ${DEFAULT_DEVICE})`,
+      deviceOf,
+    )
+    .option('--mtu <bytes>', `with --policies: its MTU (default: ${DEFAULT_MTU})`, mtuOf)
     .addHelpText(
       'after',
       `
@@ -99,13 +114,16 @@ async function sas(files: readonly string[], named: SasOptions, command: Command
       'policies are those of one node, as commands',
       'Give --node NAME and --format ip-xfrm.',
     );
+  for (const key of ['device', 'mtu'] as const)
+    if (options[key] !== undefined && !options.policies)
+      throw new InputError({ source: `--${key}` }, 'is for the routes of one node', 'Give --policies.');
   if (options.mode && options.node === undefined)
     throw new InputError({ source: '--mode' }, 'a mode is for the plan of one node', 'Give --node NAME.');
   if (options.nodeId.length > 0 && options.node === undefined)
     throw new InputError({ source: '--node-id' }, 'every node has ids of its own', 'Give --node NAME.');
   const { node, mode, nodeId: nodeIds } = options;
   const planned = node === undefined ? undefined : loadNodePlan(node, { mode, nodeIds }, options);
-  const loaded = planned ? { warnings: [], all: () => planned.sas } : await loadSas(options);
+  const loaded = planned ? { warnings: [], all: () => planned.plan.sas } : await loadSas(options);
   for (const warning of loaded.warnings) say(`warning: ${warning}`);
   const format = options.json ? 'json' : options.format;
   const out = new Output();
@@ -114,11 +132,26 @@ async function sas(files: readonly string[], named: SasOptions, command: Command
     ...(options.wireshark && { fields: options.wireshark }),
   };
   // Policies first: no packet that is marked may leave before the one that blocks is there.
-  if (planned && options.policies) out.write(writeXfrmPolicy(planned.policies));
+  if (planned && options.policies) out.write(writeXfrmPolicy(planned.plan.policies));
   const all = loaded.all();
   new WeakSuites((line) => say(`warning: ${line}`)).look(all);
   out.write(FORMATS[format](all, write));
+  if (planned && options.policies) out.write(routesOf(planned, options));
   await out.flush();
+}
+
+/** The rules and routes beside xfrm; what is assumed of the device is a comment. */
+function routesOf({ local, peers, context }: LoadedNodePlan, { device, mtu }: SasOptions): string {
+  const known = device ?? encryptDevice(context);
+  const assumed = [
+    ...(known === undefined ? [`device ${DEFAULT_DEVICE} (--device)`] : []),
+    ...(mtu === undefined ? [`MTU ${DEFAULT_MTU} (--mtu)`] : []),
+  ];
+  const lines = routeCommands(local, peers, context, {
+    device: known ?? DEFAULT_DEVICE,
+    mtu: mtu ?? DEFAULT_MTU,
+  });
+  return `${assumed.length > 0 ? `# assumed: ${assumed.join(', ')}\n` : ''}${lines.join('\n')}\n`;
 }
 
 /** Fields that a Wireshark version reads in a line of esp_sa. */
@@ -126,6 +159,18 @@ function fieldsOf(version: string): 8 | 10 {
   const [, major, minor] = /^(\d+)\.(\d+)/.exec(version) ?? [];
   if (major === undefined) throw new InvalidArgumentError('Give a version such as 4.6.');
   return Number(major) > 4 || (Number(major) === 4 && Number(minor) >= 6) ? 10 : 8;
+}
+
+/** As Linux takes a name; nothing that a shell would read. */
+function deviceOf(text: string): string {
+  if (!/^[\w.@-]{1,15}$/.test(text)) throw new InvalidArgumentError('Give the name of an interface.');
+  return text;
+}
+
+function mtuOf(text: string): number {
+  const mtu = /^\d{1,5}$/.test(text) ? Number(text) : 0;
+  if (mtu < 68 || mtu > 0xffff) throw new InvalidArgumentError('An MTU is a number from 68 to 65535.');
+  return mtu;
 }
 
 function nodeIdOf(text: string, before: readonly KnownNodeId[]): KnownNodeId[] {

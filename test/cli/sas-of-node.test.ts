@@ -44,6 +44,30 @@ needs([shared('captures')], 'esplane sas --node', () => {
     expect(() => readPolicies(stdout, 'x').policies).toThrow(InputError);
   });
 
+  // docs/cilium.md, "Rules and routes".
+  it('prints the ip rule and the routes of table 200, by release', () => {
+    const routes = (...more: string[]) =>
+      sas('native-v4', '--policies', ...more)
+        .stdout.split('\n')
+        .filter((line) => /^ip (-6 )?(rule|route) /.test(line) || line.startsWith('#'));
+    const native = routes('--mode', 'native', '--cilium', '1.20');
+    expect(native.filter((line) => line.startsWith('ip -6'))).toHaveLength(3);
+    expect(native.filter((line) => !line.startsWith('ip -6'))).toEqual([
+      '# assumed: device eth0 (--device), MTU 1500 (--mtu)',
+      'ip rule add fwmark 0xd00/0xf00 pref 1 table 200',
+      'ip route add local 10.244.1.0/24 dev eth0 table 200',
+      'ip route add 10.244.2.0/24 dev cilium_host mtu 1500 table 200',
+    ]);
+    const tunnel = routes('--mode', 'tunnel', '--cilium', '1.18', '--mtu', '9001');
+    expect(tunnel).toContain('ip rule add fwmark 0xe00/0xf00 pref 1 table 200');
+    expect(tunnel).toContain('ip route add local 10.244.1.0/24 dev cilium_vxlan table 200');
+    expect(tunnel).toContain('ip route add 10.244.2.0/24 dev cilium_host mtu 9001 table 200');
+    expect(tunnel.filter((line) => line.startsWith('#'))).toEqual([]);
+    expect(routes('--mode', 'eni', '--device', 'ens5')).toContain(
+      'ip route add local 10.244.1.0/24 dev ens5 table 200',
+    );
+  });
+
   it('takes the ids that the node has', () => {
     const ids = ['--node-id', 'node-2=0x3cb2', '--mode', 'native', '--policies'];
     const { stdout } = sas('native-v4', ...ids);
@@ -67,6 +91,9 @@ needs([shared('captures')], 'esplane sas --node', () => {
     ['an id without a node', ['--node-id', 'node-2=7'], /--node NAME/],
     ['a node that is not there', ['--node', 'node-9'], /no node is called node-9.*node-1, node-2/],
     ['policies without a node', ['--policies', '--format', 'ip-xfrm'], /--node NAME/],
+    ['a device without policies', ['--node', 'node-1', '--device', 'eth1'], /--device.*Give --policies/],
+    ['a device that a shell would read', ['--device', 'x;reboot'], /name of an interface/],
+    ['an MTU that is none', ['--mtu', '12'], /from 68 to 65535/],
     ['a mode without a node', ['--mode', 'native'], /--node NAME/],
   ])('refuses %s', (_, options, problem) => {
     const { code, stderr } = esplane(['sas', ...files('native-v4'), ...options]);

@@ -163,7 +163,8 @@ needs(KERNEL_NEEDS, 'planned states and policies in a kernel', () => {
       ...['--format', 'ip-xfrm', '--policies', '--show-keys'],
     ]);
     if (code !== 0) throw new Error(stderr);
-    return { one, plan, text: stdout };
+    // The guest has no cilium_host, which the routes lead to.
+    return { one, plan, text: stdout.replace(/^(?!ip xfrm ).*\n/gm, '') };
   });
 
   const OWN = ['10.244.1.1/32', '192.168.7.1/32', 'fd00:10:244:1::1/128', 'fd07::1/128'];
