@@ -135,6 +135,10 @@ async function sas(files: readonly string[], named: SasOptions, command: Command
   if (planned && options.policies) out.write(writeXfrmPolicy(planned.plan.policies));
   const all = loaded.all();
   new WeakSuites((line) => say(`warning: ${line}`)).look(all);
+  if (format === 'ip-xfrm')
+    for (const { cpu, origin } of all)
+      if (cpu !== undefined)
+        say(`warning: ${origin}: the command lacks pcpu-num ${cpu}, which iproute2 takes from 6.14`);
   out.write(FORMATS[format](all, write));
   if (planned && options.policies) out.write(routesOf(planned, options));
   await out.flush();

@@ -294,7 +294,7 @@ const TABLE = {
   'out-direction': {
     counter: 'XfrmOutStateDirError',
     since: 'Linux 6.10',
-    rule: 'Linux xfrm_output_one: x->dir',
+    rule: 'Linux xfrm_tmpl_resolve_one: x->dir; it counts XfrmOutPolError, too',
     look: 'The SA that the policy names is for receiving alone: on the sender it must be `dir out`, or have no direction.',
   },
 } as const satisfies Record<string, DropSpec>;

@@ -10,6 +10,7 @@
  *  5. the peer has a node id: mark the packet              else Cilium's drop 197
  *  6. a policy has the mark                                else, and where it blocks, XfrmOutPolBlock
  *  7. an SA fits the policy's template                     else XfrmOutNoStates
+ *     and is not for receiving alone                       else XfrmOutStateDirError
  *
  * Stricter than Linux in one point: a marked packet that no policy matches is dropped even where the default
  * policy that Cilium installs for it is missing. It never leaves in the clear.
@@ -164,6 +165,7 @@ export class Interceptor {
     // 7.
     const sa = this.#choice.choose(template, header, headerAt, mark);
     if (sa < 0) return drop(batch, i, DROP['out-no-state']);
+    if (this.#sad.sas[sa]!.config.direction === 'in') return drop(batch, i, DROP['out-direction']);
     batch.sa[i] = sa;
     return DECISION.encrypt;
   }

@@ -29,6 +29,17 @@ needs([shared('captures')], 'esplane sas', () => {
     );
   });
 
+  it('says what a command lacks of a state of one CPU', () => {
+    const state = `${tempFolder()}/state`;
+    writeFileSync(
+      state,
+      `src 192.0.2.1 dst 192.0.2.2\n\tproto esp spi 0x3 reqid 1 mode tunnel\n\taead rfc4106(gcm(aes)) 0x${'41'.repeat(20)} 128\n\tdir in\n\tpcpu-num 0\n`,
+    );
+    expect(esplane(['sas', '--xfrm-state', state, '--format', 'ip-xfrm']).stderr).toMatch(
+      /state:1: the command lacks pcpu-num 0, which iproute2 takes from 6\.14\n/,
+    );
+  });
+
   it('yields every SA of the cluster: two pairs of addresses in two families, both ways', () => {
     const rows = JSON.parse(esplane(['sas', ...CLUSTER, '--json']).stdout) as { src: string; esn: boolean }[];
     expect(rows).toHaveLength(8);

@@ -85,6 +85,15 @@ function nodeWith(plan: AgentPlan) {
   return { node, engine, sent, send, clock };
 }
 
+/** A frame that looks like ESP. */
+function espFrom(src: Uint8Array, dst: Uint8Array, spi: number): Uint8Array {
+  const frame = udp4(40, { src, dst });
+  frame[9] = 50;
+  ipv4.fillChecksum(frame);
+  frame.set([0, 0, 0, spi], 20);
+  return frame;
+}
+
 /** SPI and low half of the number of what left. */
 const numbers = (sent: readonly Uint8Array[]) => sent.map((frame) => [frame[23], frame[27]]);
 
@@ -136,14 +145,20 @@ describe('limits in seconds, as Linux keeps them (xfrm_timer_handler)', () => {
     const sa = state(1, { src: B, dst: A, lifetime: { hardAddSeconds: 1 } });
     const { node, clock } = nodeWith(planOf([sa]));
     clock.run(1000);
-    const frame = udp4(40, { src: B, dst: A });
-    frame[9] = 50;
-    ipv4.fillChecksum(frame);
-    frame.set([0, 0, 0, 1], 20);
     node.inbound.anySource = true;
-    node.fromOutside(batchOf([frame]));
+    node.fromOutside(batchOf([espFrom(B, A, 1)]));
     expect(node.stats().xfrm).toEqual({ XfrmInNoStates: 1 });
   });
+});
+
+it('a state for receiving alone sends nothing, and one for sending alone takes nothing (Linux x->dir)', () => {
+  const { node, send, sent } = nodeWith(
+    planOf([state(1, { direction: 'in' }), state(2, { src: B, dst: A, direction: 'out' })]),
+  );
+  send();
+  node.inbound.anySource = true;
+  node.fromOutside(batchOf([espFrom(B, A, 2)]));
+  expect([sent, node.stats().xfrm]).toEqual([[], { XfrmOutStateDirError: 1, XfrmInStateDirError: 1 }]);
 });
 
 describe('a plan that changes an SA in place', () => {
