@@ -12,8 +12,9 @@ import type { Direction, Policy, Spd, Template } from './spd.ts';
 /** What a template asks of an SA. */
 export type UsedSa = Pick<SaConfig, 'mode' | 'spi' | 'reqid' | 'src'>;
 
-/** The way of the packet at hand, filled anew for each. */
-const PATH: UsedSa[] = [];
+/** Of one SA, filled anew for each packet. */
+const BY_ONE: UsedSa[] = [];
+const BY_NONE: readonly UsedSa[] = [];
 
 /**
  * Asks for one packet.
@@ -33,10 +34,10 @@ export function checkPolicy(
   sa: UsedSa | undefined,
   around?: readonly UsedSa[],
 ): number {
-  PATH.length = 0;
-  if (around) for (let k = 0; k < around.length; k++) PATH.push(around[k]!);
-  if (sa) PATH.push(sa);
-  return complies(spd.lookup(dir, slab, at, mark), PATH, spd.defaults[dir] === 'block');
+  if (sa) BY_ONE[0] = sa;
+  const inner = sa ? BY_ONE : BY_NONE;
+  const path = around ? [...around, ...inner] : inner;
+  return complies(spd.lookup(dir, slab, at, mark), path, spd.defaults[dir] === 'block');
 }
 
 /**

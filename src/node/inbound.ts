@@ -225,7 +225,8 @@ export class Inbound {
       isUnwrapped = this.overlayMode !== undefined && this.#routes.goal(batch, i)?.kind === 'self';
       const refused = isUnwrapped ? this.#unwrapDecrypted(batch, i, sa) : PASS;
       if (refused !== PASS) return refused;
-      const known = this.#memo.find(batch, i);
+      // What came by more SAs is judged by itself.
+      const known = this.#around.has(i) ? -1 : this.#memo.find(batch, i);
       if (known >= 0 && isAlike(batch, known, i)) {
         if (!decrementHopLimit(slab, batch.offset[i]!)) return DROP['hop-limit'];
         batch.from[i] = batch.from[known]!;
@@ -247,7 +248,7 @@ export class Inbound {
     // 8.
     if (!decrementHopLimit(slab, at)) return DROP['hop-limit'];
     batch.next[i] = route.pod;
-    if (sa && (isUnwrapped || this.#spd.byAddress('fwd'))) this.#memo.keep(batch, i);
+    if (sa && !this.#around.has(i) && (isUnwrapped || this.#spd.byAddress('fwd'))) this.#memo.keep(batch, i);
     return PASS;
   }
 

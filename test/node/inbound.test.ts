@@ -305,6 +305,31 @@ describe('ESP inside transport-mode ESP, as in Linux xfrm_input', () => {
     expect(both(['transport', 'tunnel'])).toEqual({ XfrmInTmplMismatch: 1, XfrmInStateSeqError: 1 });
   });
 
+  it('takes nothing from a packet of the same flow that came by other SAs', () => {
+    const clear = (id: number) => {
+      const packet = ipv4Packet(100, { ...ends('a1', 'b1'), id });
+      const two = twoNodes();
+      for (let k = 0; k < id; k++) two.send('a1', packet);
+      return two.wire.at(-1)!;
+    };
+    const around = new TunnelEnd(config, new NodeEngine(), RANDOM).encapsulate(clear(1));
+    if (around.verdict !== 'ok') throw new Error(around.reason);
+    const { in: into, xfrm } = arrive([around.packet, clear(2)], {
+      change: (plan, node) =>
+        node === 1
+          ? plan
+          : {
+              ...plan,
+              sas: [...plan.sas, config],
+              policies: plan.policies.map((policy) => ({
+                ...policy,
+                templates: (['tunnel', 'transport'] as const).map((mode) => ({ mode, level: 'required' })),
+              })),
+            },
+    });
+    expect([into.delivered, xfrm]).toEqual([1, { XfrmInTmplMismatch: 1 }]);
+  });
+
   it('counts what is wrong with the inner one, and gives up six deep', () => {
     expect(wrapped(1, {}, (plan) => ({ ...plan, sas: plan.sas.slice(-1) })).xfrm).toEqual({
       XfrmInNoStates: 1,
