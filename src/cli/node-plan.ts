@@ -10,6 +10,7 @@ import { overlayPort } from '../node/overlay.ts';
 import { staticPlan } from '../node/static-plan.ts';
 import { omissionLine } from '../sa-text/omission.ts';
 import { readPolicies, type TextPolicy } from '../sa-text/to-policy.ts';
+import { modeOf } from '../sa-text/to-sa.ts';
 import { parseXfrm } from '../sa-text/xfrm-parse.ts';
 import { parseXfrmState } from '../sa-text/xfrm-sas.ts';
 import type { XfrmPolicy, XfrmState } from '../sa-text/xfrm-tree.ts';
@@ -156,9 +157,11 @@ function toPolicy(policy: TextPolicy): Policy {
     templates: templates.map((template) => {
       const { src, dst, proto, spi, reqid, mode, optional } = template;
       if (proto !== 'esp') throw refuse(`asks for ${proto}`);
-      if (mode !== 'tunnel' && mode !== 'transport') throw refuse(`asks for mode ${mode}`);
+      const known = modeOf(mode);
+      if (known === undefined) throw refuse(`asks for mode ${mode}`);
+      if (known === 'iptfs' && direction === 'out') throw refuse('asks to send in IP-TFS');
       return {
-        mode,
+        mode: known,
         level: optional ? 'use' : 'required',
         ...(!isAny(src) && { src }),
         ...(!isAny(dst) && { dst }),

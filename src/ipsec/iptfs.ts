@@ -120,9 +120,10 @@ export class IptfsReceiver {
     this.takes = takes;
   }
 
-  /** Does anything wait for time to pass? */
-  get isWaiting(): boolean {
-    return this.#held.length > 0 || this.#making !== undefined;
+  /** When {@link expire} has something to do, in ms; infinite while nothing waits. */
+  get due(): number {
+    const made = this.#making ? this.#since + this.#dropTime : Number.POSITIVE_INFINITY;
+    return Math.min(made, this.#held[0]?.until ?? Number.POSITIVE_INFINITY);
   }
 
   /**

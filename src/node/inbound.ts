@@ -183,6 +183,11 @@ export class Inbound {
     }
   }
 
+  /** What comes next came out of no frame of the last batch. */
+  forget(): void {
+    this.#around.clear();
+  }
+
   /** Is what an SA of transport mode brought ESP again? Linux goes on with that at once (xfrm_input). */
   #hasEspInside(batch: Batch, i: number): boolean {
     if (batch.next[i] !== ON || batch.isEsp[i] === 0 || this.#sad.sas[batch.sa[i]!]?.isTunnel) return false;

@@ -29,6 +29,7 @@ import type { Link } from '../link/link.ts';
 import { type Address, formatPrefix, type Prefix, singlePrefix } from '../wire/address.ts';
 import { addressLen, parse, srcAt } from '../wire/ip.ts';
 import { Batch, HELD, PASS } from '../wire/packet.ts';
+import { Aggregates } from './aggregates.ts';
 import { ARRIVED, UNDECIDED } from './decisions.ts';
 import { deliver, type Outlet } from './deliver.ts';
 import { IcmpAnswers } from './icmp-answers.ts';
@@ -59,6 +60,8 @@ export interface NodeObserver {
   leaving?(node: Node, batch: Batch): void;
   /** Frames from outside, marked and not yet decrypted. */
   admitted?(node: Node, batch: Batch): void;
+  /** Packets that came out of payloads of IP-TFS, before they are routed. */
+  takenOut?(node: Node, batch: Batch): void;
   /** The same, decrypted, and one hop taken from those that go to pods. */
   decrypted?(node: Node, batch: Batch): void;
   /** An ICMP error that the node itself sends to a pod. */
@@ -119,6 +122,13 @@ export class Node {
   /** Different keys, as of the last time that all SAs were reported. */
   #keyCount = 0;
   readonly #limits = new TimeLimits(this.sad);
+  readonly #aggregates = new Aggregates(this.sad, (code, { config }) => {
+    this.#counters.inDrops[code]!++;
+    this.#peerDrops.count(this.#peerAt(config.src), 'in', code);
+  });
+  /** Will the clock call {@link expire} for payloads of IP-TFS that wait? */
+  #isTimed = false;
+  #isClosed = false;
   /** Packets that fragments were put together to, until the rest of their batch is done. */
   readonly #whole: Uint8Array[] = [];
   /** The batch they then go into; made for the first of them. */
@@ -229,6 +239,8 @@ export class Node {
   expire(): void {
     const now = this.#clock.now();
     this.inbound.reassembler.expire(now);
+    this.#aggregates.expire(now);
+    this.#finishInner();
     if (this.sad.timed > 0) this.#limits.look(now);
   }
 
@@ -310,6 +322,7 @@ export class Node {
     this.inbound.admit(batch, now);
     this.#counters.in.packets += this.#process(batch);
     this.#finishWhole();
+    if (this.sad.hasIptfs) this.#finishInner();
   }
 
   /** The node's figures so far. */
@@ -353,6 +366,7 @@ export class Node {
 
   /** Closes the link outside. */
   close(): void {
+    this.#isClosed = true;
     this.#outside.close();
   }
 
@@ -448,10 +462,15 @@ export class Node {
 
   /** What {@link fromOutside} does with a batch that has been admitted. Returns how many frames it held. */
   #process(batch: Batch): number {
-    const { inbound } = this;
     this.#observer?.admitted?.(this, batch);
-    inbound.open(batch, this.decapsulator);
-    inbound.route(batch);
+    this.inbound.open(batch, this.decapsulator);
+    if (this.sad.hasIptfs) this.#aggregates.takeOut(batch, this.#clock.now());
+    return this.#finish(batch, true);
+  }
+
+  /** What becomes of a batch that has been decrypted. Returns how many frames it held. @param areFrames or came out of them? */
+  #finish(batch: Batch, areFrames: boolean): number {
+    this.inbound.route(batch);
     this.#observer?.decrypted?.(this, batch);
     const delivered = deliver(batch, this.#pods);
 
@@ -478,7 +497,7 @@ export class Node {
       toPods++;
       if (decided === ARRIVED.FOR_NODE) decrypted++;
     }
-    into.esp += esp;
+    if (areFrames) into.esp += esp;
     into.decrypted += decrypted;
     into.delivered += delivered;
     into.refused += toPods - delivered;
@@ -495,6 +514,26 @@ export class Node {
       this.inbound.admit(batch, this.#clock.now());
       this.#counters.in.reassembled += this.#process(batch);
     }
+  }
+
+  /** Takes what came out of payloads of IP-TFS; it comes after the rest of their batch. */
+  #finishInner(): void {
+    while (this.#aggregates.count > 0) {
+      this.#wholeBatch ??= new Batch({ capacity: WHOLE_CAPACITY, maxPacket: MAX_PACKET });
+      const batch = this.#wholeBatch;
+      batch.clear();
+      this.#aggregates.load(batch);
+      this.inbound.forget();
+      this.#observer?.takenOut?.(this, batch);
+      this.#finish(batch, false);
+    }
+    const { due } = this.#aggregates;
+    if (this.#isTimed || due === Number.POSITIVE_INFINITY) return;
+    this.#isTimed = true;
+    this.#clock.after(due - this.#clock.now(), () => {
+      this.#isTimed = false;
+      if (!this.#isClosed) this.expire();
+    });
   }
 
   #checkSize(batch: Batch): void {

@@ -4,7 +4,7 @@
  */
 import type { NodeObserver } from './node.ts';
 
-const STAGES = ['intercepted', 'leaving', 'admitted', 'decrypted', 'answered'] as const;
+const STAGES = ['intercepted', 'leaving', 'admitted', 'takenOut', 'decrypted', 'answered'] as const;
 
 /** Tells each of them everything, in order. */
 export function observers(...all: readonly NodeObserver[]): NodeObserver {

@@ -100,6 +100,18 @@ export class FlowObserver implements NodeObserver {
     }
   }
 
+  /** They were in none of the rows that {@link admitted} wrote. */
+  takenOut(node: Node, batch: Batch): void {
+    for (let i = 0; i < batch.count; i++) {
+      this.#cameAt[i] = 0;
+      this.#in.blank(i);
+      const sa = node.sad.sas[batch.sa[i]!];
+      const peer = sa && node.routes.lookup(sa.config.src, 0, sa.config.src.length);
+      if (peer?.kind === 'node')
+        this.#in.view.setUint16(i * ROW + AT.PEER, this.#recorder.nameOf(peer.peer.name));
+    }
+  }
+
   decrypted(node: Node, batch: Batch): void {
     const { view, bytes } = this.#in;
     const { dropsOnly } = this.#recorder;

@@ -136,9 +136,9 @@ describe('IP-TFS, received', () => {
         receiver,
       ),
     ).toEqual([all(A), { isHeld: true }, { isHeld: true }]);
-    expect(receiver.isWaiting).toBe(true);
+    expect(receiver.due).toBe(150);
     expect(said(receiver.expire(150))).toEqual(all(B, C));
-    expect(receiver.isWaiting).toBe(false);
+    expect(receiver.due).toBe(Number.POSITIVE_INFINITY);
     expect(receive([[5, payload(0, SIX), 150]], receiver)).toEqual([all(SIX)]);
   });
 
@@ -213,7 +213,7 @@ describe('IP-TFS, received', () => {
     receive([[1, payload(0, A)], ...Array.from({ length: 18 }, (_, i) => [3 + i, large] as const)], receiver);
     // Number 2 was given up, and with it the wait.
     expect(MOST_BYTES / large.length).toBeLessThan(18);
-    expect(receiver.isWaiting).toBe(false);
+    expect(receiver.due).toBe(Number.POSITIVE_INFINITY);
   });
 
   it('gives random packets again, cut and aggregated, in any order within the window', () => runReordered(8));

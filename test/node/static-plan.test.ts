@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { systemClock } from '../../src/base/clock.ts';
+import { systemClock, VirtualClock } from '../../src/base/clock.ts';
 import { seededBytes } from '../../src/base/rng.ts';
+import { Forge, textOf } from '../../src/conform/forge.ts';
 import { NodeEngine } from '../../src/crypto/node.ts';
 import { aead } from '../../src/crypto/suite.ts';
 import type { SaConfig } from '../../src/ipsec/sa-config.ts';
@@ -105,6 +106,77 @@ describe('staticPlan', () => {
     a.node.fromPods(batchOf([packet()]));
     b.node.fromOutside(batchOf(a.outside.sent));
     expect(b.node.stats().xfrm).toEqual({ XfrmInNoStates: 1 });
+  });
+});
+
+describe('a node that receives IP-TFS', () => {
+  const config: SaConfig = { ...state(A, B, 1), mode: 'iptfs' };
+  const forge = new Forge(config, new NodeEngine());
+  const inner = (len: number) =>
+    udp4(len, { src: PODS[0].address.with(3, 9), dst: PODS[1].address.with(3, 9) });
+  const outer = (seq: number, offset: number, ...parts: readonly Uint8Array[]) =>
+    forge.packet(
+      BigInt(seq),
+      textOf(Uint8Array.from([0, 0, 0, offset, ...parts.flatMap((part) => [...part])]), 144, 4),
+    );
+  function receiver() {
+    const inside = wire();
+    const clock = new VirtualClock();
+    const node = new Node({
+      name: 'n',
+      plan: staticPlan({
+        states: [config],
+        policies: [{ ...policy('fwd', 0, A, B), templates: [{ mode: 'iptfs', level: 'required' }] }],
+        local: [B],
+      }),
+      outside: wire(),
+      engine: new NodeEngine(),
+      clock,
+      random: seededBytes(3),
+    });
+    node.addInside('pods', [PODS[1]], inside);
+    const lengths = () => inside.sent.splice(0).map(({ length }) => length);
+    return { node, clock, lengths };
+  }
+
+  it('delivers many packets of one, and one of many, behind the rest of their batch', () => {
+    const { node, lengths } = receiver();
+    const long = inner(300);
+    const six = Array.from({ length: 6 }, (_, i) => inner(60 + i));
+    node.fromOutside(
+      batchOf([outer(1, 0, ...six, long.subarray(0, 100)), outer(2, 200, long.subarray(100))]),
+    );
+    expect(lengths()).toEqual([60, 61, 62, 63, 64, 65, 300]);
+    expect(node.stats()).toMatchObject({
+      in: { packets: 2, esp: 2, decrypted: 7, delivered: 7, drops: {} },
+      sas: [{ packets: 2 }],
+    });
+  });
+
+  it('waits for a number that is missing, and gives it up when its time is over', () => {
+    const { node, clock, lengths } = receiver();
+    node.fromOutside(batchOf([outer(1, 0, inner(60), inner(300).subarray(0, 100)), outer(3, 0, inner(61))]));
+    expect(lengths()).toEqual([60]);
+    clock.run(999);
+    expect(lengths()).toEqual([]);
+    clock.run(1001);
+    expect(lengths()).toEqual([61]);
+    node.fromOutside(batchOf([outer(2, 0, inner(62)), outer(4, 0, inner(63))]));
+    expect(lengths()).toEqual([63]);
+  });
+
+  it('counts what Linux counts, and takes nothing from unauthenticated packets', () => {
+    const { node, lengths } = receiver();
+    const forged = outer(2, 200, inner(300).subarray(100));
+    forged[forged.length - 1]! ^= 1;
+    const frames = [outer(1, 0, inner(300).subarray(0, 100)), forged, outer(2, 0, inner(60))];
+    node.fromOutside(batchOf([...frames, outer(3, 0, Uint8Array.of(0x50))]));
+    expect(lengths()).toEqual([60]);
+    expect(node.stats().xfrm).toEqual({
+      XfrmInBufferError: 1,
+      XfrmInIptfsError: 1,
+      XfrmInStateProtoError: 1,
+    });
   });
 });
 
