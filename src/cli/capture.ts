@@ -17,18 +17,18 @@ import { ExplainSink } from '../inspect/explain/explain.ts';
 import { KeyUses } from '../inspect/key-use.ts';
 import { PacketFilter } from '../inspect/packet-filter.ts';
 import { putPacketLine } from '../inspect/packet-line.ts';
-import { PacketTimes } from '../inspect/packet-time.ts';
+import type { PacketTimes } from '../inspect/packet-time.ts';
 import { CaptureSession, type CaptureSink } from '../inspect/session.ts';
 import { CaptureSas } from '../sa-text/capture-sas.ts';
 import { decryptSummary, filterSummary, summaryJson } from './decrypt-summary.ts';
-import { diagnosisText, findingText } from './diagnose-text.ts';
+import { diagnosisText, findingText, pageStyle } from './diagnose-text.ts';
 import { addEngineOption, type EngineName, makeEngine } from './engine.ts';
 import { putEspLine } from './esp-line.ts';
 import { loadEvidence, loadOpening } from './evidence-options.ts';
 import { explainText } from './explain-text.ts';
 import { FILES_ARGUMENT, isVersionGiven, takeFiles } from './given-files.ts';
 import { interfaceSource, type LiveSource, stdinSource } from './live-source.ts';
-import { LiveLine, Output, say } from './output.ts';
+import { LiveLine, Output, say, USUAL_WIDTH, warn } from './output.ts';
 import type { PacketFile } from './packet-file.ts';
 import {
   addFilterOptions,
@@ -39,14 +39,11 @@ import {
   loadNames,
   type TimeOptions,
 } from './packet-options.ts';
-import { paintFor } from './paint.ts';
 import { sayLeftOut } from './read-capture.ts';
 import { addSaOptions, noSas, type SaOptions } from './sa-options.ts';
 import { onSignals } from './signals.ts';
 import { addWriteOptions, checkStdout, openPacketFile, type WriteOptions } from './write-options.ts';
 
-/** Columns where nothing says how wide the terminal is. */
-const USUAL_WIDTH = 100;
 /** How often the live line is written anew, files are written on, and findings are looked for, in ms. */
 const TICK = 1000;
 
@@ -127,12 +124,12 @@ async function capture(args: readonly string[], named: CaptureOptions, command: 
   const dead = found ?? unknown;
   if (dead !== undefined)
     throw new InputError({ source: dead }, 'is no live stream', 'For a file: esplane decrypt FILE.');
-  const own = new CaptureSas((line) => say(`warning: ${line}`));
+  const own = new CaptureSas(warn);
   const engine = await makeEngine(options.crypto);
   const { evidence, udpPorts, warnings } = options.diagnose
-    ? await loadEvidence({ xfrmPolicy: [], ...options, xfrmStat: [] }, own, bootIds)
+    ? await loadEvidence(options, own, bootIds)
     : await loadOpening(options, own, bootIds);
-  for (const warning of warnings) say(`warning: ${warning}`);
+  for (const warning of warnings) warn(warning);
 
   const from = openSource(options, udpPorts);
   const file = await openFile(options, from);
@@ -145,7 +142,6 @@ async function capture(args: readonly string[], named: CaptureOptions, command: 
   const isFiltered = filter.isOn;
   let isKept = true;
   const json = new PacketJson(ONE_CAPTURE, who);
-  const paint = paintFor(process.stdout);
   const width = process.stdout.columns ?? USUAL_WIDTH;
   const told = new Set<string>();
   const tellFindings = () => {
@@ -160,8 +156,8 @@ async function capture(args: readonly string[], named: CaptureOptions, command: 
     }
   };
   const isFull = () => filter.isFull;
-  const times = new PacketTimes(options.time, () => session.start);
-  const style = { paint, width: Math.min(width, USUAL_WIDTH), times };
+  const style = pageStyle(options, () => session.start);
+  const { paint, times } = style;
   const lines: CaptureSink = {
     packet: (event) => {
       if (isFiltered) {

@@ -3,17 +3,15 @@
  * @module
  */
 import type { Command } from 'commander';
-import { FrameNames } from '../capture/frame-id.ts';
 import { putCheckJson } from '../inspect/check/check-json.ts';
 import { Checker } from '../inspect/check/checker.ts';
 import { FlowDrops } from '../inspect/cluster/drops.ts';
 import { flowDrops } from '../inspect/cluster/finders/drops.ts';
-import { type Moment, PacketTimes } from '../inspect/packet-time.ts';
-import { CaptureSas } from '../sa-text/capture-sas.ts';
 import { checkText } from './check-text.ts';
+import { pageStyle } from './diagnose-text.ts';
 import { addEngineOption, type EngineName } from './engine.ts';
 import { loadEvidence } from './evidence-options.ts';
-import { FILES_ARGUMENT, isVersionGiven, noCapture, takeFiles } from './given-files.ts';
+import { FILES_ARGUMENT } from './given-files.ts';
 import { Output, say } from './output.ts';
 import {
   addFilterOptions,
@@ -23,14 +21,10 @@ import {
   loadNames,
   type TimeOptions,
 } from './packet-options.ts';
-import { paintFor } from './paint.ts';
-import { capturesName } from './read-capture.ts';
 import { addSaOptions, type SaOptions } from './sa-options.ts';
-import { type AtOptions, addAtOption, readInto, sessionOf } from './several.ts';
-import { EXIT_INTERRUPTED, Interrupt } from './signals.ts';
+import { type AtOptions, addAtOption, readBeside, readInto, sessionOf, takeCaptures } from './several.ts';
+import { EXIT_INTERRUPTED } from './signals.ts';
 
-/** Columns of a page that goes to no terminal, and the most that are easy to read. */
-const USUAL_WIDTH = 100;
 const EXIT = { encrypted: 0, 'not-encrypted': 1, 'not-judged': 3 };
 
 interface CheckOptions extends SaOptions, AtOptions, TimeOptions, FilterOptions {
@@ -78,30 +72,15 @@ Exit status: 0 all was encrypted, 1 some was not, 2 unusable input, 3 it could n
 }
 
 async function check(files: readonly string[], named: CheckOptions, command: Command): Promise<void> {
-  const interrupt = new Interrupt();
   const drops = new FlowDrops();
-  const given = await interrupt.orEnd(
-    takeFiles(files, named, {
-      subject: 'captures',
-      diagnoses: true,
-      opens: true,
-      counters: false,
-      isVersionGiven: isVersionGiven(command),
-      onFlow: (line, source) => drops.line(line, source),
-    }),
-  );
-  const { options, unknown } = given;
-  const captures = unknown === undefined ? given.captures : [unknown];
-  if (captures.length === 0) throw noCapture();
-  const name = capturesName(captures);
-  const names = new FrameNames(captures);
-  const own = new CaptureSas((line) => say(`warning: ${line}`));
-  const { evidence, udpPorts, warnings } = await loadEvidence(
-    { xfrmPolicy: [], ...options, xfrmStat: [] },
-    own,
-    given.bootIds,
-  );
-  for (const warning of warnings) say(`warning: ${warning}`);
+  const given = await takeCaptures(files, named, command, {
+    diagnoses: true,
+    counters: false,
+    onFlow: (line, source) => drops.line(line, source),
+  });
+  const { options } = given;
+  const reading = await readBeside('check', given, loadEvidence);
+  const { name, names, evidence } = reading;
   const checker = new Checker({
     evidence,
     names: await loadNames(options, evidence),
@@ -109,10 +88,8 @@ async function check(files: readonly string[], named: CheckOptions, command: Com
     filter: filterSpec(options),
     hubble: flowDrops({ drops: drops.all }).map(({ summary }) => summary),
   });
-  const { crypto, at } = options;
-  const session = await sessionOf({ captures, own, evidence, udpPorts, crypto, sinks: checker.sinks });
-  const { failure, isInterrupted } = await readInto(session, {
-    ...{ command: 'check', captures, at, evidence, udpPorts, interrupt },
+  const session = await sessionOf(reading, checker.sinks);
+  const { failure, isInterrupted } = await readInto(session, reading, {
     isEnough: () => checker.frames.isOver,
   });
   const { totals } = session.receiver;
@@ -127,18 +104,14 @@ async function check(files: readonly string[], named: CheckOptions, command: Com
         names,
       );
     else if (options.quiet) out.write(`${report.summary.summary}\n`);
-    else {
-      const width = Math.min(process.stdout.columns ?? USUAL_WIDTH, USUAL_WIDTH);
-      const start = (): Moment | undefined => session.start;
+    else
       out.write(
-        checkText(report, name, {
-          paint: paintFor(process.stdout),
-          width,
-          times: new PacketTimes(options.time, start),
-          names,
-        }),
+        checkText(
+          report,
+          name,
+          pageStyle(options, () => session.start, names),
+        ),
       );
-    }
     await out.flush();
     process.exitCode = EXIT[report.summary.verdict];
   }

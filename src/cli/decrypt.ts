@@ -5,20 +5,18 @@
 import { existsSync, realpathSync, statSync } from 'node:fs';
 import type { Command } from 'commander';
 import { InputError } from '../base/errors.ts';
-import { FrameNames } from '../capture/frame-id.ts';
 import { PacketJson } from '../inspect/decrypt-json.ts';
 import type { EspEvent } from '../inspect/esp-event.ts';
 import { KeyUses } from '../inspect/key-use.ts';
 import { PacketFilter } from '../inspect/packet-filter.ts';
 import { PacketTimes } from '../inspect/packet-time.ts';
 import type { CaptureSink } from '../inspect/session.ts';
-import { CaptureSas } from '../sa-text/capture-sas.ts';
 import { decryptSummary, filterSummary, summaryJson } from './decrypt-summary.ts';
 import { addEngineOption, type EngineName } from './engine.ts';
 import { putEspLine } from './esp-line.ts';
 import { loadOpening } from './evidence-options.ts';
-import { FILES_ARGUMENT, isVersionGiven, noCapture, takeFiles } from './given-files.ts';
-import { Output, say } from './output.ts';
+import { FILES_ARGUMENT } from './given-files.ts';
+import { Output, say, warn } from './output.ts';
 import {
   addFilterOptions,
   addTimeOption,
@@ -28,10 +26,9 @@ import {
   loadNames,
   type TimeOptions,
 } from './packet-options.ts';
-import { capturesName } from './read-capture.ts';
 import { addSaOptions, noSas, type SaOptions } from './sa-options.ts';
-import { type AtOptions, addAtOption, readInto, sessionOf } from './several.ts';
-import { EXIT_INTERRUPTED, Interrupt } from './signals.ts';
+import { type AtOptions, addAtOption, readBeside, readInto, sessionOf, takeCaptures } from './several.ts';
+import { EXIT_INTERRUPTED } from './signals.ts';
 import { addWriteOptions, checkStdout, openPacketFile, type WriteOptions } from './write-options.ts';
 
 interface DecryptCommandOptions extends SaOptions, WriteOptions, TimeOptions, FilterOptions, AtOptions {
@@ -83,32 +80,14 @@ async function decrypt(
 ): Promise<void> {
   checkStdout(named, ['json']);
   checkFilter(named);
-  const interrupt = new Interrupt();
-  const {
-    captures: found,
-    unknown,
-    options,
-    bootIds,
-  } = await interrupt.orEnd(
-    takeFiles(files, named, {
-      subject: 'captures',
-      diagnoses: false,
-      opens: true,
-      counters: false,
-      isVersionGiven: isVersionGiven(command),
-    }),
-  );
-  const captures = unknown === undefined ? found : [unknown];
-  if (captures.length === 0) throw noCapture();
+  const given = await takeCaptures(files, named, command, { diagnoses: false, counters: false });
+  const { captures, options } = given;
   for (const capture of captures) checkIsAnother(capture, options.write);
-  const name = capturesName(captures);
-  const names = new FrameNames(captures);
-  const own = new CaptureSas((line) => say(`warning: ${line}`));
-  const sas = await loadOpening(options, own, bootIds);
-  for (const warning of sas.warnings) say(`warning: ${warning}`);
+  const reading = await readBeside('decrypt', given, loadOpening);
+  const { name, names, evidence } = reading;
   const out = new Output();
   const file = await openPacketFile(options, names);
-  const who = await loadNames(options, sas.evidence);
+  const who = await loadNames(options, evidence);
   const filter = new PacketFilter(filterSpec(options), who);
   const isFiltered = filter.isOn;
   let isKept = true;
@@ -126,26 +105,21 @@ async function decrypt(
       out.settle();
     },
   };
-  const keyUses = new KeyUses(sas.evidence);
+  const keyUses = new KeyUses(evidence);
   const writeKept = (event: EspEvent) => {
     if (isKept) file?.sink.packet?.(event);
   };
-  const { evidence, udpPorts } = sas;
-  const session = await sessionOf({
-    ...{ captures, own, evidence, udpPorts, crypto: options.crypto },
-    sinks: [
-      lines,
-      ...(options.keys.length > 0 ? [keyUses] : []),
-      ...(file ? [isFiltered ? { packet: writeKept } : file.sink] : []),
-    ],
-  });
+  const session = await sessionOf(reading, [
+    lines,
+    ...(options.keys.length > 0 ? [keyUses] : []),
+    ...(file ? [isFiltered ? { packet: writeKept } : file.sink] : []),
+  ]);
   const { receiver } = session;
   const { totals } = receiver;
   // Without SAs packets are listed; there is nothing to write.
   const isLost = () => file !== undefined && totals.esp > 0 && !evidence.hasSas;
   // What could be read is worth having, even when the rest could not.
-  const { failure, isInterrupted } = await readInto(session, {
-    ...{ command: 'decrypt', captures, at: options.at, evidence, udpPorts, interrupt },
+  const { failure, isInterrupted } = await readInto(session, reading, {
     afterChunk: () => {
       if (isLost()) throw noSas();
       return out.flush();
@@ -159,12 +133,12 @@ async function decrypt(
     out.write(`${JSON.stringify(summaryJson(captures, receiver, isFiltered ? filter : undefined))}\n`);
   await out.flush();
   if (totals.frames > 0 && !isLost()) {
-    say(decryptSummary(name, receiver, sas.evidence.hasSas, keyUses));
+    say(decryptSummary(name, receiver, evidence.hasSas, keyUses));
     if (isFiltered) say(filterSummary(filter));
   }
   if (failure === undefined && !isInterrupted) {
     if (totals.frames === 0)
-      say(`warning: ${name === captures[0] ? 'the capture holds' : 'the captures hold'} no frames`);
+      warn(`${name === captures[0] ? 'the capture holds' : 'the captures hold'} no frames`);
     file?.finish();
     return;
   }

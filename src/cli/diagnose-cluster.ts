@@ -17,7 +17,7 @@ import { parseXfrmStat } from '../sa-text/xfrm-stat.ts';
 import { type EvidenceOptions, statFiles } from './evidence-options.ts';
 import { readText } from './files.ts';
 import type { GivenFiles } from './given-files.ts';
-import { say } from './output.ts';
+import { warn } from './output.ts';
 import { loadKeys, readNodes, readTexts } from './sa-options.ts';
 
 type Given = Pick<GivenFiles<EvidenceOptions>, 'options' | 'texts' | 'nameOf' | 'bootIds'>;
@@ -39,16 +39,15 @@ export async function diagnoseTexts(
   const { now, old } = byOwnBootIds(history, bootIds);
   know(reader, now.nodes);
   for (const text of readTexts(options.xfrmState)) if (text.text.trim() !== '') reader.states(text);
-  for (const text of readTexts(options.xfrmPolicy)) reader.policies(text);
+  for (const text of readTexts(options.xfrmPolicy ?? [])) reader.policies(text);
   takeStats(reader, options);
   for (const { source, text } of texts.get('encrypt-status') ?? []) {
     const status = parseEncryptStatus(text);
     if (status && !status.stat) reader.named(source, '', status);
   }
-  for (const warning of reader.warnings) say(`warning: ${warning}`);
-  if (reader.moreWarnings > 0) say(`warning: and ${grouped(reader.moreWarnings)} more like it`);
-  if (options.espSa.length > 0)
-    say('warning: SAs of --esp-sa are for opening packets, and there is no capture');
+  for (const warning of reader.warnings) warn(warning);
+  if (reader.moreWarnings > 0) warn(`and ${grouped(reader.moreWarnings)} more like it`);
+  if (options.espSa.length > 0) warn('SAs of --esp-sa are for opening packets, and there is no capture');
   return judgeCluster({
     reader,
     evidence: new Evidence({ cluster: now, old }),

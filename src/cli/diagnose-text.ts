@@ -17,8 +17,10 @@ import type {
   ReceiverReport,
   StreamReport,
 } from '../inspect/diagnose/finding.ts';
-import { type PacketTimes, readTime } from '../inspect/packet-time.ts';
-import type { Paint } from './paint.ts';
+import { type Moment, PacketTimes, readTime } from '../inspect/packet-time.ts';
+import { USUAL_WIDTH } from './output.ts';
+import type { TimeOptions } from './packet-options.ts';
+import { type Paint, paintFor } from './paint.ts';
 import { wrap } from './wrap.ts';
 
 /** Streams in the table; the rest is summed up in a line. */
@@ -42,6 +44,16 @@ export interface PageStyle {
   readonly times: PacketTimes;
   /** Where there are several captures. */
   readonly names?: FrameNames;
+}
+
+/** How standard output is written. @param start when the capture begins */
+export function pageStyle(
+  { time }: TimeOptions,
+  start: () => Moment | undefined,
+  names: FrameNames = ONE_CAPTURE,
+): PageStyle {
+  const width = Math.min(process.stdout.columns ?? USUAL_WIDTH, USUAL_WIDTH);
+  return { paint: paintFor(process.stdout), width, times: new PacketTimes(time, start), names };
 }
 
 /** Writes the page. */

@@ -4,27 +4,24 @@
  */
 import { type Command, Option } from 'commander';
 import { InputError } from '../base/errors.ts';
-import { FrameNames } from '../capture/frame-id.ts';
 import { FlowDrops } from '../inspect/cluster/drops.ts';
 import { flowDrops } from '../inspect/cluster/finders/drops.ts';
 import { ClusterReader } from '../inspect/cluster/reader.ts';
 import { Diagnoser } from '../inspect/diagnose/diagnoser.ts';
 import { type Diagnosis, withFiles } from '../inspect/diagnose/finding.ts';
-import { narrow } from '../inspect/diagnose/narrow.ts';
+import { type NarrowOptions, narrow } from '../inspect/diagnose/narrow.ts';
 import { streamKey } from '../inspect/diagnose/stream.ts';
 import { FINDINGS } from '../inspect/diagnose/table.ts';
 import { Names, NO_NAMES } from '../inspect/names.ts';
 import { PacketFilter } from '../inspect/packet-filter.ts';
-import { type Moment, PacketTimes } from '../inspect/packet-time.ts';
 import { SCHEMA } from '../inspect/schema.ts';
-import { CaptureSas } from '../sa-text/capture-sas.ts';
 import { clusterText } from './cluster-text.ts';
 import { diagnoseTexts } from './diagnose-cluster.ts';
-import { diagnosisText, type PageStyle } from './diagnose-text.ts';
+import { diagnosisText, pageStyle } from './diagnose-text.ts';
 import { addEngineOption, type EngineName } from './engine.ts';
 import { type EvidenceOptions, loadEvidence } from './evidence-options.ts';
-import { FILES_ARGUMENT, type GivenFiles, isVersionGiven, takeFiles } from './given-files.ts';
-import { Output, say } from './output.ts';
+import { FILES_ARGUMENT, type GivenFiles } from './given-files.ts';
+import { Output, say, warn } from './output.ts';
 import {
   addFilterOptions,
   addTimeOption,
@@ -34,14 +31,9 @@ import {
   loadNames,
   type TimeOptions,
 } from './packet-options.ts';
-import { paintFor } from './paint.ts';
-import { capturesName } from './read-capture.ts';
 import { addSaOptions, collect } from './sa-options.ts';
-import { type AtOptions, addAtOption, readInto, sessionOf } from './several.ts';
-import { EXIT_INTERRUPTED, Interrupt } from './signals.ts';
-
-/** Columns of a page that goes to no terminal, and the most that are easy to read. */
-const USUAL_WIDTH = 100;
+import { type AtOptions, addAtOption, readBeside, readInto, sessionOf, takeCaptures } from './several.ts';
+import { EXIT_INTERRUPTED } from './signals.ts';
 
 /** Of `--exit-code`. 2 is unusable input everywhere. */
 const EXIT_WARNINGS = 1;
@@ -103,42 +95,29 @@ Exit status: 0 the capture was read to its end, whatever was found; with --exit-
 }
 
 async function diagnose(files: readonly string[], named: DiagnoseOptions, command: Command): Promise<void> {
-  const interrupt = new Interrupt();
   const reader = new ClusterReader();
   const drops = new FlowDrops();
-  const given = await interrupt.orEnd(
-    takeFiles(files, named, {
-      onNode: (node) => reader.node(node),
-      onFlow: (line, source) => drops.line(line, source),
-      subject: 'captures',
-      diagnoses: true,
-      opens: true,
-      counters: true,
-      isVersionGiven: isVersionGiven(command),
-    }),
-  );
-  const { captures: found, unknown, options } = given;
-  const captures = unknown === undefined ? found : [unknown];
+  const given = await takeCaptures(files, named, command, {
+    onNode: (node) => reader.node(node),
+    onFlow: (line, source) => drops.line(line, source),
+    diagnoses: true,
+    counters: true,
+  });
+  const { captures, options } = given;
   if (captures.length === 0) return ofTexts(reader, given, drops);
-  const capture = capturesName(captures);
-  const names = new FrameNames(captures);
-  const own = new CaptureSas((line) => say(`warning: ${line}`));
-  const { evidence, stats, udpPorts, warnings } = await loadEvidence(options, own, given.bootIds);
-  for (const warning of warnings) say(`warning: ${warning}`);
+  const reading = await readBeside('diagnose', given, loadEvidence);
+  const { name, names, evidence, stats } = reading;
   const who = options.pod.length > 0 ? await loadNames(options, evidence) : new Names(evidence);
   const isFiltered = new PacketFilter(filterSpec(options), who).isOn;
-  const { filter, codes } = findingSpec(options, CODES);
-  const packets = new PacketFilter(filter, who);
+  const packets = new PacketFilter(findingSpec(options, CODES).filter, who);
   const diagnoser = new Diagnoser(
     evidence,
     stats,
     names,
     isFiltered ? (event) => packets.matches(event) : undefined,
   );
-  const { crypto, at } = options;
-  const session = await sessionOf({ captures, own, evidence, udpPorts, crypto, sinks: [diagnoser] });
-  const { failure, isInterrupted } = await readInto(session, {
-    ...{ command: 'diagnose', captures, at, evidence, udpPorts, interrupt },
+  const session = await sessionOf(reading, [diagnoser]);
+  const { failure, isInterrupted } = await readInto(session, reading, {
     compared: diagnoser.times,
     onCompared: (comparison) => {
       diagnoser.comparison = comparison;
@@ -151,28 +130,23 @@ async function diagnose(files: readonly string[], named: DiagnoseOptions, comman
     const whole = diagnoser.finish();
     const streams = diagnoser.streams.filter(({ isKept }) => isKept);
     const kept = new Set(streams.map(({ src, dst, spi }) => streamKey(src, dst, spi)));
-    const diagnosis = isFiltered
-      ? narrow(whole, {
-          filter: { ...filter, count: options.count },
-          codes,
-          names: who,
-          isSameNode: (a, b) => evidence.isSameNode(a, b),
-          isKept: ({ src, dst, spi }) => kept.has(streamKey(src, dst, spi)),
-          frames: new Set(streams.flatMap(({ all }) => all.frames)),
-        })
-      : whole;
-    const out = new Output();
-    if (options.json) out.write(`${JSON.stringify({ ...withFiles(diagnosis, names), schema: SCHEMA })}\n`);
-    else {
-      const style = styleOf(options, names, () => session.start);
-      const facts = { capture, frames: totals.frames, esp: totals.esp };
-      out.write(diagnosisText(diagnosis, facts, style));
-    }
-    await out.flush();
-    if (options.exitCode) process.exitCode = exitCodeOf(diagnosis);
+    const diagnosis = narrowed(whole, options, {
+      names: who,
+      isSameNode: (a, b) => evidence.isSameNode(a, b),
+      isKept: ({ src, dst, spi }) => kept.has(streamKey(src, dst, spi)),
+      frames: new Set(streams.flatMap(({ all }) => all.frames)),
+    });
+    const facts = { capture: name, frames: totals.frames, esp: totals.esp };
+    await print(options, diagnosis, withFiles(diagnosis, names), () =>
+      diagnosisText(
+        diagnosis,
+        facts,
+        pageStyle(options, () => session.start, names),
+      ),
+    );
   }
   if (totals.frames === 0 && failure === undefined)
-    say(`warning: ${captures.length === 1 ? 'the capture holds' : 'the captures hold'} no frames`);
+    warn(`${captures.length === 1 ? 'the capture holds' : 'the captures hold'} no frames`);
   if (failure !== undefined) throw failure;
   if (isInterrupted) {
     say('esplane: interrupted: this is what the capture shows up to here');
@@ -182,20 +156,30 @@ async function diagnose(files: readonly string[], named: DiagnoseOptions, comman
 
 const NO_NODES = { nodeNameOf: () => undefined };
 
-/** @param start when the capture begins */
-function styleOf({ time }: DiagnoseOptions, names: FrameNames, start: () => Moment | undefined): PageStyle {
-  return {
-    paint: paintFor(process.stdout),
-    width: Math.min(process.stdout.columns ?? USUAL_WIDTH, USUAL_WIDTH),
-    times: new PacketTimes(time, start),
-    names,
-  };
+/** What a filter leaves of a diagnosis, where there is one. */
+function narrowed<D extends Diagnosis>(
+  whole: D,
+  options: DiagnoseOptions,
+  how: Omit<NarrowOptions, 'filter' | 'codes'>,
+): D {
+  if (!new PacketFilter(filterSpec(options), how.names).isOn) return whole;
+  const { filter, codes } = findingSpec(options, CODES);
+  return narrow(whole, { ...how, filter: { ...filter, count: options.count }, codes });
 }
 
-/** What `--exit-code` says: notes are no findings. */
-function exitCodeOf({ findings }: Diagnosis): number {
-  if (findings.some(({ severity }) => severity === 'error')) return EXIT_ERRORS;
-  return findings.length > 0 ? EXIT_WARNINGS : 0;
+/** Prints a diagnosis. `--exit-code` goes by the findings: notes are none. */
+async function print(
+  { json, exitCode }: DiagnoseOptions,
+  { findings }: Diagnosis,
+  object: Diagnosis,
+  page: () => string,
+): Promise<void> {
+  const out = new Output();
+  out.write(json ? `${JSON.stringify({ ...object, schema: SCHEMA })}\n` : page());
+  await out.flush();
+  if (!exitCode) return;
+  const isError = findings.some(({ severity }) => severity === 'error');
+  process.exitCode = isError ? EXIT_ERRORS : findings.length > 0 ? EXIT_WARNINGS : 0;
 }
 
 /** There is no capture: what the texts tell. */
@@ -205,7 +189,7 @@ async function ofTexts(
   drops: FlowDrops,
 ): Promise<void> {
   const { options, texts } = given;
-  const { xfrmState, xfrmStat, xfrmPolicy, keys, nodes } = options;
+  const { xfrmState, xfrmStat = [], xfrmPolicy = [], keys, nodes } = options;
   const isAny = [xfrmState, xfrmStat, xfrmPolicy, keys, nodes].some((files) => files.length > 0);
   if (
     !isAny &&
@@ -221,27 +205,9 @@ async function ofTexts(
     );
   const whole = await diagnoseTexts(reader, given, drops);
   const who = options.pod.length > 0 ? await loadNames(options, NO_NODES) : NO_NAMES;
-  const { filter, codes } = findingSpec(options, CODES);
-  const diagnosis = new PacketFilter(filterSpec(options), who).isOn
-    ? narrow(whole, {
-        filter: { ...filter, count: options.count },
-        codes,
-        names: who,
-        isSameNode: (a, b) => a === b,
-        // There are no packets.
-        isKept: () => false,
-        frames: new Set(),
-      })
-    : whole;
-  const out = new Output();
-  if (options.json) out.write(`${JSON.stringify({ ...diagnosis, schema: SCHEMA })}\n`);
-  else
-    out.write(
-      clusterText(
-        diagnosis,
-        styleOf(options, new FrameNames([]), () => undefined),
-      ),
-    );
-  await out.flush();
-  if (options.exitCode) process.exitCode = exitCodeOf(diagnosis);
+  // There are no packets.
+  const none = { isKept: () => false, frames: new Set<number>() };
+  const diagnosis = narrowed(whole, options, { names: who, isSameNode: (a, b) => a === b, ...none });
+  const style = pageStyle(options, () => undefined);
+  await print(options, diagnosis, diagnosis, () => clusterText(diagnosis, style));
 }

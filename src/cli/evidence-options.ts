@@ -18,8 +18,8 @@ import { readText } from './files.ts';
 import { loadKeys, loadNodes, readNodes, readTexts, type SaOptions } from './sa-options.ts';
 
 export interface EvidenceOptions extends SaOptions {
-  readonly xfrmStat: readonly string[];
-  readonly xfrmPolicy: readonly string[];
+  readonly xfrmStat?: readonly string[];
+  readonly xfrmPolicy?: readonly string[];
 }
 
 export interface LoadedEvidence extends ReadEvidence {
@@ -41,7 +41,7 @@ export async function loadEvidence(
 ): Promise<LoadedEvidence> {
   const read = await readOptions(options, own, {
     bootIds,
-    xfrmPolicy: readTexts(options.xfrmPolicy),
+    xfrmPolicy: readTexts(options.xfrmPolicy ?? []),
     // Where a capture brings its SAs along, nodes say whose addresses are pods'.
     nodes: await readNodes(options.nodes),
   });
@@ -101,7 +101,7 @@ export interface StatFiles {
  * Takes `--xfrm-stat [NODE=]FILE` apart: of two files for one node the first is from before, the second from after.
  * @throws {InputError} there are more
  */
-export function statFiles({ xfrmStat }: Pick<EvidenceOptions, 'xfrmStat'>): StatFiles[] {
+export function statFiles({ xfrmStat = [] }: Pick<EvidenceOptions, 'xfrmStat'>): StatFiles[] {
   const byNode = new Map<string, { node: string | undefined; files: string[] }>();
   for (const value of xfrmStat) {
     const [, node, file = value] = /^([\w.:-]+)=(.+)$/.exec(value) ?? [];
@@ -121,10 +121,10 @@ export function statFiles({ xfrmStat }: Pick<EvidenceOptions, 'xfrmStat'>): Stat
   return [...byNode.values()];
 }
 
-function loadStats({ xfrmStat, xfrmState }: EvidenceOptions, evidence: Evidence): StatText[] {
-  return statFiles({ xfrmStat }).map(({ node, files }) => {
+function loadStats(options: EvidenceOptions, evidence: Evidence): StatText[] {
+  return statFiles(options).map(({ node, files }) => {
     // Without a name they are of the node whose states came first.
-    const holder = evidence.states.find(({ file }) => file === xfrmState[0])?.holder;
+    const holder = evidence.states.find(({ file }) => file === options.xfrmState[0])?.holder;
     const texts = files.map((file) => parseXfrmStat(readText(file), file));
     const name = node ?? (holder === undefined ? undefined : evidence.nameOf(holder));
     const last = texts.length - 1;

@@ -22,14 +22,11 @@ import { loadOpening } from './evidence-options.ts';
 import { explainText } from './explain-text.ts';
 import { readText } from './files.ts';
 import { FILES_ARGUMENT, type GivenFiles, isVersionGiven, noCapture, takeFiles } from './given-files.ts';
-import { Output, Progress, say } from './output.ts';
-import { addTimeOption, type TimeOptions } from './packet-options.ts';
+import { Output, Progress, USUAL_WIDTH, warn } from './output.ts';
+import { addTimeOption, positive, type TimeOptions } from './packet-options.ts';
 import { paintFor } from './paint.ts';
 import { BytesRead } from './read-capture.ts';
 import { addSaOptions, type SaOptions } from './sa-options.ts';
-
-/** Columns where nothing says how wide the terminal is. */
-const USUAL_WIDTH = 100;
 
 const LINK_TYPES: Readonly<Record<string, number>> = {
   ethernet: linkType.LINK_ETHERNET,
@@ -111,9 +108,9 @@ async function explain(
     },
   );
   const { options } = given;
-  const own = new CaptureSas((line) => say(`warning: ${line}`));
+  const own = new CaptureSas(warn);
   const { evidence, udpPorts, warnings } = await loadOpening(options, own, given.bootIds);
-  for (const warning of warnings) say(`warning: ${warning}`);
+  for (const warning of warnings) warn(warning);
   const engine = await makeEngine(options.crypto);
   const base = { evidence, engine, random: secureBytes, udpPorts };
   const showKeys = options.showKeys ?? false;
@@ -264,13 +261,6 @@ async function explainFrame(
     `there is no frame ${frame}: the capture has ${grouped(frames)}`,
     'Count from 1, as Wireshark and decrypt --json do.',
   );
-}
-
-function positive(text: string): number {
-  const value = Number(text);
-  if (!/^\d+$/.test(text) || !Number.isSafeInteger(value) || value < 1)
-    throw new InvalidArgumentError('Give a number from 1 up.');
-  return value;
 }
 
 function linkTypeArgument(text: string): number {

@@ -23,7 +23,7 @@ import { addEngineOption, type EngineName, makeEngine } from './engine.ts';
 import { loadOpening } from './evidence-options.ts';
 import { readChunks, unpackedCapture } from './files.ts';
 import { interfaceSource } from './live-source.ts';
-import { print, say } from './output.ts';
+import { print, say, warn } from './output.ts';
 import { outputError } from './output-file.ts';
 import { addSaOptions, namesSas, noSas, type SaOptions } from './sa-options.ts';
 import { onSignals } from './signals.ts';
@@ -175,7 +175,7 @@ async function extcap(options: ExtcapOptions): Promise<void> {
 
 /** Writes the decrypted packets of a source until it ends, its reader is gone, or Wireshark ends it. */
 async function captureInto(fifo: string, name: string, options: ExtcapOptions): Promise<void> {
-  const own = new CaptureSas((line) => say(`warning: ${line}`));
+  const own = new CaptureSas(warn);
   const sas = await loadOpening(options, own);
   if (name === 'esplane-live' && !namesSas(options)) throw noSas();
   const source = await INTERFACES[name]!.open(options, sas.udpPorts);

@@ -25,7 +25,7 @@ import { type CiliumVersion, formatVersion, isAtLeast } from '../cilium/version.
 import { keyText } from '../sa-text/show-keys.ts';
 import { type Address, formatAddress, parseAddress } from '../wire/address.ts';
 import { readText } from './files.ts';
-import { print, printLine, say } from './output.ts';
+import { print, printLine, say, warn } from './output.ts';
 import { addVersionOption, collect, sayLeftOut } from './sa-options.ts';
 import { WeakSuites } from './weak-suites.ts';
 
@@ -182,7 +182,7 @@ function printKey(line: string, format: Format, secret?: SecretName): void {
 }
 
 function warnOfWeak(keys: readonly CiliumKey[]): void {
-  const weak = new WeakSuites((line) => say(`warning: ${line}`));
+  const weak = new WeakSuites(warn);
   weak.look(keys.map(({ material }) => ({ keys: material })));
 }
 

@@ -86,6 +86,14 @@ export function printLine(text: string): void {
   print(`${text}\n`);
 }
 
+/** Columns of what goes to no terminal, and the most that are easy to read. */
+export const USUAL_WIDTH = 100;
+
+/** Says what is odd, and does not stop the work. */
+export function warn(text: string): void {
+  say(`warning: ${text}`);
+}
+
 /** Says something to the person at the terminal: standard error, one line. */
 export function say(text: string): void {
   show(`${text.split('\n').map(safeText).join('\n')}\n`);

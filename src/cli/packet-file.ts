@@ -9,7 +9,7 @@ import { clearInterface, putClear } from '../inspect/clear-packets.ts';
 import type { CaptureSink } from '../inspect/session.ts';
 import { WirePackets } from '../inspect/wire-packets.ts';
 import { PASS } from '../wire/packet.ts';
-import { say } from './output.ts';
+import { warn } from './output.ts';
 import { OutputFile } from './output-file.ts';
 
 /** A pcapng file that is named when it is whole. */
@@ -27,8 +27,8 @@ export class PacketFile {
     const writer = new PcapngWriter((bytes) => this.#file.write(bytes));
     this.#writer = writer;
     if (wire) {
-      const warn = (line: string) => say(`warning: not in the secrets block: ${line}`);
-      this.#wire = new WirePackets(writer, { withSecrets, warn });
+      const left = (line: string) => warn(`not in the secrets block: ${line}`);
+      this.#wire = new WirePackets(writer, { withSecrets, warn: left });
       this.sink = this.#wire;
     } else {
       const interfaceId = clearInterface(writer);
@@ -51,7 +51,7 @@ export class PacketFile {
   finish(): void {
     this.#writer.flush();
     this.#file.finish();
-    if (this.#wire?.holdsKeys) say('warning: the file holds keys: treat it so.');
+    if (this.#wire?.holdsKeys) warn('the file holds keys: treat it so.');
   }
 
   /** Nothing was written that is worth keeping. */

@@ -11,7 +11,7 @@ import { type Moment, readTime, TIME_FORMS, type TimeForm } from '../inspect/pac
 import { DROPS } from '../ipsec/drop.ts';
 import { type Prefix, parsePrefix } from '../wire/address.ts';
 import { readText } from './files.ts';
-import { say } from './output.ts';
+import { warn } from './output.ts';
 import { collect } from './sa-options.ts';
 import type { WriteOptions } from './write-options.ts';
 
@@ -165,12 +165,12 @@ export async function loadNames(
     for (const file of pods) {
       try {
         const read = parsePodAddresses(readText(file), file);
-        if (read.length === 0) say(`warning: ${file}: no pod with an address is in it`);
+        if (read.length === 0) warn(`${file}: no pod with an address is in it`);
         for (const one of read) found.push(one);
       } catch (error) {
         if (!(error instanceof InputError)) throw error;
         // Names make reading easier; the answer is the same without them.
-        say(`warning: ${error.message}`);
+        warn(error.message);
       }
     }
   }

@@ -9,7 +9,7 @@ import { EsplaneError } from '../base/errors.ts';
 import type { FrameSink } from '../capture/frame.ts';
 import { type CaptureReader, captureReader } from '../capture/reader.ts';
 import { readChunks, sizeOf, unpackedCapture } from './files.ts';
-import { Progress, say } from './output.ts';
+import { Progress, say, warn } from './output.ts';
 import type { Interrupt } from './signals.ts';
 
 export interface ReadOptions {
@@ -72,7 +72,7 @@ export async function readCaptures(options: ReadOptions): Promise<ReadEnd> {
     progress.done();
   }
   const [failure, ...others] = failures;
-  for (const { message } of others) say(`warning: ${message}`);
+  for (const { message } of others) warn(message);
   return { failure, isInterrupted: interrupt.isAsked };
 }
 

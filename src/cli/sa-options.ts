@@ -15,7 +15,7 @@ import {
 } from '../cilium/version.ts';
 import { type NamedText, readSas, type Sas } from '../sa-text/sa-texts.ts';
 import { readText } from './files.ts';
-import { say } from './output.ts';
+import { warn } from './output.ts';
 
 /** What commander collects. */
 export interface SaOptions {
@@ -109,8 +109,7 @@ export function readTexts(files: readonly string[]): NamedText[] {
   return files.map((source) => {
     const text = readText(source);
     // What `ip xfrm` leaves behind that was not allowed to look.
-    if (text.trim() === '')
-      say(`warning: ${source} is empty: the node has none, or ip xfrm did not run as root`);
+    if (text.trim() === '') warn(`${source} is empty: the node has none, or ip xfrm did not run as root`);
     return { source, text };
   });
 }
@@ -177,8 +176,8 @@ export function sayLeftOut(): (error: InputError) => void {
   let count = 0;
   return ({ message, place }) => {
     count++;
-    if (count <= MOST_NAMED) say(`warning: left out: ${message}`);
-    else if (count === MOST_NAMED + 1) say(`warning: ${place.source}: more nodes are left out`);
+    if (count <= MOST_NAMED) warn(`left out: ${message}`);
+    else if (count === MOST_NAMED + 1) warn(`${place.source}: more nodes are left out`);
   };
 }
 
@@ -192,7 +191,7 @@ function versionArgument(text: string): CiliumVersion {
   try {
     const version = parseVersion(text);
     const newer = newerThanKnown(version);
-    if (newer) say(`warning: --cilium: ${newer}`);
+    if (newer) warn(`--cilium: ${newer}`);
     return version;
   } catch (error) {
     if (error instanceof InputError) throw new InvalidArgumentError(error.message);

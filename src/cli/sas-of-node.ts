@@ -15,7 +15,7 @@ import { readKeys } from '../cilium/secret.ts';
 import { type RoutingMode, tunnelEnds } from '../cilium/tunnel.ts';
 import { few, omissionLine } from '../sa-text/omission.ts';
 import { readText } from './files.ts';
-import { say } from './output.ts';
+import { warn } from './output.ts';
 import { type SaOptions, sayLeftOut } from './sa-options.ts';
 
 /** An id that the node has given to a peer. */
@@ -74,7 +74,7 @@ export function loadNodePlan(
   const plan = planAgent(local, keys, nodes, randomNodeIds(local, nodes, random32, known), wanted);
   const context = planContext(local, wanted);
   const { lacks } = tunnelEnds(keys, nodes, context.mode, version);
-  for (const lack of few([...lacks], '--nodes')) say(`warning: ${omissionLine(lack)}`);
+  for (const lack of few([...lacks], '--nodes')) warn(omissionLine(lack));
   return { plan, local, peers: nodes.filter((node) => node !== local), context };
 }
 

@@ -13,7 +13,7 @@ import { saRows, saTable } from '../sa-text/sa-table.ts';
 import { writeScapy } from '../sa-text/scapy.ts';
 import { writeXfrmPolicy, writeXfrmState } from '../sa-text/xfrm-write.ts';
 import { FILES_ARGUMENT, isVersionGiven, takeFiles } from './given-files.ts';
-import { Output, say } from './output.ts';
+import { Output, warn } from './output.ts';
 import { addSaOptions, loadSas, type SaOptions } from './sa-options.ts';
 import { type KnownNodeId, type LoadedNodePlan, loadNodePlan, parseNodeId } from './sas-of-node.ts';
 import { WeakSuites } from './weak-suites.ts';
@@ -44,7 +44,7 @@ const FORMATS = {
   json: (sas, write) => `${JSON.stringify(saRows(sas, write), null, 2)}\n`,
   'ip-xfrm': (sas, write) => writeXfrmState(sas, write),
   'esp-sa': (sas, write) => writeEspSa(sas, write),
-  'dsb-csv': (sas, write) => writeDsbCsv(sas, write, (line) => say(`warning: ${line}`)),
+  'dsb-csv': (sas, write) => writeDsbCsv(sas, write, warn),
   scapy: (sas, write) => writeScapy(sas, write),
 } as const satisfies Record<string, (sas: readonly SaConfig[], write: Write) => string>;
 
@@ -124,7 +124,7 @@ async function sas(files: readonly string[], named: SasOptions, command: Command
   const { node, mode, nodeId: nodeIds } = options;
   const planned = node === undefined ? undefined : loadNodePlan(node, { mode, nodeIds }, options);
   const loaded = planned ? { warnings: [], all: () => planned.plan.sas } : await loadSas(options);
-  for (const warning of loaded.warnings) say(`warning: ${warning}`);
+  for (const warning of loaded.warnings) warn(warning);
   const format = options.json ? 'json' : options.format;
   const out = new Output();
   const write = {
@@ -134,11 +134,11 @@ async function sas(files: readonly string[], named: SasOptions, command: Command
   // Policies first: no packet that is marked may leave before the one that blocks is there.
   if (planned && options.policies) out.write(writeXfrmPolicy(planned.plan.policies));
   const all = loaded.all();
-  new WeakSuites((line) => say(`warning: ${line}`)).look(all);
+  new WeakSuites(warn).look(all);
   if (format === 'ip-xfrm')
     for (const { cpu, origin } of all)
       if (cpu !== undefined)
-        say(`warning: ${origin}: the command lacks pcpu-num ${cpu}, which iproute2 takes from 6.14`);
+        warn(`${origin}: the command lacks pcpu-num ${cpu}, which iproute2 takes from 6.14`);
   out.write(FORMATS[format](all, write));
   if (planned && options.policies) out.write(routesOf(planned, options));
   await out.flush();

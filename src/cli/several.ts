@@ -10,44 +10,120 @@ import { grouped } from '../base/count-text.ts';
 import { EsplaneError, InputError } from '../base/errors.ts';
 import { secureBytes } from '../base/rng.ts';
 import type { FrameSink } from '../capture/frame.ts';
+import { FrameNames } from '../capture/frame-id.ts';
 import { SECRETS_TYPE_ESP } from '../capture/pcapng.ts';
 import { captureReader } from '../capture/reader.ts';
 import type { FrameTimes } from '../inspect/diagnose/frame-times.ts';
 import { Evidence } from '../inspect/evidence.ts';
+import type { ReadEvidence } from '../inspect/evidence-texts.ts';
 import type { Comparison } from '../inspect/places/compare.ts';
 import { Once } from '../inspect/places/once.ts';
-import { CaptureSession, type SessionOptions } from '../inspect/session.ts';
+import { CaptureSession, type CaptureSink } from '../inspect/session.ts';
 import { CaptureSas } from '../sa-text/capture-sas.ts';
 import { parseAddress } from '../wire/address.ts';
 import { type EngineName, makeEngine } from './engine.ts';
+import type { BootIds } from './evidence-options.ts';
 import { readChunks, unpackedCapture } from './files.ts';
-import { Progress, say } from './output.ts';
+import {
+  type GivenFiles,
+  type GivenOptions,
+  isVersionGiven,
+  noCapture,
+  takeFiles,
+  type Use,
+} from './given-files.ts';
+import { Progress, say, warn } from './output.ts';
 import { capturesName, type ReadEnd, type ReadOptions, readCaptures } from './read-capture.ts';
 import { collect } from './sa-options.ts';
-import type { Interrupt } from './signals.ts';
+import { Interrupt } from './signals.ts';
 
-export interface SessionSetup extends Pick<SessionOptions, 'own' | 'evidence' | 'udpPorts' | 'sinks'> {
+/** What a command that reads captures to their end is given. */
+export interface GivenCaptures<O> extends GivenFiles<O> {
+  readonly interrupt: Interrupt;
+}
+
+/**
+ * Takes the files of such a command. Ctrl-C ends it.
+ * @throws {InputError} as {@link takeFiles}
+ */
+export async function takeCaptures<O extends GivenOptions>(
+  files: readonly string[],
+  named: O,
+  command: Command,
+  use: Omit<Use, 'subject' | 'opens' | 'isVersionGiven'>,
+): Promise<GivenCaptures<O>> {
+  const interrupt = new Interrupt();
+  const isGiven = isVersionGiven(command);
+  const given = await interrupt.orEnd(
+    takeFiles(files, named, { ...use, subject: 'captures', opens: true, isVersionGiven: isGiven }),
+  );
+  const { captures, unknown } = given;
+  // The reader of captures says what is wrong with a file of no kind.
+  return { ...given, captures: unknown === undefined ? captures : [unknown], interrupt };
+}
+
+/** Captures that are about to be read, and what was read beside them. */
+export interface Reading extends Pick<ReadEvidence, 'evidence' | 'udpPorts'> {
+  /** Name of the command, for the line that shows progress. */
+  readonly command: string;
   readonly captures: readonly string[];
+  /** What they are called together. */
+  readonly name: string;
+  /** Of their frames. */
+  readonly names: FrameNames;
+  readonly at: readonly string[];
   readonly crypto: EngineName;
+  /** SAs that they bring along. */
+  readonly own: CaptureSas;
+  readonly interrupt: Interrupt;
 }
 
-/** Makes the session of a command that reads captures to their end. */
-export async function sessionOf({ captures, crypto, ...options }: SessionSetup): Promise<CaptureSession> {
+/**
+ * Reads what is given beside captures, and says what is odd about it.
+ * @throws {InputError} when there is no capture, or an input cannot be used
+ */
+export async function readBeside<
+  O extends AtOptions & { readonly crypto: EngineName },
+  E extends ReadEvidence,
+>(
+  command: string,
+  { captures, interrupt, options, bootIds }: GivenCaptures<O>,
+  load: (options: O, own: CaptureSas, bootIds: BootIds) => Promise<E>,
+): Promise<Reading & E> {
+  if (captures.length === 0) throw noCapture();
+  const { at, crypto } = options;
+  const own = new CaptureSas(warn);
+  const read = await load(options, own, bootIds);
+  for (const warning of read.warnings) warn(warning);
+  const names = new FrameNames(captures);
+  return { ...read, command, captures, name: capturesName(captures), names, at, crypto, own, interrupt };
+}
+
+/** Makes the session that captures are read into. */
+export async function sessionOf(
+  { name, crypto, own, evidence, udpPorts }: Reading,
+  sinks: readonly CaptureSink[],
+): Promise<CaptureSession> {
   const engine = await makeEngine(crypto);
-  return new CaptureSession({ ...options, source: capturesName(captures), engine, random: secureBytes });
+  return new CaptureSession({ source: name, own, evidence, udpPorts, engine, random: secureBytes, sinks });
 }
 
-export interface ReadingOptions
-  extends SeveralOptions,
-    Partial<Pick<ReadOptions, 'afterChunk' | 'isEnough' | 'atEnd'>> {
+export interface ReadingOptions extends Partial<Pick<ReadOptions, 'afterChunk' | 'isEnough' | 'atEnd'>> {
+  /** Is what two places saw to be compared? Then with the times of the frames that are named. */
+  readonly compared?: FrameTimes;
   /** Given what compares the captures, before they are read. */
   readonly onCompared?: (comparison: Comparison | undefined) => void;
 }
 
 /** Reads captures into a session, each packet once, and says how that ended. */
-export async function readInto(session: CaptureSession, options: ReadingOptions): Promise<ReadEnd> {
-  const { command, captures, interrupt, afterChunk, isEnough, onCompared, atEnd = () => {} } = options;
-  const several = await surveyCaptures(options);
+export async function readInto(
+  session: CaptureSession,
+  reading: Reading,
+  options: ReadingOptions = {},
+): Promise<ReadEnd> {
+  const { command, captures, interrupt } = reading;
+  const { afterChunk, isEnough, compared, onCompared, atEnd = () => {} } = options;
+  const several = await surveyCaptures(reading, compared);
   onCompared?.(several.comparison);
   const { receiver } = session;
   const end = await readCaptures({
@@ -78,18 +154,6 @@ export function addAtOption(command: Command): Command {
   );
 }
 
-interface SeveralOptions {
-  readonly command: string;
-  readonly captures: readonly string[];
-  readonly at: readonly string[];
-  readonly evidence: Evidence;
-  /** UDP ports that carry ESP. */
-  readonly udpPorts: readonly number[];
-  readonly interrupt: Interrupt;
-  /** Is what two places saw to be compared? Then with the times of the frames that are named. */
-  readonly compared?: FrameTimes;
-}
-
 interface Several {
   /** Seconds to add to the times of each file before frames are sorted. */
   readonly shifts: readonly number[];
@@ -104,9 +168,9 @@ interface Several {
  * Reads several captures beforehand. Of one there is nothing to read.
  * @throws {InputError} `--at` names a file that is not there, or none
  */
-async function surveyCaptures(options: SeveralOptions): Promise<Several> {
-  const { captures, udpPorts, compared } = options;
-  const told = toldNodes(options);
+async function surveyCaptures(reading: Reading, compared: FrameTimes | undefined): Promise<Several> {
+  const { captures, udpPorts } = reading;
+  const told = toldNodes(reading);
   let once: Once | undefined;
   const left = () => {
     if (once && once.left.elsewhere > 0)
@@ -129,7 +193,7 @@ async function surveyCaptures(options: SeveralOptions): Promise<Several> {
       finish: left,
     };
   }
-  const { survey, nodeAt, nodeNamed } = await readAll(options);
+  const { survey, nodeAt, nodeNamed } = await readAll(reading);
   const { Comparison } = await import('../inspect/places/compare.ts');
   const { Places } = await import('../inspect/places/places.ts');
   const places = new Places(survey, {
@@ -154,7 +218,7 @@ async function surveyCaptures(options: SeveralOptions): Promise<Several> {
 }
 
 /** The nodes that `--at` tells, by the number of the capture. */
-function toldNodes({ at, captures }: SeveralOptions): (string | undefined)[] {
+function toldNodes({ at, captures }: Reading): (string | undefined)[] {
   const told: (string | undefined)[] = captures.map(() => undefined);
   for (const value of at) {
     const [, node, file] = /^([^=]+)=(.+)$/.exec(value) ?? [];
@@ -175,7 +239,7 @@ function toldNodes({ at, captures }: SeveralOptions): (string | undefined)[] {
 }
 
 /** The first reading. What is wrong in a file is said by the second one. */
-async function readAll({ command, captures, evidence, udpPorts, interrupt }: SeveralOptions) {
+async function readAll({ command, captures, evidence, udpPorts, interrupt }: Reading) {
   const { Survey } = await import('../inspect/places/survey.ts');
   const survey = new Survey(udpPorts);
   // Secrets may name nodes. They open nothing yet: of when they are is a matter of the second reading.

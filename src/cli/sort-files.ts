@@ -18,7 +18,7 @@ import { DiskFile, filesOf, holdPipes, type Source } from './disk-files.ts';
 import type { BootIds } from './evidence-options.ts';
 import { hold } from './files.ts';
 import { type GivenFiles, type GivenOptions, NOTHING, type Use } from './given-files.ts';
-import { say } from './output.ts';
+import { say, warn } from './output.ts';
 import { Unpacker } from './unpacker.ts';
 
 /** Bytes of nodes' texts that are kept until it is known whether there is a capture. */
@@ -63,7 +63,7 @@ export async function sortFiles<O extends GivenOptions>(
     ...(use.onFlow && { onFlow: use.onFlow }),
     onDamage: (error) => {
       isDamaged = true;
-      say(`warning: ${error.message}`);
+      warn(error.message);
     },
   }).finally(() => unpacker.close());
   const [first, second] = gathered.taken;
@@ -342,7 +342,7 @@ class Taker<O extends GivenOptions> {
         return read();
       } catch (error) {
         if (!(error instanceof InputError)) throw error;
-        say(`warning: ${error.message}`);
+        warn(error.message);
         return [];
       }
     };
@@ -401,7 +401,7 @@ class Taker<O extends GivenOptions> {
       return version;
     } catch (error) {
       if (!(error instanceof InputError)) throw error;
-      say(`warning: ${error.message}`);
+      warn(error.message);
       return undefined;
     }
   }

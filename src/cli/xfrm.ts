@@ -9,7 +9,7 @@ import { writeXfrmCommands } from '../sa-text/xfrm-commands.ts';
 import { xfrmJson } from '../sa-text/xfrm-json.ts';
 import { parseXfrm } from '../sa-text/xfrm-parse.ts';
 import { readText } from './files.ts';
-import { Output, say } from './output.ts';
+import { Output, warn } from './output.ts';
 
 interface XfrmOptions {
   readonly json?: boolean;
@@ -45,16 +45,15 @@ async function xfrm(files: readonly string[], options: XfrmOptions): Promise<voi
   const showKeys = options.showKeys ?? false;
   const trees = (files.length === 0 ? ['-'] : files).map((file) => parseXfrm(readText(file), file));
   const out = new Output();
-  const note = (line: string) => say(`warning: ${line}`);
   for (const { source, passed } of trees) {
     const [first] = passed;
     const count = passed.length === 1 ? '1 line belongs' : `${passed.length} lines belong`;
     if (first !== undefined)
-      note(`${source}: ${count} to no state, policy or count; the first is line ${first}`);
+      warn(`${source}: ${count} to no state, policy or count; the first is line ${first}`);
   }
   for (const tree of trees)
-    for (const part of [...unreadParts(tree), ...damagedFields(tree)]) note(omissionLine(part));
-  if (options.commands) out.write(writeXfrmCommands(trees, { showKeys, note }));
+    for (const part of [...unreadParts(tree), ...damagedFields(tree)]) warn(omissionLine(part));
+  if (options.commands) out.write(writeXfrmCommands(trees, { showKeys, note: warn }));
   else out.write(`${JSON.stringify({ ...xfrmJson(trees, { showKeys }), schema: SCHEMA }, null, 2)}\n`);
   await out.flush();
 }
