@@ -9,12 +9,11 @@ import type { Policy } from '../ipsec/spd.ts';
 import { overlayPort } from '../node/overlay.ts';
 import { staticPlan } from '../node/static-plan.ts';
 import { omissionLine } from '../sa-text/omission.ts';
-import { readPolicies, type TextPolicy } from '../sa-text/to-policy.ts';
-import { modeOf } from '../sa-text/to-sa.ts';
+import { readPolicies, type TextPolicy, toTemplates } from '../sa-text/to-policy.ts';
 import { parseXfrm } from '../sa-text/xfrm-parse.ts';
 import { parseXfrmState } from '../sa-text/xfrm-sas.ts';
 import type { XfrmPolicy, XfrmState } from '../sa-text/xfrm-tree.ts';
-import { isAny, type Prefix, parseAddress, parsePrefix } from '../wire/address.ts';
+import { type Prefix, parseAddress, parsePrefix } from '../wire/address.ts';
 import { PORT_ESP, HEADER_LEN as UDP_HEADER } from '../wire/udp.ts';
 import { INPUT, type InputFiles } from './input-files.ts';
 import type { NodeConfig } from './node-config.ts';
@@ -146,28 +145,10 @@ export function outsidePort({ outside }: NodeConfig, { overlay, tunnelProtocol }
 
 /** @throws {InputError} for a policy that asks for what a node does not have: without it packets could leave in the clear */
 function toPolicy(policy: TextPolicy): Policy {
-  const { direction, selector, action, priority, mark, templates, origin } = policy;
-  const refuse = (what: string) => refused(origin, what);
-  return {
-    dir: direction,
-    selector,
-    action,
-    priority,
-    ...(mark && { mark }),
-    templates: templates.map((template) => {
-      const { src, dst, proto, spi, reqid, mode, optional } = template;
-      if (proto !== 'esp') throw refuse(`asks for ${proto}`);
-      const known = modeOf(mode);
-      if (known === undefined) throw refuse(`asks for mode ${mode}`);
-      if (known === 'iptfs' && direction === 'out') throw refuse('asks to send in IP-TFS');
-      return {
-        mode: known,
-        level: optional ? 'use' : 'required',
-        ...(!isAny(src) && { src }),
-        ...(!isAny(dst) && { dst }),
-        ...(spi !== undefined && { spi }),
-        ...(reqid !== 0 && { reqid }),
-      };
-    }),
-  };
+  const { direction, selector, action, priority, mark, origin } = policy;
+  const templates = toTemplates(policy.templates);
+  if (typeof templates === 'string') throw refused(origin, templates);
+  if (direction === 'out' && templates.some(({ mode }) => mode === 'iptfs'))
+    throw refused(origin, 'asks to send in IP-TFS');
+  return { dir: direction, selector, action, priority, ...(mark && { mark }), templates };
 }

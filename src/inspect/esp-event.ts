@@ -39,6 +39,8 @@ export class EspEvent {
    * packet, and others do.
    */
   tried = PASS;
+  /** The SAs of the ESP packets that it came out of directly, the outermost first. */
+  around: readonly SaConfig[] = [];
   // The rest is read where it lies: most sinks ask for little of it.
   #lane!: EspLane;
   #i = 0;

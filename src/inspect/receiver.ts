@@ -155,6 +155,8 @@ export class Receiver implements FrameSink {
   #lane: EspLane;
   readonly #lanes: EspLane[] = [];
   #depth = 0;
+  /** The SAs around the packet that is looked into, the outermost first. */
+  #around: readonly SaConfig[] = [];
   readonly #info: { -readonly [K in keyof FrameInfo]: FrameInfo[K] } = {
     number: 0,
     seconds: 0,
@@ -505,6 +507,8 @@ export class Receiver implements FrameSink {
     lane.iptfs[i] = lane.batch.next[i] === AGGREGATE ? this.#takeOut(lane, i) : undefined;
     event.place(lane, i);
     const stream = lane.stream[i];
+    // A tunnel of another kind between them begins anew.
+    event.around = event.carrier.kind === 'esp' ? this.#around : [];
     this.#judge(event, stream, lane, i);
     this.#count(event);
     for (let k = 0; k < this.#sinks.length; k++) this.#sinks[k]!.packet?.(event);
@@ -542,11 +546,15 @@ export class Receiver implements FrameSink {
     info.hasTime = event.hasTime;
     info.originalLength = inner.length;
     const outer = this.#lane;
+    const { around } = event;
+    const before = this.#around;
+    this.#around = [...around, event.sa!.config];
     this.#depth++;
     this.#lane = this.#lanes[this.#depth] ?? this.#newLane(new Batch({ capacity: 1, maxPacket: MAX_PACKET }));
     this.#finder.inside(inner, 0, inner.length, info, carrier);
     this.flush();
     this.#depth--;
+    this.#around = before;
     this.#lane = outer;
   }
 

@@ -94,6 +94,8 @@ export interface SaConfig {
   readonly mark?: Mark;
   /** Put on packets that leave xfrm. */
   readonly outputMark?: Mark;
+  /** The xfrm interface that takes what the SA brings. */
+  readonly ifId?: number;
   /** ESP in UDP (RFC 3948). */
   readonly encap?: { readonly sport: number; readonly dport: number };
   /** Flags by their `ip xfrm` names: `noecn`, `decap-dscp`, `nopmtudisc`, `wildrecv`, `icmp`, `af-unspec`, `align4`. */

@@ -5,9 +5,10 @@
 import { InputError } from '../base/errors.ts';
 import type { Mark } from '../ipsec/sa-config.ts';
 import type { Selector } from '../ipsec/selector.ts';
-import type { Direction } from '../ipsec/spd.ts';
-import { type Address, parseAddress } from '../wire/address.ts';
+import type { Direction, Template } from '../ipsec/spd.ts';
+import { type Address, isAny, parseAddress } from '../wire/address.ts';
 import { type Omission, omissionError, unreadParts } from './omission.ts';
+import { modeOf } from './to-sa.ts';
 import { toSelector } from './to-selector.ts';
 import { parseXfrm } from './xfrm-parse.ts';
 import type { XfrmPolicy, XfrmTemplate, XfrmTree } from './xfrm-tree.ts';
@@ -125,4 +126,23 @@ function toTemplate({ src, dst, proto, spi, reqid, mode, level }: XfrmTemplate):
     mode,
     optional: level === 'use',
   };
+}
+
+/** Templates as a judge of policies takes them, or why there are none: `asks for ah`. */
+export function toTemplates(templates: readonly TextTemplate[]): Template[] | string {
+  const made: Template[] = [];
+  for (const { src, dst, proto, spi, reqid, optional, ...template } of templates) {
+    if (proto !== 'esp') return `asks for ${proto}`;
+    const mode = modeOf(template.mode);
+    if (mode === undefined) return `asks for mode ${template.mode}`;
+    made.push({
+      mode,
+      level: optional ? 'use' : 'required',
+      ...(!isAny(src) && { src }),
+      ...(!isAny(dst) && { dst }),
+      ...(spi !== undefined && { spi }),
+      ...(reqid !== 0 && { reqid }),
+    });
+  }
+  return made;
 }

@@ -102,6 +102,7 @@ function convert(state: XfrmState): StateResult {
     ...(selector && { selector }),
     ...(mode === 'iptfs' && state.iptfs && { iptfs: toIptfs(state.iptfs) }),
     ...(state.mark && { mark: state.mark }),
+    ...(state.ifId && { ifId: state.ifId }),
     ...(state.outputMark && { outputMark: state.outputMark }),
     ...(encap && { encap: { sport: port(encap.sport), dport: port(encap.dport) } }),
     flags: [...flags.filter((flag) => flag !== 'esn'), ...flagNames(state.extraFlags, EXTRA_FLAGS)],

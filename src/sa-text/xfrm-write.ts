@@ -90,7 +90,7 @@ function stateCommand(sa: SaConfig, showKeys: boolean): string {
       hardPackets: limit(lifetime.hardPackets),
     },
     offload: null,
-    ifId: null,
+    ifId: sa.ifId ?? null,
     tfcPad: null,
     secctx: null,
   });

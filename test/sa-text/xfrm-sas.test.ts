@@ -77,6 +77,7 @@ describe('parseXfrmState', () => {
     expect(rest).toEqual({
       spi: 3,
       offloadedTo: 'eth0',
+      ifId: 5,
       counted: { failed: 15, replay: 6, replayWindow: 5 },
       mode: 'tunnel',
       esn: true,

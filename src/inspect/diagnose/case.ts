@@ -15,6 +15,7 @@ import type { Finding, ReceiverReport, Severity } from './finding.ts';
 import { MAX_FRAMES } from './finding.ts';
 import type { FrameTimes } from './frame-times.ts';
 import type { FurtherStreams } from './further.ts';
+import type { InboundPolicies } from './inbound.ts';
 import type { PathWatch } from './path.ts';
 import type { OutboundPolicies } from './policies.ts';
 import type { Stream } from './stream.ts';
@@ -54,6 +55,7 @@ export interface Case {
   readonly headerErrors: ReadonlyMap<string, Tally>;
   readonly clear: ClearTraffic;
   readonly policies: OutboundPolicies;
+  readonly inbound: InboundPolicies;
   readonly path: PathWatch;
   readonly ivReuse: ReadonlyMap<Stream, IvReuse>;
   readonly stats: readonly StatText[];

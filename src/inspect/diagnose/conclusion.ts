@@ -57,13 +57,22 @@ export function conclude(c: Case, findings: readonly Finding[]): Conclusion {
   const what = !isAll
     ? `nothing is wrong with ${grouped(judged)} of ${count(packets, 'ESP packet')}`
     : 'nothing is wrong in this capture';
-  if (isTold) return say('clean', 'Nothing is wrong in this capture.', 'Inbound policies were not judged.');
+  if (isTold) return say('clean', 'Nothing is wrong in this capture.', aboutPolicies(streams));
   const sources = sourcesOfAssumed(c);
   const sentence =
     sources.length === 0
       ? `N${what.slice(1)}.`
       : `As far as ${list(sources)} ${sources.length > 1 || sources[0]!.includes(' and ') ? 'tell' : 'tells'}, ${what}.`;
   return say(isAll ? 'clean' : 'partial', sentence, ...rest, proviso(c));
+}
+
+function aboutPolicies(streams: readonly Stream[]): string {
+  const ok = streams.reduce((sum, stream) => sum + stream.ok + stream.unauthenticated, 0);
+  const ruled = streams.reduce((sum, stream) => sum + stream.ruled, 0);
+  if (ruled === 0) return 'Inbound policies were not judged.';
+  return ruled === ok
+    ? 'Inbound policies let all packets pass.'
+    : `Inbound policies were judged for ${grouped(ruled)} of ${count(ok, 'packet')}.`;
 }
 
 /** What the table of counters is headed by: they are told where all receivers told what SAs they have. */

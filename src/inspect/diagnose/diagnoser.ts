@@ -7,7 +7,8 @@ import { u32 } from '../../base/bytes.ts';
 import type { FrameInfo } from '../../capture/frame.ts';
 import { type FrameNames, ONE_CAPTURE } from '../../capture/frame-id.ts';
 import type { KeyMaterial } from '../../crypto/suite.ts';
-import { DROP } from '../../ipsec/drop.ts';
+import { DROP, dropRow } from '../../ipsec/drop.ts';
+import { EspPlace } from '../../ipsec/esp-place.ts';
 import { countsUp } from '../../ipsec/padding.ts';
 import type { SaPlace } from '../../ipsec/sa-config.ts';
 import { isAtOneOf } from '../../sa-text/sa-source.ts';
@@ -33,17 +34,20 @@ import { FINDERS } from './finders/index.ts';
 import type { Diagnosis, Finding, FurtherReport } from './finding.ts';
 import { FrameTimes } from './frame-times.ts';
 import { FurtherStreams, MOST_OPENED, MOST_UNOPENED } from './further.ts';
+import { InboundPolicies, type Ruling } from './inbound.ts';
 import { InnerPacket } from './inner.ts';
 import { PathWatch } from './path.ts';
 import { OutboundPolicies } from './policies.ts';
 import { type Received, receiverReports, settle } from './receivers.ts';
 import { SeenIvs, SeenNumbers } from './seen.ts';
-import { pairName, Stream, streamKey } from './stream.ts';
+import { type PolicyDrop, pairName, Stream, streamKey } from './stream.ts';
 import { rankOf } from './table.ts';
 import { countOf, Tally } from './tally.ts';
 
 /** Receivers of packets without SPI that are told apart. */
 const MOST_RECEIVERS = 4096;
+/** ESP, AH, IPComp. */
+const NO_POLICY: ReadonlySet<number> = new Set([50, 51, 108]);
 /** Different keys that nonces are compared under. */
 const MOST_KEYS = 4096;
 
@@ -76,11 +80,13 @@ export class Diagnoser implements CaptureSink {
   readonly #byPair = new Map<string, Stream[]>();
   readonly #clear: ClearTraffic;
   readonly #policies: OutboundPolicies;
+  readonly #inbound: InboundPolicies;
   readonly #path = new PathWatch(this.times);
   #receiver!: Receiver;
   #causes!: CauseFinder;
   readonly #inner = new InnerPacket();
   readonly #other = new InnerPacket();
+  readonly #place = new EspPlace([]);
   #last: Stream | undefined;
   /** Packets of ESP in ESP that no source has an SA for. */
   #nested = 0;
@@ -106,6 +112,7 @@ export class Diagnoser implements CaptureSink {
     this.#names = names;
     this.#stats = stats;
     this.#policies = new OutboundPolicies(evidence.policies);
+    this.#inbound = new InboundPolicies(evidence);
     this.#clear = new ClearTraffic(this.#policies, this.times, isAsked);
   }
 
@@ -178,6 +185,7 @@ export class Diagnoser implements CaptureSink {
       between: (src, dst) => this.#byPair.get(pairName(src, dst)) ?? [],
       clear: this.#clear,
       policies: this.#policies,
+      inbound: this.#inbound,
       path: this.#path,
       ivReuse: this.#ivReuse,
       stats: this.#stats,
@@ -230,7 +238,40 @@ export class Diagnoser implements CaptureSink {
         return;
       }
     }
-    stream.count(verdict);
+    stream.count(verdict === PASS ? this.#admit(stream, event) : verdict);
+  }
+
+  /** What the receiver's inbound policies make of a packet that its SA has let through. @returns PASS or the row */
+  #admit(stream: Stream, event: EspEvent): number {
+    const { resolution } = stream;
+    if (this.#inbound.isEmpty || event.verdict !== PASS || resolution.atReceiver !== 'held') return PASS;
+    let verdict = PASS;
+    let isRuled = true;
+    event.eachPacket((b, at, end) => {
+      const ruling = this.#rule(stream, event, b, at, end);
+      if (!ruling) isRuled = false;
+      if (!ruling || ruling.verdict === PASS) return;
+      if (ruling.isAssumed) stream.isRulingAssumed = true;
+      stream.tally(dropRow(ruling.verdict)!.reason as PolicyDrop).add(event.frame);
+      if (event.aggregate) stream.countBeside(ruling.verdict);
+      else verdict = ruling.verdict;
+    });
+    if (isRuled) stream.ruled++;
+    return verdict;
+  }
+
+  #rule(stream: Stream, event: EspEvent, b: Uint8Array, at: number, end: number): Ruling | undefined {
+    const place = this.#place;
+    const kind = place.find(b, at, end);
+    // ESP goes on to the next SA before a policy is asked, and so do AH and IPComp.
+    if (kind === 'broken' || NO_POLICY.has(b[place.protocolAt]!)) return undefined;
+    const { srcAt, dstAt, addressLen } = place;
+    return this.#inbound.judge({
+      ...{ b, at, isFragment: kind === 'fragment', node: stream.dst },
+      src: b.slice(srcAt, srcAt + addressLen),
+      dst: b.slice(dstAt, dstAt + addressLen),
+      path: [...event.around, event.sa!.config],
+    });
   }
 
   /** No ICV vouches for it, so it says nothing of what the receiver does, nor of its numbers. */

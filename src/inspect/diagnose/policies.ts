@@ -32,9 +32,7 @@ export class OutboundPolicies {
   readonly #packet = new SelectedPacket();
 
   constructor(policies: readonly TextPolicy[]) {
-    this.#all = policies
-      .filter(({ direction, socket }) => direction === 'out' && !socket)
-      .sort((a, b) => a.priority - b.priority);
+    this.#all = inOrder(policies, 'out');
     this.#narrow = this.#all.filter(({ selector }) => !isByAddress(selector));
   }
 
@@ -84,6 +82,17 @@ export class OutboundPolicies {
   of(isOf: (policy: TextPolicy) => boolean): readonly TextPolicy[] {
     return this.#all.filter(isOf);
   }
+}
+
+/**
+ * The policies of one direction, in the order in which a kernel asks them: of two with one priority the older one first, and
+ * that one comes later in a text.
+ */
+export function inOrder(policies: readonly TextPolicy[], way: TextPolicy['direction']): TextPolicy[] {
+  return policies
+    .filter(({ direction, socket }) => direction === way && !socket)
+    .reverse()
+    .sort((a, b) => a.priority - b.priority);
 }
 
 /** Does it ask for ESP, always? */

@@ -12,7 +12,7 @@ import type { Evidence } from '../evidence.ts';
 import { OTHER_RECEIVERS } from './case.ts';
 import type { ReceiverReport } from './finding.ts';
 import type { FurtherStreams } from './further.ts';
-import type { Stream } from './stream.ts';
+import { POLICY_DROPS, type Stream } from './stream.ts';
 import type { Tally } from './tally.ts';
 
 export interface Received {
@@ -80,7 +80,7 @@ export function receiverReports({
     if (stream.fate === 'gone') receiver.add(DROP['no-state'], stream.packets, stream.basis);
     else
       for (const [verdict, n] of stream.verdicts)
-        if (verdict !== DROP['key-hidden']) receiver.add(verdict, n, stream.basis);
+        if (verdict !== DROP['key-hidden']) receiver.add(verdict, n, basisOf(stream, verdict));
     if (stream.fate !== 'gone') for (const [code, n] of stream.beside) receiver.addBeside(code, n);
   }
   for (const further of [strange, closed]) {
@@ -102,6 +102,12 @@ export function receiverReports({
     if (basis === 'told' || evidence.knows(dst)) receiver.add(DROP['header-error'], count, basis);
   }
   return [...byNode.values()].map((receiver) => receiver.report());
+}
+
+/** How it is known that the receiver counts packets of a stream so. */
+function basisOf({ basis, isRulingAssumed }: Stream, verdict: number): Basis {
+  const isRuling = POLICY_DROPS.some((reason) => DROP[reason] === verdict);
+  return isRuling && isRulingAssumed ? 'assumed' : basis;
 }
 
 /** Names of nodes at which something authenticated. */

@@ -44,6 +44,8 @@ export type Cause =
   | 'no-state'
   | 'encap-mismatch'
   | 'in-direction'
+  /** Refused by an inbound policy after its SA had let it through. */
+  | PolicyDrop
   | 'expired'
   | 'not-captured'
   /** Authentic packets with odd insides. */
@@ -61,6 +63,10 @@ export type Cause =
   /** Of those that were accepted: an inner packet in the making was given up, or one is outside the selector. */
   | 'iptfs-abandoned'
   | 'selector-mismatch';
+
+/** What inbound policies refuse packets for. */
+export const POLICY_DROPS = ['in-no-policy', 'in-template-mismatch', 'in-policy-block'] as const;
+export type PolicyDrop = (typeof POLICY_DROPS)[number];
 
 /** A guess that opened packets. */
 export interface Fit {
@@ -113,6 +119,9 @@ export class Stream {
   ok = 0;
   /** Packets that were opened, and that no ICV vouches for. */
   unauthenticated = 0;
+  /** Packets whose inbound policy was asked, and is one of them only assumed to be the one that their receiver asks? */
+  ruled = 0;
+  isRulingAssumed = false;
   /** Of all three those that are asked for: see {@link Diagnoser}. */
   readonly asked = { packets: 0, ok: 0, unauthenticated: 0 };
   /** Packets by row of the drop table, 0 for accepted. */
@@ -249,9 +258,13 @@ export class Stream {
   takeOut({ inners, counted }: Aggregate, frame: number): void {
     this.inners = Math.max(0, this.inners) + inners.length;
     for (const code of counted) {
-      this.beside.set(code, (this.beside.get(code) ?? 0) + 1);
+      this.countBeside(code);
       this.tally(dropRow(code)!.reason as Cause).add(frame);
     }
+  }
+
+  countBeside(code: number): void {
+    this.beside.set(code, (this.beside.get(code) ?? 0) + 1);
   }
 
   /** Takes the number of an accepted packet. @param isNew false for one that was accepted before (no window) */

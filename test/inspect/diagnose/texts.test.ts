@@ -2,9 +2,11 @@
 import { describe, expect, it } from 'vitest';
 import { InputError } from '../../../src/base/errors.ts';
 import type { StatText } from '../../../src/inspect/diagnose/case.ts';
+import type { SaConfig } from '../../../src/ipsec/sa-config.ts';
+import { readPolicies } from '../../../src/sa-text/to-policy.ts';
 import { codesOf, diagnoseFile, diagnosePackets, sender } from '../../support/diagnose.ts';
 import { CASES, CASES_NEED, needs } from '../../support/needs.ts';
-import { saConfig } from '../../support/sa.ts';
+import { ipv4Packet, saConfig } from '../../support/sa.ts';
 
 const config = saConfig();
 const { keys: _, ...keyless } = config;
@@ -55,7 +57,9 @@ describe('counters', () => {
     const given = { stats: [stat(undefined, { XfrmInTmplMismatch: 31 })] };
     const { findings } = diagnosePackets([sender(config)()], { listed: [config] }, given);
     expect(findings).toMatchObject([{ code: 'counters-differ', counter: 'XfrmInTmplMismatch', count: 31 }]);
-    expect(findings[0]!.summary).toContain('an inbound policy refused packets, which is not judged here');
+    expect(findings[0]!.summary).toContain(
+      'an inbound policy refused packets, and the policies of this node are not at hand',
+    );
   });
 
   it('without a capture say what they mean', () => {
@@ -66,6 +70,112 @@ describe('counters', () => {
       { code: 'sender-drops', basis: 'told', counter: 'XfrmOutPolBlock', count: 2 },
     ]);
     expect(conclusion).toMatchObject({ code: 'findings', packets: 0 });
+  });
+});
+
+describe('inbound policies', () => {
+  const seq = { seqHi: 0, oseqHi: 0, oseq: 0 };
+  const held = (given: Partial<SaConfig> = {}) =>
+    saConfig({ sequence: { ...seq, seq: 1 }, origin: 'n2.txt:1', ...given });
+  const out = `src 10.0.0.0/8 dst 10.0.0.0/8
+\tdir out priority 0
+\ttmpl src 192.0.2.2 dst 192.0.2.1
+\t\tproto esp reqid 1 mode tunnel
+`;
+  const policy = (dir: string, reqid: number, more = '') => `src 0.0.0.0/0 dst 0.0.0.0/0
+\tdir ${dir} priority 0
+${more}\ttmpl src 192.0.2.1 dst 192.0.2.2
+\t\tproto esp reqid ${reqid} mode tunnel
+`;
+  const block = (dir: string) => `src 0.0.0.0/0 dst 0.0.0.0/0
+\tdir ${dir} action block priority 0
+`;
+  const diagnose = (text: string, state = held(), packet = ipv4Packet(100)) => {
+    const states = [{ file: 'n2.txt', sas: [state], keyless: [] }];
+    const { policies } = readPolicies(text, 'policy.txt');
+    const { sequence: _, ...sending } = state;
+    return diagnosePackets([sender(sending)(packet)], {
+      states,
+      policies,
+    });
+  };
+  /** Counter and how it is known; and what the conclusion says of policies. */
+  const ruled = (...given: Parameters<typeof diagnose>) => {
+    const { receivers, findings, conclusion } = diagnose(...given);
+    const counters = Object.keys(receivers[0]!.counters);
+    const said = /Inbound policies.*/.exec(conclusion.summary)?.[0];
+    return [...counters.map((counter) => `${counter} ${findings[0]?.basis}`), ...(said ? [said] : [])];
+  };
+  const LET = 'Inbound policies let all packets pass.';
+  const NOT = 'Inbound policies were not judged.';
+
+  it.each([
+    ['let pass', [policy('in', 1), policy('fwd', 1)], [LET]],
+    ['ask for another SA', [policy('in', 7), policy('fwd', 7)], ['XfrmInTmplMismatch told']],
+    [
+      'ask so of what is behind the node',
+      [policy('in', 1), policy('fwd', 7)],
+      ['XfrmInTmplMismatch assumed'],
+    ],
+    ['are missing for it', [policy('in', 1)], ['XfrmInNoPols assumed']],
+    ['block', [block('in'), block('fwd')], ['XfrmInPolBlock told']],
+    [
+      'of one priority: the older one, which comes later',
+      [block('fwd'), block('in'), policy('fwd', 1), policy('in', 1)],
+      [LET],
+    ],
+    [
+      'are for an xfrm interface',
+      [policy('in', 1), policy('fwd', 1)].map((one) => `${one}\tif_id 0x2a\n`),
+      ['XfrmInNoPols told'],
+    ],
+    [
+      'depend on a mark',
+      [
+        policy('in', 1),
+        policy('fwd', 1),
+        policy('in', 7, '\tmark 0x1/0x1\n'),
+        policy('fwd', 7, '\tmark 0x1/0x1\n'),
+      ],
+      [NOT],
+    ],
+  ])('that %s', (_, texts, want) => {
+    expect(ruled(out + texts.join(''))).toEqual(want);
+  });
+
+  it('take if_id and mark from the SA', () => {
+    const both = [policy('in', 1), policy('fwd', 1)];
+    const through = out + both.map((one) => `${one}\tif_id 0x2a\n`).join('');
+    expect(ruled(through, held({ ifId: 0x2a }))).toEqual([LET]);
+    expect(ruled(through, held({ ifId: 0x2b }))).toEqual(['XfrmInNoPols told']);
+    expect(ruled(out + both.join(''), held({ ifId: 0x2b }))).toEqual([NOT]);
+    const marked =
+      out + [policy('in', 1, '\tmark 0xd00/0xf00\n'), policy('fwd', 1, '\tmark 0xd00/0xf00\n')].join('');
+    expect(ruled(marked, held({ outputMark: { value: 0xd00, mask: 0xf00 } }))).toEqual([LET]);
+    expect(ruled(marked, held({ outputMark: { value: 0xc00, mask: 0xf00 } }))).toEqual(['XfrmInNoPols told']);
+    expect(ruled(marked)).toEqual([NOT]);
+  });
+
+  it('know what is for the node itself', () => {
+    const own = out + policy('in', 7) + policy('fwd', 1);
+    const packet = ipv4Packet(100, { src: config.src, dst: config.dst });
+    expect(ruled(own, held(), packet)).toEqual(['XfrmInTmplMismatch told']);
+    expect(ruled(own, held({ mode: 'transport' }), packet)).toEqual(['XfrmInTmplMismatch told']);
+  });
+
+  it('of another node, of several, or cut out of a text, are not asked', () => {
+    const back = out.replace('src 192.0.2.2 dst 192.0.2.1', 'src 192.0.2.1 dst 192.0.2.2');
+    for (const text of [back, out, policy('in', 7), out + back + policy('in', 7)])
+      expect(ruled(text)).toEqual([NOT]);
+  });
+
+  it('refuse with what to compare', () => {
+    const [found] = diagnose(out + policy('in', 1) + policy('fwd', 7)).findings;
+    expect(found).toMatchObject({
+      ...{ code: 'policy-refuses', severity: 'error', counter: 'XfrmInTmplMismatch', count: 1, frames: [1] },
+      evidence: ['the capture', 'n2.txt:1', 'policy.txt'],
+    });
+    expect(found!.summary).toContain('if their destination is behind the node');
   });
 });
 

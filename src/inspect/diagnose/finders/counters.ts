@@ -33,6 +33,7 @@ export function* counters(c: Case): Generator<Finding> {
     const name = node ?? receiver?.node ?? receiver?.address ?? file;
     const rose = before ? risen(before, after) : after;
     const ours = receiver?.counters ?? {};
+    const isJudged = receiver !== undefined && c.inbound.fileOf(receiver.address) !== undefined;
     const rows = new Set([...rose.keys(), ...Object.keys(ours)]);
     for (const row of rows) {
       const there = rose.get(row) ?? 0;
@@ -62,15 +63,15 @@ export function* counters(c: Case): Generator<Finding> {
           `${name}: ${row} ${before ? 'rose by' : 'is'} ${grouped(there)}${before ? '' : ' since it was booted'} (${file}).${look.length > 0 ? ` ${look.join(' Or: ')}` : ''}`,
           about(there),
         );
-      } else if (there > here && POLICY_ROWS.has(row)) {
+      } else if (there > here && POLICY_ROWS.has(row) && !isJudged) {
         yield finding(
           c,
           'counters-differ',
-          `${name}: ${row} ${before ? 'rose by' : 'is'} ${grouped(there)} (${file}): an inbound policy refused packets, which is not judged here.`,
+          `${name}: ${row} ${before ? 'rose by' : 'is'} ${grouped(there)} (${file}): an inbound policy refused packets, and the policies of this node are not at hand.`,
           {
             ...about(there),
             remedy:
-              'Compare `ip -s xfrm policy` of that node, dir in and fwd, with the SAs and the inner addresses.',
+              'Give --xfrm-policy, the whole text of `ip xfrm policy` of that node, beside its `ip -s xfrm state`.',
           },
         );
       } else if (there > here) {

@@ -12,6 +12,7 @@ import { keys } from './keys.ts';
 import { numbers } from './numbers.ts';
 import { oddInside } from './odd-inside.ts';
 import { path } from './path.ts';
+import { policies } from './policies.ts';
 import { replays } from './replays.ts';
 import { senders } from './senders.ts';
 import { states } from './states.ts';
@@ -27,6 +28,7 @@ export const FINDERS: readonly Finder[] = [
   replays,
   damage,
   oddInside,
+  policies,
   path,
   clearTraffic,
   counters,
