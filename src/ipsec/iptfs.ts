@@ -7,6 +7,8 @@
  *   when its turn is over is dropped, and nothing counts it.
  * - One inner packet at most is in the making. A payload that is not what it waits for ends it: XfrmInIptfsError. One that
  *   ends it by time is not counted. The end of an inner packet whose beginning never came is passed over.
+ * - Where a packet is in the making and the block offset is 0, padding may come in between (RFC 9347 §2.2.3), and anything else
+ *   ends the packet. (Linux 7.0 means to do that and looks at the wrong byte: it takes all such payloads for padding.)
  * - A payload in which something is no data block gives none of its inner packets.
  * - ECN and DSCP of the outer header are not taken over: it carries none, one or many packets.
  *

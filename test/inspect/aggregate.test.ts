@@ -1,10 +1,14 @@
 import { describe, expect, it } from 'vitest';
+import { xorshift32 } from '../../src/base/rng.ts';
 import { textOf as written } from '../../src/base/text-buffer.ts';
 import { putEspLine } from '../../src/cli/esp-line.ts';
 import { Forge, textOf } from '../../src/conform/forge.ts';
 import { NodeEngine } from '../../src/crypto/node.ts';
 import { PacketJson } from '../../src/inspect/decrypt-json.ts';
 import type { EspEvent } from '../../src/inspect/esp-event.ts';
+import { Evidence } from '../../src/inspect/evidence.ts';
+import { Explainer } from '../../src/inspect/explain/explain.ts';
+import { untiled, walkFields } from '../../src/inspect/explain/tree.ts';
 import { NO_NAMES } from '../../src/inspect/names.ts';
 import { PacketTimes } from '../../src/inspect/packet-time.ts';
 import type { SaConfig } from '../../src/ipsec/sa-config.ts';
@@ -14,7 +18,7 @@ import { type Line, lineOf } from '../support/decrypt.ts';
 import { codesOf, diagnosePackets } from '../support/diagnose.ts';
 
 import { receiverOf } from '../support/receiver.ts';
-import { saConfig } from '../support/sa.ts';
+import { RANDOM, saConfig } from '../support/sa.ts';
 
 const config = saConfig({ mode: 'iptfs' });
 const forge = new Forge(config, new NodeEngine());
@@ -81,6 +85,63 @@ describe('IP-TFS in a capture', () => {
       ['drop', 'XfrmInBufferError'],
       ['ok', null],
     ]);
+  });
+
+  it('is explained to the last byte, whatever it holds', () => {
+    const fieldsOf = (packets: readonly Uint8Array[]) => {
+      const explainer = new Explainer({
+        evidence: new Evidence({ listed: [config] }),
+        engine: new NodeEngine(),
+        random: RANDOM.random,
+      });
+      const found = packets.map((bytes, i) => {
+        const info = { number: i + 1, seconds: 0, nanoseconds: 0, hasTime: true, interfaceId: 0, byte: 0 };
+        const { packet } = explainer.explain(bytes, 0, bytes.length, {
+          ...{ ...info, linkType: LINK_RAW, originalLength: bytes.length },
+        });
+        expect(untiled(packet)).toBeUndefined();
+        return [...walkFields(packet)]
+          .map(({ field }) => field)
+          .filter(({ id }) => id.startsWith('aggfrag.'));
+      });
+      return found.map((fields) => fields.map(({ id, text, inner }) => `${id} ${text}${inner ? ' +' : ''}`));
+    };
+    const head = ['aggfrag.subtype 0', 'aggfrag.flags 0x00'];
+    expect(
+      fieldsOf([
+        outer(1, 0, A, B.subarray(0, 100)),
+        outer(2, 200, B.subarray(100), B.subarray(0, 3)),
+        outer(3, 297, B.subarray(3, 33)),
+        outer(4, 267, B.subarray(33), A, new Uint8Array(5)),
+        outer(5, 0, A, Uint8Array.of(0x50, 0)),
+      ]),
+    ).toEqual([
+      [
+        ...head,
+        'aggfrag.block_offset 0',
+        'aggfrag.block 60 bytes +',
+        'aggfrag.block 100 bytes, 200 bytes more are to come',
+      ],
+      [
+        ...head,
+        'aggfrag.block_offset 200',
+        'aggfrag.piece 200 bytes +',
+        'aggfrag.block 3 bytes, too few to tell its length',
+      ],
+      [...head, 'aggfrag.block_offset 297', 'aggfrag.piece 30 bytes, 267 bytes more are to come'],
+      [
+        ...[...head, 'aggfrag.block_offset 267', 'aggfrag.piece 267 bytes +', 'aggfrag.block 60 bytes +'],
+        'aggfrag.pad 5 bytes',
+      ],
+      [...head, 'aggfrag.block_offset 0', 'aggfrag.block 60 bytes +', 'aggfrag.block 2 bytes'],
+    ]);
+    const random = xorshift32(7);
+    const noise = Array.from({ length: 40 }, (_, i) => {
+      const payload = new Uint8Array(i).map(() => random() >>> 24);
+      if (i > 3) payload.set([i & 1, i % 7 === 0 ? 1 : 0, 0, random() >>> 28]);
+      return forge.packet(BigInt(i + 1), textOf(payload, 144, 4));
+    });
+    expect(fieldsOf(noise)).toHaveLength(40);
   });
 
   it('is counted by diagnose as by the kernel, and nothing else is said of it', () => {

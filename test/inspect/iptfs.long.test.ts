@@ -5,7 +5,9 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
 import { NodeEngine } from '../../src/crypto/node.ts';
+import { untiled, walkFields } from '../../src/inspect/explain/tree.ts';
 import { decryptFile } from '../support/decrypt.ts';
+import { explainerWith, framesOf } from '../support/explain.ts';
 import { needs, SHARED, shared } from '../support/needs.ts';
 
 const LINUX = `${SHARED}captures-linux-7.2/`;
@@ -21,6 +23,18 @@ interface Expected {
 }
 
 needs([shared('captures-linux-7.2')], 'captures of Linux 7.2', () => {
+  it.each(FOLDERS)('%s: explained to the last byte', async (name) => {
+    const states = [1, 2].map((n) => `${LINUX}${name}/n${n}.xfrm_state.txt`);
+    const explainer = await explainerWith({ xfrmState: states });
+    let blocks = 0;
+    for (const { bytes, info } of framesOf(`${LINUX}${name}/wire.pcap`)) {
+      const { packet } = explainer.explain(bytes, 0, bytes.length, info);
+      expect(untiled(packet)).toBeUndefined();
+      for (const { field } of walkFields(packet)) if (field.id === 'aggfrag.block') blocks++;
+    }
+    expect(blocks).toBeGreaterThan(10);
+  });
+
   it.each(FOLDERS)('%s', async (name) => {
     const states = [1, 2].map((n) => `${LINUX}${name}/n${n}.xfrm_state.txt`);
     const got = await decryptFile(`${LINUX}${name}/wire.pcap`, { xfrmState: states }, new NodeEngine());

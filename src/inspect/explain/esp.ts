@@ -7,6 +7,7 @@ import { countsUp, payloadLength } from '../../ipsec/padding.ts';
 import * as esp from '../../wire/esp.ts';
 import * as ipv4 from '../../wire/ipv4.ts';
 import * as ipv6 from '../../wire/ipv6.ts';
+import { readAggfrag } from './aggfrag.ts';
 import { HeaderMap, hexNumber, numberWithName, type WordsFor } from './header.ts';
 import { protocolName } from './names.ts';
 import type { Field, Packet, Protection } from './tree.ts';
@@ -264,11 +265,13 @@ function innerPacket(
   opened: OpenedEsp,
   protection: Protection,
 ): Packet | undefined {
-  const { delivered } = opened;
+  const { delivered, aggregate, security } = opened;
   const bytes = delivered ?? payload.slice();
   if (bytes.length === 0) return undefined;
   const walk = w.inside(bytes, 'decrypted', protection);
-  if (delivered || next === ipv4.PROTOCOL || next === ipv6.PROTOCOL) walk.next.ip(walk, 0, bytes.length, -1);
+  if (security.sa?.mode === 'iptfs') readAggfrag(walk, aggregate);
+  else if (delivered || next === ipv4.PROTOCOL || next === ipv6.PROTOCOL)
+    walk.next.ip(walk, 0, bytes.length, -1);
   else
     walk.data(0, bytes.length, { label: 'Payload', meaning: 'No IP packet by what the next header says.' });
   return walk.packet();

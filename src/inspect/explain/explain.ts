@@ -148,7 +148,9 @@ export class ExplainSink implements CaptureSink {
       security,
       shape: suite && { ivLen: suite.ivLen, icvLen: suite.icvLen, hides: isEncrypting(suite), vouches },
       text,
-      delivered: event.tried === PASS ? event.bytes.slice(event.at, event.end) : undefined,
+      delivered:
+        event.tried === PASS && !event.aggregate ? event.bytes.slice(event.at, event.end) : undefined,
+      aggregate: event.aggregate,
     };
   }
 

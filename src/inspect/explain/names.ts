@@ -43,6 +43,7 @@ const PROTOCOLS: ReadonlyMap<number, string> = new Map([
   [112, 'VRRP'],
   [132, 'SCTP'],
   [135, 'mobility header'],
+  [144, 'AGGFRAG'],
 ]);
 
 /** Ports that a cluster's captures show. */

@@ -6,6 +6,7 @@
  * @module
  */
 import { toHex } from '../../base/bytes.ts';
+import type { Aggregate } from '../aggregate.ts';
 import type { EspSecurity } from './security.ts';
 import type { Field, Packet, Protection, Stop } from './tree.ts';
 
@@ -42,6 +43,8 @@ export interface OpenedEsp {
   readonly text: Uint8Array | undefined;
   /** The packet that the kernel hands up, where the verdict is good. */
   readonly delivered: Uint8Array | undefined;
+  /** In IP-TFS, where it was taken: what the receiver made of the payload. */
+  readonly aggregate: Aggregate | undefined;
 }
 
 /** What a walk is told from outside. */
