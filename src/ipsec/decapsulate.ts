@@ -44,6 +44,7 @@ import { countAll } from './lifetime.ts';
 import { CE, ecnDecapsulate } from './outer-header.ts';
 import { payloadLength } from './padding.ts';
 import { isPlausible } from './plausible.ts';
+import { isAbove } from './replay.ts';
 import type { SecurityAssociation } from './sa.ts';
 import { FLAG } from './sa-words.ts';
 import type { SaLookup } from './sad.ts';
@@ -350,10 +351,4 @@ function isBelowZero(sa: SecurityAssociation, hi: number): boolean {
 function countReplay(sa: SecurityAssociation, verdict: number): void {
   if (verdict === DROP['replay-stale']) sa.stats.replayWindow++;
   else if (verdict === DROP['replay-seen']) sa.stats.replay++;
-}
-
-/** High halves are signed, as in the kernel: 0xffffffff is one behind 0. */
-function isAbove(hi: number, lo: number, thanHi: number, thanLo: number): boolean {
-  const epochs = (hi - thanHi) | 0;
-  return epochs > 0 || (epochs === 0 && lo >>> 0 > thanLo >>> 0);
 }

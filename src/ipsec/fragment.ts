@@ -19,11 +19,6 @@ const COPIED = 0x80;
 const END_OF_OPTIONS = 0;
 const NO_OPERATION = 1;
 
-/** May the packet at `at` be cut on its way? Only what a node sends itself, in IPv6. */
-export function mayFragment(b: Uint8Array, at: number): boolean {
-  return b[at]! >>> 4 === 6 || (ipv4.fragmentField(b, at) & ipv4.DF) === 0;
-}
-
 /**
  * Appends fragments of packet `i` to `out`, as many as it has slots for.
  * @param mtu the longest that a fragment may be, in bytes

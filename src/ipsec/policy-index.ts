@@ -11,7 +11,6 @@ import { u32 } from '../base/bytes.ts';
 import type { Policy } from './spd.ts';
 
 interface Shape {
-  readonly len: number;
   readonly markMask: number;
   readonly srcBits: number;
   readonly dstBits: number;
@@ -82,10 +81,8 @@ export class PolicyIndex {
     for (const shape of shapes)
       if (shape.markMask === markMask && shape.srcBits === src.bits && shape.dstBits === dst.bits)
         return shape;
-    const shape = {
-      ...{ len, markMask, srcBits: src.bits, dstBits: dst.bits },
-      ...{ first: place, heads: new Int32Array(0) },
-    };
+    const heads = new Int32Array(0);
+    const shape = { markMask, srcBits: src.bits, dstBits: dst.bits, first: place, heads };
     shapes.push(shape);
     return shape;
   }

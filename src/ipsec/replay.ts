@@ -95,8 +95,7 @@ export class ReplayWindow {
 
   /** Is this number above the highest that verified? As in the kernel the high halves wrap: 0xffffffff is one behind 0. */
   isAhead(hi: number, lo: number): boolean {
-    const epochs = (hi - topOf(this.#place, TOP.HI)) | 0;
-    return epochs > 0 || (epochs === 0 && lo >>> 0 > topOf(this.#place, TOP.LO) >>> 0);
+    return isAbove(hi, lo, topOf(this.#place, TOP.HI), topOf(this.#place, TOP.LO));
   }
 
   /**
@@ -223,6 +222,12 @@ export class ReplayWindow {
     }
     return seen;
   }
+}
+
+/** Is one number above another? High halves may be signed, as in the kernel: 0xffffffff is one behind 0. */
+export function isAbove(hi: number, lo: number, thanHi: number, thanLo: number): boolean {
+  const epochs = (hi - thanHi) | 0;
+  return epochs > 0 || (epochs === 0 && lo >>> 0 > thanLo >>> 0);
 }
 
 /** @throws {RangeError} for a size that no window has */

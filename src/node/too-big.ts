@@ -3,8 +3,9 @@
  * @module
  */
 import { DROP } from '../ipsec/drop.ts';
-import { fragment, mayFragment } from '../ipsec/fragment.ts';
+import { fragment } from '../ipsec/fragment.ts';
 import type { Link } from '../link/link.ts';
+import { mayBeCut } from '../wire/ip.ts';
 import { Batch, NOWHERE, ON } from '../wire/packet.ts';
 
 /** Fragments sent in one go. */
@@ -55,7 +56,9 @@ export class TooBig {
     let packets = 0;
     for (let i = 0; i < batch.count; i++) {
       if (batch.next[i] !== ON || batch.length[i]! <= this.mtu) continue;
-      if (!mayFragment(batch.slab, batch.offset[i]!)) continue;
+      const at = batch.offset[i]!;
+      // Also what is of IPv6: the node sends it itself.
+      if (batch.slab[at]! >>> 4 === 4 && !mayBeCut(batch.slab, at)) continue;
       this.#id = (this.#id + 1) >>> 0;
       const made = this.#send(batch, i, outside);
       if (made < 0) {

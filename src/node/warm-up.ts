@@ -36,7 +36,10 @@ const PACKETS = 20_000;
 const BATCH_SIZES = [1, 7, 48, 200] as const;
 const PAYLOAD = 472;
 const MTU = 1500;
-const TTL = 64;
+const HEADER = {
+  ...{ tos: 0, id: 0, dontFragment: false, moreFragments: false, fragmentOffset: 0, ttl: 64 },
+  ...{ protocol: udp.PROTOCOL, options: new Uint8Array(0) },
+};
 
 /**
  * Sends packets between two nodes in memory, both ways.
@@ -135,14 +138,8 @@ function madeUpNode(i: number): CiliumNode {
 /** UDP from a pod of one node to a pod of the other. */
 function packet(from: number, to: number, pod: number): Uint8Array {
   const b = new Uint8Array(ipv4.HEADER_LEN + udp.HEADER_LEN + PAYLOAD);
-  b[0] = 0x45;
-  ipv4.setTotalLength(b, 0, b.length);
-  ipv4.setTtl(b, 0, TTL);
-  ipv4.setProtocol(b, 0, udp.PROTOCOL);
-  b.set([10, from, 1, pod], ipv4.SRC_AT);
-  b.set([10, to, 1, pod], ipv4.DST_AT);
-  ipv4.fillChecksum(b, 0);
-  udp.setDstPort(b, ipv4.HEADER_LEN, 9);
-  udp.setLength(b, ipv4.HEADER_LEN, udp.HEADER_LEN + PAYLOAD);
+  const ends = { src: Uint8Array.of(10, from, 1, pod), dst: Uint8Array.of(10, to, 1, pod) };
+  ipv4.emit({ ...HEADER, ...ends, totalLength: b.length }, b);
+  udp.emit({ srcPort: 0, dstPort: 9, length: udp.HEADER_LEN + PAYLOAD, checksum: 0 }, b, ipv4.HEADER_LEN);
   return b;
 }

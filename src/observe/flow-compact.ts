@@ -15,7 +15,6 @@ import {
   type FlowL4,
   type FlowLine,
   type LostLine,
-  POINTS,
   RESERVED,
 } from './hubble.ts';
 
@@ -65,8 +64,9 @@ function identityText({ identity = 0 }: FlowEndpoint): string {
 }
 
 /** The observation point, or why it was dropped. */
-function typeOf({ event_type, trace_observation_point, extensions }: Flow): string {
-  if (trace_observation_point !== undefined) return POINTS[event_type.sub_type ?? 0]!.text;
+function typeOf({ trace_observation_point, extensions }: Flow): string {
+  if (trace_observation_point !== undefined)
+    return trace_observation_point.toLowerCase().replaceAll('_', '-');
   const { reason } = extensions!.value.esplane;
   const row = dropRowOf(reason as DropReason);
   // Of what Cilium cannot see Hubble has no text.

@@ -136,7 +136,7 @@ export class FlowReader {
         ? { type: EVENT_DROP, ...(code !== undefined && { sub_type: code }) }
         : { type: EVENT_TRACE, ...(point !== 0 && { sub_type: point }) },
       ...(direction !== 0 && { traffic_direction: DIRECTIONS[direction] as 'INGRESS' | 'EGRESS' }),
-      ...(!isDrop && { trace_observation_point: POINTS[point]!.name }),
+      ...(!isDrop && { trace_observation_point: POINTS[point]! }),
       ...(reason !== 0 && { trace_reason: TRACE_REASONS[reason]! }),
       ...(dropped?.cilium && { drop_reason_desc: dropped.cilium.name }),
       ...((has & HAS.REASON) !== 0 && { is_reply: TRACE_REASONS[reason] === 'REPLY' }),

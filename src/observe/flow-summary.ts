@@ -2,7 +2,7 @@
  * The summary of a flow: the innermost header, in the words of the library that Hubble reads packets with (gopacket).
  * @module
  */
-import type { FlowL4 } from './hubble.ts';
+import { type FlowL4, words } from './hubble.ts';
 
 interface IcmpType {
   readonly name: string;
@@ -59,10 +59,6 @@ const ICMPV6: Readonly<Record<number, IcmpType>> = {
 
 /** In the order in which Hubble names them. */
 const NAMED_FLAGS = ['SYN', 'ACK', 'RST', 'FIN', 'PSH', 'URG', 'ECE', 'CWR', 'NS'] as const;
-
-function words(...lines: readonly string[]): string[] {
-  return lines.join(' ').split(' ');
-}
 
 /** @param ipVersion of the packet; undefined where it has no IP header that can be read */
 export function summaryOf(

@@ -105,21 +105,11 @@ export interface LostLine {
 export const EVENT_DROP = 1;
 export const EVENT_TRACE = 4;
 
-/** By observation point: `flow.TraceObservationPoint`, and the text for people. */
-export const POINTS: Readonly<Record<number, { readonly name: string; readonly text: string }>> = {
-  0: { name: 'TO_ENDPOINT', text: 'to-endpoint' },
-  1: { name: 'TO_PROXY', text: 'to-proxy' },
-  2: { name: 'TO_HOST', text: 'to-host' },
-  3: { name: 'TO_STACK', text: 'to-stack' },
-  4: { name: 'TO_OVERLAY', text: 'to-overlay' },
-  5: { name: 'FROM_ENDPOINT', text: 'from-endpoint' },
-  6: { name: 'FROM_PROXY', text: 'from-proxy' },
-  7: { name: 'FROM_HOST', text: 'from-host' },
-  8: { name: 'FROM_STACK', text: 'from-stack' },
-  9: { name: 'FROM_OVERLAY', text: 'from-overlay' },
-  10: { name: 'FROM_NETWORK', text: 'from-network' },
-  11: { name: 'TO_NETWORK', text: 'to-network' },
-};
+/** `flow.TraceObservationPoint`, by number; in texts for people they are in lower case, with hyphens. */
+export const POINTS = words(
+  'TO_ENDPOINT TO_PROXY TO_HOST TO_STACK TO_OVERLAY FROM_ENDPOINT FROM_PROXY FROM_HOST FROM_STACK FROM_OVERLAY',
+  'FROM_NETWORK TO_NETWORK',
+);
 
 /** `flow.TraceReason`, by number. */
 export const TRACE_REASONS = ['TRACE_REASON_UNKNOWN', 'NEW', 'ESTABLISHED', 'REPLY', 'RELATED'] as const;
@@ -128,16 +118,11 @@ export const TRACE_REASONS = ['TRACE_REASON_UNKNOWN', 'NEW', 'ESTABLISHED', 'REP
 export const DIRECTIONS = ['TRAFFIC_DIRECTION_UNKNOWN', 'INGRESS', 'EGRESS'] as const;
 
 /** Identities that Cilium reserves, by number. */
-export const RESERVED: readonly string[] = [
-  'unknown',
-  'host',
-  'world',
-  'unmanaged',
-  'health',
-  'init',
-  'remote-node',
-  'kube-apiserver',
-  'ingress',
-  'world-ipv4',
-  'world-ipv6',
-];
+export const RESERVED = words(
+  'unknown host world unmanaged health init remote-node kube-apiserver ingress world-ipv4 world-ipv6',
+);
+
+/** The words of a list. */
+export function words(...lines: readonly string[]): readonly string[] {
+  return lines.join(' ').split(' ');
+}

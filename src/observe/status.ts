@@ -10,6 +10,7 @@
  */
 import { safeText } from '../base/safe-text.ts';
 import { type CiliumVersion, isAtLeast } from '../cilium/version.ts';
+import type { NodeStats, SaReport } from '../node/stats.ts';
 import { XFRM_COUNTERS } from './xfrm-counters.ts';
 
 /** Cilium's states, as opposed to those of others. */
@@ -30,15 +31,9 @@ export interface EncryptionStatus {
 }
 
 /** Of a node's figures those that count here. */
-export interface StatusFigures {
-  readonly keys: number;
-  readonly xfrm: Readonly<Record<string, number>>;
-  readonly sas: readonly {
-    readonly direction?: 'in' | 'out' | undefined;
-    readonly reqid: number;
-    readonly seqLo: number;
-  }[];
-}
+export type StatusFigures = Pick<NodeStats, 'keys' | 'xfrm'> & {
+  readonly sas: readonly (Partial<Pick<SaReport, 'direction'>> & Pick<SaReport, 'reqid' | 'seqLo'>)[];
+};
 
 /**
  * @param interfaces that ESP comes in by

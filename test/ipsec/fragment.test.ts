@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { equalBytes, hex } from '../../src/base/bytes.ts';
-import { fragment, mayFragment } from '../../src/ipsec/fragment.ts';
+import { fragment } from '../../src/ipsec/fragment.ts';
 import * as ipv4 from '../../src/wire/ipv4.ts';
 import { Batch } from '../../src/wire/packet.ts';
 import { Reassembler } from '../../src/wire/reassembly.ts';
@@ -139,12 +139,5 @@ describe('fragment', () => {
     expect(cut(cuttable(3000), 27)).toEqual([]);
     expect(cut(ipv6Packet(3000, { nextHeader: 50 }), 55)).toEqual([]);
     expect(cut(cuttable(9000), 4000)).toEqual([]);
-  });
-
-  it('asks the header whether a packet may be cut', () => {
-    expect(mayFragment(cuttable(100), 0)).toBe(true);
-    expect(mayFragment(ipv4Packet(100, { dontFragment: true }), 0)).toBe(false);
-    expect(mayFragment(ipv6Packet(100), 0)).toBe(true);
-    expect(mayFragment(ipv6Packet(100, { nextHeader: 89 }), 0), 'a bit where IPv4 has DF').toBe(true);
   });
 });
