@@ -7,6 +7,7 @@ import { expect, it } from 'vitest';
 import { NodeEngine } from '../../src/crypto/node.ts';
 import { untiled, walkFields } from '../../src/inspect/explain/tree.ts';
 import { decryptFile } from '../support/decrypt.ts';
+import { codesOf, diagnoseFile, xfrmStatOf } from '../support/diagnose.ts';
 import { explainerWith, framesOf } from '../support/explain.ts';
 import { needs, SHARED, shared } from '../support/needs.ts';
 
@@ -23,6 +24,22 @@ interface Expected {
 }
 
 needs([shared('captures-linux-7.2')], 'captures of Linux 7.2', () => {
+  it.each(FOLDERS)('%s: diagnosed with the counters of the kernel, and nothing else', async (name) => {
+    const [xfrmState, xfrmPolicy] = ['state', 'policy'].map((kind) =>
+      [1, 2].map((n) => `${LINUX}${name}/n${n}.xfrm_${kind}.txt`),
+    );
+    const { receivers, findings } = await diagnoseFile(`${LINUX}${name}/wire.pcap`, {
+      xfrmState: xfrmState!,
+      xfrmPolicy: xfrmPolicy!,
+    });
+    for (const n of [1, 2]) {
+      const counters = receivers.find(({ address }) => address === `192.168.7.${n}`)?.counters;
+      expect(counters).toEqual(xfrmStatOf(`${LINUX}${name}/n${n}.xfrm_stat`));
+    }
+    const injected = ['altered', 'header-error', 'replayed', 'truncated', 'unknown-spi'];
+    expect(codesOf(findings)).toEqual(name === 'iptfs-plain' ? injected : []);
+  });
+
   it.each(FOLDERS)('%s: explained to the last byte', async (name) => {
     const states = [1, 2].map((n) => `${LINUX}${name}/n${n}.xfrm_state.txt`);
     const explainer = await explainerWith({ xfrmState: states });
