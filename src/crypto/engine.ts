@@ -94,11 +94,17 @@ export class JobTable {
   readonly icvLen: Uint8Array;
   /** {@link JOB_OK} or {@link JOB_BAD_ICV}, written by the engine. */
   readonly verdict: Uint8Array;
+  /** Where columns begin, in {@link cells}, and the last two in {@link tables}: {@link JOB} for this capacity. */
+  readonly at: Readonly<Record<'key' | 'tag' | 'nonce' | 'aad' | 'aadLen' | 'icvLen', number>>;
   /** Rows in use: 0 to count-1. */
   count = 0;
 
   constructor(capacity: number) {
     this.capacity = capacity;
+    this.at = {
+      ...{ key: JOB.KEY * capacity, tag: JOB.TAG * capacity, nonce: JOB.NONCE * capacity },
+      ...{ aad: JOB.AAD * capacity, aadLen: JOB.AAD_LEN * capacity, icvLen: JOB.ICV_LEN * capacity },
+    };
     const tables = new ArrayBuffer(capacity * ROW_BYTES);
     this.tables = new Uint8Array(tables);
     this.cells = new Int32Array(tables, 0, (capacity * JOB.AAD_LEN) / 4);

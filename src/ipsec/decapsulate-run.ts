@@ -86,12 +86,7 @@ export function admitRun(
   const { words32: w, slab, cells, capacity, next, isEsp, spi: spis, seqHi, seqLo, inferred } = batch;
   if (w === undefined) return from;
   const { cells: j, tables: jb, capacity: rows } = jobs;
-  const keys = JOB.KEY * rows;
-  const tags = JOB.TAG * rows;
-  const nonces = JOB.NONCE * rows;
-  const aads = JOB.AAD * rows;
-  const aadLens = JOB.AAD_LEN * rows;
-  const icvLens = JOB.ICV_LEN * rows;
+  const { key: keys, tag: tags, nonce: nonces, aad: aads, aadLen: aadLens, icvLen: icvLens } = jobs.at;
   // What packets of one SA have in common, from the first.
   let index = -1;
   let netSpi = 0;

@@ -8,7 +8,7 @@
  * @module
  */
 import { netHalf, netWord } from '../base/bytes.ts';
-import { JOB, type JobTable } from '../crypto/engine.ts';
+import type { JobTable } from '../crypto/engine.ts';
 import * as esp from '../wire/esp.ts';
 import * as ipv4 from '../wire/ipv4.ts';
 import { type Batch, ON } from '../wire/packet.ts';
@@ -33,12 +33,7 @@ export function frameRun(batch: Batch, jobs: JobTable, from: number, sad: SaLook
   const { words32: w, slab, cells, capacity, count, slotSize } = batch;
   if (w === undefined) return from;
   const { cells: j, tables: jb, capacity: rows } = jobs;
-  const keys = JOB.KEY * rows;
-  const tags = JOB.TAG * rows;
-  const nonces = JOB.NONCE * rows;
-  const aads = JOB.AAD * rows;
-  const aadLens = JOB.AAD_LEN * rows;
-  const icvLens = JOB.ICV_LEN * rows;
+  const { key: keys, tag: tags, nonce: nonces, aad: aads, aadLen: aadLens, icvLen: icvLens } = jobs.at;
   const { sas } = sad;
   // What packets of one SA have in common, from the first.
   let index = -1;

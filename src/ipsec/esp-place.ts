@@ -70,15 +70,16 @@ export class EspPlace {
     this.outerAt = at;
     this.udpAt = -1;
     this.cut = false;
+    const isV6 = end > at && b[at]! >>> 4 === 6;
+    this.version = isV6 ? 6 : 4;
+    this.addressLen = isV6 ? ipv6.ADDRESS_LEN : ipv4.ADDRESS_LEN;
+    this.srcAt = at + (isV6 ? ipv6.SRC_AT : ipv4.SRC_AT);
+    this.dstAt = this.srcAt + this.addressLen;
     // What nearly every packet is: IPv4 without options, whole.
     if (end - at >= ipv4.HEADER_LEN && b[at] === 0x45) {
       const packetEnd = at + ((b[at + 2]! << 8) | b[at + 3]!);
       const isFragment = (((b[at + 6]! & 0x3f) << 8) | b[at + 7]!) !== 0;
       if (!isFragment && packetEnd <= end && packetEnd >= at + ipv4.HEADER_LEN) {
-        this.version = 4;
-        this.srcAt = at + ipv4.SRC_AT;
-        this.dstAt = at + ipv4.DST_AT;
-        this.addressLen = ipv4.ADDRESS_LEN;
         this.protocolAt = at + 9;
         return this.#findPayload(b, b[at + 9]!, at + ipv4.HEADER_LEN, packetEnd);
       }
@@ -93,10 +94,6 @@ export class EspPlace {
     let packetEnd: number;
     if (version === 4) {
       if (ipv4.checkHeader(b, at, end)) return 'broken';
-      this.version = 4;
-      this.srcAt = at + 12;
-      this.dstAt = at + 16;
-      this.addressLen = 4;
       this.protocolAt = at + 9;
       protocol = ipv4.protocol(b, at);
       payloadAt = at + ipv4.headerLen(b, at);
@@ -104,10 +101,6 @@ export class EspPlace {
       if (ipv4.isFragment(b, at)) return 'fragment';
     } else if (version === 6) {
       if (ipv6.checkHeader(b, at, end)) return 'broken';
-      this.version = 6;
-      this.srcAt = at + 8;
-      this.dstAt = at + 24;
-      this.addressLen = 16;
       packetEnd = at + ipv6.HEADER_LEN + ipv6.payloadLength(b, at);
       if (extensions.walk.run(b, at, Math.min(end, packetEnd))) return 'broken';
       const { fragmentAt } = extensions.walk;

@@ -25,8 +25,7 @@ import {
   recoverRow,
   rowLength,
   rowWords,
-  sentHigh,
-  sentLow,
+  sentNow,
   sentOf,
   setOut,
   setReserve,
@@ -279,13 +278,6 @@ function commitOf(reserved: readonly [Row, Halves][]): (() => void) | undefined 
   return () => {
     for (const [{ words }, to] of reserved) allow(words, to);
   };
-}
-
-/** The last number sent, of a row that another thread may be sending with; `undefined` while it passes 2^32. */
-function sentNow(words: Int32Array): Halves | undefined {
-  const before = sentHigh(words);
-  const lo = sentLow(words);
-  return before === undefined || sentHigh(words) !== before ? undefined : { hi: before, lo };
 }
 
 /** The counters that `ip xfrm state` printed: an SA that is made from its text does not begin below them. */

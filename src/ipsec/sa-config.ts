@@ -64,11 +64,11 @@ export interface SequenceHint {
 /** What `ip -s xfrm state` printed under `stats` and `lifetime current`. */
 export interface Counted {
   /** Numbers left of the window. */
-  readonly replayWindow: number;
+  replayWindow: number;
   /** Numbers seen before. */
-  readonly replay: number;
+  replay: number;
   /** ICV failures. */
-  readonly failed: number;
+  failed: number;
 }
 
 export interface SaConfig {
@@ -102,7 +102,7 @@ export interface SaConfig {
   readonly flags: readonly string[];
   readonly lifetime?: Lifetime;
   readonly sequence?: SequenceHint;
-  readonly counted?: Counted;
+  readonly counted?: Readonly<Counted>;
   /** The device that encrypts what the kernel sends, where its text says so (`crypto offload parameters`). */
   readonly offloadedTo?: string;
   /** Known for planned SAs and for states that print `dir`. */

@@ -172,15 +172,11 @@ export function sentOf(words: Int32Array): Halves | undefined {
   return next === ((hi + 1) | 0) && lo === 0 ? { hi: next, lo } : undefined;
 }
 
-/** The low half of the last number sent, of a row that another thread may be sending with. */
-export function sentLow(words: Int32Array): number {
-  return Atomics.load(words, NUMBERS_AT + OUT.LO);
-}
-
-/** The high half of it; `undefined` while the sender goes from 2^32 to 2^32. */
-export function sentHigh(words: Int32Array): number | undefined {
-  const hi = Atomics.load(words, NUMBERS_AT + OUT.HI);
-  return hi === Atomics.load(words, NUMBERS_AT + OUT.NEXT_HI) ? hi : undefined;
+/** The last number sent, of a row that another thread may be sending with; `undefined` while it passes 2^32. */
+export function sentNow(words: Int32Array): Halves | undefined {
+  const load = (word: number) => Atomics.load(words, NUMBERS_AT + word);
+  const [hi, next, lo] = [load(OUT.HI), load(OUT.NEXT_HI), load(OUT.LO)];
+  return hi === next && load(OUT.HI) === hi && load(OUT.NEXT_HI) === hi ? { hi, lo } : undefined;
 }
 
 /** Number and copies. Not for a row that another thread sends with. */

@@ -29,7 +29,7 @@ import {
   writePlainHeader,
 } from './outer-header.ts';
 import { checkWindow, ReplayWindow, startWindow } from './replay.ts';
-import type { SaConfig } from './sa-config.ts';
+import type { Counted, SaConfig } from './sa-config.ts';
 import type { SaRow } from './sa-row.ts';
 import { FLAG, SaPlace, WORD } from './sa-words.ts';
 import { isByAddress, SelectedPacket, type Selector } from './selector.ts';
@@ -55,16 +55,6 @@ export interface SaOptions {
   readonly row?: SaRow;
 }
 
-/** What `ip -s xfrm state` prints as `stats`, for one SA. */
-export interface SaStats {
-  /** Numbers left of the window. */
-  replayWindow: number;
-  /** Numbers seen before. */
-  replay: number;
-  /** ICV failures. */
-  failed: number;
-}
-
 export class SecurityAssociation implements SaPlace {
   readonly words: Int32Array;
   readonly at: number;
@@ -76,7 +66,7 @@ export class SecurityAssociation implements SaPlace {
   #sequence: OutboundSequence | undefined;
   #window: ReplayWindow | undefined;
   #life: LifetimeCounter | undefined;
-  #stats: SaStats | undefined;
+  #stats: Counted | undefined;
   #iptfs: IptfsReceiver | undefined;
   #outer: OuterHeader | undefined;
   #srcText: string | undefined;
@@ -167,7 +157,7 @@ export class SecurityAssociation implements SaPlace {
     return this.#life;
   }
 
-  get stats(): SaStats {
+  get stats(): Counted {
     this.#stats ??= { replayWindow: 0, replay: 0, failed: 0 };
     return this.#stats;
   }

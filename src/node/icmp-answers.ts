@@ -31,8 +31,7 @@ export class IcmpAnswers {
   readonly tooBigStats: IcmpStats = { icmpSent: 0, icmpSuppressed: 0 };
   readonly timeExceededStats: IcmpStats = { icmpSent: 0, icmpSuppressed: 0 };
   /** The node's own addresses, of IPv4 and IPv6, if it has any. */
-  own4: Address | undefined;
-  own6: Address | undefined;
+  own: { readonly [family in 4 | 6]?: Address } = {};
   #second = 0;
   #left = ANSWERS_A_SECOND;
 
@@ -54,7 +53,7 @@ export class IcmpAnswers {
     const { slab } = batch;
     const at = batch.offset[i]!;
     const isV6 = batch.family[i] === 6;
-    const from = isMulticast(slab, at) ? this.own6 : destination(slab, at);
+    const from = isMulticast(slab, at) ? this.own[6] : destination(slab, at);
     const isDue = from && !mayBeCut(slab, at) && isEligible(batch, i, isV6);
     if (!this.#take(isDue === true, this.tooBigStats, now)) return undefined;
     const room = sa ? roomIn(sa) : mtu;
@@ -66,7 +65,7 @@ export class IcmpAnswers {
    * @param asItself whether the answer may bear the node's own address
    */
   timeExceeded(batch: Batch, i: number, asItself: boolean, now: number): Uint8Array | undefined {
-    const own = batch.family[i] === 6 ? this.own6 : this.own4;
+    const own = this.own[batch.family[i] === 6 ? 6 : 4];
     const isDue = isEligible(batch, i, false);
     if (!this.#take(isDue, this.timeExceededStats, now)) return undefined;
     return icmp.timeExceededPacket(

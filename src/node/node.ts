@@ -199,17 +199,14 @@ export class Node {
   #adopt(plan: AgentPlan): void {
     const { anySource = false, overlay, mtuReserve = 0, tunnelProtocol } = plan;
     const peers = new Set<string>();
-    let own4: Address | undefined;
-    let own6: Address | undefined;
+    const own: { [family in 4 | 6]?: Address } = {};
     for (const { prefix, route } of plan.routes) {
       if (route.kind === 'node') peers.add(route.peer.name);
       if (route.kind !== 'self') continue;
-      if (prefix.address.length === 4) own4 ??= prefix.address;
-      else own6 ??= prefix.address;
+      own[prefix.address.length === 4 ? 4 : 6] ??= prefix.address;
     }
     this.#peerDrops.keep(peers);
-    this.#icmp.own4 = own4;
-    this.#icmp.own6 = own6;
+    this.#icmp.own = own;
     this.inbound.anySource = anySource;
     this.interceptor.anySource = anySource;
     this.overlay.isGeneve = tunnelProtocol === 'geneve';

@@ -23,8 +23,7 @@ import {
   rowIn,
   rowLength,
   rowWords,
-  sentHigh,
-  sentLow,
+  sentNow,
   sentOf,
   setOut,
   setReserve,
@@ -269,7 +268,7 @@ describe('a row as another process finds it', () => {
     setOut(words, { hi: 4, lo: 0 });
     words[19] = 5;
     expect(sentOf(words)).toEqual({ hi: 5, lo: 0 });
-    expect(sentHigh(words)).toBeUndefined();
+    expect(sentNow(words)).toBeUndefined();
     words[19] = 6;
     expect(sentOf(words)).toBeUndefined();
   });
@@ -366,7 +365,10 @@ describe('the words of a row', () => {
     setUsedAt(words, 0x9000_0000);
     expect(usedAt(words)).toBe(0x9000_0000);
     setOut(words, { hi: 2, lo: -9 });
-    expect([sentHigh(words), sentLow(words), allowedOf(words)]).toEqual([2, -9, { hi: 2, lo: -9 }]);
+    expect([sentNow(words), allowedOf(words)]).toEqual([
+      { hi: 2, lo: -9 },
+      { hi: 2, lo: -9 },
+    ]);
     allow(words, { hi: 3, lo: 8 });
     expect(allowedOf(words)).toEqual({ hi: 3, lo: 8 });
     expect([...file.subarray(0, 32), ...file.subarray(64)].every((word) => word === 0)).toBe(true);
