@@ -5,8 +5,8 @@
  * ```text
  *  word    what
  *   0-15   what every packet asks and counts
- *  16-31   the window
- *  32-47   the numbers: `OUT` and `TOP` of `sa-row.ts`
+ *  16-31   the window, of one that receives
+ *  32-47   the numbers: `OUT` of one that sends, `TOP` of one that receives (`sa-row.ts`)
  *  48-     the ring of the window
  * ```
  *
