@@ -11,8 +11,6 @@ import { SaPlace, WORD } from './sa-words.ts';
 
 export class LifetimeCounter {
   readonly #place: SaPlace;
-  /** Becomes true once, at the first soft limit that is reached: time for a new key. The caller clears it when it has acted. */
-  softEvent = false;
   readonly #softPackets: number;
   readonly #softBytes: number;
   readonly #hardPackets: number;
@@ -48,10 +46,7 @@ export class LifetimeCounter {
   /** Has the SA reached a hard limit, so that the next packet must be dropped? Notes a soft limit, too. */
   expired(): boolean {
     if (this.packets >= this.#hardPackets || this.bytes >= this.#hardBytes) return true;
-    if (!this.#isDying && (this.packets >= this.#softPackets || this.bytes >= this.#softBytes)) {
-      this.#isDying = true;
-      this.softEvent = true;
-    }
+    if (this.packets >= this.#softPackets || this.bytes >= this.#softBytes) this.#isDying = true;
     return false;
   }
 
@@ -71,7 +66,6 @@ export class LifetimeCounter {
     const soft = Math.min(after(added, softAddSeconds), after(used, softUseSeconds));
     if (soft > now) return Math.min(soft, hard);
     this.#isDying = true;
-    this.softEvent = true;
     return hard;
   }
 

@@ -30,24 +30,19 @@ describe('LifetimeCounter', () => {
     for (let i = 0; i < 3; i++) expect(life.expired()).toBe(true);
   });
 
-  it.each([{ softPackets: 3 }, { softBytes: 252 }])(
-    'says once that a soft limit is reached: %o',
-    (limits) => {
-      const life = new LifetimeCounter({ ...limits, hardPackets: 10 });
-      expect(carry(life, 84, 3)).toBe(3);
-      expect(life.softEvent, 'the third packet fills the limit; nobody has asked since').toBe(false);
-      expect(life.expired()).toBe(false);
-      expect(life.softEvent).toBe(true);
-      life.softEvent = false;
-      expect(carry(life, 84)).toBe(7);
-      expect(life.softEvent, 'once').toBe(false);
-    },
-  );
+  it.each([{ softPackets: 3 }, { softBytes: 252 }])('is dying once a soft limit is reached: %o', (limits) => {
+    const life = new LifetimeCounter({ ...limits, hardPackets: 10 });
+    expect(carry(life, 84, 3)).toBe(3);
+    expect(life.dying, 'the third packet fills the limit; nobody has asked since').toBe(false);
+    expect(life.expired()).toBe(false);
+    expect(life.dying).toBe(true);
+    expect(carry(life, 84)).toBe(7);
+  });
 
-  it('tells no soft limit once the hard one is reached', () => {
+  it('is not dying where the hard limit is reached at once', () => {
     const life = new LifetimeCounter({ softPackets: 5, hardPackets: 5 });
     expect(carry(life, 84)).toBe(5);
-    expect(life.softEvent).toBe(false);
+    expect(life.dying).toBe(false);
   });
 
   it('knows whether it can ever expire', () => {
@@ -64,13 +59,11 @@ describe('LifetimeCounter', () => {
       expect(isWatched({ [limit]: 1 }), limit).toBe(true);
   });
 
-  it('is dying from the first soft limit on, told of it or not', () => {
+  it('is dying from the first soft limit on', () => {
     const life = new LifetimeCounter({ softPackets: 1 });
     expect([life.expired(), life.dying]).toEqual([false, false]);
     life.count(84);
     expect([life.expired(), life.dying]).toEqual([false, true]);
-    life.softEvent = false;
-    expect(life.dying).toBe(true);
   });
 });
 
