@@ -88,7 +88,9 @@ needs(UML_NEEDS, 'the state that Linux sends by', () => {
         batch.sa[0] = choice.choose(template, batch.slab, batch.offset[0]!, 0);
         encapsulator.run(batch);
       }
-      const ours = sad.sas.flatMap((sa) => (sa && !sa.gone ? [[sa.config.spi, sa.life.packets]] : []));
+      const ours = sad.sas
+        .flatMap((sa) => (sa && !sa.gone ? [[sa.config.spi, sa.life.packets]] : []))
+        .reverse();
       const theirs = [
         ...after.matchAll(/spi (0x[0-9a-f]+)[\s\S]*?lifetime current:\s+\d+\(bytes\), (\d+)\(packets\)/g),
       ].map(([, spi, packets]) => [Number(spi), Number(packets)]);
