@@ -6,7 +6,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { type CiliumNode, parseNodes } from '../../src/cilium/nodes.ts';
-import { DEFAULT_VERSION, formatVersion } from '../../src/cilium/version.ts';
+import { formatVersion } from '../../src/cilium/version.ts';
 import { encryptionStatus, statusText } from '../../src/observe/status.ts';
 import { readStates } from '../../src/sa-text/xfrm-sas.ts';
 import { parseXfrmStat } from '../../src/sa-text/xfrm-stat.ts';
@@ -33,15 +33,14 @@ const PODS = [
   { name: 'p2', node: 'node-2', ip: '10.244.2.20' },
 ];
 
+/** Of the sysdumps in `pcaps/diagnose`. */
+const MINOR = 18;
+
 /**
  * @param folder `pcaps/diagnose`
  * @param minor whose bugtool collects
  */
-export function sysdumpOfTrouble(
-  folder: string,
-  trouble: string,
-  minor = DEFAULT_VERSION.minor,
-): SysdumpCluster {
+export function sysdumpOfTrouble(folder: string, trouble: string, minor = MINOR): SysdumpCluster {
   const read = (name: string) => readFileSync(`${folder}/${name}`, 'utf8');
   const version = { minor };
   const published = parseNodes(read('nodes.json'), 'nodes.json');

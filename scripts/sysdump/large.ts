@@ -11,7 +11,6 @@ import { generateKey } from '../../src/cilium/key-line.ts';
 import { type CiliumKey, parseKeys } from '../../src/cilium/keys.ts';
 import type { CiliumNode } from '../../src/cilium/nodes.ts';
 import { peerPolicies, peerSas, sharedPolicies } from '../../src/cilium/peer-plan.ts';
-import { DEFAULT_VERSION } from '../../src/cilium/version.ts';
 import { NodeEngine } from '../../src/crypto/node.ts';
 import { SecurityAssociation } from '../../src/ipsec/sa.ts';
 import { encryptionStatus, statusText } from '../../src/observe/status.ts';
@@ -57,7 +56,7 @@ const KEY_ID = 4;
 /** Tunnels between two nodes: of their routers, and of the nodes themselves. */
 const KINDS = 2;
 const GONE = 3;
-const VERSION = DEFAULT_VERSION;
+const VERSION = { minor: 18 };
 /** Packets that were sent in vain to a node that has no right key. */
 const FAILED = 40;
 const EPOCH = Date.UTC(2026, 10, 29, 9);

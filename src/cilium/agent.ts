@@ -16,7 +16,7 @@
 import { EsplaneError, InputError } from '../base/errors.ts';
 import type { SaConfig } from '../ipsec/sa-config.ts';
 import type { Policy } from '../ipsec/spd.ts';
-import { formatAddress, formatPrefix, type Prefix } from '../wire/address.ts';
+import { type Address, formatAddress, formatPrefix, type Prefix } from '../wire/address.ts';
 import {
   type AgentPlan,
   entryRoute,
@@ -30,6 +30,7 @@ import {
 } from './agent-plan.ts';
 import { BOOT_ID_LEN } from './derive.ts';
 import type { IpcacheEntry, Peer } from './ipcache.ts';
+import { nextKeyId } from './key-line.ts';
 import type { CiliumKey } from './keys.ts';
 import { checkAddresses } from './node-checks.ts';
 import { addressesOf, NodeIdTable, type Random32 } from './node-ids.ts';
@@ -38,6 +39,7 @@ import { type CiliumNode, parseNodes } from './nodes.ts';
 import { type PlanContext, peerPolicies, peerSas, sharedPolicies, sharedSas } from './peer-plan.ts';
 import { Rotation, type RotationOptions } from './rotation.ts';
 import { readKeys } from './secret.ts';
+import { isAtLeast } from './version.ts';
 
 export interface AgentOptions extends NodePlanOptions, Omit<RotationOptions, 'version'> {
   /** This node: name, addresses, boot id, pod ranges. The key id in it does not count. */
@@ -49,6 +51,12 @@ export interface AgentOptions extends NodePlanOptions, Omit<RotationOptions, 've
    * from 1.19). Otherwise only {@link Agent.setIp} makes them known.
    */
   readonly podCidrEntries?: boolean;
+  /**
+   * The key id that the agent sent with before it was started anew; 0 or left out for none. From 1.20 on (#44701) an
+   * agent finds it in the datapath. If the file has it still, or the next one, the agent advertises it and sends with it
+   * until the SAs of the file's key are there; otherwise the file's key is as the first one.
+   */
+  readonly activeKey?: number;
   readonly onEvent?: (event: AgentEvent) => void;
 }
 
@@ -91,13 +99,19 @@ interface PeerState {
   /** By key id. */
   readonly sas: Map<number, readonly SaConfig[]>;
   readonly policies: Map<number, readonly Policy[]>;
+  /** What the last news of it lacked, and is as it was before. */
+  lack: string;
 }
 
 /** What {@link Agent.setNodes} may be told beside the list. */
 export interface NodesOptions {
   /** Is there traffic with this peer? One that is used is not deleted because a list lacks it. */
   readonly inUse?: (name: string) => boolean;
+  /** Peers that are in the list but cannot be used: they stay as they are. */
+  readonly unusable?: ReadonlySet<string>;
 }
+
+const KEEPS_ACTIVE_KEY_SINCE = 20;
 
 export class Agent {
   readonly context: PlanContext;
@@ -130,8 +144,8 @@ export class Agent {
    * @throws {EsplaneError} `ERR_BOOT_ID` when the node has no boot id, without which it could agree on no key
    */
   constructor(options: AgentOptions) {
-    const { local, random, podCidrEntries = true, onEvent = () => {} } = options;
-    const { order, keyRotationDuration, reclaimInterval, installTime, steps, ...rest } = options;
+    const { local, random, podCidrEntries = true, activeKey = 0, onEvent = () => {} } = options;
+    const { order, keyRotationDuration, reclaimInterval, longestWait, installTime, steps, ...rest } = options;
     this.context = planContext(local, rest);
     if (local.bootId.length < BOOT_ID_LEN)
       throw new EsplaneError('ERR_BOOT_ID', `node ${local.name}: IPsec requires a valid boot id`);
@@ -140,6 +154,7 @@ export class Agent {
       ...(order && { order }),
       ...(keyRotationDuration !== undefined && { keyRotationDuration }),
       ...(reclaimInterval !== undefined && { reclaimInterval }),
+      ...(longestWait !== undefined && { longestWait }),
       ...(installTime !== undefined && { installTime }),
       ...(steps && { steps }),
     });
@@ -150,6 +165,7 @@ export class Agent {
     this.#ids = new NodeIdTable(this.#random);
     this.#policies = sharedPolicies(local, this.context);
     this.#own(local);
+    if (isAtLeast(this.context.version, KEEPS_ACTIVE_KEY_SINCE)) this.#advertised = this.#sending = activeKey;
   }
 
   /** The node's CiliumNode, as the others are to see it. */
@@ -203,6 +219,12 @@ export class Agent {
     }
   }
 
+  /** ms to wait, by chance, before a keys file is read that has changed; 0 up to 1.19, and for the first key. */
+  keysWait(): number {
+    const { current, longestWait } = this.rotation;
+    return current === 0 || longestWait === 0 ? 0 : Math.floor((this.#random() / 2 ** 32) * longestWait);
+  }
+
   /** Says that the keys cannot be had (a file that is not there): the key in use stays. */
   refuseKeys(problem: string, now: number): void {
     if (this.keysProblem === problem) return;
@@ -218,18 +240,29 @@ export class Agent {
    * @throws {InputError} when it is no rotation of the key in use, which then stays
    */
   setKeys(keys: readonly CiliumKey[], now: number): void {
+    const isFirst = this.rotation.current === 0;
     this.rotation.take(keys, now);
+    const active = this.#sending;
+    // Keys that do not follow one another are no rotation: the file's is as the first one.
+    if (isFirst && active !== 0 && ![active, nextKeyId(active)].includes(this.rotation.current))
+      this.#advertised = this.#sending = 0;
     this.keysProblem = undefined;
     this.advance(now);
   }
 
   /**
-   * Reads a list of CiliumNodes. One that cannot be used changes nothing but {@link nodesProblem}, and is a `warning`.
+   * Reads a list of CiliumNodes. One that cannot be used changes nothing but {@link nodesProblem}, and is a `warning`. A
+   * peer in it that cannot be used is a `warning` and stays as it is.
    * @returns whether it is good
    */
   loadNodes(text: string, source: string, now: number, options?: NodesOptions): boolean {
     try {
-      this.setNodes(parseNodes(text, source), now, options);
+      const unusable = new Set<string>();
+      const nodes = parseNodes(text, source, (error, name) => {
+        if (name !== undefined) unusable.add(name);
+        this.#emit('warning', now, { text: `a node is left out: ${error.message}` });
+      });
+      this.setNodes(nodes, now, { ...options, unusable });
       return true;
     } catch (error) {
       if (!(error instanceof InputError)) throw error;
@@ -249,7 +282,12 @@ export class Agent {
    * Takes a whole list: adds, updates and deletes peers.
    * @throws {InputError} when it lacks this node, or two nodes of it have one address; everything stays as it was then
    */
-  setNodes(nodes: readonly CiliumNode[], now: number, { inUse = () => false }: NodesOptions = {}): void {
+  setNodes(
+    listed: readonly CiliumNode[],
+    now: number,
+    { inUse = () => false, unusable = new Set() }: NodesOptions = {},
+  ): void {
+    const nodes = this.#completed(listed);
     const local = nodes.find(({ name }) => name === this.#local.name);
     if (!local) {
       throw new InputError(
@@ -260,14 +298,20 @@ export class Agent {
     }
     const names = new Set(nodes.map(({ name }) => name));
     const missing = [...this.#peers.keys()].filter((name) => !names.has(name));
-    const staying = missing.filter(inUse);
-    checkAddresses([...nodes, ...staying.map((name) => this.#peers.get(name)!.node)]);
-    for (const name of missing) if (!staying.includes(name)) this.deleteNode(name, now);
+    const kept = missing.filter((name) => unusable.has(name));
+    const staying = missing.filter((name) => !unusable.has(name) && inUse(name));
+    checkAddresses([...nodes, ...[...kept, ...staying].map((name) => this.#peers.get(name)!.node)]);
+    for (const name of missing)
+      if (!staying.includes(name) && !kept.includes(name)) this.deleteNode(name, now);
     this.nodesProblem = undefined;
     // Addresses may change hands within the list, so all are let go first.
     for (const node of nodes) if (this.#isMoved(node)) this.#disown(node.name);
     this.#setLocal(local, now);
-    for (const node of nodes) if (node !== local) this.setNode(node, now);
+    nodes.forEach((node, i) => {
+      if (node === local) return;
+      this.#takeNode(node, now);
+      this.#tellLack(listed[i]!, now);
+    });
     const fresh = staying.filter((name) => !this.lingering.includes(name));
     this.lingering = staying;
     for (const name of fresh) {
@@ -279,10 +323,16 @@ export class Agent {
   }
 
   /**
-   * Adds or updates a peer. A new boot id replaces all its SAs.
+   * Adds or updates a peer. A new boot id replaces all its SAs. A boot id or an address that it does not have any more is
+   * taken to be as it was, so that its SAs stay, and is a `warning`.
    * @throws {InputError} when another node has one of its addresses: it is refused, and what was there stays
    */
   setNode(node: CiliumNode, now: number): void {
+    this.#takeNode(this.#completed([node])[0]!, now);
+    this.#tellLack(node, now);
+  }
+
+  #takeNode(node: CiliumNode, now: number): void {
     if (node.name === this.#local.name) {
       this.#setLocal(node, now);
       return;
@@ -298,7 +348,13 @@ export class Agent {
     const nodeId = this.#ids.assign(node.name, addressesOf(node));
     const rebooted = old !== undefined && old.node.bootId !== node.bootId;
     const anew = !old || isMoved || rebooted || old.nodeId !== nodeId;
-    const state: PeerState = { node, nodeId, sas: anew ? new Map() : old.sas, policies: new Map() };
+    const state: PeerState = {
+      node,
+      nodeId,
+      sas: anew ? new Map() : old.sas,
+      policies: new Map(),
+      lack: old?.lack ?? '',
+    };
     const removed = anew && old ? [...old.sas.values()].flat() : [];
     this.#peers.set(node.name, state);
     const added = this.#install(state);
@@ -470,6 +526,45 @@ export class Agent {
     };
   }
 
+  /** Peers with what they lack as it was before, unless another one in the list has that address now. */
+  #completed(nodes: readonly CiliumNode[]): CiliumNode[] {
+    if (nodes.every((node) => lackOf(node, this.#peers.get(node.name)?.node) === '')) return [...nodes];
+    const claimed = new Set(
+      nodes.flatMap((node) => addressesOf(node).map((address) => formatAddress(address))),
+    );
+    return nodes.map((node) => {
+      const old = this.#peers.get(node.name)?.node;
+      if (!old || lackOf(node, old) === '') return node;
+      // In the old order: addresses that stay are no move.
+      const complete = (kind: AddressKind) => [
+        ...old[kind].flatMap((was) => {
+          const now = node[kind].find(({ length }) => length === was.length);
+          return now ?? (claimed.has(formatAddress(was)) ? [] : [was]);
+        }),
+        ...node[kind].filter(({ length }) => !old[kind].some((was) => was.length === length)),
+      ];
+      return {
+        ...node,
+        bootId: node.bootId.length < BOOT_ID_LEN ? old.bootId : node.bootId,
+        ciliumAddresses: complete('ciliumAddresses'),
+        nodeAddresses: complete('nodeAddresses'),
+      };
+    });
+  }
+
+  #tellLack(news: CiliumNode, now: number): void {
+    const state = this.#peers.get(news.name);
+    if (!state) return;
+    const lack = lackOf(news, state.node);
+    if (lack === state.lack) return;
+    state.lack = lack;
+    if (lack !== '')
+      this.#emit('warning', now, {
+        node: news.name,
+        text: `node ${news.name} has no ${lack} any more: its SAs stay as they are`,
+      });
+  }
+
   #checkOwner(node: CiliumNode): void {
     for (const address of addressesOf(node)) {
       const owner = this.#owners.get(formatAddress(address));
@@ -503,6 +598,24 @@ export class Agent {
     this.#plan = undefined;
     this.#onEvent({ kind, at, added: [], removed: [], ...event });
   }
+}
+
+type AddressKind = 'ciliumAddresses' | 'nodeAddresses';
+
+/** Addresses of a kind in families in which a node has none any more. */
+function lostAddresses(node: CiliumNode, old: CiliumNode, kind: AddressKind): Address[] {
+  return old[kind].filter(({ length }) => !node[kind].some((address) => address.length === length));
+}
+
+/** What a node lacks that it had, in words; empty for nothing. */
+function lackOf(node: CiliumNode, old: CiliumNode | undefined): string {
+  if (!old) return '';
+  const family = ({ length }: Address) => (length === 4 ? 'IPv4' : 'IPv6');
+  return [
+    ...(node.bootId.length < BOOT_ID_LEN && old.bootId.length >= BOOT_ID_LEN ? ['boot id'] : []),
+    ...lostAddresses(node, old, 'ciliumAddresses').map((one) => `${family(one)} CiliumInternalIP`),
+    ...lostAddresses(node, old, 'nodeAddresses').map((one) => `${family(one)} InternalIP`),
+  ].join(' and no ');
 }
 
 function isSameNode(a: CiliumNode, b: CiliumNode): boolean {

@@ -54,25 +54,29 @@ export interface CiliumNode {
 
 /**
  * Reads the CiliumNode objects in a text: a List, one object, several YAML documents or a JSON array.
- * @param omit told why a node cannot be used, which is then left out; absent, that is an error
+ * @param omit told why a node cannot be used, which is then left out, and its name if it has one; absent, that is an error
  * @throws {InputError} when there is none that can be used, or two of them share a name or an address
  */
-export function parseNodes(text: string, source: string, omit?: (error: InputError) => void): CiliumNode[] {
+export function parseNodes(
+  text: string,
+  source: string,
+  omit?: (error: InputError, name?: string) => void,
+): CiliumNode[] {
   const objects = parseManifest(text, source);
   if (objects.length === 0) throw new InputError({ source }, 'no CiliumNode in it', GET_NODES);
-  const errors: InputError[] = [];
+  const errors: [InputError, string | undefined][] = [];
   const nodes = objects.flatMap((object) => {
     try {
       return readNode(object, source);
     } catch (error) {
       if (!(error instanceof InputError)) throw error;
-      errors.push(error);
+      errors.push([error, nameOf(object)]);
       return [];
     }
   });
   const [first] = errors;
-  if (first && (!omit || nodes.length === 0)) throw first;
-  if (omit) for (const error of errors) omit(error);
+  if (first && (!omit || nodes.length === 0)) throw first[0];
+  if (omit) for (const [error, name] of errors) omit(error, name);
   checkNames(nodes, source);
   checkAddresses(nodes);
   return nodes;
@@ -98,6 +102,12 @@ const NODE = z.object({
     azure: z.record(z.string(), z.unknown()).nullish(),
   }),
 });
+
+const NAMED = NODE.pick({ metadata: true });
+
+function nameOf(object: unknown): string | undefined {
+  return NAMED.safeParse(object).data?.metadata.name;
+}
 
 type RawAddresses = NonNullable<z.infer<typeof NODE>['spec']['addresses']>;
 

@@ -20,6 +20,10 @@ export type RotationOrder = 'install-first' | 'advertise-first';
 
 /** `--key-rotation-duration`: ms that an old key stays after a new one came. */
 export const KEY_ROTATION_DURATION = 5 * 60_000;
+/** From this release on an agent waits before it reads a keys file that has changed (#44263) … */
+const WAITS_SINCE = 20;
+/** … for a random time, at most this part of the time that an old key stays. */
+const WAIT_PART = 1 / 10;
 /** ms between two looks for old keys (Cilium's `stale-key-reclaimer`). */
 export const RECLAIM_INTERVAL = 60_000;
 
@@ -39,6 +43,11 @@ export interface RotationOptions {
   readonly keyRotationDuration?: number;
   /** ms between two looks for old keys; left out, {@link RECLAIM_INTERVAL}. */
   readonly reclaimInterval?: number;
+  /**
+   * ms: the longest random wait before a keys file that has changed is read; left out, a tenth of `keyRotationDuration`
+   * from 1.20 on, and 0 before.
+   */
+  readonly longestWait?: number;
   /** ms that installing SAs for all peers takes; what is in between shows only in a simulation. */
   readonly installTime?: number;
   /**
@@ -59,6 +68,9 @@ export class Rotation {
   /** The id of the key in the file; 0 before there is one. */
   current = 0;
 
+  /** ms: the longest random wait before a keys file that has changed is read. */
+  readonly longestWait: number;
+
   readonly #version: CiliumVersion;
   readonly #order: RotationOrder;
   readonly #duration: number;
@@ -76,8 +88,10 @@ export class Rotation {
     keyRotationDuration = KEY_ROTATION_DURATION,
     reclaimInterval = RECLAIM_INTERVAL,
     installTime = 0,
+    longestWait = isAtLeast(version, WAITS_SINCE) ? keyRotationDuration * WAIT_PART : 0,
     steps,
   }: RotationOptions) {
+    this.longestWait = longestWait;
     this.#version = version;
     this.#order = order;
     this.#duration = keyRotationDuration;

@@ -61,6 +61,19 @@ interface FirstTexts {
   readonly nodes: readonly string[];
 }
 
+/** A node of a list that cannot be used. */
+interface Unusable {
+  readonly name: string | undefined;
+  readonly why: string;
+}
+
+/** A file of nodes as it was read last. */
+interface ReadList {
+  readonly text: string;
+  readonly nodes: readonly CiliumNode[];
+  readonly unusable: readonly Unusable[];
+}
+
 export class NodeAgent {
   readonly agent: Agent;
   readonly #config: NodeConfig;
@@ -78,7 +91,11 @@ export class NodeAgent {
   #keyTexts: readonly string[] = [];
   #nodeTexts: readonly string[] = [];
   /** What was read last from each file of nodes: of a large cluster, most files stay. */
-  readonly #read = new Map<string, { readonly text: string; readonly nodes: readonly CiliumNode[] }>();
+  readonly #read = new Map<string, ReadList>();
+  /** Why nodes of the last good lists are left out, and their names. */
+  #unusable: readonly Unusable[] = [];
+  /** ms: when keys that have changed are read; absent while none wait. */
+  #keysAt: number | undefined;
   #published = '';
   #changed = false;
   /** Plans handed on, and the last one that was answered. */
@@ -131,7 +148,9 @@ export class NodeAgent {
     this.#mode = config.mode ?? this.#cilium?.plan.mode;
     this.#nodeTexts = nodeTexts;
     work('the node list');
-    this.#nodes = this.#parseNodes(nodeTexts);
+    const lists = this.#readLists(nodeTexts);
+    this.#nodes = this.#joinLists(lists);
+    this.#tellUnusable(lists);
     this.#keyTexts = keyTexts;
     work('keys');
     const keys = this.#parseKeys(keyTexts);
@@ -151,6 +170,8 @@ export class NodeAgent {
       random: random32,
       order: config.order,
       keyRotationDuration: duration,
+      // A file that names no release has no agents of that release to go with.
+      ...(config.cilium === undefined && { longestWait: 0 }),
       reclaimInterval: Math.max(LEAST_RECLAIM_INTERVAL, Math.min(RECLAIM_INTERVAL, duration)),
       onEvent: (event) => this.#heard(event),
     });
@@ -223,16 +244,25 @@ export class NodeAgent {
   /**
    * Reads the files again. Nothing in them can stop the node. While they are read, to be asked again is to read them once
    * more.
-   * @param readsAll also keys that Cilium is told not to watch
+   * @param readsAll also keys that Cilium is told not to watch, and at once; otherwise keys that have changed wait for a
+   * random time, as from Cilium 1.20 on
    */
   async reload(now: number, readsAll = true): Promise<void> {
+    if (readsAll) this.#keysAt = undefined;
     this.#again = { now, readsAll: readsAll || (this.#again?.readsAll ?? false) };
     this.#reloading ??= this.#reloadAll();
     return this.#reloading;
   }
 
-  /** Does what is due by `now`. */
-  advance(now: number): void {
+  /** Does what is due by `now`. Resolves once keys whose time has come are read. */
+  async advance(now: number): Promise<void> {
+    if (this.#keysAt !== undefined && this.#keysAt <= now) {
+      this.#keysAt = undefined;
+      await this.#reloadKeys(now);
+      this.#flush();
+      this.#tryPublish();
+      this.#work('');
+    }
     const { nextAt } = this.agent;
     if (nextAt === undefined || nextAt > now) return;
     this.#work('the plan');
@@ -263,13 +293,36 @@ export class NodeAgent {
         const { now, readsAll } = next;
         // Nodes first: a key that is new then reaches the peers that are new too.
         await this.#reloadNodes(now);
-        if (readsAll || (this.#cilium?.watchesKeys ?? true)) await this.#reloadKeys(now);
+        if (readsAll) await this.#reloadKeys(now);
+        else if (this.#cilium?.watchesKeys ?? true) await this.#waitForKeys(now);
         this.#flush();
         this.#tryPublish();
       }
     } finally {
       this.#reloading = undefined;
       this.#work('');
+    }
+  }
+
+  /** Reads keys at once, or lets those that have changed wait: a cluster's agents are not to begin all at one time. */
+  async #waitForKeys(now: number): Promise<void> {
+    if (this.#keysAt !== undefined) return;
+    const wait = this.agent.keysWait();
+    if (wait === 0 || !(await this.#haveKeysChanged())) {
+      await this.#reloadKeys(now);
+      return;
+    }
+    this.#keysAt = now + wait;
+    const longest = this.agent.rotation.longestWait / 1000;
+    this.#tell(`keys: changed, read in ${(wait / 1000).toFixed(1)} s (by chance, at most ${longest} s)`);
+  }
+
+  async #haveKeysChanged(): Promise<boolean> {
+    try {
+      return !isSameText(await readAll(this.#files, this.#config.keys, INPUT.keys), this.#keyTexts);
+    } catch (error) {
+      if (!(error instanceof InputError)) throw error;
+      return false;
     }
   }
 
@@ -303,7 +356,9 @@ export class NodeAgent {
         this.#nodesRead.lastGood = now;
         return;
       }
-      const nodes = this.#parseNodes(texts);
+      const lists = this.#readLists(texts);
+      const nodes = this.#joinLists(lists);
+      this.#tellUnusable(lists);
       this.#work('the plan');
       if (!this.#takeNodes(nodes, now, await this.#plane?.carried())) return;
       this.#nodeTexts = texts;
@@ -323,7 +378,8 @@ export class NodeAgent {
     try {
       const inUse = (name: string) =>
         this.#busy.has(name) || this.#carriedBy(name, carried) !== (this.#carried.get(name) ?? 0);
-      this.agent.setNodes(nodes, now, { inUse });
+      const unusable = new Set(this.#unusable.flatMap(({ name }) => name ?? []));
+      this.agent.setNodes(nodes, now, { inUse, unusable });
       this.#nodes = nodes;
       this.#checkPeers();
       return true;
@@ -418,9 +474,20 @@ export class NodeAgent {
     return mergeKeys(...texts.map((text, i) => readKeys(text, this.#config.keys[i]!, this.#version)));
   }
 
-  #parseNodes(texts: readonly string[]): CiliumNode[] {
+  #readLists(texts: readonly string[]): ReadList[] {
+    return texts.map((text, i) => this.#readList(text, this.#config.nodes[i]!));
+  }
+
+  /** Says of each node that cannot be used why it is left out, once. */
+  #tellUnusable(lists: readonly ReadList[]): void {
+    const before = new Set(this.#unusable.map(({ why }) => why));
+    this.#unusable = lists.flatMap(({ unusable }) => unusable);
+    for (const { why } of this.#unusable) if (!before.has(why)) this.#tell(`a node is left out: ${why}`);
+  }
+
+  #joinLists(lists: readonly ReadList[]): CiliumNode[] {
     const { name, nodes: files } = this.#config;
-    const read = texts.flatMap((text, i) => this.#readNodes(text, files[i]!));
+    const read = lists.flatMap(({ nodes }) => nodes);
     const bootId = this.#bootId;
     const all =
       bootId === undefined ? read : read.map((node) => (node.name === name ? { ...node, bootId } : node));
@@ -428,6 +495,8 @@ export class NodeAgent {
     checkNames(all, source);
     checkAddresses(all);
     const me = all.find((node) => node.name === name);
+    const mine = lists.flatMap(({ unusable }) => unusable).find((one) => one.name === name);
+    if (!me && mine) throw new InputError({ source }, `this node cannot be used: ${mine.why}`, 'Correct it.');
     if (!me) throw new InputError({ source }, `no node is called ${name}`, 'Set name: to that of this node.');
     const own = formatAddress(this.#outside);
     const has = (addresses: readonly Address[]) =>
@@ -459,12 +528,14 @@ export class NodeAgent {
     return nodes;
   }
 
-  #readNodes(text: string, file: string): readonly CiliumNode[] {
+  #readList(text: string, file: string): ReadList {
     const known = this.#read.get(file);
-    if (known?.text === text) return known.nodes;
-    const nodes = parseNodes(text, file);
-    this.#read.set(file, { text, nodes });
-    return nodes;
+    if (known?.text === text) return known;
+    const unusable: Unusable[] = [];
+    const nodes = parseNodes(text, file, (error, name) => unusable.push({ name, why: error.message }));
+    const list = { text, nodes, unusable };
+    this.#read.set(file, list);
+    return list;
   }
 
   #tell(text: string): void {

@@ -127,7 +127,7 @@ export class NodeControl {
     data.port.on('message', (message: FromPlane) => this.#hear(message));
     this.#every(AGENT_EVERY, () => {
       Atomics.add(this.#control, CONTROL.CONTROL_BEAT, 1);
-      this.#agent?.advance(systemClock.now());
+      this.#agent?.advance(systemClock.now()).catch(this.#notReloaded);
       this.#state?.tick();
       this.#report();
     });

@@ -41,6 +41,7 @@ With keys and nodes there may also be:
   publish: out/node-1.json     # its own CiliumNode with its key id, for the nodes: of its peers
   key-rotation-duration: 5m    # how long an old key stays
   order: install-first         # or advertise-first, Cilium's before March 2026
+  cilium: "1.20"               # the release to go by; named, keys that have changed wait up to 1/10 of that duration
   mode: native                 # or tunnel (VXLAN in ESP; with cilium: "1.17" ESP in VXLAN, link udp alone), eni
   tunnel-protocol: vxlan       # or geneve
   underlay-protocol: ipv4      # or ipv6: what the overlay's packets are between the nodes

@@ -157,8 +157,15 @@ export class Member {
     if (revision <= this.#revision) return;
     this.keysText = text;
     this.#revision = revision;
-    if (this.isUp) this.agent.loadKeys(text, 'keys', this.#now());
-    this.#wake();
+    const { agent } = this;
+    const read = () => {
+      if (agent !== this.agent || !this.isUp || this.keysText === undefined) return;
+      agent.loadKeys(this.keysText, 'keys', this.#now());
+      this.#wake();
+    };
+    const wait = agent.keysWait();
+    if (wait === 0) read();
+    else this.#options.clock.after(wait, read);
   }
 
   /** News of another node. */
@@ -219,11 +226,14 @@ export class Member {
   boot(): void {
     this.isUp = true;
     this.#newBootId();
-    this.restartAgent();
+    this.restartAgent(0);
   }
 
-  /** A new agent, and all SAs made anew: their numbers begin again with 1, under the same keys. */
-  restartAgent(): void {
+  /**
+   * A new agent, and all SAs made anew: their numbers begin again with 1, under the same keys.
+   * @param activeKey the key id that it finds in the datapath; left out, the one that the old agent sent with
+   */
+  restartAgent(activeKey = this.agent.sending): void {
     const { engine, onFlush } = this.#options;
     const { sad } = this.node;
     const { sas } = this.agent.plan;
@@ -233,7 +243,7 @@ export class Member {
       sad.remove(index);
       engine.removeKey(sa.key);
     });
-    this.agent = this.#makeAgent();
+    this.agent = this.#makeAgent(activeKey);
     this.start();
   }
 
@@ -264,7 +274,7 @@ export class Member {
     return count;
   }
 
-  #makeAgent(): Agent {
+  #makeAgent(activeKey = 0): Agent {
     const { scenario, spec, random32, onEvent } = this.#options;
     return new Agent({
       local: {
@@ -280,6 +290,7 @@ export class Member {
       version: scenario.version,
       mode: scenario.mode,
       ...spec.rotation,
+      activeKey,
       podCidrEntries: scenario.podRangesKnown,
       onEvent: (event) => {
         this.#isStale = true;

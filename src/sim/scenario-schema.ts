@@ -112,6 +112,7 @@ const ROTATION = {
   steps: z.strictObject({ install: time, advertise: time, send: time }).optional(),
   keep: time.optional(),
   look: time.optional(),
+  wait: time.optional(),
 };
 
 const NODE = z.strictObject({
@@ -166,7 +167,7 @@ const SCENARIO = z.strictObject({
   about: text.optional(),
   seed: whole(0, 0xffff_ffff).optional(),
   duration: time,
-  cilium: value('a version, such as "1.18"', (input) =>
+  cilium: value('a version, such as "1.20"', (input) =>
     typeof input === 'string' || typeof input === 'number' ? String(input) : undefined,
   ).optional(),
   mode: oneOf('native', 'tunnel').optional(),

@@ -184,7 +184,7 @@ function versionOf(text: string, yaml: YamlText): CiliumVersion {
   try {
     return parseVersion(text, 'cilium');
   } catch {
-    throw yaml.fail(['cilium'], 'no version of Cilium that is known here', 'Give a version, such as "1.18".');
+    throw yaml.fail(['cilium'], 'no version of Cilium that is known here', 'Give a version, such as "1.20".');
   }
 }
 
@@ -211,11 +211,26 @@ function checkRotation(rotation: RawRotation | undefined, at: YamlPath, yaml: Ya
 }
 
 /** What a node says about rotation, and else what the file says: its own order is not passed over for steps of the file. */
-function readRotation(all: RawRotation | undefined, own: RawRotation | undefined): RotationRules {
+function readRotation(
+  all: RawRotation | undefined,
+  own: RawRotation | undefined,
+  isReleaseNamed: boolean,
+): RotationRules {
   const file = defined(all ?? {});
   if (own?.order !== undefined || own?.installTime !== undefined) delete file.steps;
-  const { keep = KEY_ROTATION_DURATION, look, ...rest } = defined({ ...file, ...defined(own ?? {}) });
-  return { ...rest, keyRotationDuration: keep, ...(look !== undefined && { reclaimInterval: look }) };
+  const {
+    keep = KEY_ROTATION_DURATION,
+    look,
+    // Where no release is named, times are the file's alone.
+    wait = isReleaseNamed ? undefined : 0,
+    ...rest
+  } = defined({ ...file, ...defined(own ?? {}) });
+  return {
+    ...rest,
+    keyRotationDuration: keep,
+    ...(look !== undefined && { reclaimInterval: look }),
+    ...(wait !== undefined && { longestWait: wait }),
+  };
 }
 
 /** The range that nodes or pods have their addresses from. */
@@ -290,7 +305,7 @@ function readNodes(raw: RawScenario, family: 4 | 6, yaml: YamlText): ScenarioNod
       routerAddress: nth(podRange, podRange.address.length * 8, 1),
       podRange,
       ...(node.secret && { secret: readDelays(node.secret, [...at, 'secret'], yaml)! }),
-      rotation: readRotation(raw.rotation, node.rotation),
+      rotation: readRotation(raw.rotation, node.rotation, raw.cilium !== undefined),
       line: readLine(raw.link, node.link),
     };
   });

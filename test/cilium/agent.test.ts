@@ -1,9 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { toHex } from '../../src/base/bytes.ts';
-import { xorshift32 } from '../../src/base/rng.ts';
+import { mixSeed, xorshift32 } from '../../src/base/rng.ts';
 import { Agent, type AgentEvent, type AgentOptions } from '../../src/cilium/agent.ts';
 import { planAgent } from '../../src/cilium/agent-plan.ts';
 import type { CiliumNode } from '../../src/cilium/nodes.ts';
+import { parseVersion } from '../../src/cilium/version.ts';
 import { formatAddress, formatPrefix, parsePrefix } from '../../src/wire/address.ts';
 import { GCM, index, keysFrom, nodesFrom } from '../support/cilium-cluster.ts';
 import { podNode } from '../support/two-nodes.ts';
@@ -95,6 +96,45 @@ describe('a rotation', () => {
     ).toBe(true);
   });
 
+  // #44263: uniform in [0, a tenth of the rotation duration).
+  it('waits by chance before a file that has changed, from 1.20 on, and never before the first key', () => {
+    const older = start({ version: parseVersion('1.19') }).agent;
+    older.loadKeys(KEY(3), 'keys', 0);
+    expect(older.keysWait()).toBe(0);
+    expect(start({ version: parseVersion('1.20') }).agent.keysWait()).toBe(0);
+    const all = Array.from({ length: 50 }, (_, i) => {
+      const { agent } = start({ version: parseVersion('1.20'), random: xorshift32(mixSeed(i, 7)) });
+      agent.loadKeys(KEY(3), 'keys', 0);
+      return agent.keysWait();
+    });
+    expect(Math.min(...all)).toBeGreaterThanOrEqual(0);
+    expect(Math.max(...all)).toBeLessThan(30_000);
+    expect(Math.max(...all) - Math.min(...all)).toBeGreaterThan(10_000);
+    const { agent } = start({ version: parseVersion('1.20'), keyRotationDuration: 0 });
+    agent.loadKeys(KEY(3), 'keys', 0);
+    expect(agent.keysWait()).toBe(0);
+  });
+
+  // #44701: states, then advertise, then the map.
+  it('goes on with a rotation across a restart: the old id until the SAs are there', () => {
+    const restarted = (version: string, activeKey: number, file: number) => {
+      const { agent, events } = start({ version: parseVersion(version), activeKey, installTime: 500 });
+      agent.setNodes(NODES, 0);
+      agent.loadKeys(KEY(file), 'keys', 0);
+      const before = [agent.node.keyId, agent.sending];
+      agent.advance(500);
+      const kinds = events.map(({ kind }) => kind).filter((kind) => !kind.startsWith('node'));
+      return [before, kinds, [agent.node.keyId, agent.sending]];
+    };
+    const steps = ['install', 'advertise', 'send'];
+    expect(restarted('1.20', 3, 4)).toEqual([[3, 3], steps, [4, 4]]);
+    expect(restarted('1.20', 15, 1)).toEqual([[15, 15], steps, [1, 1]]);
+    expect(restarted('1.20', 3, 3)).toEqual([[3, 3], steps, [3, 3]]);
+    // No rotation: the file's key is as the first one.
+    expect(restarted('1.20', 3, 7)).toEqual([[0, 0], steps, [7, 7]]);
+    expect(restarted('1.19', 3, 4)).toEqual([[0, 0], steps, [4, 4]]);
+  });
+
   it('wraps from 15 to 1', () => {
     const { agent } = start();
     agent.setNodes(NODES, 0);
@@ -183,6 +223,56 @@ describe('nodes that come and go', () => {
     agent.setNode(NODES[1]!, 2);
     expect(kinds()).toEqual(['node-updated']);
     expect(sas()).toHaveLength(4);
+  });
+
+  // In Cilium an update that lacks something is skipped, and the states stay.
+  it.each([
+    ['boot id', { bootId: '' }],
+    ['IPv6 CiliumInternalIP', { ciliumAddresses: NODES[1]!.ciliumAddresses.slice(0, 1) }],
+    ['IPv4 InternalIP', { nodeAddresses: NODES[1]!.nodeAddresses.slice(1) }],
+  ])(
+    'keeps the SAs of a peer that has no %s any more, says so once, and takes what else is new',
+    (lack, change) => {
+      const { agent, events } = start({ mode: 'tunnel' });
+      agent.setNodes(NODES, 0);
+      agent.loadKeys(KEY(3), 'keys', 0);
+      const before = [...agent.plan.sas];
+      events.length = 0;
+      const lacking = with_(NODES[1]!, { ...change, keyId: 4 });
+      for (const at of [1, 2]) agent.setNodes([NODES[0]!, lacking, NODES[2]!], at);
+      expect(agent.plan.sas).toEqual(before);
+      expect(agent.plan.sas.every((sa) => before.includes(sa))).toBe(true);
+      expect(agent.heard().find(({ node }) => node.name === 'node-2')!.node.keyId).toBe(4);
+      expect(events.filter(({ kind }) => kind === 'warning').map(({ text }) => text)).toEqual([
+        `node node-2 has no ${lack} any more: its SAs stay as they are`,
+      ]);
+      agent.setNodes(NODES, 3);
+      agent.setNode(lacking, 4);
+      expect(events.filter(({ kind }) => kind === 'warning')).toHaveLength(2);
+    },
+  );
+
+  it('gives a lost address to the node that has it now', () => {
+    const { agent } = start();
+    agent.setNodes(NODES, 0);
+    agent.loadKeys(KEY(3), 'keys', 0);
+    const [v4, v6] = NODES[1]!.ciliumAddresses;
+    const heir = with_(NODES[2]!, { ciliumAddresses: [NODES[2]!.ciliumAddresses[0]!, v6!] });
+    agent.setNodes([NODES[0]!, with_(NODES[1]!, { ciliumAddresses: [v4!] }), heir], 1);
+    const owner = agent.heard().find(({ node }) => node.ciliumAddresses.includes(v6!));
+    expect(owner!.node.name).toBe('node-3');
+  });
+
+  it('leaves one peer that cannot be used as it is, and follows the others', () => {
+    const { agent, events, sas } = start();
+    agent.setNodes(NODES, 0);
+    agent.loadKeys(KEY(3), 'keys', 0);
+    const before = sas().filter((text) => /244[.:]2[.:]/.test(text));
+    const bad = podNode(2, { addresses: [{ type: 'CiliumInternalIP', ip: '10.244.2.300' }] });
+    expect(agent.loadNodes(JSON.stringify([podNode(1), bad]), 'nodes.json', 1)).toBe(true);
+    expect(agent.peers().map(({ name }) => name)).toEqual(['node-2']);
+    expect(sas().filter((text) => /244[.:]2[.:]/.test(text))).toEqual(before);
+    expect(events.some(({ kind, text }) => kind === 'warning' && /left out: .*node-2/.test(text))).toBe(true);
   });
 
   it('says nothing when nothing changed', () => {

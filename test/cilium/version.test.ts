@@ -37,9 +37,9 @@ describe('parseVersion', () => {
 });
 
 describe('what a version does', () => {
-  it('defaults to 1.18', () => {
-    expect(isAtLeast(DEFAULT_VERSION, 18)).toBe(true);
-    expect(isAtLeast(DEFAULT_VERSION, 19)).toBe(false);
+  it('defaults to 1.20', () => {
+    expect(isAtLeast(DEFAULT_VERSION, 20)).toBe(true);
+    expect(isAtLeast(DEFAULT_VERSION, 21)).toBe(false);
   });
 
   it.each([

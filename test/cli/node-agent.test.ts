@@ -85,6 +85,47 @@ it('tells once that the data plane cannot hold a plan, counts it, and publishes 
   expect(key()).toBe(4);
 });
 
+it('waits before keys that have changed, where the configuration says 1.20, but not at SIGHUP', async () => {
+  const config = { cilium: '1.20', 'key-rotation-duration': '1h' };
+  const agent = await make(config);
+  agent.start({ apply: async () => {}, carried: async () => new Map() });
+  write('keys', `4+ ${GCM.replace('4443', '5554')}\n`);
+  await agent.reload(1000, false);
+  expect(agent.report().currentKey).toBe(3);
+  expect(said.at(-1)).toMatch(/keys: changed, read in [\d.]+ s \(by chance, at most 360 s\)/);
+  await agent.advance(1001 + 360_000);
+  expect(agent.report().currentKey).toBe(4);
+  write('keys', `5+ ${GCM.replace('4443', '6665')}\n`);
+  await agent.reload(400_000, true);
+  expect(agent.report().currentKey).toBe(5);
+  // Without a release there is none to go with.
+  const other = await make({ 'key-rotation-duration': '1h' });
+  write('keys', `6+ ${GCM}\n`);
+  await other.reload(1000, false);
+  expect(other.report().currentKey).toBe(6);
+});
+
+it('leaves a peer that cannot be used as it is, says so once, and follows the others', async () => {
+  const agent = await make();
+  agent.start({ apply: async () => {}, carried: async () => new Map() });
+  const bad = nodeObject(2, { addresses: [{ type: 'InternalIP', ip: 'x' }] });
+  const before = agent.plan.sas;
+  write('nodes.json', JSON.stringify([nodeObject(1), bad, nodeObject(3)]));
+  await agent.reload(1000);
+  write('nodes.json', JSON.stringify([nodeObject(1), bad, nodeObject(3), nodeObject(4)]));
+  await agent.reload(2000);
+  expect(agent.report()).toMatchObject({ peers: 3, lingering: 0 });
+  expect(before.every((sa) => agent.plan.sas.includes(sa))).toBe(true);
+  expect(said.filter((line) => /a node is left out: .*node-2/.test(line))).toHaveLength(1);
+  write(
+    'nodes.json',
+    JSON.stringify([nodeObject(1, { addresses: [{ type: 'InternalIP', ip: 'x' }] }), nodeObject(3)]),
+  );
+  await agent.reload(3000);
+  expect(agent.report().nodes.good).toBe(false);
+  expect(agent.report().peers).toBe(3);
+});
+
 it('reads once more when it is asked while it reads, however often', async () => {
   const agent = await make();
   const plans: AgentPlan[] = [];

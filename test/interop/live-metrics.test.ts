@@ -166,10 +166,10 @@ ping.wait(); tap.send(frame)`;
     expect(existsSync(join(folder, 'node-2.sock'))).toBe(false);
     const lines = (denominator: string) =>
       `Encryption: ${pad('IPsec')}\nDecryption interface(s): v\nKeys in use: ${pad(2)}\nMax Seq. Number: 0x6/${denominator}\nErrors: ${pad(0)}\n`;
-    expect(esplane(['status']).stdout).toBe(lines('0xffffffff'));
-    expect(esplane(['status', 'node-1', '--cilium', '1.19']).stdout).toBe(lines('0xffffffffffffffff'));
+    expect(esplane(['status']).stdout).toBe(lines('0xffffffffffffffff'));
+    expect(esplane(['status', 'node-1', '--cilium', '1.18']).stdout).toBe(lines('0xffffffff'));
     expect(JSON.parse(esplane(['status', join(folder, 'node-1.sock'), '--json']).stdout)).toEqual({
-      ipsec: { 'decrypt-interfaces': ['v'], 'keys-in-use': 2, 'max-seq-number': '0x6/0xffffffff' },
+      ipsec: { 'decrypt-interfaces': ['v'], 'keys-in-use': 2, 'max-seq-number': '0x6/0xffffffffffffffff' },
       mode: 'IPsec',
     });
     // A node that was killed is no node that runs.

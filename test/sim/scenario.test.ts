@@ -49,7 +49,7 @@ nodes:
   - name: c
     rotation: { steps: { install: 3s, advertise: 1s, send: 2s } }
 `);
-    const all = { order: 'advertise-first', installTime: 200, keyRotationDuration: 120_000 };
+    const all = { order: 'advertise-first', installTime: 200, keyRotationDuration: 120_000, longestWait: 0 };
     expect(nodes.map(({ rotation }) => rotation)).toEqual([
       all,
       { ...all, order: 'install-first', reclaimInterval: 500 },
@@ -74,7 +74,10 @@ nodes:
   });
 
   it('keeps a key for five minutes unless told otherwise', () => {
-    expect(parse(BASE).nodes[0]!.rotation).toEqual({ keyRotationDuration: 300_000 });
+    expect(parse(BASE).nodes[0]!.rotation).toEqual({ keyRotationDuration: 300_000, longestWait: 0 });
+    // A release that is named brings its own random wait; what the file says counts more.
+    expect(parse(`${BASE}cilium: "1.20"\n`).nodes[0]!.rotation).toEqual({ keyRotationDuration: 300_000 });
+    expect(parse(`${BASE}rotation: { wait: 3s }\n`).nodes[0]!.rotation.longestWait).toBe(3000);
   });
 });
 

@@ -5,6 +5,7 @@
 import { toHex } from '../../base/bytes.ts';
 import { SECRETS_TYPE_ESP } from '../../capture/pcapng.ts';
 import { PcapngWriter } from '../../capture/pcapng-writer.ts';
+import { DEFAULT_VERSION, formatVersion } from '../../cilium/version.ts';
 import type { SaConfig } from '../../ipsec/sa-config.ts';
 import { writeDsbCsv } from '../../sa-text/dsb-csv.ts';
 import { writeEspSa } from '../../sa-text/esp-sa.ts';
@@ -26,7 +27,7 @@ export function copyForms(
   bytes: Uint8Array = packet.shown.bytes,
 ): { label: string; text: string }[] {
   const { capture, keysFile, nodesFile, cilium, info } = { ...packet, info: packet.shown.info };
-  const sas = `--keys ${keysFile} --nodes ${nodesFile}${cilium === '1.18' ? '' : ` --cilium ${cilium}`}`;
+  const sas = `--keys ${keysFile} --nodes ${nodesFile}${cilium === formatVersion(DEFAULT_VERSION) ? '' : ` --cilium ${cilium}`}`;
   const what = bytes === packet.shown.bytes ? `${capture} --frame ${info.number}` : toHex(bytes);
   return [
     { label: 'esplane explain', text: `esplane explain ${what} ${sas}\n` },

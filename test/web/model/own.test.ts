@@ -32,11 +32,11 @@ async function fileOf(file: string): Promise<Piece[]> {
   return piecesOf(basename(file), new Blob([readFileSync(file)]));
 }
 
-async function inputOf(files: readonly string[], cilium = '1.18'): Promise<OwnInput> {
+async function inputOf(files: readonly string[], cilium = '1.20'): Promise<OwnInput> {
   return inputOfPieces((await Promise.all(files.map(fileOf))).flat(), cilium);
 }
 
-function inputOfPieces(pieces: readonly Piece[], cilium = '1.18'): OwnInput {
+function inputOfPieces(pieces: readonly Piece[], cilium = '1.20'): OwnInput {
   const isSubject = (piece: Piece): piece is Subject => piece.kind === 'capture' || piece.kind === 'packet';
   return {
     subject: pieces.find(isSubject)!,

@@ -7,7 +7,7 @@ import { KIND_NAMES } from '../../../inspect/files/kinds.ts';
 import type { Piece } from '../../model/own-pieces.ts';
 
 /** Minor releases at which something changed, newest first. */
-const VERSIONS = ['1.18', '1.17', '1.16', '1.15', '1.14', '1.13'];
+const VERSIONS = ['1.20', '1.19', '1.18', '1.17', '1.16', '1.15', '1.14', '1.13'];
 
 /** That of ESP in UDP (RFC 3948). */
 const UDP_PORT = 4500;
