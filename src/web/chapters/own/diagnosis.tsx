@@ -6,6 +6,7 @@ import { grouped } from '../../../base/count-text.ts';
 import { countersHead } from '../../../inspect/diagnose/conclusion.ts';
 import { encryptionText } from '../../../inspect/diagnose/encryption.ts';
 import type { Diagnosis, Finding } from '../../../inspect/diagnose/finding.ts';
+import { TableHead } from '../../parts/table-head.tsx';
 
 /** Frames of a finding that are named, and streams in the table. */
 const MOST_FRAMES = 8;
@@ -46,17 +47,9 @@ export function DiagnosisView({ diagnosis, onFrame }: DiagnosisProps) {
       <h3>Streams</h3>
       <div class="own-scroll" role="region" aria-label="Streams" tabIndex={0}>
         <table>
-          <thead>
-            <tr>
-              {['From', 'To', 'SPI', 'Packets', 'Ok', 'First', 'Last', 'Missing', 'Twice', 'Late'].map(
-                (name) => (
-                  <th key={name} scope="col">
-                    {name}
-                  </th>
-                ),
-              )}
-            </tr>
-          </thead>
+          <TableHead
+            titles={['From', 'To', 'SPI', 'Packets', 'Ok', 'First', 'Last', 'Missing', 'Twice', 'Late']}
+          />
           <tbody>
             {sorted.slice(0, MOST_STREAMS).map((s) => (
               <tr key={`${s.src} ${s.dst} ${s.spi}`}>

@@ -6,6 +6,7 @@
 import { useState } from 'preact/hooks';
 import { grouped } from '../../../base/count-text.ts';
 import type { OwnRow } from '../../model/own-messages.ts';
+import { TableHead } from '../../parts/table-head.tsx';
 
 /** Rows of a page. */
 const PAGE = 25;
@@ -72,17 +73,9 @@ export function Packets({ rows, dropped, esp, isOpen, current, onFrame }: Packet
       </div>
       <div class="own-scroll" role="region" aria-label="Table of packets" tabIndex={0}>
         <table class="own-packets">
-          <thead>
-            <tr>
-              {['Frame', 'Time', 'From', 'To', 'SPI', 'Number', 'Verdict', 'Inside, or why not'].map(
-                (name) => (
-                  <th key={name} scope="col">
-                    {name}
-                  </th>
-                ),
-              )}
-            </tr>
-          </thead>
+          <TableHead
+            titles={['Frame', 'Time', 'From', 'To', 'SPI', 'Number', 'Verdict', 'Inside, or why not']}
+          />
           <tbody>
             {shown.map((row, i) => (
               <tr key={`${row.frame} ${i}`} class={row.frame === current ? 'current' : undefined}>

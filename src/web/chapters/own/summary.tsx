@@ -4,6 +4,7 @@
  */
 import { grouped } from '../../../base/count-text.ts';
 import type { OwnResult, OwnRow } from '../../model/own-messages.ts';
+import { TableHead } from '../../parts/table-head.tsx';
 
 interface SummaryProps {
   readonly name: string;
@@ -30,14 +31,7 @@ export function Summary({ name, result, first }: SummaryProps) {
       {drops.length > 0 && (
         <div class="own-scroll losses" role="region" aria-label="Drops by reason" tabIndex={0}>
           <table>
-            <thead>
-              <tr>
-                <th scope="col">Dropped</th>
-                <th scope="col">Reason</th>
-                <th scope="col">Linux counts</th>
-                <th scope="col">Where to look</th>
-              </tr>
-            </thead>
+            <TableHead titles={['Dropped', 'Reason', 'Linux counts', 'Where to look']} />
             <tbody>
               {drops.map(({ reason, counter, look, count: n }) => (
                 <tr key={reason}>

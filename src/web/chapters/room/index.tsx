@@ -6,7 +6,6 @@
  * ```
  * @module
  */
-
 import type { Chapter, ChapterProps } from '../../chapter.ts';
 import {
   ciliumMtu,
@@ -22,6 +21,7 @@ import { Choice, chosen, isOn, numberOf, Slider, Toggle } from '../../parts/cont
 import { CopyAs } from '../../parts/copy-as.tsx';
 import { Reference } from '../../parts/reference.tsx';
 import { Scroll } from '../../parts/scroll.tsx';
+import { TableHead } from '../../parts/table-head.tsx';
 import { Overhead } from './overhead.tsx';
 import { Scale } from './scale.tsx';
 import { AllSuites } from './table.tsx';
@@ -89,14 +89,7 @@ function View({ route, go }: ChapterProps) {
       <h2>Part by part</h2>
       <Scroll label="Part by part">
         <table>
-          <thead>
-            <tr>
-              <th scope="col">Part</th>
-              <th scope="col">Bytes</th>
-              <th scope="col">ESP</th>
-              <th scope="col">Why</th>
-            </tr>
-          </thead>
+          <TableHead titles={['Part', 'Bytes', 'ESP', 'Why']} />
           <tbody>
             {parts.map(({ id, label, bytes: n, isEncrypted, isAuthenticated, why, reference }) => (
               <tr key={id}>

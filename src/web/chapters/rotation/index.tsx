@@ -6,7 +6,6 @@
  * ```
  * @module
  */
-
 import { NobleEngine } from '../../../crypto/noble.ts';
 import type { Chapter, ChapterProps } from '../../chapter.ts';
 import type { RotationRun } from '../../model/rotation.ts';
@@ -25,6 +24,7 @@ import {
 import { CopyAs } from '../../parts/copy-as.tsx';
 import { Download } from '../../parts/download.tsx';
 import { SceneChoice } from '../../parts/scene.tsx';
+import { TableHead } from '../../parts/table-head.tsx';
 import { Lanes, LanesKey, NAMES, STEP } from './lanes.tsx';
 import { usePlan } from './use-plan.ts';
 import { useRun } from './use-run.ts';
@@ -182,16 +182,7 @@ function Losses({ run }: { readonly run: RotationRun | undefined }) {
   return (
     <div class="scroll losses" tabIndex={0} role="region" aria-label="Lost packets">
       <table>
-        <thead>
-          <tr>
-            <th scope="col">Packets</th>
-            <th scope="col">From, to</th>
-            <th scope="col">Sent at</th>
-            <th scope="col">Key</th>
-            <th scope="col">Counted by</th>
-            <th scope="col">Why</th>
-          </tr>
-        </thead>
+        <TableHead titles={['Packets', 'From, to', 'Sent at', 'Key', 'Counted by', 'Why']} />
         <tbody>
           {run.losses.map(({ from, to, key, node, drop, count, first, last, why }) => (
             <tr key={`${from} ${to} ${first}`}>

@@ -37,6 +37,7 @@ import { Download } from '../../parts/download.tsx';
 import { Reference } from '../../parts/reference.tsx';
 import { SceneChoice } from '../../parts/scene.tsx';
 import { Steps } from '../../parts/steps.tsx';
+import { TableHead } from '../../parts/table-head.tsx';
 import { formatRoute, changed as routeWith } from '../../route.ts';
 import { Actions } from './actions.tsx';
 import { Bitmap, BitmapKey } from './bitmap.tsx';
@@ -291,13 +292,7 @@ function Counters({ run }: { readonly run: WindowRun }) {
   return (
     <table class="counters">
       <caption>What is counted by now</caption>
-      <thead>
-        <tr>
-          <th scope="col">Counter</th>
-          <th scope="col">Where</th>
-          <th scope="col">Value</th>
-        </tr>
-      </thead>
+      <TableHead titles={['Counter', 'Where', 'Value']} />
       <tbody>
         {rows.map(([name, where, value]) => (
           <tr key={name} class={value > 0 ? 'counted' : undefined}>
@@ -320,12 +315,7 @@ function RangeTable({ run }: { readonly run: WindowRun }) {
     <details>
       <summary>The window as a table</summary>
       <table>
-        <thead>
-          <tr>
-            <th scope="col">Numbers</th>
-            <th scope="col">State</th>
-          </tr>
-        </thead>
+        <TableHead titles={['Numbers', 'State']} />
         <tbody>
           {ranges.slice(0, 100).map(({ cell, from, to }) => (
             <tr key={from}>
