@@ -26,6 +26,8 @@ export class EspStream {
   /** The batch in which it started first, or 0. */
   firstBatch = 0;
   used = true;
+  /** What authentic packets show of the dates of its SA: none came in its time; one did; the dates are of another clock. */
+  dates: 'unseen' | 'seen' | 'other-clock' = 'unseen';
   /** What else may open its packets; made when it is first asked for. */
   others: Contenders | undefined;
   readonly hasOthers: boolean;

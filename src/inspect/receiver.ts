@@ -512,7 +512,7 @@ export class Receiver implements FrameSink {
     this.#judge(event, stream, lane, i);
     this.#count(event);
     for (let k = 0; k < this.#sinks.length; k++) this.#sinks[k]!.packet?.(event);
-    if (event.tried !== PASS) return;
+    if (event.tried !== PASS || event.verdict === DROP['timed-out']) return;
     const { aggregate } = event;
     if (aggregate) {
       for (const inner of aggregate.inners)
@@ -576,6 +576,7 @@ export class Receiver implements FrameSink {
       case 'held':
         event.basis = 'told';
         if (stream.hasOthers) event.openedBy = lane.openedBy[i];
+        if (isOver(event, stream)) this.#end(event);
         return;
       case 'other-key':
         event.basis = 'told';
@@ -592,7 +593,16 @@ export class Receiver implements FrameSink {
       default:
         event.basis = 'assumed';
         event.isUnopened = !event.isOpened && lane.isProven[i] === 0;
+        if (isOver(event, stream)) this.#end(event);
     }
+  }
+
+  /** The kernel has deleted its SA, if the dates of the text are in UTC. */
+  #end(event: EspEvent): void {
+    event.basis = 'assumed';
+    event.verdict = DROP['timed-out'];
+    event.isUnopened = false;
+    event.openedBy = undefined;
   }
 
   #count(event: EspEvent): void {
@@ -622,3 +632,21 @@ function mayCarry(ports: readonly number[], bytes: Uint8Array, at: number, end: 
 
 /** In place of the number of a batch: its first packet is about to be put into one. */
 const STARTING = -1;
+
+/**
+ * Is the time of a packet's SA over? A text does not say of which time zone its dates are. They are taken as UTC only where an
+ * authentic packet came before the end, and none shows that they are not: one that came before the SA was added, or came after its
+ * end and was in the window when the text was printed.
+ */
+function isOver(event: EspEvent, stream: EspStream): boolean {
+  const { dates, sequence } = event.sa!.config;
+  if (!dates || !event.hasTime) return false;
+  const time = event.seconds + event.nanoseconds / 1e9;
+  if (event.authenticated) {
+    const { seqHi = 0, seq = 0 } = sequence ?? {};
+    const isTaken = event.seqHi < seqHi || (event.seqHi === seqHi && event.seqLo <= seq);
+    if (time < dates.added - 1 || (time >= dates.over && isTaken)) stream.dates = 'other-clock';
+    else if (time < dates.over - 2 && stream.dates === 'unseen') stream.dates = 'seen';
+  }
+  return stream.dates === 'seen' && time >= dates.over;
+}

@@ -297,6 +297,11 @@ const TABLE = {
     rule: 'Linux xfrm_tmpl_resolve_one: x->dir; it counts XfrmOutPolError, too',
     look: 'The SA that the policy names is for receiving alone: on the sender it must be `dir out`, or have no direction.',
   },
+  'timed-out': {
+    counter: 'XfrmInNoStates',
+    rule: 'RFC 4301 §4.4.2.1; Linux xfrm_timer_handler',
+    look: 'The hard limit in seconds of the SA was over, by the dates of its text as a clock in UTC has them: the kernel has deleted it.',
+  },
 } as const satisfies Record<string, DropSpec>;
 
 export type DropReason = keyof typeof TABLE;

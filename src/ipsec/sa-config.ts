@@ -71,6 +71,13 @@ export interface Counted {
   failed: number;
 }
 
+/** Times of an SA that its source tells, in seconds since 1970, as of a clock in UTC. */
+export interface SaDates {
+  readonly added: number;
+  /** From then on its hard limit in seconds is over. The second before may be either: dates are of whole seconds. */
+  readonly over: number;
+}
+
 export interface SaConfig {
   /** Outer source; all zero means any. */
   readonly src: Address;
@@ -101,6 +108,8 @@ export interface SaConfig {
   /** Flags by their `ip xfrm` names: `noecn`, `decap-dscp`, `nopmtudisc`, `wildrecv`, `icmp`, `af-unspec`, `align4`. */
   readonly flags: readonly string[];
   readonly lifetime?: Lifetime;
+  /** Of an SA that does not send, with a hard limit in seconds. */
+  readonly dates?: SaDates;
   readonly sequence?: SequenceHint;
   readonly counted?: Readonly<Counted>;
   /** The device that encrypts what the kernel sends, where its text says so (`crypto offload parameters`). */

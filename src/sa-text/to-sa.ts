@@ -7,7 +7,7 @@ import { fromHex, toHex } from '../base/bytes.ts';
 import { EsplaneError } from '../base/errors.ts';
 import { aead, authenc, type KeyMaterial } from '../crypto/suite.ts';
 import type { IptfsOptions } from '../ipsec/iptfs.ts';
-import type { Lifetime, SaConfig } from '../ipsec/sa-config.ts';
+import type { Lifetime, SaConfig, SaDates } from '../ipsec/sa-config.ts';
 import { parseAddress } from '../wire/address.ts';
 import { ESN_WINDOW } from './esn-window.ts';
 import { EXTRA_FLAGS, flagNames, STATE_FLAGS } from './flags.ts';
@@ -91,6 +91,7 @@ function convert(state: XfrmState): StateResult {
   const selector = state.selector && toSelector(state.selector);
   if (selector === undefined && !isKeyless) return omitted('its selector cannot be read');
   const lifetime = toLifetime(state.lifetime);
+  const dates = toDates(state);
   const sa: Omit<SaConfig, 'keys'> = {
     src,
     dst,
@@ -107,6 +108,7 @@ function convert(state: XfrmState): StateResult {
     ...(encap && { encap: { sport: port(encap.sport), dport: port(encap.dport) } }),
     flags: [...flags.filter((flag) => flag !== 'esn'), ...flagNames(state.extraFlags, EXTRA_FLAGS)],
     ...(lifetime && { lifetime }),
+    ...(dates && { dates }),
     ...(antiReplay && {
       sequence: {
         seqHi: antiReplay.seqHi,
@@ -219,6 +221,27 @@ function toLifetime(limits: XfrmLifetime | null): Lifetime | undefined {
     if (limit) lifetime[name] = limit;
   }
   return Object.keys(lifetime).length > 0 ? lifetime : undefined;
+}
+
+/** When a state that does not send was added, and when its time is over. iproute2 prints local time, without saying which. */
+function toDates({ use, lifetime, direction, antiReplay }: XfrmState): SaDates | undefined {
+  const added = secondsOf(use?.added);
+  const used = secondsOf(use?.used);
+  const isSender = direction === 'out' || (antiReplay?.oseq ?? 0) > 0 || (antiReplay?.oseqHi ?? 0) > 0;
+  if (added === undefined || isSender) return undefined;
+  const over = Math.min(
+    ...(lifetime?.hardAddSeconds ? [added + lifetime.hardAddSeconds] : []),
+    ...(lifetime?.hardUseSeconds && used !== undefined ? [used + lifetime.hardUseSeconds] : []),
+  );
+  // Linux counts from a moment within the second that is printed.
+  return Number.isFinite(over) ? { added, over: over + 1 } : undefined;
+}
+
+/** `2026-11-29 21:04:30` as if it were UTC. */
+function secondsOf(text: string | null | undefined): number | undefined {
+  if (!/^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d$/.test(text ?? '')) return undefined;
+  const seconds = Date.parse(`${text!.replace(' ', 'T')}Z`) / 1000;
+  return Number.isNaN(seconds) ? undefined : seconds;
 }
 
 function port(value: number | null): number {

@@ -199,7 +199,9 @@ export class Diagnoser implements CaptureSink {
   }
 
   packet(event: EspEvent): void {
-    const { frame, tried: verdict } = event;
+    const { frame } = event;
+    const isOver = event.verdict === DROP['timed-out'];
+    const verdict = isOver ? event.verdict : event.tried;
     this.times.note(frame, event);
     // ESP in ESP that no source has an SA for is for another receiver, and makes no stream here.
     if (event.isUnopened && !event.stream && event.carrier.kinds().includes('esp')) {
@@ -228,6 +230,7 @@ export class Diagnoser implements CaptureSink {
     stream.largest = Math.max(stream.largest, event.ipEnd - event.ipAt);
     if (verdict === PASS && !event.authenticated) this.#open(stream, event);
     else if (verdict === PASS) this.#accept(stream, event);
+    else if (isOver) stream.tally('timed-out').add(frame);
     else {
       const before = stream.countOf('other-key');
       this.#causes.look(stream, event);

@@ -106,6 +106,7 @@ export function receiverReports({
 
 /** How it is known that the receiver counts packets of a stream so. */
 function basisOf({ basis, isRulingAssumed }: Stream, verdict: number): Basis {
+  if (verdict === DROP['timed-out']) return 'assumed';
   const isRuling = POLICY_DROPS.some((reason) => DROP[reason] === verdict);
   return isRuling && isRulingAssumed ? 'assumed' : basis;
 }

@@ -47,6 +47,7 @@ export type Cause =
   /** Refused by an inbound policy after its SA had let it through. */
   | PolicyDrop
   | 'expired'
+  | 'timed-out'
   | 'not-captured'
   /** Authentic packets with odd insides. */
   | 'dummy'

@@ -379,8 +379,9 @@ export const FINDINGS = [
     code: 'expired',
     severity: 'error',
     basis: 'sa',
-    means: 'An SA reached its hard limit of packets or bytes, and is gone.',
-    proof: 'As many packets or bytes as `ip xfrm state` says the SA may carry.',
+    means: 'An SA reached its hard limit of packets, bytes or seconds, and is gone.',
+    proof:
+      'As many packets or bytes as `ip xfrm state` says the SA may carry. Or its time is over by `add`, `use` and `expire` there; that is assumed, since the text does not say the time zone of its dates: they are taken as UTC where packets do not show otherwise.',
     remedy: 'Install a new SA; Cilium sets no limits, so something else made this one.',
   },
   {

@@ -4,8 +4,10 @@ import { InputError } from '../../../src/base/errors.ts';
 import type { StatText } from '../../../src/inspect/diagnose/case.ts';
 import type { SaConfig } from '../../../src/ipsec/sa-config.ts';
 import { readPolicies } from '../../../src/sa-text/to-policy.ts';
+import { readStates } from '../../../src/sa-text/xfrm-sas.ts';
 import { codesOf, diagnoseFile, diagnosePackets, sender } from '../../support/diagnose.ts';
 import { CASES, CASES_NEED, needs } from '../../support/needs.ts';
+import { START } from '../../support/pcap.ts';
 import { ipv4Packet, saConfig } from '../../support/sa.ts';
 
 const config = saConfig();
@@ -176,6 +178,50 @@ ${more}\ttmpl src 192.0.2.1 dst 192.0.2.2
       evidence: ['the capture', 'n2.txt:1', 'policy.txt'],
     });
     expect(found!.summary).toContain('if their destination is behind the node');
+  });
+});
+
+describe('the dates of a state with a limit in seconds', () => {
+  /** Of ten packets a second apart: what the receiver counts, and how that is known. */
+  const counted = (given: Partial<SaConfig>) => {
+    const state = saConfig({ direction: 'in', origin: 'n2.txt:1', ...given });
+    const send = sender(saConfig());
+    const packets = Array.from({ length: 10 }, () => send());
+    const states = [{ file: 'n2.txt', sas: [state], keyless: [] }];
+    const { receivers, findings } = diagnosePackets(packets, { states });
+    return [receivers[0]!.counters, findings.map(({ code, basis, count }) => `${code} ${basis} ${count}`)];
+  };
+  const sequence = { seqHi: 0, oseqHi: 0, oseq: 0, seq: 0 };
+  const dates = (added: number, over: number) => ({ added: START + added, over: START + over });
+
+  it('end it', () => {
+    const want = [{ XfrmInNoStates: 4 }, ['expired assumed 4']];
+    expect(counted({ dates: dates(0, 6) })).toEqual(want);
+    expect(counted({ dates: dates(0, 6), sequence })).toEqual(want);
+  });
+
+  it.each([
+    ['no packet came before the end', { dates: dates(-99, 0) }],
+    ['a packet came before it was added', { dates: dates(3, 6) }],
+    ['the window had a later packet', { dates: dates(0, 6), sequence: { ...sequence, seq: 8 } }],
+  ])('are of another clock, or say nothing, where %s', (_, given) => {
+    expect(counted(given)).toEqual([{}, []]);
+  });
+
+  it('are read as UTC', () => {
+    const text = `src 192.0.2.1 dst 192.0.2.2
+\tproto esp spi 0x3 reqid 1 mode tunnel
+\treplay-window 0
+\taead rfc4106(gcm(aes)) 0x4142434445464748494a4b4c4d4e4f5001020304 128
+\tlifetime config:
+\t  expire add: soft 0(sec), hard 60(sec)
+\t  expire use: soft 0(sec), hard 20(sec)
+\tlifetime current:
+\t  0(bytes), 0(packets)
+\t  add 1970-01-01 00:01:40 use `;
+    const datesOf = (used: string) => readStates(`${text}${used}\n`, 'n2.txt').sas[0]!.dates;
+    expect(datesOf('-')).toEqual({ added: 100, over: 161 });
+    expect(datesOf('1970-01-01 00:01:50')).toEqual({ added: 100, over: 131 });
   });
 });
 

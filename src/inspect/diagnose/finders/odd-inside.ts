@@ -20,6 +20,7 @@ const CODES = [
   ['iptfs-block', 'iptfs-refused'],
   ['selector-mismatch', 'selector-mismatch'],
   ['expired', 'expired'],
+  ['timed-out', 'expired'],
   ['encap-mismatch', 'encap-mismatch'],
   ['in-direction', 'wrong-direction'],
 ] as const satisfies readonly (readonly [string, FindingCode])[];
@@ -56,7 +57,7 @@ export function* oddInside(c: Case): Generator<Finding> {
         c,
         code,
         `${streamName(stream, evidence)}: ${count(tally.count, 'packet')} ${dropped}. ${look}`,
-        { stream, tally, counter },
+        { stream, tally, counter, ...(reason === 'timed-out' && { basis: 'assumed' as const }) },
       );
     }
   }
