@@ -15,7 +15,7 @@ import { writeDsbCsv } from '../../src/sa-text/dsb-csv.ts';
 import { parseXfrmState } from '../../src/sa-text/xfrm-sas.ts';
 import { esplane, hasPart, tempFolder } from '../support/cli.ts';
 import { fixedFields, type Line, readLines } from '../support/decrypt.ts';
-import { CAPTURES, needs, shared } from '../support/needs.ts';
+import { CAPTURES, needs, SHARED, shared } from '../support/needs.ts';
 
 const NATIVE = `${CAPTURES}/native-v4`;
 const SAS = ['--keys', `${NATIVE}/keys`, '--nodes', `${NATIVE}/ciliumnodes.json`];
@@ -506,5 +506,22 @@ describe('esplane decrypt with unusable input ends with 2 and one line that says
     ]);
     expect(code).toBe(2);
     expect(stderr).toContain('its folder does not exist');
+  });
+});
+
+needs([shared('captures-linux-7.2')], 'captures of Linux 7.2', () => {
+  it('writes what came out of IP-TFS, packet by packet', () => {
+    const folder = `${SHARED}captures-linux-7.2/iptfs-esn-v6in4/`;
+    const out = `${tempFolder()}/clear.pcapng`;
+    const states = [1, 2].map((n) => `${folder}n${n}.xfrm_state.txt`);
+    expect(esplane(['decrypt', `${folder}wire.pcap`, ...states, '-w', out]).code).toBe(0);
+    const written: string[] = [];
+    const reader = captureReader(out, { frame: (b, at, end) => written.push(toHex(b, at, end)) });
+    reader.feed(readFileSync(out));
+    reader.end();
+    const expected = readFileSync(`${folder}expected-iptfs.jsonl`, 'utf8').trim().split('\n');
+    expect(written).toEqual(
+      expected.flatMap((line) => (JSON.parse(line) as { inners: string[] | null }).inners ?? []),
+    );
   });
 });

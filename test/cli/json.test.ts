@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { Ajv } from 'ajv';
 import { describe, expect, it } from 'vitest';
 import { esplane, tempFolder } from '../support/cli.ts';
+import { needs, SHARED, shared } from '../support/needs.ts';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const FAULTS = `${ROOT}pcaps/linux-6.1/faults-esn/`;
@@ -123,5 +124,22 @@ describe('the schema', () => {
       expect(faults('PacketLine', bad)).toHaveLength(1);
     const nested = { ...line, packet: { ...(line['packet'] as object), ttl: 64 } };
     expect(faults('PacketLine', nested)).not.toEqual([]);
+  });
+});
+
+needs([shared('captures-linux-7.2')], 'captures of Linux 7.2', () => {
+  const folder = `${SHARED}captures-linux-7.2/iptfs-fragment/`;
+  const given = files(folder, 'wire.pcap', 'n1.xfrm_state.txt', 'n2.xfrm_state.txt');
+
+  it('says what commands print of IP-TFS', () => {
+    const lines = esplane(['decrypt', ...given, '--json'])
+      .stdout.trimEnd()
+      .split('\n');
+    expect(lines).toHaveLength(54);
+    for (const line of lines) expect(faults('PacketLine', JSON.parse(line)), line.slice(0, 400)).toEqual([]);
+    const printed = (...args: string[]): unknown => JSON.parse(esplane([...args, '--json']).stdout);
+    expect(faults('DiagnoseJson', printed('diagnose', ...given))).toEqual([]);
+    expect(faults('ExplainJson', printed('explain', ...given, '--frame', '40'))).toEqual([]);
+    expect(faults('SasJson', printed('sas', given[1]!))).toEqual([]);
   });
 });
