@@ -84,6 +84,12 @@ class Maker {
     return this.top;
   }
 
+  /** A number behind the highest. Below 0 there is one only under ESN: its low half is all that is sent. */
+  behind(n: number): bigint {
+    const seq = this.top - BigInt(n);
+    return this.config.esn || seq > 0n ? seq : 0n;
+  }
+
   /** The number of a packet that will not be taken. */
   peek(): bigint {
     const seq = this.top + BigInt(1 + this.draw(3));
@@ -166,9 +172,10 @@ export interface Kind {
   readonly rule?: Rule;
   /**
    * What it takes to be meant as it says: ESN, tunnel mode, an SA in UDP, a link that sends packets as they are (a socket of
-   * IP writes their length itself), or one that lets the source be chosen (a socket of UDP does not).
+   * IP writes their length itself), one that lets the source be chosen (a socket of UDP does not), or an SA
+   * in UDP and a link that can send ESP without.
    */
-  readonly needs?: 'esn' | 'tunnel' | 'udp' | 'frames' | 'source';
+  readonly needs?: 'esn' | 'tunnel' | 'udp' | 'frames' | 'source' | 'bare';
   readonly make: (m: Maker) => Uint8Array;
 }
 
@@ -197,17 +204,17 @@ export const KINDS: Readonly<Record<string, Kind>> = {
   late: {
     group: 'number',
     says: 'a number inside the window',
-    make: (m) => m.good(m.top - BigInt(m.draw(m.window))),
+    make: (m) => m.good(m.behind(m.draw(m.window))),
   },
   edge: {
     group: 'number',
     says: 'a number at the left edge of the window, on both sides of it',
-    make: (m) => m.good(m.top - BigInt(m.window - 2 + m.draw(5))),
+    make: (m) => m.good(m.behind(m.window - 2 + m.draw(5))),
   },
   stale: {
     group: 'number',
     says: 'a number left of the window',
-    make: (m) => m.good(m.top - BigInt(m.window + m.draw(300))),
+    make: (m) => m.good(m.behind(m.window + m.draw(300))),
   },
   replay: {
     group: 'number',
@@ -257,12 +264,12 @@ export const KINDS: Readonly<Record<string, Kind>> = {
   'first of the window': {
     group: 'number',
     says: 'the lowest number inside the window',
-    make: (m) => m.good(m.top - BigInt(m.window - 1)),
+    make: (m) => m.good(m.behind(m.window - 1)),
   },
   'first below the window': {
     group: 'number',
     says: 'the highest number left of the window',
-    make: (m) => m.good(m.top - BigInt(m.window)),
+    make: (m) => m.good(m.behind(m.window)),
   },
   // Altered on the way.
   'flip SPI': {
@@ -372,7 +379,7 @@ export const KINDS: Readonly<Record<string, Kind>> = {
   'no UDP, or UDP': {
     group: 'altered',
     says: 'ESP in UDP for an SA without, or the other way round',
-    needs: 'udp',
+    needs: 'bare',
     make: (m) => m.good(m.peek(), { inUdp: m.config.encap === undefined }),
   },
   keepalive: {

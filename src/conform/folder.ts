@@ -196,12 +196,13 @@ function peerCommands(plan: ConformPlan): string {
   const { sa, back, hosts, command } = plan;
   const [tester, peer] = [formatAddress(sa.src), formatAddress(sa.dst)];
   const [echoes, answers] = [formatAddress(hosts.src), formatAddress(hosts.dst)];
+  const isMixed = answers.includes(':') !== tester.includes(':');
   const inner =
     sa.mode === 'transport'
       ? ''
       : `# The address that answers, and the way back to the one that asks.
 ip addr replace ${formatPrefix(singlePrefix(hosts.dst))} dev lo
-ip route replace ${formatPrefix(singlePrefix(hosts.src))} via ${tester}${answers.includes(':') === tester.includes(':') ? ` src ${answers}` : ''}
+ip route replace ${formatPrefix(singlePrefix(hosts.src))} ${isMixed ? `via ${tester.includes(':') ? 'inet6' : 'inet'} ${tester}` : `via ${tester} src ${answers}`}
 `;
   const socket = sa.encap
     ? `# Linux takes ESP in UDP while a socket asks for it (UDP_ENCAP), as an IKE daemon's does. This one waits for it:

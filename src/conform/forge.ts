@@ -27,6 +27,9 @@ export interface OuterGiven {
   readonly inUdp?: boolean;
 }
 
+/** Bytes before the IV in a row's nonce. */
+const SALT_ROOM = 4;
+
 export class Forge {
   readonly config: SaConfig;
   readonly #engine: Engine;
@@ -94,8 +97,11 @@ export class Forge {
     jobs.aad.set([...b.subarray(0, 4), ...high, ...b.subarray(4, 8)]);
     jobs.aadLen[0] = 8 + high.length;
     const salt = config.keys.salt();
-    jobs.nonce.set(salt);
-    if (salt.length > 0) jobs.nonce.set(b.subarray(esp.HEADER_LEN, textAt), salt.length);
+    if (salt.length > 0) {
+      // The salt of AES-CCM has three bytes, and stands behind a zero.
+      jobs.nonce.set(salt, SALT_ROOM - salt.length);
+      jobs.nonce.set(b.subarray(esp.HEADER_LEN, textAt), SALT_ROOM);
+    }
     this.#engine.seal(b, jobs);
     if (jobs.verdict[0] !== JOB_OK) throw new Error('the engine did not seal');
     return b;

@@ -43,7 +43,9 @@ export class Reference {
 
   /** @throws {EsplaneError} `ERR_SUITE` when the engine does not have the suite */
   constructor(config: SaConfig, engine: Engine, random: RandomBytes) {
-    const sa = new SecurityAssociation(config, engine, { random });
+    // Its direction is that of the end whose text it is from: here it receives.
+    const { direction: _, ...received } = config;
+    const sa = new SecurityAssociation(received, engine, { random });
     // It has seen nothing.
     sa.window.startBefore(0, 1);
     const sad = new Sad();

@@ -56,8 +56,8 @@ describe('frames', () => {
   });
 
   it.each([
-    ['a tunnel', {}, ['esn', 'udp']],
-    ['ESN', { esn: true }, ['udp']],
+    ['a tunnel', {}, ['esn', 'udp', 'bare']],
+    ['ESN', { esn: true }, ['udp', 'bare']],
     ['transport mode in UDP', { mode: 'transport', udp: true }, ['esn', 'tunnel']],
   ] as const)(
     'have every behaviour that %s can show, and a sentence for each verdict',
@@ -93,6 +93,17 @@ describe('frames', () => {
     expect(names.length).toBeGreaterThan(60);
     expect(new Set(names).size).toBe(names.length);
   });
+
+  it.each([{ window: 4096 }, { esn: true, window: 128 }])(
+    'leave room on both sides of the window in most of the test: %j',
+    (given) => {
+      const { frames } = made(given);
+      const accepted = frames.filter(({ verdict }) => verdict === 'accepted').length;
+      expect(accepted).toBeGreaterThan(frames.length / 4);
+      const edges = frames.filter(({ behaviour }) => behaviour.startsWith('first ')).slice(0, 2);
+      expect(edges.map(({ verdict }) => verdict)).toEqual(['accepted', 'dropped']);
+    },
+  );
 
   it('are refused where they cannot be', () => {
     expect(() => makeOne({}, 50)).toThrow(/--frames: 50 frames do not hold every behaviour once/);
