@@ -13,9 +13,11 @@ import { makeConform } from '../conform/make.ts';
 import { conformSettings, MAX_WINDOW } from '../conform/settings.ts';
 import { type Address, parseAddress } from '../wire/address.ts';
 import { addJudge } from './conform-judge.ts';
+import type { RunOptions } from './conform-run.ts';
 import { addEngineOption, type EngineName, makeEngine } from './engine.ts';
 import { printLine } from './output.ts';
 import { OutputFile, outputError } from './output-file.ts';
+import { collect } from './sa-options.ts';
 
 const MAKE_EXAMPLE = `
 Examples:
@@ -28,10 +30,32 @@ the other is hmac(sha256) or cbc(aes). The keys are throw-away keys, made from t
 The folder holds wire.pcapng, verdicts.jsonl (for each frame what is to become of it, and the sentence that says so), the
 SA as commands of ip xfrm, esp_sa and JSON, a configuration for conform run, and a README.md that says how to use it.`;
 
+const RUN_EXAMPLE = `
+Examples:
+  $ esplane conform run --config gcm-esn/node.yaml --xfrm-stat-command 'ssh peer cat /proc/net/xfrm_stat'
+  $ esplane conform run --config node.yaml --target 10.244.2.1 --frames 1000 --seed 7
+
+Both ends hold a new SA (peer.sh of conform make sets up a Linux one), and no other node runs here. It needs root, and the
+addon. Frames are sent one by one; the peer answers the echo request in each that it accepts. Without the counters a drop and
+an answer that was lost look alike.
+
+Ctrl-C ends it with what was seen until then.
+
+Exit status: 0 all is as expected, 1 something differs, 2 unusable input, or a peer that answers nothing.`;
+
 const EXAMPLE = `
 Examples:
   $ esplane conform make --suite 'rfc4106(gcm(aes))' --esn -o gcm-esn
+  $ esplane conform run --config gcm-esn/node.yaml
   $ esplane conform judge gcm-esn --replies replies.pcapng`;
+
+/** `--skip`. */
+const SKIP = [
+  '--skip <behaviour>',
+  'leave out, by its name in the ledger: one that ends the peer (repeatable)',
+  collect,
+  [] as readonly string[],
+] as const;
 
 interface MakeOptions {
   readonly suite: string;
@@ -47,6 +71,7 @@ interface MakeOptions {
   readonly innerDst: Address;
   readonly frames: number;
   readonly seed: number;
+  readonly skip: readonly string[];
   readonly output: string;
   readonly crypto: EngineName;
 }
@@ -87,11 +112,37 @@ export function conformCommand(program: Command): void {
     make
       .option('--frames <n>', 'how many', wholeNumber(1, 60_000), 400)
       .option('--seed <n>', 'for keys and all chance', wholeNumber(0, 0xffff_ffff), 1)
+      .option(...SKIP)
       .requiredOption('-o, --output <folder>', 'where to write'),
   )
     .addHelpText('after', MAKE_EXAMPLE)
     .action(makeFolder);
   addJudge(conform);
+  addRun(conform);
+}
+
+function addRun(conform: Command): void {
+  conform
+    .command('run')
+    .description('Send frames to a live peer, and say how its verdicts differ from what was expected.')
+    .requiredOption(
+      '--config <file>',
+      'as of esplane node: link, address, and the SAs as xfrm; conform make writes one',
+    )
+    .option('--from <address>', 'who pings through the tunnel (default: as the policy says)', addressArgument)
+    .option(
+      '--target <address>',
+      'who answers behind the peer (default: as the policy says)',
+      addressArgument,
+    )
+    .option('--frames <n>', 'how many', wholeNumber(1, 60_000), 400)
+    .option('--seed <n>', 'for all chance', wholeNumber(0, 0xffff_ffff), 1)
+    .option(...SKIP)
+    .option('--wait <ms>', 'longest wait for a reply', wholeNumber(1, 60_000), 500)
+    .option('--xfrm-stat-command <command>', 'prints /proc/net/xfrm_stat of the peer; run after each frame')
+    .option('--json', 'one JSON object a line: the rows, and last the summary')
+    .addHelpText('after', RUN_EXAMPLE)
+    .action(async (options: RunOptions) => (await import('./conform-run.ts')).runConform(options));
 }
 
 function addAddress(command: Command, flags: string, description: string, usual: string): void {
@@ -101,10 +152,10 @@ function addAddress(command: Command, flags: string, description: string, usual:
 }
 
 async function makeFolder(options: MakeOptions): Promise<void> {
-  const { frames: count, seed, output, crypto, esn = false, udp = false, ...rest } = options;
+  const { frames: count, seed, skip, output, crypto, esn = false, udp = false, ...rest } = options;
   const settings = conformSettings({ ...rest, esn, udp, seed });
   const engine = await makeEngine(crypto);
-  const frames = makeConform({ ...settings, frames: count, seed, engine, random: secureBytes });
+  const frames = makeConform({ ...settings, frames: count, seed, skip, engine, random: secureBytes });
   const files = writeConform({ ...settings, frames, command: commandOf(options) });
   makeOutputFolder(output);
   for (const [name, content] of files) {
@@ -125,7 +176,18 @@ async function makeFolder(options: MakeOptions): Promise<void> {
 }
 
 /** What was asked for, as it may be typed again, without the folder. */
-function commandOf({ suite, keyBits, icvBits, esn, window, mode, udp, frames, seed }: MakeOptions): string {
+function commandOf({
+  suite,
+  keyBits,
+  icvBits,
+  esn,
+  window,
+  mode,
+  udp,
+  frames,
+  seed,
+  skip,
+}: MakeOptions): string {
   return [
     `esplane conform make --suite '${suite}'`,
     ...(keyBits === undefined ? [] : [`--key-bits ${keyBits}`]),
@@ -135,6 +197,7 @@ function commandOf({ suite, keyBits, icvBits, esn, window, mode, udp, frames, se
     `--mode ${mode}`,
     ...(udp ? ['--udp'] : []),
     `--frames ${frames} --seed ${seed}`,
+    ...skip.map((name) => `--skip '${name}'`),
   ].join(' ');
 }
 

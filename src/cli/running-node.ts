@@ -307,7 +307,12 @@ class FlowSource {
   }
 }
 
-function openOutside({ netns, outside }: NodeConfig, { overlay }: AgentPlan, port: number): DeviceLink {
+/** Opens the link that a configuration names. @throws {EsplaneError} when it cannot be had */
+export function openOutside(
+  { netns, outside }: NodeConfig,
+  { overlay }: Pick<AgentPlan, 'overlay'>,
+  port: number,
+): DeviceLink {
   const { address, mark, mtu } = outside;
   const common = {
     address,

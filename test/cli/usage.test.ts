@@ -20,6 +20,7 @@ const COMMANDS = [
   ['conform'],
   ['conform', 'make'],
   ['conform', 'judge'],
+  ['conform', 'run'],
   ['demo'],
   ['lab'],
   ['suites'],
