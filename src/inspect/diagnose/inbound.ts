@@ -49,8 +49,14 @@ interface Rule extends Pick<TextPolicy, 'selector' | 'mark' | 'dev'> {
   readonly policy: Pick<Policy, 'action' | 'templates'> | undefined;
 }
 
-interface Node {
+/** Made when it is first asked: there may be thousands of nodes, and few in a capture. */
+interface NodeText {
   readonly file: string;
+  readonly policies: readonly TextPolicy[];
+  node?: Node;
+}
+
+interface Node {
   /** In the order in which its kernel asks them. */
   readonly rules: Readonly<Record<Way, readonly Rule[]>>;
   /** Do all go by addresses alone, so that packets between two addresses have one answer? */
@@ -66,7 +72,7 @@ const UNKNOWN = -1;
 
 export class InboundPolicies {
   readonly #evidence: Evidence;
-  readonly #nodes = new Map<string, Node>();
+  readonly #nodes = new Map<string, NodeText>();
   readonly #packet = new SelectedPacket();
 
   constructor(evidence: Evidence) {
@@ -83,10 +89,10 @@ export class InboundPolicies {
     for (const [file, policies] of texts) {
       const names = this.#nodesOf(policies);
       if (names.size === 0) continue;
-      const node = nodeOf(file, policies);
+      const text: NodeText = { file, policies };
       for (const name of names) {
         if (this.#nodes.has(name)) twice.add(name);
-        this.#nodes.set(name, node);
+        this.#nodes.set(name, text);
       }
     }
     for (const name of twice) this.#nodes.delete(name);
@@ -104,8 +110,10 @@ export class InboundPolicies {
 
   /** @returns `undefined` where it is not known */
   judge(packet: Arrival): Ruling | undefined {
-    const node = this.#nodes.get(this.#evidence.nameOf(packet.node));
-    if (!node) return undefined;
+    const text = this.#nodes.get(this.#evidence.nameOf(packet.node));
+    if (!text) return undefined;
+    text.node ??= nodeOf(text.policies);
+    const { node } = text;
     if (!node.isByAddress) return this.#judge(node, packet);
     const { src, dst, path } = packet;
     const sas = path.map((sa) => `${sa.spi}/${sa.dst.join('.')}`).join(' ');
@@ -186,7 +194,7 @@ function known(verdict: number, isAssumed: boolean): Ruling | undefined {
   return verdict === UNKNOWN ? undefined : { verdict, isAssumed };
 }
 
-function nodeOf(file: string, policies: readonly TextPolicy[]): Node {
+function nodeOf(policies: readonly TextPolicy[]): Node {
   const rulesOf = (way: Way) =>
     inOrder(policies, way).map(({ selector, mark, dev, ifId = 0, action, templates }): Rule => {
       const plain = toTemplates(templates);
@@ -196,7 +204,6 @@ function nodeOf(file: string, policies: readonly TextPolicy[]): Node {
   const rules = { in: rulesOf('in'), fwd: rulesOf('fwd') };
   const all = [...rules.in, ...rules.fwd];
   return {
-    file,
     rules,
     isByAddress: all.every(({ selector }) => isByAddress(selector)),
     ifIds: new Set(all.map(({ ifId }) => ifId)),
