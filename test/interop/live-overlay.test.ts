@@ -29,6 +29,7 @@ interface Way {
   readonly link: 'raw' | 'udp' | 'packet';
   readonly mode: 'native' | 'tunnel' | 'eni';
   readonly cilium: string;
+  readonly protocol?: 'geneve';
   /** IP version between the nodes. */
   readonly family: 4 | 6;
   /** What Cilium gives pods of 1500 bytes (`pkg/mtu`). */
@@ -54,7 +55,10 @@ needs(
 
     const outer = (i: number, family: 4 | 6) => (family === 4 ? `10.99.0.${i}` : `fd99::${i}`);
 
-    async function start({ link, mode, cilium, family }: Way, more: (i: 1 | 2) => object = () => ({})) {
+    async function start(
+      { link, mode, cilium, family, protocol }: Way,
+      more: (i: 1 | 2) => object = () => ({}),
+    ) {
       const items = [1, 2].map((i) => ({
         apiVersion: 'cilium.io/v2',
         kind: 'CiliumNode',
@@ -92,6 +96,7 @@ needs(
             nodes: 'nodes.json',
             mode,
             cilium,
+            ...(protocol && { 'tunnel-protocol': protocol }),
             // Nothing may leave in the clear.
             strict: '10.244.0.0/16',
           }),
@@ -133,6 +138,11 @@ needs(
       ['VXLAN in ESP over IPv6, UDP', { ...V4, family: 6, link: 'udp', mode: 'tunnel', mtu: 1345 }],
       ['ESP in VXLAN', { cilium: '1.17', family: 4, link: 'udp', mode: 'tunnel', mtu: 1373 }],
       ['ESP in VXLAN over IPv6', { cilium: '1.17', family: 6, link: 'udp', mode: 'tunnel', mtu: 1353 }],
+      ['Geneve in ESP, raw', { ...V4, protocol: 'geneve', link: 'raw', mode: 'tunnel', mtu: 1373 }],
+      [
+        'ESP in Geneve',
+        { cilium: '1.17', protocol: 'geneve', family: 4, link: 'udp', mode: 'tunnel', mtu: 1373 },
+      ],
     ];
 
     it.each(WAYS)(
