@@ -37,8 +37,8 @@ const EXAMPLE = `
 Examples:
   $ esplane conform judge gcm-esn --replies replies.pcapng
   $ esplane conform judge gcm-esn --xfrm-stat before.txt after.txt
-  $ esplane decrypt gcm-esn/wire.pcapng --xfrm-state gcm-esn/peer.state -w clear.pcapng
-  $ esplane conform judge gcm-esn --decrypted clear.pcapng
+  $ esplane decrypt gcm/wire.pcapng --xfrm-state gcm/peer.state -w clear.pcapng
+  $ esplane conform judge gcm --decrypted clear.pcapng
 
 Give one of the three. Replies and decrypted packets tell of each frame; counters only of all frames together.
 

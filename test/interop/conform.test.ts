@@ -70,6 +70,11 @@ const TESTS: readonly (readonly [name: string, given: Given])[] = [
 needs(KERNEL_NEEDS, 'a Linux kernel and verdicts.jsonl', () => {
   const plan = new KernelPlan();
   plan.setUp('near', NEAR);
+  // Replies go out to who asked. Without a neighbour they come back as errors, which policies in count.
+  plan.setUp(
+    'near',
+    ['10.0.1.10', 'fd00:1::10'].map((to) => `neigh add ${to} lladdr 02:00:00:00:00:01 dev e0`),
+  );
   const made = TESTS.map(([, given], i) => {
     const settings = conformSettings({ ...given, seed: i + 1 });
     const frames = makeConform({
