@@ -138,10 +138,13 @@ function wanted({ streams, evidence, strange, closed, nested }: Case): string[] 
 }
 
 /** What is said of a receiver holds if it has the SAs that others say. */
-function proviso({ receivers }: Case): string {
+function proviso({ receivers, evidence }: Case): string {
   const assumed = names(
     receivers
-      .filter(({ basis, judged }) => basis === 'assumed' && judged > 0)
+      .filter(
+        ({ basis, judged, address }) =>
+          basis === 'assumed' && judged > 0 && evidence.heldBy(address).length === 0,
+      )
       .map(({ node, address }) => node ?? address),
   );
   if (assumed === '') return '';

@@ -172,7 +172,9 @@ ${more}\ttmpl src 192.0.2.1 dst 192.0.2.2
   });
 
   it('refuse with what to compare', () => {
-    const [found] = diagnose(out + policy('in', 1) + policy('fwd', 7)).findings;
+    const { findings, conclusion } = diagnose(out + policy('in', 1) + policy('fwd', 7));
+    const [found] = findings;
+    expect(conclusion).toMatchObject({ code: 'findings', basis: 'assumed', summary: '' });
     expect(found).toMatchObject({
       ...{ code: 'policy-refuses', severity: 'error', counter: 'XfrmInTmplMismatch', count: 1, frames: [1] },
       evidence: ['the capture', 'n2.txt:1', 'policy.txt'],
