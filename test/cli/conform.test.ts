@@ -77,6 +77,7 @@ describe('conform', () => {
       /--frames: 10 frames do not hold every behaviour once/,
     ],
     [['make', '--suite', 'cbc(aes)', '--window', '5000', '-o', test], /Give a whole number from 0 to 4096/],
+    [['make', '--suite', 'cbc(aes)', '--skip', 'nope', '-o', test], /--skip: there is no behaviour nope/],
     [['judge', test], /it takes one source of what was seen/],
     [['judge', folder, '--replies', 'nope'], /verdicts.jsonl/],
     [['judge', test, '--xfrm-stat', 'one'], /it takes two texts/],
