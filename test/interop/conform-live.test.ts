@@ -52,7 +52,7 @@ needs([...UML_NEEDS, PYTHON_NEED, ...LIVE], 'conform run at a Linux kernel', () 
   const folder = mkdtempSync(join(tmpdir(), 'esplane-conform-'));
 
   beforeAll(async () => {
-    guest = await LiveGuest.boot(400_000, ALGORITHM_MODULES);
+    guest = await LiveGuest.boot(900_000, ALGORITHM_MODULES);
     writeFileSync(join(guest.folder, 'teller.py'), TELLER);
     await guest.run(`${PYTHON} teller.py > /dev/null 2>&1 &`);
     // A packet for a neighbour that is being asked for goes through the host's IP layer, which writes its length anew.
@@ -107,6 +107,6 @@ needs([...UML_NEEDS, PYTHON_NEED, ...LIVE], 'conform run at a Linux kernel', () 
       const { differ, agree, untold } = rows.at(-1)!.summary!;
       expect([differ, agree, untold]).toEqual([0, 400, 0]);
     },
-    120_000,
+    180_000,
   );
 });
