@@ -59,7 +59,8 @@ export async function loadStaticPlan(
         omissionLine(bad),
         'Correct it, or take it out of the text.',
       );
-    for (const one of read.policies) if (!one.socket) policies.push(toPolicy(one));
+    // A kernel prints the newest policy first, and asks the oldest of one priority first.
+    for (const one of read.policies.toReversed()) if (!one.socket) policies.push(toPolicy(one));
   }
   return completePlan(config, staticPlan({ states, policies, local: [local] }), []);
 }

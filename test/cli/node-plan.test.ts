@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { InputFiles } from '../../src/cli/input-files.ts';
 import { parseNodeConfig } from '../../src/cli/node-config.ts';
 import { loadStaticPlan } from '../../src/cli/node-plan.ts';
+import { Spd } from '../../src/ipsec/spd.ts';
 import { tempFolder } from '../support/cli.ts';
 import { needs, SHARED, shared } from '../support/needs.ts';
 
@@ -50,6 +51,14 @@ describe('loadStaticPlan', () => {
       { hardAddSeconds: 60, softUseSeconds: 5 },
       [],
     ]);
+  });
+
+  it('asks the older of two policies of one priority first, as the kernel that printed the newer one first', async () => {
+    const newer = POLICY.replace('10.244.2.0/24', '10.244.2.7/32').replace('dir out', 'dir out action block');
+    const { plan } = await planned(STATE, `${newer}${POLICY}`);
+    const node = new Spd();
+    for (const policy of plan.policies) node.set(policy);
+    expect(node.policies('out').map(({ action }) => action)).toEqual(['allow', 'block']);
   });
 
   it('leaves out a state of an xfrm interface or a device, and says so', async () => {
