@@ -24,6 +24,8 @@ const SOON = 1;
 /** Flows that are told apart; a capture with more of them is no less clear. */
 const MOST_FLOWS = 4096;
 const MOST_PODS = 1 << 16;
+/** Bytes of a packet that policies look at: the headers of IP, with options and extensions, and the ports. */
+const LOOKED_AT = 128;
 
 /** Packets in the clear from one address to another which policies answer alike. */
 export interface ClearFlow {
@@ -33,6 +35,9 @@ export interface ClearFlow {
   readonly signature: string;
   /** Of the first packet. */
   readonly protocol: number;
+  /** Its beginning, from the IP header. */
+  readonly head: Uint8Array;
+  readonly isFragment: boolean;
   /** Packets that a node has forwarded. */
   readonly tally: Tally;
   /** Packets that are as their sender made them, so that its node has yet to encrypt them. */
@@ -191,7 +196,12 @@ export class ClearTraffic {
       if (this.flows.size >= MOST_FLOWS) return undefined;
       const tallies = () => ({ tally: new Tally(this.#times), unsent: new Tally(this.#times) });
       const all = tallies();
-      flow = { src, dst, signature, protocol, ...all, asked: this.#isAsked ? tallies() : all, tunnel };
+      flow = {
+        ...{ src, dst, signature, protocol, tunnel, isFragment: packet.isFragment },
+        head: b.slice(packet.at, Math.min(packet.end, packet.at + LOOKED_AT)),
+        ...all,
+        asked: this.#isAsked ? tallies() : all,
+      };
       this.flows.set(key, flow);
     }
     if (flow.tunnel === '') flow.tunnel = tunnel;

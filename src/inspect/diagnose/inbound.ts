@@ -1,5 +1,5 @@
 /**
- * What the inbound policies of kernels say of packets that were decrypted.
+ * What the inbound policies of kernels say of packets that were decrypted, and of those that come in the clear.
  *
  * The judge is the one that nodes have (`ipsec/policy-check.ts`). A capture leaves open what it asks: whether the
  * receiver forwards a packet or takes it itself, its mark, and which xfrm interfaces and devices there are. Where that makes a
@@ -26,7 +26,7 @@ export interface Ruling {
   readonly isAssumed: boolean;
 }
 
-/** A packet that came out of ESP, by the headers that the receiver's stack sees. */
+/** A packet that came out of ESP, or in the clear, by the headers that the receiver's stack sees. */
 export interface Arrival {
   readonly b: Uint8Array;
   /** The IP header. */
@@ -34,7 +34,7 @@ export interface Arrival {
   readonly src: Address;
   readonly dst: Address;
   readonly isFragment: boolean;
-  /** The SAs that it came by, the outermost first. */
+  /** The SAs that it came by, the outermost first; none in the clear. */
   readonly path: readonly SaConfig[];
   /** The receiver. */
   readonly node: string;

@@ -27,13 +27,13 @@ export interface Answer {
 export class OutboundPolicies {
   /** In the order in which a kernel asks them. */
   readonly #all: readonly TextPolicy[];
-  /** Those that look at more than addresses. */
+  /** Those of all directions that look at more than addresses. */
   readonly #narrow: readonly TextPolicy[];
   readonly #packet = new SelectedPacket();
 
   constructor(policies: readonly TextPolicy[]) {
     this.#all = inOrder(policies, 'out');
-    this.#narrow = this.#all.filter(({ selector }) => !isByAddress(selector));
+    this.#narrow = policies.filter(({ selector, socket }) => !socket && !isByAddress(selector));
   }
 
   /** Which of the policies that look at more than addresses cover a packet: equal for packets with equal answers. */

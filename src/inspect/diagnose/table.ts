@@ -369,9 +369,10 @@ export const FINDINGS = [
     code: 'policy-refuses',
     severity: 'error',
     basis: 'sa',
-    means: 'The receiver decrypts packets, and then an inbound policy refuses them, or none covers them.',
+    means:
+      'The receiver decrypts packets, and then an inbound policy refuses them, or none covers them; or it refuses what came in the clear.',
     proof:
-      "The receiver's own `ip xfrm policy`, asked as Linux asks it, with the SAs that each packet came by. Assumed where it is not known whether the destination is the node itself or behind it.",
+      "The receiver's own `ip xfrm policy`, asked as Linux asks it, with the SAs that each packet came by. Assumed where it is not known whether the destination is the node itself or behind it; and of packets in the clear, that they reach the node.",
     remedy:
       'Compare `ip xfrm policy` of the receiver, `dir in` and `dir fwd`, with its state: templates name mode, reqid, SPI and source of the SA, and a policy with if_id is for what an xfrm interface with that if_id brings.',
   },

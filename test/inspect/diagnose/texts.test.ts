@@ -181,6 +181,48 @@ ${more}\ttmpl src 192.0.2.1 dst 192.0.2.2
     });
     expect(found!.summary).toContain('if their destination is behind the node');
   });
+
+  it.each([
+    ['ask for ESP', policy('in', 1) + policy('fwd', 1), 'XfrmInTmplMismatch'],
+    ['block', block('fwd') + policy('in', 1), 'XfrmInPolBlock'],
+    [
+      'ask for it with level use',
+      (policy('in', 1) + policy('fwd', 1)).replaceAll('tunnel', 'tunnel\n\t\tlevel use'),
+      '',
+    ],
+    [
+      'cover UDP alone',
+      policy('in', 1) + policy('fwd', 1).replace('0/0\n', '0/0 proto udp\n'),
+      'XfrmInTmplMismatch',
+    ],
+    ['cover TCP alone', policy('in', 1) + policy('fwd', 1).replace('0/0\n', '0/0 proto tcp\n'), ''],
+    ['are not whole', policy('in', 1), ''],
+  ])('that %s, of packets in the clear', (_, texts, counter) => {
+    const states = [{ file: 'n2.txt', sas: [held()], keyless: [] }];
+    const { policies } = readPolicies(texts.includes('fwd') ? out + texts : texts, 'policy.txt');
+    const { sequence: _seq, ...sending } = held();
+    const clear = ipv4Packet(100, { ttl: 63 });
+    const stat = (rose: number) => [
+      { node: '192.0.2.2', file: 'stat', before: new Map(), after: new Map([[counter, rose]]) },
+    ];
+    // The ESP packet tells behind which node the pods are; what it carries is another packet.
+    const steps = [sender(sending)(ipv4Packet(90)), clear, clear];
+    const of = (rose: number) =>
+      diagnosePackets(steps, { states, policies }, { seconds: 10, stats: counter === '' ? [] : stat(rose) })
+        .findings.filter(({ summary, counter }) => counter !== null || summary.includes('refuse'))
+        .map(({ code, basis, counter, count, dst }) => [code, basis, counter, count, dst]);
+    const refused = counter === '' ? [] : [['policy-refuses', 'assumed', counter, 2, '10.0.2.20']];
+    const mine = (found: ReturnType<typeof of>) => found.filter(([, , , , dst]) => dst === '10.0.2.20');
+    expect(mine(of(2))).toEqual(refused);
+    if (counter !== '') {
+      // A policy that blocks refuses the decrypted packet, too.
+      const own = counter === 'XfrmInPolBlock' ? 1 : 0;
+      const codes = (rose: number) => of(rose).map(([code]) => code);
+      expect(
+        [codes(own + 2), codes(own), codes(own + 3)].map((all) => all.includes('counters-differ')),
+      ).toEqual([false, false, true]);
+    }
+  });
 });
 
 describe('the dates of a state with a limit in seconds', () => {

@@ -3,9 +3,11 @@
  * @module
  */
 import { count } from '../../../base/count-text.ts';
+import { type DropRow, dropRow } from '../../../ipsec/drop.ts';
 import { isByAddress } from '../../../ipsec/selector.ts';
 import type { TextPolicy } from '../../../sa-text/to-policy.ts';
 import { formatAddress, parseAddress } from '../../../wire/address.ts';
+import { PASS } from '../../../wire/packet.ts';
 import { type Case, finding } from '../case.ts';
 import type { ClearFlow } from '../clear.ts';
 import type { Finding } from '../finding.ts';
@@ -99,6 +101,18 @@ export function* clearTraffic(c: Case): Generator<Finding> {
         about,
       );
     }
+    const refusal = refusalOf(c, one);
+    if (refusal)
+      yield finding(
+        c,
+        'policy-refuses',
+        `${pods}: the inbound policies of ${evidence.nameOf(to)} refuse ${count(tally.count, 'packet')} in the clear (${refusal.counter}), if they reach it. ${refusal.look}`,
+        {
+          ...{ tally, node: evidence.nameOf(to), src: flow.src, dst: flow.dst },
+          ...{ counter: refusal.counter, basis: 'assumed' },
+          evidence: ['the capture', c.inbound.fileOf(to)!],
+        },
+      );
   }
   if (clear.twice.count > 0) {
     yield finding(
@@ -108,6 +122,30 @@ export function* clearTraffic(c: Case): Generator<Finding> {
       { tally: clear.twice, frames: framesOf([clear.twice]) },
     );
   }
+}
+
+/** By node and counter, how many packets in the clear the inbound policies refuse, if they reach the node. */
+export function refusedInClear(c: Case): ReadonlyMap<string, ReadonlyMap<string, number>> {
+  const refused = new Map<string, Map<string, number>>();
+  for (const one of c.inbound.isEmpty ? [] : clearPods(c)) {
+    const counter = refusalOf(c, one)?.counter;
+    if (!counter) continue;
+    const node = c.evidence.nameOf(one.to);
+    const rows = refused.get(node) ?? new Map<string, number>();
+    rows.set(counter, (rows.get(counter) ?? 0) + one.flow.tally.count);
+    refused.set(node, rows);
+  }
+  return refused;
+}
+
+/** What the inbound policies of the other node would drop the packets for; `undefined` where they let them pass, or are not known. */
+function refusalOf({ inbound }: Case, { flow, to, isAtPod }: ClearPods): DropRow | undefined {
+  const { head, isFragment, tally } = flow;
+  // Of a packet in a tunnel policies see the tunnel.
+  if (isAtPod || tally.count === 0 || flow.tunnel !== '') return undefined;
+  const [src, dst] = [parseAddress(flow.src)!, parseAddress(flow.dst)!];
+  const ruling = inbound.judge({ b: head, at: 0, src, dst, isFragment, path: [], node: to });
+  return ruling && ruling.verdict !== PASS ? dropRow(ruling.verdict) : undefined;
 }
 
 /** The node behind which a pod is: by the pod ranges of the nodes, or by what ESP carried. */

@@ -7,12 +7,14 @@ import { DROPS } from '../../../ipsec/drop.ts';
 import { risen } from '../../../sa-text/xfrm-stat.ts';
 import { type About, type Case, finding } from '../case.ts';
 import type { Finding } from '../finding.ts';
+import { refusedInClear } from './clear-traffic.ts';
 
 /** What inbound policies refuse, of decrypted packets and of those in the clear. */
 const POLICY_ROWS: ReadonlySet<string> = new Set(['XfrmInNoPols', 'XfrmInTmplMismatch', 'XfrmInPolBlock']);
 
 export function* counters(c: Case): Generator<Finding> {
   const { stats, receivers, evidence } = c;
+  const refused = refusedInClear(c);
   for (const { node, file, before, after } of stats) {
     if (
       node !== undefined &&
@@ -33,11 +35,14 @@ export function* counters(c: Case): Generator<Finding> {
     const name = node ?? receiver?.node ?? receiver?.address ?? file;
     const rose = before ? risen(before, after) : after;
     const ours = receiver?.counters ?? {};
+    const inClear = receiver && refused.get(evidence.nameOf(receiver.address));
     const isJudged = receiver !== undefined && c.inbound.fileOf(receiver.address) !== undefined;
     const rows = new Set([...rose.keys(), ...Object.keys(ours)]);
     for (const row of rows) {
       const there = rose.get(row) ?? 0;
       const here = ours[row] ?? 0;
+      // Whether what was in the clear reached the node, is not seen: it explains a counter, and asks for none.
+      const most = here + (inClear?.get(row) ?? 0);
       const about = (n: number): About => ({ node: name, counter: row, count: n, evidence: [file] });
       if (there < 0) {
         yield finding(
@@ -63,7 +68,7 @@ export function* counters(c: Case): Generator<Finding> {
           `${name}: ${row} ${before ? 'rose by' : 'is'} ${grouped(there)}${before ? '' : ' since it was booted'} (${file}).${look.length > 0 ? ` ${look.join(' Or: ')}` : ''}`,
           about(there),
         );
-      } else if (there > here && POLICY_ROWS.has(row) && !isJudged) {
+      } else if (there > most && POLICY_ROWS.has(row) && !isJudged) {
         yield finding(
           c,
           'counters-differ',
@@ -74,12 +79,12 @@ export function* counters(c: Case): Generator<Finding> {
               'Give --xfrm-policy, the whole text of `ip xfrm policy` of that node, beside its `ip -s xfrm state`.',
           },
         );
-      } else if (there > here) {
+      } else if (there > most) {
         const since = before ? '' : ' since it was booted';
         yield finding(
           c,
           'counters-differ',
-          `${name}: ${row} ${before ? 'rose by' : 'is'} ${grouped(there)}${since} (${file}), and this capture explains ${here === 0 ? 'none' : grouped(here)} of it.`,
+          `${name}: ${row} ${before ? 'rose by' : 'is'} ${grouped(there)}${since} (${file}), and this capture explains ${most === 0 ? 'none' : grouped(most)} of it.`,
           about(Math.abs(there)),
         );
       } else if (there < here) {
