@@ -10,7 +10,7 @@ import type { Engine } from '../../src/crypto/engine.ts';
 import { suiteCheck } from '../../src/crypto/lacking.ts';
 import { NobleEngine } from '../../src/crypto/noble.ts';
 import { NodeEngine } from '../../src/crypto/node.ts';
-import { authenc, type KeyMaterial } from '../../src/crypto/suite.ts';
+import { aead, authenc, type KeyMaterial } from '../../src/crypto/suite.ts';
 import { fullEngine, HAS_ADDON } from '../support/full-engine.ts';
 import { espPacket, expectBytes, Rows } from '../support/rows.ts';
 
@@ -154,6 +154,80 @@ const AES_KEY = '2b7e151628aed2a6abf7158809cf4f3c';
 const BLOCKS =
   '6bc1bee22e409f96e93d7e117393172aae2d8a571e03ac9c9eb76fac45af8e5130c81c46a35ce411e5fbc1191a0a52eff69f2445df4f9b17ad2b417be66c3710';
 const COUNTING = '000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f';
+
+/** RFC 3610 §2, step by step: AES in CCM with a nonce of any length, under a key of 16 bytes. */
+function ccm(key: Uint8Array, nonce: Uint8Array, aad: Uint8Array, clear: Uint8Array, icvLen: number) {
+  const encryptBlock = (block: Uint8Array) =>
+    createCipheriv('aes-128-ecb', Uint8Array.from(key), null).setAutoPadding(false).update(block);
+  const lengthLen = 15 - nonce.length;
+  /** Flags, nonce, and a number in the bytes that are left. */
+  const block = (flags: number, number: number) => {
+    const digits = number.toString(16).padStart(2 * lengthLen, '0');
+    return new Uint8Array([flags, ...nonce, ...hex(digits)]);
+  };
+  const padded = (bytes: readonly number[]) => [...bytes, ...new Uint8Array(-bytes.length & 15)];
+  const authenticated = [
+    ...block(0x40 + 8 * ((icvLen - 2) / 2) + lengthLen - 1, clear.length),
+    ...padded([aad.length >> 8, aad.length & 0xff, ...aad]),
+    ...padded([...clear]),
+  ];
+  let mac: Uint8Array = new Uint8Array(16);
+  for (let at = 0; at < authenticated.length; at += 16)
+    mac = encryptBlock(mac.map((byte, i) => byte ^ authenticated[at + i]!));
+  const stream = (counter: number) => encryptBlock(block(lengthLen - 1, counter));
+  return {
+    text: clear.map((byte, i) => byte ^ stream(1 + (i >> 4))[i & 15]!),
+    icv: stream(0)
+      .map((byte, i) => byte ^ mac[i]!)
+      .subarray(0, icvLen),
+  };
+}
+
+describe('AES-CCM', () => {
+  const KEY = hex('c0c1c2c3c4c5c6c7c8c9cacbcccdcecf');
+
+  // Nonces of RFC 3610 have 13 bytes and those of ESP 11, so the vectors hold the plain steps, and those the engines.
+  it.each([
+    [
+      'packet vector 1',
+      '00000003020100a0a1a2a3a4a5',
+      23,
+      '588c979a61c663d2f066d0c2c0f989806d5f6b61dac384',
+      '17e8d12cfdf926e0',
+    ],
+    [
+      'packet vector 2',
+      '00000004030201a0a1a2a3a4a5',
+      24,
+      '72c91a36e135f8cf291ca894085c87e3cc15c439c9e43a3b',
+      'a091d56e10400916',
+    ],
+  ])('RFC 3610, %s', (_, nonce, length, sealed, icv) => {
+    const bytes = Uint8Array.from({ length: 8 + length }, (_, i) => i);
+    const { text, icv: tag } = ccm(KEY, hex(nonce), bytes.subarray(0, 8), bytes.subarray(8), 8);
+    expectBytes(text, hex(sealed));
+    expectBytes(tag, hex(icv));
+  });
+
+  it.each([64, 96, 128])('by its steps, in ESP with an ICV of %i bits', (icvBits) => {
+    const material = aead('rfc4309(ccm(aes))', new Uint8Array([...KEY, 1, 2, 3]), icvBits);
+    for (const engine of having(material)) {
+      for (const [length, number] of [
+        [4, { lo: 1 }],
+        [16, { lo: 2 }],
+        [100, { hi: 7, lo: 3 }],
+      ] as const) {
+        const clear = Uint8Array.from({ length }, (_, i) => 3 * i);
+        const iv = hex('a0a1a2a3a4a5a6a7');
+        const packet = espPacket(material, engine.addKey(material), 9, number, iv, clear);
+        const want = ccm(KEY, new Uint8Array([1, 2, 3, ...iv]), packet.aad, clear, icvBits / 8);
+        const rows = new Rows([packet]).seal(engine);
+        expectBytes(rows.text(0), want.text, engine.name);
+        expectBytes(rows.icv(0), want.icv, engine.name);
+      }
+    }
+  });
+});
 
 describe('MACs', () => {
   it.each([
