@@ -77,6 +77,7 @@ export interface Fit {
 }
 
 const U32 = 2 ** 32;
+const NOTHING: ReadonlyMap<number, number> = new Map();
 
 /** Of a stream in which nothing opened. */
 const NOT_KNOWN = { late: null, reordered: null, beyondWindow: null };
@@ -127,8 +128,6 @@ export class Stream {
   readonly asked = { packets: 0, ok: 0, unauthenticated: 0 };
   /** Packets by row of the drop table, 0 for accepted. */
   readonly verdicts = new Map<number, number>();
-  /** What was counted beside the verdicts of accepted packets, in IP-TFS. */
-  readonly beside = new Map<number, number>();
   /** Packets that came out of those in IP-TFS; -1 where none was. */
   inners = -1;
   readonly causes = new Map<Cause, Tally>();
@@ -163,6 +162,8 @@ export class Stream {
   /** The most numbers that are missing in a row. */
   readonly widest = { count: 0, from: 0, to: 0, frame: 0, seconds: 0 };
 
+  /** Few streams have one, and there may be many streams. */
+  #beside: Map<number, number> | undefined;
   #base = -1;
   #lowest = { n: Number.POSITIVE_INFINITY, hi: 0, lo: 0 };
   #highest = { n: -1, hi: 0, lo: 0 };
@@ -264,8 +265,14 @@ export class Stream {
     }
   }
 
+  /** What was counted beside the verdicts of accepted packets, in IP-TFS: rows of the drop table. */
+  get beside(): ReadonlyMap<number, number> {
+    return this.#beside ?? NOTHING;
+  }
+
   countBeside(code: number): void {
-    this.beside.set(code, (this.beside.get(code) ?? 0) + 1);
+    this.#beside ??= new Map();
+    this.#beside.set(code, (this.#beside.get(code) ?? 0) + 1);
   }
 
   /** Takes the number of an accepted packet. @param isNew false for one that was accepted before (no window) */
