@@ -66,8 +66,8 @@ const REPLAYS: readonly number[] = (['replay-zero', 'replay-stale', 'replay-seen
 /** Streams that are kept although nothing in them has authenticated, and sources of SAs that take any source. */
 const MOST_UNOPENED = 4096;
 const MOST_SOURCES = 4096;
-/** Ways of packets without an SA that are looked up once. */
-const MOST_STRANGERS = 4096;
+/** Ways of packets without an SA that are looked up once: the first ones. To throw old ones out for new ones took a fifth more memory. */
+const MOST_STRANGERS = 1024;
 /** Longest IP packet there is. */
 const MAX_PACKET = 0xffff;
 /** Most packets are no longer, so that most captures never need larger slots. */
@@ -443,8 +443,8 @@ export class Receiver implements FrameSink {
     const { candidates, atReceiver, held } = resolution;
     if (candidates.length === 0) {
       this.#stranger = this.#strangerOf(b, srcAt, dstAt, len, atReceiver === 'hidden');
-      if (this.#strangers.sas.length === MOST_STRANGERS) this.#strangers = new StreamTable();
-      this.#strangers.add(this.#stranger, undefined, src, dst, spi);
+      if (this.#strangers.sas.length < MOST_STRANGERS)
+        this.#strangers.add(this.#stranger, undefined, src, dst, spi);
       return known;
     }
     const isShared = candidates.every((config) => isAny(config.src));
