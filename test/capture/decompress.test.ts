@@ -7,7 +7,7 @@ import { type Compression, compressionOf, unpacked } from '../../src/capture/com
 import { decompress } from '../../src/capture/decompress.ts';
 import { needs, SHARED, shared } from '../support/needs.ts';
 
-const RUNS = Number(process.env['ESPLANE_FUZZ_RUNS'] ?? 60);
+const RUNS = Number(process.env['ESPLANE_FUZZ_RUNS'] ?? 300);
 
 /** A chunk is the reader's own until the next one is asked for: its memory is used again. */
 async function* chunks(bytes: Uint8Array, size: number): AsyncGenerator<Uint8Array> {

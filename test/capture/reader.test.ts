@@ -26,7 +26,7 @@ import {
   text,
 } from './made.ts';
 
-const RUNS = Number(process.env['ESPLANE_FUZZ_RUNS'] ?? 150);
+const RUNS = Number(process.env['ESPLANE_FUZZ_RUNS'] ?? 1000);
 
 const PCAP = bytes(
   pcapHeader('little'),

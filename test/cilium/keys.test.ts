@@ -8,7 +8,7 @@ import { parseVersion } from '../../src/cilium/version.ts';
 import { AEADS, CIPHERS, MACS } from '../../src/crypto/algorithms.ts';
 import { formatAddress } from '../../src/wire/address.ts';
 
-const RUNS = Number(process.env['ESPLANE_FUZZ_RUNS'] ?? 50);
+const RUNS = Number(process.env['ESPLANE_FUZZ_RUNS'] ?? 200);
 
 const K16 = '0123456789abcdef0123456789abcdef';
 const K20 = '44434241343332312423222114131211f4f3f2f1';

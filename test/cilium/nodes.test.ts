@@ -5,7 +5,7 @@ import { InputError } from '../../src/base/errors.ts';
 import { parseNodes } from '../../src/cilium/nodes.ts';
 import { formatAddress, formatPrefix } from '../../src/wire/address.ts';
 
-const RUNS = Number(process.env['ESPLANE_FUZZ_RUNS'] ?? 50);
+const RUNS = Number(process.env['ESPLANE_FUZZ_RUNS'] ?? 200);
 
 function node(i: number, spec: Record<string, unknown> = {}) {
   return {

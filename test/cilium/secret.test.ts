@@ -6,7 +6,7 @@ import { InputError } from '../../src/base/errors.ts';
 import { findKeysText, readKeys, writeSecret } from '../../src/cilium/secret.ts';
 import { DEFAULT_VERSION } from '../../src/cilium/version.ts';
 
-const RUNS = Number(process.env['ESPLANE_FUZZ_RUNS'] ?? 50);
+const RUNS = Number(process.env['ESPLANE_FUZZ_RUNS'] ?? 200);
 
 const K20 = '44434241343332312423222114131211f4f3f2f1';
 const LINE = `3+ rfc4106(gcm(aes)) ${K20} 128`;

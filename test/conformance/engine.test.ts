@@ -23,7 +23,7 @@ import {
 import { ADDON, needs } from '../support/needs.ts';
 import { espPacket, expectBytes, type Number64, type Packet, Rows } from '../support/rows.ts';
 
-const RUNS = Number(process.env['ESPLANE_FUZZ_RUNS'] ?? 25);
+const RUNS = Number(process.env['ESPLANE_FUZZ_RUNS'] ?? 60);
 
 const bytes = seededBytes(0xc1ea);
 function random(len: number): Uint8Array {

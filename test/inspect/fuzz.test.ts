@@ -12,7 +12,7 @@ import { lineOf } from '../support/decrypt.ts';
 import { receiverOf } from '../support/receiver.ts';
 import { address, ipv4Packet, ipv6Packet, RANDOM, SUITES, saConfig } from '../support/sa.ts';
 
-const RUNS = Number(process.env['ESPLANE_FUZZ_RUNS'] ?? 150);
+const RUNS = Number(process.env['ESPLANE_FUZZ_RUNS'] ?? 1000);
 
 const CONFIGS = [
   saConfig(),

@@ -153,7 +153,7 @@ describe('what cannot be used', () => {
           }
         },
       ),
-      { numRuns: Number(process.env['ESPLANE_FUZZ_RUNS'] ?? 150) },
+      { numRuns: Number(process.env['ESPLANE_FUZZ_RUNS'] ?? 1000) },
     );
   });
 });

@@ -7,7 +7,7 @@ import { parseEspSa, usable } from '../../src/sa-text/esp-sa.ts';
 import { anySa, EVERY_SUITE, KEY_MARK } from '../support/arbitrary-sa.ts';
 import { nodeObject, nodesFrom } from '../support/cilium-cluster.ts';
 
-const RUNS = Number(process.env['ESPLANE_FUZZ_RUNS'] ?? 50);
+const RUNS = Number(process.env['ESPLANE_FUZZ_RUNS'] ?? 200);
 const HEADER =
   '"Protocol","Src IP","Dest IP","SPI","Encryption","Encryption Key","Authentication","Authentication Key","SN","ESN High Bits"';
 const LINE =

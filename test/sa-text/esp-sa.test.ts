@@ -7,7 +7,7 @@ import { joinFields, parseEspSa, readEspSa, splitFields, writeEspSa } from '../.
 import { formatAddress, parseAddress } from '../../src/wire/address.ts';
 import { anySa, EVERY_SUITE, KEY_MARK } from '../support/arbitrary-sa.ts';
 
-const RUNS = Number(process.env['ESPLANE_FUZZ_RUNS'] ?? 25);
+const RUNS = Number(process.env['ESPLANE_FUZZ_RUNS'] ?? 50);
 const KEY = '0x4142434445464748494a4b4c4d4e4f5001020304';
 const GCM = 'AES-GCM with 16 octet ICV [RFC4106]';
 

@@ -18,7 +18,7 @@ import { statesOf } from '../../src/sa-text/xfrm-sas.ts';
 import type { XfrmTree } from '../../src/sa-text/xfrm-tree.ts';
 import { CAPTURES, needs, SHARED, shared } from '../support/needs.ts';
 
-const RUNS = Number(process.env['ESPLANE_FUZZ_RUNS'] ?? 100);
+const RUNS = Number(process.env['ESPLANE_FUZZ_RUNS'] ?? 500);
 const LONGEST = 24_000;
 
 /** Texts below folders, with their names. */

@@ -8,7 +8,7 @@ import { parseXfrm } from '../../src/sa-text/xfrm-parse.ts';
 import { arbitraryChange, arbitraryPolicy } from '../support/arbitrary-xfrm.ts';
 import { printPolicy } from '../support/iproute2.ts';
 
-const RUNS = Number(process.env['ESPLANE_FUZZ_RUNS'] ?? 50);
+const RUNS = Number(process.env['ESPLANE_FUZZ_RUNS'] ?? 100);
 
 const newIds = () => ({ addresses: new AddressIds(), prefixes: new PrefixIds() });
 

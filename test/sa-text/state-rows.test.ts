@@ -9,7 +9,7 @@ import { arbitraryChange, arbitraryState } from '../support/arbitrary-xfrm.ts';
 import { printState } from '../support/iproute2.ts';
 import { HERE_TEXTS } from '../support/state-texts.ts';
 
-const RUNS = Number(process.env['ESPLANE_FUZZ_RUNS'] ?? 50);
+const RUNS = Number(process.env['ESPLANE_FUZZ_RUNS'] ?? 100);
 const encode = (text: string) => new TextEncoder().encode(text);
 
 /** Rows with addresses as text, in the order of their lines. */

@@ -7,7 +7,7 @@ import { readPolicies } from '../../src/sa-text/to-policy.ts';
 import { formatAddress, formatPrefix } from '../../src/wire/address.ts';
 import { CAPTURES, needs, shared } from '../support/needs.ts';
 
-const RUNS = Number(process.env['ESPLANE_FUZZ_RUNS'] ?? 50);
+const RUNS = Number(process.env['ESPLANE_FUZZ_RUNS'] ?? 200);
 
 const PLAIN = `src 0.0.0.0/0 dst 10.20.0.0/16 
 	dir out priority 7 ptype main 

@@ -260,7 +260,7 @@ describe('bad input', () => {
           expect(error).toBeInstanceOf(InputError);
         }
       }),
-      { numRuns: Number(process.env['ESPLANE_FUZZ_RUNS'] ?? 150) },
+      { numRuns: Number(process.env['ESPLANE_FUZZ_RUNS'] ?? 1000) },
     );
   });
 });

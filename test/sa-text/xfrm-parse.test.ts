@@ -7,7 +7,7 @@ import { arbitraryEvent, arbitraryPolicy, arbitraryState } from '../support/arbi
 import { printEvent, printPolicy, printState, tidy } from '../support/iproute2.ts';
 import { CAPTURES, CASES, CASES_NEED, needs, SHARED, shared } from '../support/needs.ts';
 
-const RUNS = Number(process.env['ESPLANE_FUZZ_RUNS'] ?? 25);
+const RUNS = Number(process.env['ESPLANE_FUZZ_RUNS'] ?? 50);
 
 /** All that was read, as iproute2 prints it, in its order. */
 function printed({ states, policies, events }: XfrmTree): string {

@@ -10,7 +10,7 @@ import { writeXfrmState } from '../../src/sa-text/xfrm-write.ts';
 import { formatAddress, formatPrefix } from '../../src/wire/address.ts';
 import { CAPTURES, needs, shared } from '../support/needs.ts';
 
-const RUNS = Number(process.env['ESPLANE_FUZZ_RUNS'] ?? 50);
+const RUNS = Number(process.env['ESPLANE_FUZZ_RUNS'] ?? 200);
 const KEY = '4142434445464748494a4b4c4d4e4f5001020304';
 
 /** Printed by Linux 6.1 and iproute2 6.1, `ip -s xfrm state`. */

@@ -7,7 +7,7 @@ import { writeXfrmState } from '../../src/sa-text/xfrm-write.ts';
 import { parsePrefix } from '../../src/wire/address.ts';
 import { anySa, EVERY_SUITE, KEY_MARK } from '../support/arbitrary-sa.ts';
 
-const RUNS = Number(process.env['ESPLANE_FUZZ_RUNS'] ?? 50);
+const RUNS = Number(process.env['ESPLANE_FUZZ_RUNS'] ?? 200);
 const KEY = '0x4142434445464748494a4b4c4d4e4f5001020304';
 const ANY4 = { src: parsePrefix('0.0.0.0/0')!, dst: parsePrefix('0.0.0.0/0')! };
 

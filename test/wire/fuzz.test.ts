@@ -24,7 +24,7 @@ import * as udp from '../../src/wire/udp.ts';
 import * as vxlan from '../../src/wire/vxlan.ts';
 import { ACK_V6, ESP_HEAD, ETH, PING, PING_V6, SYN, UDP, VXLAN_ARP } from './packets.ts';
 
-const RUNS = Number(process.env['ESPLANE_FUZZ_RUNS'] ?? 100);
+const RUNS = Number(process.env['ESPLANE_FUZZ_RUNS'] ?? 500);
 /** A run takes well under a millisecond: one that hangs is noticed. */
 const TIMEOUT = 30_000 + RUNS * 20;
 

@@ -9,7 +9,7 @@ import {
 } from '../../../src/inspect/cluster/texts.ts';
 import { AddressIds } from '../../../src/sa-text/address-ids.ts';
 
-const RUNS = Number(process.env['ESPLANE_FUZZ_RUNS'] ?? 25);
+const RUNS = Number(process.env['ESPLANE_FUZZ_RUNS'] ?? 60);
 const bytes = (text: string) => new TextEncoder().encode(text);
 
 function nodeIds(text: string): Record<string, number> {

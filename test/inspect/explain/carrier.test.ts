@@ -10,7 +10,7 @@ import { TunnelEnd } from '../../../src/ipsec/tunnel-end.ts';
 import { CARRIED, ESP_PACKET, ip } from '../../support/carried.ts';
 import { address, ipv4Packet, RANDOM, saConfig } from '../../support/sa.ts';
 
-const RUNS = Number(process.env['ESPLANE_FUZZ_RUNS'] ?? 150);
+const RUNS = Number(process.env['ESPLANE_FUZZ_RUNS'] ?? 1000);
 const OPTIONS = { engine: new NodeEngine(), random: RANDOM.random };
 
 function layersOf({ packet }: Explanation): string[] {

@@ -13,7 +13,7 @@ import {
 } from '../../../src/inspect/files/recognise.ts';
 import { CAPTURES, needs, SHARED, shared } from '../../support/needs.ts';
 
-const RUNS = Number(process.env['ESPLANE_FUZZ_RUNS'] ?? 150);
+const RUNS = Number(process.env['ESPLANE_FUZZ_RUNS'] ?? 1000);
 
 /** What files of these names hold. The first that fits counts. */
 const CAPTURE_FILES: readonly (readonly [RegExp, string])[] = [

@@ -12,7 +12,7 @@ import {
 } from '../../../src/inspect/files/walk.ts';
 import { zstdBomb } from '../../support/zstd-bomb.ts';
 
-const RUNS = Number(process.env['ESPLANE_FUZZ_RUNS'] ?? 25);
+const RUNS = Number(process.env['ESPLANE_FUZZ_RUNS'] ?? 50);
 
 const LONG = Array.from({ length: 20_000 }, (_, i) => `line ${i}: ${Math.sin(i)}\n`).join('');
 const FILES: Files = [
