@@ -13,10 +13,10 @@ interface DecisionSpec {
 const TABLE = {
   encrypt: { way: 'encrypted', why: 'the destination is a pod on another node that has a key' },
   'same-node': { way: 'clear', why: 'both pods are on this node: the packet never leaves it' },
-  'off-cluster': { way: 'clear', why: 'the destination is not in the cluster: nobody there could decrypt' },
+  'off-cluster': { way: 'clear', why: 'the destination is not in the cluster: no node there could decrypt' },
   'to-node': { way: 'clear', why: 'the destination is a node itself, not a pod' },
   'from-host': { way: 'clear', why: 'the source is a node itself, not a pod' },
-  'no-source': { way: 'clear', why: 'nobody in the cluster is known to have the source address' },
+  'no-source': { way: 'clear', why: 'no node of the cluster is known to have the source address' },
   'no-key': { way: 'clear', why: 'the node of the destination has not published a key' },
   drop: { way: 'dropped', why: 'see the verdict' },
 } as const satisfies Record<string, DecisionSpec>;
