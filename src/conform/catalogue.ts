@@ -588,7 +588,7 @@ export const KINDS: Readonly<Record<string, Kind>> = {
   },
 };
 
-/** Kinds that move numbers about, as any network and a replaying attacker do. */
+/** Kinds that reorder, skip or repeat sequence numbers, as any network and a replaying attacker do. */
 export const NUMBERS: readonly string[] = [
   ...['next', 'gap', 'jump', 'late', 'edge', 'stale', 'replay', 'zero'],
   ...['used number', 'first of the window', 'first below the window'],

@@ -137,7 +137,7 @@ export function judgeDecrypted(
   for (const { frame, verdict, inner } of verdicts)
     if (verdict === 'accepted' && inner !== null && take(normalised(inner)))
       sights.set(frame, { seen: 'decrypted', agrees: true });
-  // What is left was not to come out, or not like this.
+  // What is left came out unexpectedly: of frames that were to be dropped, or with other bytes.
   const reader = new EchoReader();
   const byEcho = new Map<string, number>();
   for (const [packet, count] of left) {

@@ -394,7 +394,7 @@ export class Evidence implements SaSource {
     ].map((draft) => ({ ...draft, shown: directionShown(draft.sa) }));
     const shown = new Ends(this);
     const said = new Ends(this);
-    /** No kernel has two states of one place: this one has been put together of several. */
+    /** No kernel has two states of one place: this one was assembled from several. */
     const isOfSeveral = new Set(drafts.map(({ sa }) => placeOf(sa))).size < drafts.length;
     for (const { sa, ...one } of drafts) {
       shown.add(sa, one.shown);

@@ -135,7 +135,7 @@ export class InboundPolicies {
       last?.mode === 'transport' ||
       address === receiver ||
       (this.#evidence.knows(address) && this.#evidence.isSameNode(address, receiver));
-    // Fragments for the node itself are put together first.
+    // Fragments for the node itself are reassembled first.
     if (isOwn) return isFragment ? undefined : known(this.#outcome(node, 'in', packet), false);
     if (this.#evidence.knows(address)) return known(this.#outcome(node, 'fwd', packet), false);
     const [here, behind] = [this.#outcome(node, 'in', packet), this.#outcome(node, 'fwd', packet)];

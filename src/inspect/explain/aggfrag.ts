@@ -83,7 +83,7 @@ function blocks(w: Walker, from: number, aggregate: Aggregate | undefined): Fiel
         end: at,
         text: `${bytesText(at - from)}${goesOn}`,
         meaning: completed
-          ? 'The end of an inner packet that began in an earlier packet. It stands below, put together.'
+          ? 'The end of an inner packet that began in an earlier packet. It stands below, reassembled.'
           : 'Of an inner packet that began in an earlier packet.',
         reference: 'RFC 9347 §2.2.1',
         ...(completed && { inner: packetOf(w, completed, 'reassembled') }),
