@@ -10,7 +10,7 @@ import { isEncrypting } from '../../crypto/suite.ts';
 import type { Case } from '../diagnose/case.ts';
 import type { ClearFlow } from '../diagnose/clear.ts';
 import { encryptionText } from '../diagnose/encryption.ts';
-import { type ClearPods, clearPods, nodeBehind } from '../diagnose/finders/clear-traffic.ts';
+import { type ClearPods, nodeBehind } from '../diagnose/finders/clear-traffic.ts';
 import { pairName, type Stream, streamKey } from '../diagnose/stream.ts';
 import type { Names } from '../names.ts';
 import { timeText } from '../packet-time.ts';
@@ -154,7 +154,7 @@ class Judge {
       if (choice && !choice.hasNodes(stream.src, stream.dst))
         this.#add(this.#pair(from, to), stream, packets, isPlain(stream) ? packets : 0);
     }
-    for (const one of clearPods(this.#case))
+    for (const one of this.#case.clearPods())
       if (choice?.hasPods(one.flow.src, one.flow.dst, [one.from, one.to]) !== false) this.#clear(one);
     const nodes = [...this.#nodes.values()].map(nodeReport);
     const pods = [...this.#pods.values()].map((pod) => this.#podReport(pod));
@@ -288,7 +288,7 @@ class Judge {
   #beside(): Beside {
     const { clear, evidence, streams } = this.#case;
     const beside = { sameNode: 0, host: 0, outside: 0, unknown: 0 };
-    const between = new Set(clearPods(this.#case).map(({ flow }) => flow));
+    const between = new Set(this.#case.clearPods().map(({ flow }) => flow));
     const ends = new Set(streams.flatMap(({ src, dst }) => [src, dst]));
     const hasNodes = this.#hasNodes;
     const isNode = (address: string) => evidence.knows(address) || ends.has(address);

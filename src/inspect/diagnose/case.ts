@@ -11,6 +11,7 @@ import type { Evidence } from '../evidence.ts';
 import { timeText } from '../packet-time.ts';
 import type { Comparison } from '../places/compare.ts';
 import type { ClearTraffic } from './clear.ts';
+import type { ClearPods } from './finders/clear-traffic.ts';
 import type { Finding, ReceiverReport, Severity } from './finding.ts';
 import { MAX_FRAMES } from './finding.ts';
 import type { FrameTimes } from './frame-times.ts';
@@ -54,6 +55,8 @@ export interface Case {
   /** Packets without SPI, by destination; those beyond a number of these under {@link OTHER_RECEIVERS}. */
   readonly headerErrors: ReadonlyMap<string, Tally>;
   readonly clear: ClearTraffic;
+  /** What went by in the clear between pods of different nodes: worked out once, when it is first asked for. */
+  readonly clearPods: () => readonly ClearPods[];
   readonly policies: OutboundPolicies;
   readonly inbound: InboundPolicies;
   readonly path: PathWatch;

@@ -29,7 +29,7 @@ import { CauseFinder, printOf } from './cause.ts';
 import { ClearTraffic } from './clear.ts';
 import { conclude } from './conclusion.ts';
 import { encryptionOf } from './encryption.ts';
-import { clearPods } from './finders/clear-traffic.ts';
+import { type ClearPods, clearPods } from './finders/clear-traffic.ts';
 import { FINDERS } from './finders/index.ts';
 import type { Diagnosis, Finding, FurtherReport } from './finding.ts';
 import { FrameTimes } from './frame-times.ts';
@@ -150,7 +150,7 @@ export class Diagnoser implements CaptureSink {
     const findings = all.filter(({ severity }) => severity !== 'info');
     return {
       conclusion: conclude(c, findings),
-      encryption: isWhole ? encryptionOf(c, clearPods(c)) : null,
+      encryption: isWhole ? encryptionOf(c, c.clearPods()) : null,
       ...(further && { further }),
       ...(c.comparison && placesReport(c.comparison, this.#names.files)),
       receivers: c.receivers,
@@ -178,12 +178,14 @@ export class Diagnoser implements CaptureSink {
     settle(received, this.#byPair);
     const { pending, stats } = this.#receiver.reassembler;
     const receivers = receiverReports(received);
-    return {
+    let pods: readonly ClearPods[] | undefined;
+    const c: Case = {
       ...received,
       names: this.#names,
       receivers,
       between: (src, dst) => this.#byPair.get(pairName(src, dst)) ?? [],
       clear: this.#clear,
+      clearPods: () => (pods ??= clearPods(c)),
       policies: this.#policies,
       inbound: this.#inbound,
       path: this.#path,
@@ -196,6 +198,7 @@ export class Diagnoser implements CaptureSink {
       nested: this.#nested,
       incomplete: pending + stats.timedOut + stats.evicted,
     };
+    return c;
   }
 
   packet(event: EspEvent): void {

@@ -26,7 +26,7 @@ export interface ClearPods {
   readonly isAtPod: boolean;
 }
 
-/** All that went by in the clear between pods of different nodes. */
+/** All that went by in the clear between pods of different nodes; finders ask {@link Case.clearPods}. */
 export function clearPods(c: Case): ClearPods[] {
   const byPair = new Map<string, ClearFlow[]>();
   for (const flow of c.clear.flows.values()) {
@@ -62,7 +62,7 @@ export function clearPods(c: Case): ClearPods[] {
 
 export function* clearTraffic(c: Case): Generator<Finding> {
   const { clear, evidence, names } = c;
-  for (const one of clearPods(c)) {
+  for (const one of c.clearPods()) {
     const { flow, from, to, answer } = one;
     const back = clear.carried.get(`${flow.dst} > ${flow.src}`);
     const forth = clear.carried.get(`${flow.src} > ${flow.dst}`);
@@ -127,7 +127,7 @@ export function* clearTraffic(c: Case): Generator<Finding> {
 /** By node and counter, how many packets in the clear the inbound policies refuse, if they reach the node. */
 export function refusedInClear(c: Case): ReadonlyMap<string, ReadonlyMap<string, number>> {
   const refused = new Map<string, Map<string, number>>();
-  for (const one of c.inbound.isEmpty ? [] : clearPods(c)) {
+  for (const one of c.inbound.isEmpty ? [] : c.clearPods()) {
     const counter = refusalOf(c, one)?.counter;
     if (!counter) continue;
     const node = c.evidence.nameOf(one.to);
